@@ -1,0 +1,146 @@
+"""Augmentation of whole batches on the device they are on.
+
+All random numbers are drawn from torch's global generator on the CPU (a few per sample) and then moved, so
+that a seed gives the same augmentation on every device.
+
+Colour jitter is our choice where the papers' code applies four torchvision jitters in random order to every
+image: here one affine map ``rgb -> M rgb + t`` per sample does brightness, contrast, saturation (factors
+0.8-1.2) and hue (a rotation of the chroma plane of YIQ by up to +-0.1 turns), always in this order, clamped
+once at the end. The map of a sample is the same for all of its frames: a colour that changed between frames
+would break photometric matching in the networks' input.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from geopretrain.data.batches import ClipBatch, LabelledBatch
+from geopretrain.geometry.camera import flip_intrinsics
+
+BRIGHTNESS = CONTRAST = SATURATION = (0.8, 1.2)
+HUE_TURNS = (-0.1, 0.1)
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# I and Q chroma axes of YIQ (NTSC 1953)
+_TO_YIQ = torch.tensor(
+    [LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)], dtype=torch.float64
+)
+_FROM_YIQ = torch.linalg.inv(_TO_YIQ)
+
+
+def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) -> ClipBatch:
+    """Return the clip batch as floats in [0, 1], flipped left-right and with a colour-jittered copy.
+
+    Args:
+        batch: uint8 ``B F 3 H W`` as read from the store (floats in [0, 1] are taken as they are).
+        flip: probability that a sample is mirrored; its principal point becomes ``W - 1 - cx``.
+        jitter: probability that a sample's copy in ``jittered`` gets a colour map; else it equals ``images``.
+    """
+    size = len(batch.images)
+    flipped = torch.rand(size) < flip
+    images = _mirrored_float(batch.images, flipped)
+    jittered = _jitter(images, torch.rand(size) < jitter)
+    return replace(
+        batch,
+        images=images,
+        intrinsics=_mirror_intrinsics(batch.intrinsics, flipped, images.shape[-1]),
+        jittered=jittered,
+    )
+
+
+def augment_labelled(batch: LabelledBatch, flip: float = 0.5) -> LabelledBatch:
+    """Return the batch as floats in [0, 1], images and labels mirrored together with probability ``flip``."""
+    flipped = torch.rand(len(batch.images)) < flip
+    mirrored = flipped.to(batch.labels.device)[:, None, None]
+    labels = torch.where(mirrored, batch.labels.flip(-1), batch.labels)
+    return LabelledBatch(_mirrored_float(batch.images, flipped), labels, batch.index)
+
+
+def pyramid(images: Tensor, scales: int) -> list[Tensor]:
+    """Return ``scales`` images ``B C H W``, each half as large as the last, by averaging 2 x 2 pixels."""
+    levels = [images]
+    for _ in range(scales - 1):
+        levels.append(functional.avg_pool2d(levels[-1], 2))
+    return levels
+
+
+def colour_maps(
+    brightness: Tensor, contrast: Tensor, saturation: Tensor, hue_turns: Tensor, mean_colour: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return one affine colour map per sample: matrix ``B 3 3`` and offset ``B 3 1``.
+
+    Applied in the order brightness, contrast (towards the grey of the sample's mean colour), saturation
+    (towards the pixel's own grey), hue (chroma rotation), without clamping in between.
+
+    Args:
+        brightness, contrast, saturation: ``B`` factors, 1 changes nothing.
+        hue_turns: ``B`` rotations in turns, 0 changes nothing.
+        mean_colour: ``B 3`` mean of the sample's target frame; the maps are on its device.
+    """
+    luma = torch.tensor(LUMA, dtype=torch.float64)
+    grey = luma.expand(3, 3)  # rgb -> (y, y, y)
+    eye = torch.eye(3, dtype=torch.float64)
+    b, c, s = (v.double()[:, None, None] for v in (brightness, contrast, saturation))
+    hue = _FROM_YIQ @ _chroma_rotation(hue_turns.double()) @ _TO_YIQ
+    matrix = hue @ (s * eye + (1 - s) * grey)
+    # saturation and hue leave the grey that contrast adds as it is
+    mean_grey = mean_colour @ luma.to(mean_colour)
+    offset = ((1 - c) * b).to(mean_colour) * mean_grey[:, None, None].expand(-1, 3, 1)
+    return (matrix * (b * c)).to(mean_colour), offset
+
+
+def _chroma_rotation(turns: Tensor) -> Tensor:
+    """Return ``B 3 3`` rotations of (I, Q) which leave Y alone."""
+    angle = turns * (2 * math.pi)
+    rotation = torch.zeros(len(turns), 3, 3, dtype=turns.dtype)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
+    rotation[:, 1, 2] = -angle.sin()
+    rotation[:, 2, 1] = angle.sin()
+    return rotation
+
+
+def _jitter(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return a copy of ``B F 3 H W`` in which the chosen samples have a random colour map."""
+    size = len(images)
+    ranges = torch.tensor([BRIGHTNESS, CONTRAST, SATURATION, HUE_TURNS])
+    draws = ranges[:, :1] + (ranges[:, 1:] - ranges[:, :1]) * torch.rand(4, size)
+    brightness, contrast, saturation, hue = draws
+    matrix, offset = colour_maps(brightness, contrast, saturation, hue, images[:, 0].mean((2, 3)))
+    chosen = chosen.to(images.device)[:, None, None]
+    matrix = torch.where(chosen, matrix, torch.eye(3).to(matrix))
+    return apply_colour_maps(images, matrix, offset * chosen)
+
+
+def apply_colour_maps(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Return ``clamp(matrix @ rgb + offset, 0, 1)`` of ``B F 3 H W``, one map per sample."""
+    frames = images.shape[1]
+    pixels = images.flatten(3).flatten(0, 1)
+    mapped = torch.baddbmm(offset.repeat_interleave(frames, 0), matrix.repeat_interleave(frames, 0), pixels)
+    return mapped.clamp_(0, 1).view_as(images)
+
+
+def _mirrored_float(images: Tensor, flipped: Tensor) -> Tensor:
+    """Return float32 images in [0, 1], the chosen samples mirrored left-right.
+
+    Sample by sample, because the mirrored copy is then made of bytes and stays in the cache: four times as
+        fast on
+    a CPU as mirroring the whole float batch.
+    """
+    out = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    for source, target, mirrored in zip(images, out, flipped.tolist(), strict=True):
+        target.copy_(source.flip(-1) if mirrored else source)
+        if images.dtype == torch.uint8:
+            target.div_(255)
+    return out
+
+
+def _mirror_intrinsics(intrinsics: Tensor, flipped: Tensor, width: int) -> Tensor:
+    """Move the principal point of the chosen samples to ``W - 1 - cx`` (pixel centres at integers)."""
+    flipped = flipped.to(intrinsics.device)
+    return torch.where(flipped[:, None, None], flip_intrinsics(intrinsics, width), intrinsics)

@@ -1,0 +1,100 @@
+"""Read one image of almost any kind to ``H W 3`` uint8 RGB.
+
+One rule per kind, the same everywhere:
+
+* grey (1, 8 or 16 bit): the value is repeated in the three channels;
+* 16 bit: the full range 0..65535 becomes 0..255 (divided by 257, rounded), never stretched per image;
+* alpha: composited over black;
+* palette: looked up, its transparent entries composited over black;
+* CMYK and YCbCr: converted by Pillow's plain formula, colour profiles are not applied;
+* EXIF orientation: applied, so that the picture stands as it was taken;
+* several pictures in one file: the first one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from geopretrain.errors import DataError
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"}
+)
+_SWAPS_SIDES = {5, 6, 7, 8}  # EXIF orientations which turn the picture by 90 degrees
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Return the image as ``H W 3`` uint8 RGB.
+
+    Raises:
+        DataError: the file is missing, empty, truncated, no image, or of a kind without a stated rule.
+    """
+    path = Path(path)
+    with _naming(path), Image.open(path) as picture:
+        picture.load()
+        return to_rgb(ImageOps.exif_transpose(picture), path)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of an image as `read_image` would give it, from its header only (DataError)."""
+    path = Path(path)
+    with _naming(path), Image.open(path) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
+        return (width, height) if turned else (height, width)
+
+
+def to_rgb(picture: Image.Image, path: Path) -> np.ndarray:
+    """Convert a decoded Pillow image to ``H W 3`` uint8 by the rules of this module (DataError)."""
+    mode = picture.mode
+    if mode.startswith("I"):
+        return _from_wide_grey(np.asarray(picture), path)
+    if mode == "F":
+        raise DataError(
+            f"{path} holds floating-point values, which have no fixed range. Save it with 8 or 16 bits per "
+            "channel."
+        )
+    if "A" in mode or "a" in mode or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _from_wide_grey(values: np.ndarray, path: Path) -> np.ndarray:
+    """Scale 16-bit grey values (which Pillow may hold in 32 bits) to 8 bits and repeat them."""
+    values = values.astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path} holds values outside 0..65535. Save it with 8 or 16 bits per channel.")
+    grey = ((values + 128) // 257).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+class _naming:
+    """Turn whatever Pillow raises for a bad file into a DataError which names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        if not self.path.exists():
+            raise DataError(f"{self.path} does not exist.")
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder; an image file was expected.")
+        if self.path.stat().st_size == 0:
+            raise DataError(f"{self.path} is empty (0 bytes).")
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, DataError):
+            return
+        if isinstance(error, UnidentifiedImageError):
+            raise DataError(f"{self.path} is not an image that can be read.") from error
+        if isinstance(error, PermissionError):
+            raise DataError(f"{self.path} cannot be opened: permission denied.") from error
+        if isinstance(error, Image.DecompressionBombError):
+            raise DataError(f"{self.path} has too many pixels to be a video frame.") from error
+        if isinstance(error, (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError)):
+            raise DataError(f"{self.path} is damaged or truncated ({error}).") from error

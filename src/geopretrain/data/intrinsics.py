@@ -1,0 +1,134 @@
+"""The camera of a clip: from the data set, from the user, or a stated guess of the field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.geometry.camera import (
+    crop_intrinsics,
+    field_of_view,
+    intrinsics_from_fov,
+    resize_intrinsics,
+)
+
+GUESSED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
+USUAL_FOV = (15.0, 150.0)
+_CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics ``3 3`` in px of the original frames, whether they are known, and where they are from."""
+
+    intrinsics: np.ndarray
+    known: bool
+    origin: str
+
+
+def parse_intrinsics(text: str) -> np.ndarray:
+    """Return ``3 3`` from ``"fx,fy,cx,cy"`` in pixels (ConfigError when it is something else)."""
+    try:
+        values = [float(part) for part in text.replace(";", ",").split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 4 or not np.isfinite(values).all() or values[0] <= 0 or values[1] <= 0:
+        raise ConfigError(
+            f"Intrinsics '{text}' cannot be used: expected fx,fy,cx,cy in pixels of the original frames, "
+            "for example 721.5,721.5,609.6,172.9."
+        )
+    fx, fy, cx, cy = values
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def choose_camera(
+    size: tuple[int, int],
+    own: np.ndarray | None,
+    *,
+    given: np.ndarray | None = None,
+    given_size: tuple[int, int] | None = None,
+    fov: float | None = None,
+) -> Camera:
+    """Decide on the camera of a clip: what the user gave, else what the data set says, else a guess.
+
+    Args:
+        size: (height, width) of the original frames.
+        own: intrinsics of the data set.
+        given, given_size: intrinsics of the user and the (height, width) of the images they were measured on.
+        fov: horizontal field of view in degrees, used where nothing is known.
+
+    Raises:
+        DataError: the intrinsics of the user belong to frames of another size.
+    """
+    if given is not None:
+        _check_size(size, given, given_size)
+        return Camera(given, True, "given by the user")
+    if own is not None:
+        return Camera(np.asarray(own, dtype=np.float64), True, "from the data set")
+    if fov is not None:
+        return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
+    guess = intrinsics_for_fov(GUESSED_FOV, size)
+    return Camera(guess, False, f"unknown, a horizontal field of view of {GUESSED_FOV:g} degrees is assumed")
+
+
+def intrinsics_for_fov(degrees: float, size: tuple[int, int]) -> np.ndarray:
+    """Return ``3 3`` with this horizontal field of view and a central principal point (ConfigError)."""
+    if not 1 < degrees < 175:
+        raise ConfigError(
+            f"A field of view of {degrees:g} degrees cannot be used: expected a number between 1 and 175."
+        )
+    return np.asarray(intrinsics_from_fov(float(degrees), size).double())
+
+
+def field_of_view_degrees(intrinsics: np.ndarray, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the (horizontal, vertical) field of view in degrees."""
+    horizontal, vertical = field_of_view(
+        torch.as_tensor(np.asarray(intrinsics, dtype=np.float64)), size
+    ).tolist()
+    return horizontal, vertical
+
+
+def fov_warning(intrinsics: np.ndarray, size: tuple[int, int]) -> str | None:
+    """Return a sentence when the horizontal field of view is outside 15-150 degrees."""
+    horizontal = field_of_view_degrees(intrinsics, size)[0]
+    if USUAL_FOV[0] <= horizontal <= USUAL_FOV[1]:
+        return None
+    return (
+        f"The horizontal field of view is {horizontal:.0f} degrees, outside "
+        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the "
+        f"intrinsics belong to frames of {size[1]}x{size[0]} pixels."
+    )
+
+
+def stored_intrinsics(
+    intrinsics: np.ndarray, crop: tuple[int, int, int, int], size: tuple[int, int]
+) -> np.ndarray:
+    """Return intrinsics after cropping to (top, left, height, width) and resizing to ``size``."""
+    top, left, height, width = crop
+    cropped = crop_intrinsics(torch.as_tensor(intrinsics, dtype=torch.float64), top, left)
+    return resize_intrinsics(cropped, (height, width), size).numpy()
+
+
+def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int, int] | None) -> None:
+    height, width = size
+    if given_size is not None and tuple(given_size) != tuple(size):
+        of = f"Frames are {width}x{height} but the intrinsics were given for {given_size[1]}x{given_size[0]}."
+        scaled = resize_intrinsics(torch.as_tensor(given), given_size, size).numpy()
+        numbers = ",".join(f"{v:.6g}" for v in (scaled[0, 0], scaled[1, 1], scaled[0, 2], scaled[1, 2]))
+        if abs(width * given_size[0] - height * given_size[1]) <= 0.005 * width * given_size[0]:
+            raise DataError(
+                f"{of} If the frames were resized without cropping, pass --intrinsics {numbers} instead."
+            )
+        raise DataError(f"{of} Pass the intrinsics (fx,fy,cx,cy) of the {width}x{height} frames themselves.")
+    x, y = given[0, 2] / width, given[1, 2] / height
+    if given_size is None and not (_CENTRAL[0] < x < _CENTRAL[1] and _CENTRAL[0] < y < _CENTRAL[1]):
+        raise DataError(
+            f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
+            f"{given[1, 2]:g}), far from their "
+            "middle: the intrinsics seem to belong to another image size. Pass those of these frames, or, if "
+            "they are "
+            f"right, say so with --intrinsics-size {width}x{height}."
+        )

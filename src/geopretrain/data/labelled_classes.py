@@ -1,0 +1,172 @@
+"""Class lists, and class maps of any common encoding read to ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from geopretrain.errors import DataError
+from geopretrain.pictures import class_palette
+
+IGNORE = 255
+MAX_CLASSES = 254
+_IGNORED_NAMES = {"void", "unlabeled", "unlabelled", "ignore", "background/ignore"}
+
+_CAMVID = {
+    "Sky": (128, 128, 128),
+    "Building": (128, 0, 0),
+    "Pole": (192, 192, 128),
+    "Road": (128, 64, 128),
+    "Pavement": (60, 40, 222),
+    "Tree": (128, 128, 0),
+    "SignSymbol": (192, 128, 128),
+    "Fence": (64, 64, 128),
+    "Car": (64, 0, 128),
+    "Pedestrian": (64, 64, 0),
+    "Bicyclist": (0, 128, 192),
+}
+_CAMVID_VOID = 11
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Names and colours of the classes, and which stored id means which class.
+
+    Attributes:
+        names: one name per class.
+        colours: ``K 3`` uint8.
+        coded: whether the colours come from the data set, so that colour maps can be read with them.
+        ids: stored id -> class; ids that map to 255 are ignored, others are an error.
+    """
+
+    names: tuple[str, ...]
+    colours: NDArray[np.uint8]
+    coded: bool
+    ids: dict[int, int]
+
+
+def camvid_classes() -> ClassList:
+    """Return the 11 classes of CamVid in the SegNet layout; id 11 (void) is ignored."""
+    ids = {**{number: number for number in range(len(_CAMVID))}, _CAMVID_VOID: IGNORE}
+    return ClassList(tuple(_CAMVID), np.array(list(_CAMVID.values()), dtype=np.uint8), True, ids)
+
+
+def read_classes(path: Path) -> ClassList:
+    """Read ``classes.txt``: a name per line, optionally ``id:`` before it and ``R G B`` behind it.
+
+    Without ids, the line number (from 0) is the id. Classes called void, ignore or unlabelled are ignored,
+    as is 255.
+
+    Raises:
+        DataError: the file is missing or empty, or a line cannot be understood.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing. It must list the classes, one name per line in the order of their ids."
+        )
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    entries = [_parse_line(line, number, path) for number, line in enumerate(lines)]
+    kept = [entry for entry in entries if entry[1].lower() not in _IGNORED_NAMES]
+    if len(kept) < 2:
+        raise DataError(f"{path} lists {len(kept)} classes; at least 2 are needed, one name per line.")
+    if len(kept) > MAX_CLASSES:
+        raise DataError(f"{path} lists {len(kept)} classes; at most {MAX_CLASSES} are possible.")
+    ids = {entry[0]: IGNORE for entry in entries}
+    if len(ids) != len(entries):
+        raise DataError(f"{path} gives the same id to two classes.")
+    ids.update({entry[0]: number for number, entry in enumerate(kept)})
+    coded = all(entry[2] is not None for entry in kept)
+    colours = np.array([entry[2] for entry in kept], dtype=np.uint8) if coded else class_palette(len(kept))
+    return ClassList(tuple(entry[1] for entry in kept), colours, coded, ids)
+
+
+def _parse_line(line: str, number: int, path: Path) -> tuple[int, str, tuple[int, int, int] | None]:
+    match = re.fullmatch(r"(?:(\d+)\s*[:,]\s*)?(.*?)(?:[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3}))?", line)
+    if match is None or not match.group(2).strip():
+        raise DataError(
+            f"{path}, line {number + 1}: '{line}' is not 'name' or 'id: name', optionally with 'R G B'."
+        )
+    colour = None
+    if match.group(3) is not None:
+        colour = (int(match.group(3)), int(match.group(4)), int(match.group(5)))
+        if max(colour) > 255:
+            raise DataError(f"{path}, line {number + 1}: the colour {colour} is outside 0 to 255.")
+    return int(match.group(1) or number), match.group(2).strip(), colour
+
+
+def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
+    """Read a class map to ``H W`` uint8 class numbers, 255 = ignore.
+
+    Palette and grey images hold ids; colour images are looked up in the colours of ``classes``.
+
+    Raises:
+        DataError: unreadable, an id or colour outside the class list, or colours without a list of them.
+    """
+    try:
+        with Image.open(path) as picture:
+            mode = picture.mode
+            stored = np.array(picture)
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise DataError(f"The label {path} cannot be read as an image: {error}") from error
+    if stored.ndim == 2:
+        return _from_ids(stored.astype(np.int64), path, classes)
+    if mode == "LA":
+        return _from_ids(stored[..., 0].astype(np.int64), path, classes)
+    if mode not in ("RGB", "RGBA"):
+        raise DataError(f"The label {path} is a {mode} image; expected ids (grey or palette) or RGB colours.")
+    return _from_colours(stored[..., :3].astype(np.int64), path, classes)
+
+
+def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDArray[np.uint8]:
+    present = np.unique(stored)
+    known = {IGNORE: IGNORE, **classes.ids}
+    foreign = [int(one) for one in present if int(one) not in known]
+    if foreign:
+        raise DataError(
+            f"The label {path} holds the id {foreign[0]}, which is outside the class list "
+            f"({len(classes.names)} classes, ids {_ranges(sorted(classes.ids))}, and 255 = ignore)."
+        )
+    table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
+    for one in present:
+        table[int(one)] = known[int(one)]
+    return table[stored]
+
+
+def _from_colours(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDArray[np.uint8]:
+    if not classes.coded:
+        if (stored == stored[..., :1]).all():  # grey saved with three channels
+            return _from_ids(stored[..., 0], path, classes)
+        raise DataError(
+            f"The label {path} is a colour image, but the class list has no colours. "
+            "Add 'R G B' behind each name in classes.txt, or save the labels as grey or palette ids."
+        )
+    code = (stored[..., 0] << 16) | (stored[..., 1] << 8) | stored[..., 2]
+    known = {int(r) << 16 | int(g) << 8 | int(b): k for k, (r, g, b) in enumerate(classes.colours)}
+    result = np.full(code.shape, IGNORE, dtype=np.uint8)
+    for one in np.unique(code):
+        if int(one) in known:
+            result[code == one] = known[int(one)]
+        elif int(one) not in (0, 0xFFFFFF):  # black and white: no class
+            colour = (int(one) >> 16, int(one) >> 8 & 255, int(one) & 255)
+            raise DataError(
+                f"The label {path} holds the colour {colour}, which belongs to no class of the list."
+            )
+    return result
+
+
+def _ranges(ids: Sequence[int]) -> str:
+    """Write sorted ids shortly: ``0-10, 13``."""
+    parts: list[list[int]] = []
+    for one in ids:
+        if parts and one == parts[-1][1] + 1:
+            parts[-1][1] = one
+        else:
+            parts.append([one, one])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)

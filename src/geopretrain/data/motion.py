@@ -1,0 +1,152 @@
+"""How much the picture moves: optical flow, the stride that suits it, scene cuts, targets worth learning
+from.
+
+Flow is OpenCV's DIS (Kroeger 2016, "medium" preset) on grey images at working size; "motion" is its mean
+length in px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
+_SAMPLED_PAIRS = 24
+_STILL_SHARE = (
+    0.2  # of the clip's 80th percentile; slower than that counts as standing still when the stride is chosen
+)
+_LEAST_GROWTH = (
+    0.35  # share of proportional growth below which flow at a larger stride is lost track, not motion
+)
+
+
+@dataclass(frozen=True)
+class PairMotion:
+    """What changes between two frames.
+
+    Attributes:
+        mean: mean flow length, px.
+        median: median flow length, px; near 0 with a camera that stands still while things move.
+        error: mean absolute grey difference after warping with the flow, 0..1.
+        histogram: half the L1 distance of the 8x8x8 colour histograms, 0 (same colours) .. 1 (none in
+            common).
+    """
+
+    mean: float
+    median: float
+    error: float
+    histogram: float
+
+
+def measure(first: np.ndarray, second: np.ndarray) -> PairMotion:
+    """Measure the motion between two ``H W 3`` uint8 frames."""
+    import cv2
+
+    grey_first, grey_second = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
+    flow = _dis().calc(grey_first, grey_second, None)
+    length = np.hypot(flow[..., 0], flow[..., 1])
+    grid = _grid(*grey_first.shape)
+    columns, rows = cv2.split(grid + flow)
+    warped = cv2.remap(grey_second, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    error = float(cv2.absdiff(grey_first, warped).mean()) / 255
+    distance = 0.5 * float(np.abs(_colours(first) - _colours(second)).sum())
+    return PairMotion(float(length.mean()), float(np.median(length)), error, distance)
+
+
+def mean_flow(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean flow length in px between two ``H W 3`` uint8 frames."""
+    import cv2
+
+    flow = _dis().calc(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second)), None)
+    return float(np.hypot(flow[..., 0], flow[..., 1]).mean())
+
+
+def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
+    """Return for each pair of neighbouring frames whether the scene changes between them.
+
+    A cut is where flow cannot explain the next frame: the error left after warping is above 0.05 and above
+        three times
+    the clip's median, and either the colours change as well (histogram distance above 0.2) or the error is
+    above 0.1.
+    """
+    errors, histograms = np.nan_to_num(errors), np.nan_to_num(histograms)
+    usual = np.median(errors) if len(errors) else 0.0
+    return (errors > max(0.05, 4 * usual)) & ((histograms > 0.2) | (errors > 0.1))
+
+
+def choose_stride(
+    flow: Callable[[int, int], float], frames: Sequence[int], steps: np.ndarray, target_motion: float
+) -> tuple[int, dict[int, float]]:
+    """Return the stride whose mean flow is nearest to ``target_motion``, and the mean flow of the strides
+    tried.
+
+    Pairs are sampled where the camera moves. Strides grow until the flow is beyond twice the target, or stops
+    growing with the stride (then the frames are too far apart for flow to follow them).
+
+    Args:
+        flow: mean flow in px between two frames by number.
+        frames: numbers of the readable frames, ascending.
+        steps: mean flow from each of ``frames`` to the next one, px; NaN where it is not known.
+        target_motion: wanted mean flow, px.
+    """
+    present = set(frames)
+    moving = _moving(frames, steps)
+    motions: dict[int, float] = {}
+    for stride in STRIDES:
+        starts = [f for f in moving if f + stride in present]
+        if not starts or (stride > 1 and frames[-1] - frames[0] < 2 * stride):
+            break
+        chosen = [starts[i] for i in np.unique(np.linspace(0, len(starts) - 1, _SAMPLED_PAIRS).astype(int))]
+        motion = float(np.mean([flow(f, f + stride) for f in chosen]))
+        if motions and _stalled(motions, stride, motion):
+            break
+        motions[stride] = motion
+        if motion > 2 * target_motion:
+            break
+    if not motions:
+        return 1, {}
+    return min(motions, key=lambda s: abs(motions[s] - target_motion)), motions
+
+
+def target_frames(frames: Sequence[int], stride: int) -> list[int]:
+    """Return the frames which have a neighbour at ``-stride`` and ``+stride``."""
+    present = set(frames)
+    return [f for f in frames if f - stride in present and f + stride in present]
+
+
+def _moving(frames: Sequence[int], steps: np.ndarray) -> list[int]:
+    """Return the frames from which the picture moves on, all of them where nothing is known."""
+    known = steps[np.isfinite(steps)]
+    if not len(known):
+        return list(frames)
+    threshold = _STILL_SHARE * np.percentile(known, 80)
+    return [f for f, step in zip(frames, steps, strict=True) if not step < threshold]
+
+
+def _stalled(motions: dict[int, float], stride: int, motion: float) -> bool:
+    last, before = max(motions), motions[max(motions)]
+    return motion < before * (1 + _LEAST_GROWTH * (stride / last - 1))
+
+
+def _colours(image: np.ndarray) -> np.ndarray:
+    """Return the normalised 8x8x8 colour histogram."""
+    bins = image >> 5
+    codes = (bins[..., 0].astype(np.int32) << 6) | (bins[..., 1].astype(np.int32) << 3) | bins[..., 2]
+    return np.bincount(codes.ravel(), minlength=512) / codes.size
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> np.ndarray:
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.stack([x, y], axis=-1)
+
+
+@lru_cache(maxsize=1)
+def _dis() -> Any:
+    import cv2
+
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -1,0 +1,85 @@
+"""Sentences about a preparation: what was assumed, skipped, looks odd, or why a clip gave nothing."""
+
+from __future__ import annotations
+
+from geopretrain.data.decode import Decoded
+from geopretrain.data.intrinsics import Camera, fov_warning
+from geopretrain.data.pieces import Piece, is_coarse
+from geopretrain.data.sources import SourceClip
+from geopretrain.errors import DataError
+
+
+def check_broken(decoded: Decoded, name: str) -> None:
+    """Raise the DataError for a clip of which more than half is broken."""
+    broken = [entry.error for entry in decoded.entries if entry.error is not None]
+    if broken and len(broken) > len(decoded.frames):
+        raise DataError(
+            f"{name}: {len(broken)} of {len(decoded.entries)} frames cannot be used. The first: {broken[0]}"
+        )
+
+
+def clip_notes(
+    clip: SourceClip,
+    camera: Camera,
+    decoded: Decoded,
+    pieces: list[list[int]],
+    usable: list[Piece],
+    crop: tuple[int, int, int, int],
+) -> list[str]:
+    """Return sentences about what was assumed, skipped or looks odd."""
+    notes = list(clip.notes)
+    if not camera.known:
+        notes.append(
+            f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy or --fov if you know better."
+        )
+    warning = fov_warning(camera.intrinsics, clip.size)
+    if warning:
+        notes.append(warning)
+    if crop[2:] != tuple(clip.size):
+        notes.append(
+            f"Cut to the central {crop[3]}x{crop[2]} pixels to match the shape of the store's frames."
+        )
+    broken = [entry.error for entry in decoded.entries if entry.error is not None]
+    if broken:
+        notes.append(f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}")
+    no_depth = [entry.depth_error for entry in decoded.entries if entry.depth_error is not None]
+    if no_depth:
+        count = f"{len(no_depth)} depth map{'s' * (len(no_depth) > 1)}"
+        notes.append(f"{count} skipped. The first: {no_depth[0]}")
+    if len(pieces) > 1:
+        usable_pieces = f"{len(usable)} of them usable"
+        notes.append(f"Split into {len(pieces)} pieces at scene cuts or missing frames, {usable_pieces}.")
+    if any(is_coarse(piece) for piece in usable):
+        notes.append(
+            "Neighbouring frames are far apart; video with more frames per second would serve better."
+        )
+    if any(piece.standing_camera for piece in usable):
+        notes.append("Most of the picture stands still. Depth needs a camera that moves, not moving things.")
+    return notes
+
+
+def why_nothing(name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:
+    """Return the sentence which says why a clip gives no sample."""
+    still = sum(piece.still for piece in pieces)
+    if still:
+        return (
+            f"{name}: the picture hardly moves (mean flow under {min_motion:g} px at every one of "
+            f"{still} candidate "
+            "frames). Depth is learned from a moving camera: use other video, a larger --size, or a smaller "
+            "--min-motion."
+        )
+    count = len(decoded.frames)
+    return (
+        f"{name}: too few frames ({count} readable); at least 3 neighbouring frames without a cut are needed."
+    )
+
+
+def grouped(notes: list[tuple[str, str]]) -> list[str]:
+    """Return each sentence once, with the clips it is about."""
+    about: dict[str, list[str]] = {}
+    for name, sentence in notes:
+        about.setdefault(sentence, []).append(name)
+    return [
+        f"{', '.join(names) if len(names) <= 4 else f'{len(names)} clips'}: {sentence}"
+        for sentence, names in about.items()
+    ]

@@ -1,0 +1,88 @@
+"""What every reader of a video layout gives: clips of frames in the order of time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a clip, or the sentence that says why it cannot be read.
+
+    Attributes:
+        index: position in the clip, counted over all frames, broken ones included.
+        name: what the user knows it by (file name, or time in a video).
+        image: ``H W 3`` uint8 RGB, None when broken.
+        error: why the frame cannot be used, None when it can.
+    """
+
+    index: int
+    name: str
+    image: np.ndarray | None
+    error: str | None = None
+
+
+class SourceClip:
+    """One camera moving through one scene, frames in the order of time.
+
+    Attributes:
+        name: short name, unique within what was opened.
+        path: where it comes from (a path, or ``synthetic:...``).
+        kind: 'video', 'folder', 'kitti_raw', '7scenes', 'camvid' or 'synthetic'.
+        size: (height, width) of the frames, px.
+        fps: frames per second, None when unknown.
+        intrinsics: ``3 3`` in pixels of the original frames, None when unknown.
+        length: number of frames, None when it is only known at the end.
+        has_depth: whether `depth` can answer for some frame.
+        depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
+        notes: sentences about assumptions made while opening.
+    """
+
+    kind = "folder"
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        size: tuple[int, int],
+        *,
+        fps: float | None = None,
+        intrinsics: np.ndarray | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.size = size
+        self.fps = fps
+        self.intrinsics = intrinsics
+        self.length = length
+        self.has_depth = False
+        self.depth_protocol: str | None = None
+        self.notes: list[str] = []
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield the frames from ``start`` on; broken ones come with ``error`` set and are never left out."""
+        raise NotImplementedError
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return measured depth, float32 ``H W`` metres, 0 = no measurement; None for a frame without."""
+        return None
+
+    def time(self, index: int) -> float | None:
+        """Return the time of a frame in seconds from the start, None when unknown."""
+        return None if self.fps is None else index / self.fps
+
+    def starts_anew(self, index: int) -> bool:
+        """Return whether frames are missing just before this one (a gap in the numbering or in time)."""
+        return False
+
+
+def natural_key(path: Path | str) -> list[tuple[int, int | str]]:
+    """Sort key that puts ``frame10`` after ``frame9``."""
+    parts = re.split(r"(\d+)", Path(path).name.lower())
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]

@@ -1,0 +1,58 @@
+"""``last.ckpt``: written atomically, read without unpickling code."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from geopretrain.errors import RunFolderError
+from geopretrain.files import atomic_path
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Lightning's checkpoint file, either the old one or the new one at any moment."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``checkpoint``; raises RunFolderError where the disk is full or read-only."""
+        with atomic_path(Path(path)) as temporary:
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # torch's archive writer hides the operating system's reason
+                raise OSError(*_reason(error, temporary)) from error
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint of ours onto the CPU; raises RunFolderError where it is damaged."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove the file."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read ``path`` with ``weights_only=True``.
+
+    Raises:
+        RunFolderError: it is damaged or not a checkpoint of ours.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise RunFolderError(
+            f"'{path}' is damaged or not a checkpoint of ours ({str(error).splitlines()[0]}). "
+            "Remove it to start the run from its beginning with --resume, or start again with --overwrite."
+        ) from error
+
+
+def _reason(error: RuntimeError, path: Path) -> tuple[int, str]:
+    if shutil.disk_usage(path.parent).free < 2**20:
+        return errno.ENOSPC, "no space left"
+    return errno.EIO, str(error).splitlines()[0]

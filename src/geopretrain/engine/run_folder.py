@@ -1,0 +1,269 @@
+"""The folder a run leaves behind: created without harm, written atomically, resumed or refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geopretrain.errors import RunFolderError
+from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, write_yaml, writing
+
+MARKER = "geopretrain"
+"""Key of config.yaml (its value is our version) by which a folder is known to be ours."""
+
+MAY_DIFFER_ON_RESUME = frozenset({MARKER, "out", "progress", "device", "threads"})
+"""Settings that do not belong to what is trained."""
+
+_OWN_FILES = (
+    "lineage.json",
+    "backbone.safetensors",
+    "model.safetensors",
+    "metrics.jsonl",
+    "results.json",
+    "subset.json",
+    "figures/*.png",
+    "checkpoints/last.ckpt",
+    "tensorboard/events.out.tfevents.*",
+    "tensorboard/hparams.yaml",
+    "config.yaml",  # last: it is the marker, so that an interrupted removal can be repeated
+)
+
+
+class RunFolder:
+    """One run on disk: config.yaml, lineage.json, weights, metrics.jsonl, results.json, figures, checkpoint.
+
+    Make one with ``create`` (to train into) or ``open`` (to read).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder('{self.path}')"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, config: Mapping[str, Any], overwrite: bool = False, resume: bool = False
+    ) -> RunFolder:
+        """Return the folder for a run with ``config`` (its resolved settings; ``command`` names its kind).
+
+        Args:
+            path: folder to create; must be empty or absent unless one of the following is given.
+            config: every setting of the run, plain values only.
+            overwrite: remove an earlier run of ours from the folder first (nothing else is ever removed).
+            resume: continue the run in the folder; its settings must be the same.
+
+        Raises:
+            RunFolderError: the folder is in use, foreign, not writable, or holds a run with other settings.
+        """
+        run = cls(path)
+        run.check_free(overwrite=overwrite, resume=resume)
+        settings = json.loads(json.dumps(dict(config)))
+        if run.is_ours() and resume:
+            run._check_same(settings)
+            remove_leftovers(run.path)
+            return run
+        remove_leftovers(run.path)
+        if run.is_ours():
+            run._remove_own()
+        for folder in (run.path, run.figures, run.checkpoint.parent):
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        write_yaml(run.path / "config.yaml", {MARKER: _version(), **settings})
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Return an existing run; raises RunFolderError where ``path`` holds none."""
+        run = cls(path)
+        if not run.path.exists():
+            raise RunFolderError(
+                f"There is no run folder '{path}'. Give the --out folder of a pretrain or finetune run."
+            )
+        if not run.is_ours():
+            raise RunFolderError(
+                f"'{path}' is not a run folder of geopretrain (no config.yaml of ours). "
+                "Give the --out folder of a pretrain or finetune run."
+            )
+        return run
+
+    def is_ours(self) -> bool:
+        """Return whether the folder holds a run of this library."""
+        try:
+            return MARKER in self._read_config()
+        except RunFolderError:
+            return False
+
+    # ---- what is in it
+    @property
+    def figures(self) -> Path:
+        """Folder of pictures."""
+        return self.path / "figures"
+
+    @property
+    def checkpoint(self) -> Path:
+        """File a run is resumed from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved settings, as in config.yaml."""
+        return self._read_config()
+
+    @property
+    def kind(self) -> str:
+        """``pretrain`` or ``finetune``."""
+        return str(self.config.get("command", ""))
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """Where the weights come from (lineage.json)."""
+        return self._read_json("lineage.json")
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The final numbers with their protocols (results.json)."""
+        return self._read_json("results.json")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end (results.json is written last)."""
+        return (self.path / "results.json").is_file()
+
+    def write_lineage(self, lineage: Mapping[str, Any]) -> None:
+        """Write lineage.json atomically."""
+        write_json(self.path / "lineage.json", dict(lineage))
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write results.json atomically; do it last, it marks the run as finished."""
+        write_json(self.path / "results.json", dict(results))
+
+    # ---- metrics.jsonl
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Append a line to metrics.jsonl; it has ``kind`` and ``step``, clock times are in ``timing``."""
+        path = self.path / "metrics.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(record)) + "\n")
+
+    def metrics(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the records of metrics.jsonl, all or of one ``kind``, without lines torn by a kill."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return []
+        records = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return [record for record in records if kind is None or record.get("kind") == kind]
+
+    def cut_metrics(self, last_step: int) -> None:
+        """Drop what was recorded after ``last_step``, because a resumed run will record it again."""
+        path = self.path / "metrics.jsonl"
+        if path.is_file():
+            kept = [
+                json.dumps(record) + "\n" for record in self.metrics() if record.get("step", 0) <= last_step
+            ]
+            write_text(path, "".join(kept))
+
+    # ---- inside
+    def _read_config(self) -> dict[str, Any]:
+        path = self.path / "config.yaml"
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"'{path}' cannot be read: {error}") from error
+        return config if isinstance(config, dict) else {}
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        if not path.is_file():
+            raise RunFolderError(
+                f"'{self.path}' has no {name}: the run did not come that far. "
+                "Continue it by repeating its command with --resume."
+            )
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"'{path}' cannot be read: {error}") from error
+
+    def _check_same(self, wanted: Mapping[str, Any]) -> None:
+        there = self.config
+        for name in [*there, *wanted]:
+            if name in MAY_DIFFER_ON_RESUME or there.get(name) == wanted.get(name):
+                continue
+            if name == "command":
+                raise RunFolderError(
+                    f"'{self.path}' holds a {there[name]} run, so {wanted.get(name)} cannot resume it. "
+                    "Choose another --out."
+                )
+            raise RunFolderError(
+                f"The run in '{self.path}' cannot be resumed: it has {name} = {there.get(name)!r}, "
+                f"you asked for {wanted.get(name)!r}. --resume continues the very same run; "
+                f"to start another one from its weights use --init {self.path} with another --out."
+            )
+
+    def check_free(self, *, overwrite: bool, resume: bool, init: str | Path = "random") -> None:
+        """Refuse early what ``create`` would refuse, before time is spent on data; changes nothing.
+
+        Raises:
+            RunFolderError: the folder cannot receive a run, or ``init`` is this very folder.
+        """
+        if overwrite and resume:
+            raise RunFolderError(
+                "--overwrite and --resume contradict each other: the first starts again from nothing, "
+                "the second continues what is there. Give one of them."
+            )
+        if Path(init).exists() and Path(init).resolve() == self.path.resolve():
+            raise RunFolderError(
+                f"--init and --out are the same folder '{self.path}'. To continue its run use --resume; "
+                "to start a new run from its weights choose another --out."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"'{self.path}' is a file; --out needs the name of a folder.")
+        if not self.path.is_dir() or not any(self._contents()):
+            return
+        if not self.is_ours():
+            raise RunFolderError(
+                f"'{self.path}' is not empty and was not written by geopretrain, so it is left alone "
+                "(--overwrite would not help either). Choose another --out."
+            )
+        if not (overwrite or resume):
+            raise RunFolderError(
+                f"'{self.path}' already holds a run. Continue it with --resume, start again from nothing "
+                f"with --overwrite, train another run from it with --init {self.path} and another --out, "
+                "or choose another --out."
+            )
+
+    def _contents(self) -> list[Path]:
+        """Return what is in the folder apart from empty folders and temporary files of a killed process."""
+        ours = {"figures", "checkpoints"}
+        temporary = set(leftovers(self.path))
+        with writing(self.path):
+            inside = [path for path in self.path.iterdir() if path not in temporary]
+            return [p for p in inside if not (p.name in ours and p.is_dir() and not any(p.iterdir()))]
+
+    def _remove_own(self) -> None:
+        for pattern in _OWN_FILES:
+            with writing(self.path):
+                for file in self.path.glob(pattern):
+                    file.unlink(missing_ok=True)
+        for folder in (self.figures, self.checkpoint.parent, self.path / "tensorboard"):
+            remove_leftovers(folder)
+            if folder.is_dir() and not any(folder.iterdir()):
+                os.rmdir(folder)
+
+
+def _version() -> str:
+    from geopretrain import __version__
+
+    return __version__

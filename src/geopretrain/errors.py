@@ -1,0 +1,32 @@
+"""Errors a user can mend: one clear sentence, exit code 2 on the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Base of every error caused by input or options: what happened, what was expected, what to do."""
+
+
+class ConfigError(UserError):
+    """An option has an impossible value or an unknown name."""
+
+
+class DataError(UserError):
+    """A video, image, label, intrinsics file or store cannot be used as it is."""
+
+
+class WeightsError(UserError):
+    """Weights are unreadable, unsafe to read, or belong to another network."""
+
+
+class RunFolderError(UserError):
+    """An output folder is not empty, not writable, or does not hold what is asked of it."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

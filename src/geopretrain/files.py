@@ -1,0 +1,116 @@
+"""Atomic writing: a file is either the old one or the new one, also when the machine stops in between."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geopretrain.errors import RunFolderError
+
+PARTIAL_SUFFIX = ".partial"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn operating-system errors while writing ``path`` into one sentence.
+
+    Raises:
+        RunFolderError: the place is read-only, full, or not writable for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(_sentence(path, error)) from error
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full: '{path}' could not be written. What was there before is unharmed; "
+            "free some space, then repeat the command with --resume."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"'{path}' cannot be written: the folder is read-only. Choose another --out or allow writing."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return f"'{path}' cannot be written: a file of another kind is in the way. Choose another --out."
+    return f"'{path}' cannot be written: {error.strerror or error}. Choose another --out or mend the disk."
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path; on leaving without an error it is flushed to disk and renamed to ``path``.
+
+    Raises:
+        RunFolderError: it cannot be written; the old file is unharmed, the temporary one removed.
+    """
+    with writing(path), replacing(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """As ``atomic_path``, leaving operating-system errors as they are."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+        _flush_to_disk(path.parent)
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _flush_to_disk(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":  # folders cannot be opened there
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` atomically; raises RunFolderError where that is impossible."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as readable JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    """Write ``value`` as YAML in the given order, atomically."""
+    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
+def write_picture(path: Path, picture: Any) -> None:
+    """Write an ``H W 3`` uint8 RGB array as PNG, atomically."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files a killed process left in ``folder`` (and nothing else)."""
+    if folder.is_dir():
+        with writing(folder):
+            for leftover in leftovers(folder):
+                leftover.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files of this module in ``folder``."""
+    return list(folder.glob(f".*{PARTIAL_SUFFIX}"))

@@ -1,0 +1,41 @@
+"""Pinhole camera, rigid motions and warps: pure functions on tensors."""
+
+from geopretrain.geometry.camera import (
+    backproject,
+    crop_intrinsics,
+    disparity_to_depth,
+    disparity_to_inverse_depth,
+    field_of_view,
+    flip_intrinsics,
+    intrinsics_from_fov,
+    invert_intrinsics,
+    pixel_grid,
+    project,
+    resize_intrinsics,
+)
+from geopretrain.geometry.checks import check_shapes
+from geopretrain.geometry.pose import invert_pose, pose_matrix, rotation_from_axis_angle
+from geopretrain.geometry.warp import in_view, rigid_flow, sample, warp, warp_flow
+
+__all__ = [
+    "backproject",
+    "check_shapes",
+    "crop_intrinsics",
+    "disparity_to_depth",
+    "disparity_to_inverse_depth",
+    "field_of_view",
+    "flip_intrinsics",
+    "in_view",
+    "intrinsics_from_fov",
+    "invert_intrinsics",
+    "invert_pose",
+    "pixel_grid",
+    "pose_matrix",
+    "project",
+    "resize_intrinsics",
+    "rigid_flow",
+    "rotation_from_axis_angle",
+    "sample",
+    "warp",
+    "warp_flow",
+]

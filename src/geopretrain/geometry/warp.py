@@ -1,0 +1,130 @@
+"""Moving images between views by depth and camera motion, or by optical flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geopretrain.geometry.camera import backproject, pixel_grid, project
+from geopretrain.geometry.checks import check_shapes
+
+Padding = Literal["border", "zeros"]
+
+
+def rigid_flow(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where each target pixel of a static scene goes in the source view.
+
+    Args:
+        depth: ``B 1 H W`` of the target view.
+        intrinsics: ``B 3 3`` px, the same camera for both views.
+        T_target_to_source: ``B 4 4`` in the units of the depth.
+
+    Returns:
+        Flow ``B 2 H W`` px (right, down), target to source, and z ``B 1 H W`` in the source camera.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source)
+    grid = pixel_grid(*depth.shape[-2:], device=depth.device, dtype=depth.dtype)
+    return pixels - grid[:2], z
+
+
+def sample(
+    image: Tensor, pixels: Tensor, padding: Padding = "border", *, align_corners: bool = True
+) -> Tensor:
+    """Read an image bilinearly at given pixel positions.
+
+    Args:
+        image: ``B C H W``.
+        pixels: ``B 2 h w`` px (x, y); (0, 0) is the centre of the first pixel.
+        padding: outside the image repeat the ``border`` or read ``zeros``.
+        align_corners: True reads at the positions themselves; False at u W / (W - 1) - 0.5, which is what
+            published code that does not name this option computes on a recent torch; only for comparisons
+            with it.
+
+    Returns:
+        ``B C h w``.
+
+    Raises:
+        ValueError: a shape or the padding does not fit.
+    """
+    check_shapes(("image", image, "B C H W"), ("pixels", pixels, "B 2 h w"))
+    if padding not in ("border", "zeros"):
+        raise ValueError(f"padding must be 'border' or 'zeros', got {padding!r}")
+    height, width = image.shape[-2:]
+    x, y = pixels.unbind(1)
+    grid = torch.stack([x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1], dim=-1)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
+
+
+def warp(
+    source: Tensor,
+    depth: Tensor,
+    intrinsics: Tensor,
+    T_target_to_source: Tensor,
+    padding: Padding = "border",
+    *,
+    align_corners: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Synthesise the target view from a source view (Zhou et al. 2017, equation 2).
+
+    Args:
+        source: ``B C H W``.
+        depth: ``B 1 H W`` of the target view; 0 = no measurement.
+        intrinsics: ``B 3 3`` px, the same camera for both views.
+        T_target_to_source: ``B 4 4`` in the units of the depth.
+        padding: what is read outside the source image.
+        align_corners: see :func:`sample`.
+
+    Returns:
+        The warped image ``B C H W`` and ``B 1 H W`` bool: depth is known, the point lies in front of the
+        source camera and inside its image.
+
+    Raises:
+        ValueError: a shape or the padding does not fit.
+    """
+    check_shapes(("source", source, "B C H W"), ("depth", depth, "B 1 H W"))
+    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source)
+    valid = in_view(pixels, source.shape[-2:]) & (z > 0) & (depth > 0)
+    return sample(source, pixels, padding, align_corners=align_corners), valid
+
+
+def warp_flow(source: Tensor, flow: Tensor, padding: Padding = "border") -> tuple[Tensor, Tensor]:
+    """Synthesise the target view from a source view and the flow between them.
+
+    Args:
+        source: ``B C H W``.
+        flow: ``B 2 H W`` px (right, down), target to source.
+        padding: what is read outside the source image.
+
+    Returns:
+        The warped image ``B C H W`` and ``B 1 H W`` bool: the flow ends inside the source image.
+
+    Raises:
+        ValueError: a shape or the padding does not fit.
+    """
+    check_shapes(("source", source, "B C H W"), ("flow", flow, "B 2 H W"))
+    pixels = flow + pixel_grid(*flow.shape[-2:], device=flow.device, dtype=flow.dtype)[:2]
+    return sample(source, pixels, padding), in_view(pixels, source.shape[-2:])
+
+
+def in_view(pixels: Tensor, size: Sequence[int]) -> Tensor:
+    """Return ``B 1 h w`` bool: the position (``B 2 h w`` px) lies between the outermost pixel centres."""
+    x, y = pixels[:, :1], pixels[:, 1:]
+    return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1)
+
+
+def _source_pixels(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
+    check_shapes(
+        ("depth", depth, "B 1 H W"),
+        ("intrinsics", intrinsics, "B 3 3"),
+        ("T_target_to_source", T_target_to_source, "B 4 4"),
+    )
+    points = backproject(depth, intrinsics)
+    moved = T_target_to_source[:, :3, :3] @ points.flatten(2) + T_target_to_source[:, :3, 3:]
+    return project(moved.unflatten(-1, depth.shape[-2:]), intrinsics)

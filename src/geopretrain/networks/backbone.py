@@ -1,0 +1,178 @@
+"""Any timm model as a pyramid of features: timm's parameter names, and its weights' normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
+
+#: Monodepth2 and everything trained here from random numbers: (x - 0.45) / 0.225 in every channel.
+DEFAULT_MEAN = (0.45, 0.45, 0.45)
+DEFAULT_STD = (0.225, 0.225, 0.225)
+
+#: Strides given to a plain transformer, whose blocks all work at the stride of its patches.
+FLAT_STRIDES = [4, 8, 16, 32]
+
+# Transformers have a fixed image size unless told otherwise; each family has its own name for being told.
+_ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+
+
+class Backbone(nn.Module):
+    """A timm model that returns its features, highest resolution first.
+
+    The timm model itself is ``self.model``, whole but for its classifier: ``self.model.state_dict()`` is
+    what ``timm.create_model(name).load_state_dict`` takes. Levels come as timm reports them. ResNets give
+    the strides 2, 4, 8, 16 and 32, Swin and ConvNeXt start at 4. Plain transformers (ViT, EVA, Mixer) work
+    at one stride only: their last four blocks are resized bilinearly, without parameters, to the strides 4,
+    8, 16 and 32; where their patch size does not divide the image, the image is first resized to the
+    nearest size that it does divide.
+
+    Args:
+        name: any model of ``timm.list_models()``.
+        pretrained: take timm's weights (needs network access or a filled cache).
+        in_images: number of images stacked along the channels. The first convolution of pre-trained weights
+            is
+            copied per image and divided by the number of images (Godard et al. 2019, released code).
+        mean: normalisation of images in [0, 1], per channel; stored with the module.
+        std: see ``mean``.
+
+    Raises:
+        ConfigError: unknown model, or one without features (the nearest name is given).
+        WeightsError: pre-trained weights asked for but not to be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        in_images: int = 1,
+        mean: Sequence[float] = DEFAULT_MEAN,
+        std: Sequence[float] = DEFAULT_STD,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.in_images = in_images
+        self.model = _create_timm_model(name, pretrained, 3 * in_images)
+        self._levels, self.channels, self.strides, self._patch = _describe_levels(self.model, name)
+        self.register_buffer("mean", _per_channel(mean, in_images).float())
+        self.register_buffer("std", _per_channel(std, in_images).float())
+
+    @property
+    def normalisation(self) -> dict[str, list[float]]:
+        """Mean and standard deviation of one image, as saved beside the weights."""
+        return {
+            "mean": [round(value, 6) for value in self.mean.flatten()[:3].tolist()],
+            "std": [round(value, 6) for value in self.std.flatten()[:3].tolist()],
+        }
+
+    def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Normalise images by ``mean`` and ``std`` (three numbers each) from now on."""
+        self.mean.copy_(_per_channel(mean, self.in_images))
+        self.std.copy_(_per_channel(std, self.in_images))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return one map ``B C_i H/s_i W/s_i`` per stride from images ``B 3*in_images H W`` in [0, 1].
+
+        Raises:
+            DataError: height or width is not a multiple of the largest stride.
+        """
+        height, width = images.shape[-2:]
+        self.check_size(height, width)
+        images = (images - self.mean) / self.std
+        if self._patch:
+            images = _resize(images, [_nearest_multiple(side, self._patch) for side in (height, width)])
+        features = self._features(images)
+        return [_resize(f, [height // s, width // s]) for f, s in zip(features, self.strides, strict=True)]
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise DataError, naming the nearest legal sizes, unless the strides divide the image."""
+        largest = self.strides[-1]
+        if height % largest == 0 and width % largest == 0 and min(height, width) > 0:
+            return
+        below = [max(largest, side // largest * largest) for side in (height, width)]
+        above = [math.ceil(side / largest) * largest for side in (height, width)]
+        raise DataError(
+            f"Images of {height} x {width} (height x width) do not fit {self.name}: both sides must be "
+            f"multiples of {largest}. Use {below[0]} x {below[1]} or {above[0]} x {above[1]}."
+        )
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        try:
+            features = self.model.forward_intermediates(
+                images, indices=self._levels, output_fmt="NCHW", intermediates_only=True
+            )
+        except AssertionError as error:  # timm's way to refuse a size that the model was not built for
+            raise DataError(
+                f"{self.name} refuses images of {images.shape[-2]} x {images.shape[-1]}: {error} "
+                "Use the size it was made for, or a convolutional backbone, which takes any size."
+            ) from error
+        return cast(list[Tensor], features)
+
+
+def _per_channel(values: Sequence[float], in_images: int) -> Tensor:
+    return torch.tensor(list(values) * in_images, dtype=torch.float64).view(1, -1, 1, 1)
+
+
+def _create_timm_model(name: str, pretrained: bool, channels: int) -> Any:
+    import timm
+
+    if not timm.is_model(name):
+        hint = nearest_name(name, timm.list_models())
+        raise ConfigError(f"Unknown backbone '{name}'.{hint} Any model of timm.list_models() can be used.")
+    for options in _ANY_SIZE:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels, **options)
+        except TypeError as error:
+            if not options or next(iter(options)) not in str(error):
+                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
+        except Exception as error:
+            if not pretrained:
+                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
+            raise WeightsError(
+                f"timm's weights of '{name}' cannot be had: {_first_line(error)} "
+                "They are downloaded at first use, which needs network access; "
+                "without it use --init random, a run folder or a weights file."
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".") + "."
+
+
+def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[int], int]:
+    """Return indices of timm's levels, channels, strides, and a plain transformer's patch size (or 0)."""
+    info = getattr(model, "feature_info", None)
+    if not info or not hasattr(model, "forward_intermediates"):
+        raise ConfigError(
+            f"'{name}' offers no intermediate features in timm. Use another backbone, e.g. resnet18."
+        )
+    rows = list(getattr(info, "info", info))
+    strides = [int(row["reduction"]) for row in rows]
+    channels = [int(row["num_chs"]) for row in rows]
+    if len(set(strides)) == 1 and len(strides) >= len(FLAT_STRIDES):
+        indices = list(range(len(rows)))[-len(FLAT_STRIDES) :]
+        return indices, [channels[i] for i in indices], list(FLAT_STRIDES), strides[0]
+    last_of_stride = {stride: i for i, stride in enumerate(strides)}
+    indices = [last_of_stride[stride] for stride in sorted(last_of_stride)]
+    return indices, [channels[i] for i in indices], [strides[i] for i in indices], 0
+
+
+def _nearest_multiple(side: int, step: int) -> int:
+    return max(1, round(side / step)) * step
+
+
+def _resize(images: Tensor, size: list[int]) -> Tensor:
+    if list(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,106 @@
+"""Layers shared by the decoders."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+class Conv3x3(nn.Conv2d):
+    """3x3 convolution with reflection padding, size kept (Godard et al. 2019, supplementary material)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``B C H W`` to ``B C' H W``."""
+        return self.convolve_padded(F.pad(features, (1, 1, 1, 1), mode="reflect"))
+
+    def convolve_padded(self, padded: Tensor) -> Tensor:
+        """Map features that are padded already, ``B C H+2 W+2``, to ``B C' H W``."""
+        return super().forward(padded)
+
+
+def upsample_join_pad(features: Tensor, skip: Tensor | None) -> Tensor:
+    """Upsample by two (nearest), append the skip's channels, pad by one pixel (reflection), in a single copy.
+
+    One after the other these three steps copy and keep everything three times; together they take a third of
+    the time backwards and keep the result only. Differentiable once.
+
+    Args:
+        features: ``B C h w``.
+        skip: ``B C' 2h 2w`` or None.
+
+    Returns:
+        ``B C+C' 2h+2 2w+2`` in the type of ``features``.
+    """
+    return cast(Tensor, _UpsampleJoinPad.apply(features, skip))
+
+
+class _UpsampleJoinPad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, skip: Tensor | None) -> Tensor:
+        batch, channels, height, width = features.shape
+        ctx.channels = channels
+        ctx.skip_dtype = None if skip is None else skip.dtype
+        joined = channels + (0 if skip is None else skip.shape[1])
+        padded = torch.empty(
+            (batch, joined, 2 * height + 2, 2 * width + 2),
+            dtype=features.dtype,
+            device=features.device,
+            memory_format=_layout(features),
+        )
+        inner = padded[:, :, 1:-1, 1:-1]
+        for i in (0, 1):
+            for j in (0, 1):
+                inner[:, :channels, i::2, j::2] = features
+        if skip is not None:
+            inner[:, channels:] = skip
+        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 2], padded[:, :, -3]
+        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
+        return padded
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        features, skip = gradient[:, : ctx.channels], gradient[:, ctx.channels :]
+        of_features = _sum_of_pixels(features) if ctx.needs_input_grad[0] else None
+        of_skip = _fold_border(skip).to(ctx.skip_dtype) if ctx.needs_input_grad[1] else None
+        return of_features, of_skip
+
+
+def _sum_of_pixels(padded: Tensor) -> Tensor:
+    """Return, for each pixel before upsampling, the sum over its copies and their reflections."""
+    even, odd = slice(1, -1, 2), slice(2, -1, 2)
+    total = padded[:, :, even, even] + padded[:, :, odd, even]
+    total += padded[:, :, even, odd]
+    total += padded[:, :, odd, odd]
+    for edge in (0, -1):
+        row, column = padded[:, :, edge], padded[..., edge]
+        total[:, :, edge] += row[..., even] + row[..., odd]
+        total[..., edge] += column[..., even] + column[..., odd]
+        total[:, :, edge, 0] += row[..., 0]
+        total[:, :, edge, -1] += row[..., -1]
+    return total
+
+
+def _fold_border(padded: Tensor) -> Tensor:
+    """Return the gradient of reflection padding by one pixel."""
+    inner = padded[:, :, 1:-1, 1:-1].contiguous(memory_format=_layout(padded))
+    for inside, border in ((1, 0), (-2, -1)):
+        inner[:, :, inside] += padded[:, :, border, 1:-1]
+        inner[..., inside] += padded[:, :, 1:-1, border]
+        inner[:, :, inside, 1] += padded[:, :, border, 0]
+        inner[:, :, inside, -2] += padded[:, :, border, -1]
+    return inner
+
+
+def _layout(features: Tensor) -> torch.memory_format:
+    """Return channels_last where the channels are the innermost dimension."""
+    return (
+        torch.channels_last if features.stride(1) == 1 and features.shape[1] > 1 else torch.contiguous_format
+    )

@@ -1,0 +1,1 @@
+"""Ready-made studies: each is a fixed sequence of public calls."""

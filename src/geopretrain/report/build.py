@@ -1,0 +1,172 @@
+"""Build ``report.html`` from a comparison: everything embedded, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geopretrain.files import write_text
+from geopretrain.report import figures
+from geopretrain.study.sentences import MODE_WORDS, points
+from geopretrain.study.summary import Row, headline_points
+
+if TYPE_CHECKING:
+    from geopretrain.study.comparison import Comparison
+
+TEMPLATES = Path(__file__).parent / "templates"
+VERDICTS = {"better": "better", "worse": "worse", "unclear": "no difference told"}
+ERRORS = (
+    ("abs_rel", "AbsRel", "lower is better"),
+    ("rmse", "RMSE, m", "lower is better"),
+    ("a1", "\u03b4 < 1.25", "higher is better"),
+)
+
+
+def build_report(comparison: Comparison, path: str | Path) -> Path:
+    """Write the page for ``comparison`` to ``path`` (RunFolderError where it cannot be written)."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(percent=_percent, signed=_signed, rate=lambda value: f"{value:g}")
+    page = environment.get_template("report.html.j2").render(
+        **_content(comparison),
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        plotly_script=get_plotlyjs(),
+    )
+    write_text(Path(path), page)
+    return Path(path)
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    results, rows = comparison.results, comparison.rows
+    inits = [one["name"] for one in results["inits"]]
+    names = results["classes"]["names"]
+    search = results["learning_rates"]
+    return {
+        "results": results,
+        "protocol": results["protocol"],
+        "inits": results["inits"],
+        "colours": figures.colour_of(inits),
+        "mode_words": MODE_WORDS,
+        "created": datetime.fromisoformat(results["protocol"]["created"]).strftime("%d %B %Y, %H:%M UTC"),
+        "table": _table(rows),
+        "whole_table": _table(rows, every_point=True),
+        "seeds": sorted({seed for row in rows for seed in row.seeds}),
+        "differences": figures.to_html(figures.differences(rows, inits)),
+        "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"])),
+        "classes": [
+            (mode, figures.to_html(figures.class_bars(results["per_class"][mode], names, inits)))
+            for mode in results["modes"]
+            if mode in results["per_class"]
+        ],
+        "rates": figures.to_html(figures.rate_curves(search, inits, results["modes"])) if search else "",
+        "legend": [
+            (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
+        ],
+        "pictures": [_embedded(entry, comparison.path) for entry in results["pictures"]],
+        "depth": _depth_tables(results["inits"]),
+        "errors": ERRORS,
+    }
+
+
+def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
+    """Group the rows by mode and point; each group holds one line for each initialisation."""
+    wanted = set(headline_points(sorted({row.iteration for row in rows})))
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        if every_point or row.iteration in wanted:
+            groups.setdefault((row.mode, row.iteration), []).append(row)
+    return [
+        {
+            "mode": MODE_WORDS.get(mode, mode),
+            "iteration": iteration,
+            "lines": [
+                {
+                    "init": row.init,
+                    "mean": points(row.mean),
+                    "sd": points(row.sd) if row.sd == row.sd else "\u2013",
+                    "values": dict(zip(row.seeds, (points(value) for value in row.values), strict=True)),
+                    "accuracy": points(row.pixel_accuracy),
+                    "difference": _difference(row),
+                }
+                for row in group
+            ],
+        }
+        for (mode, iteration), group in groups.items()
+    ]
+
+
+def _difference(row: Row) -> dict[str, str] | None:
+    if row.difference is None:
+        return None
+    d = row.difference
+    return {
+        "mean": points(d.mean, sign=True),
+        "interval": f"{points(d.low, sign=True)} to {points(d.high, sign=True)}",
+        "verdict": d.verdict,
+        "words": VERDICTS[d.verdict],
+    }
+
+
+def _depth_tables(inits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return, for each run with depth errors, a table of the network against the naive guesses."""
+    words = {"held_out": "frames kept out of pre-training", "in_sample": "frames seen in pre-training"}
+    guesses = {"constant": "constant guess", "row_wise": "row-wise guess"}
+    tables = []
+    for init in inits:
+        for kind, result in init["depth"].items():
+            lines = [("this network", result)]
+            lines += [(guesses.get(name, name), errors) for name, errors in result.get("guesses", {}).items()]
+            best = {name: _best([line[name] for _, line in lines], name) for name, _, _ in ERRORS}
+            tables.append(
+                {
+                    "init": init["name"],
+                    "kind": words.get(kind, kind),
+                    "images": result["images"],
+                    "protocol": result["protocol"],
+                    "lines": lines,
+                    "best": best,
+                }
+            )
+    return tables
+
+
+def _best(values: list[float], name: str) -> float:
+    return max(values) if name.startswith("a") and name != "abs_rel" else min(values)
+
+
+def _embedded(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def data(name: str) -> str:
+        file = folder / name
+        if not file.is_file():
+            return ""
+        return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+
+    return {
+        "name": entry["name"],
+        "image": data(entry["image"]),
+        "truth": data(entry["truth"]),
+        "predictions": {
+            mode: {init: data(name) for init, name in files.items()}
+            for mode, files in entry["predictions"].items()
+        },
+        "depth": {init: data(name) for init, name in entry["depth"].items()},
+    }
+
+
+def _hex(colour: list[int]) -> str:
+    return "#" + "".join(f"{int(value):02x}" for value in colour)
+
+
+def _percent(value: float | None) -> str:
+    return "\u2013" if value is None else points(value)
+
+
+def _signed(value: float) -> str:
+    return points(value, sign=True)

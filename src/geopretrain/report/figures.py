@@ -1,0 +1,234 @@
+"""Plotly figures of a comparison: differences with intervals, learning curves, IoU of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from geopretrain.study.sentences import MODE_WORDS
+from geopretrain.study.summary import Row, headline_points
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; grey for what the others are held to.
+REFERENCE_COLOUR = "#7a7f87"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, GRID = "#22262c", "#e6e8eb"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+
+
+def colour_of(inits: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each initialisation, the same in every figure and picture caption."""
+    rest = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(inits[1:])}
+    return {inits[0]: REFERENCE_COLOUR, **rest}
+
+
+def differences(rows: Sequence[Row], inits: Sequence[str]) -> Figure:
+    """Difference to the first initialisation with its interval, by mode, after few and all iterations."""
+    from plotly.graph_objects import Figure, Scatter
+
+    chosen = headline_points(sorted({row.iteration for row in rows}))
+    shown = [row for row in rows if row.difference is not None and row.iteration in chosen]
+    figure = Figure()
+    colours = colour_of(inits)
+    for number, init in enumerate(inits[1:], 1):
+        own = [row for row in shown if row.init == init]
+        ends = [row.difference for row in own if row.difference is not None]
+        figure.add_trace(
+            Scatter(
+                x=[100 * d.mean for d in ends],
+                y=[_label(row, len(inits) > 2) for row in own],
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [100 * (d.high - d.mean) for d in ends],
+                    "arrayminus": [100 * (d.mean - d.low) for d in ends],
+                    "thickness": 2.5,
+                    "width": 7,
+                    "color": colours[init],
+                },
+                mode="markers",
+                marker={"size": 12, "color": colours[init], "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                name=init,
+                hovertemplate="%{y}<br>%{x:+.1f} points<extra></extra>",
+            )
+        )
+        figure.add_trace(_seed_dots(own, colours[init], len(inits) > 2))
+    figure.add_vline(x=0, line={"color": INK, "width": 1.5})
+    _style(figure, height=110 + 46 * max(1, len(shown)), left=10)
+    figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticksuffix="  ")
+    figure.update_xaxes(title_text=f"difference to {inits[0]}, points of mIoU")
+    figure.update_xaxes(zeroline=False)
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool) -> Any:
+    """Show the difference of every seed as a small hollow dot."""
+    from plotly.graph_objects import Scatter
+
+    pairs = [
+        (100 * value, _label(row, with_init))
+        for row in rows
+        if row.difference
+        for value in row.difference.values
+    ]
+    return Scatter(
+        x=[value for value, _ in pairs],
+        y=[label for _, label in pairs],
+        mode="markers",
+        marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": colour, "width": 1}},
+        hovertemplate="one seed: %{x:+.1f}<extra></extra>",
+    )
+
+
+def _label(row: Row, with_init: bool) -> str:
+    words = MODE_WORDS.get(row.mode, row.mode)
+    return f"{row.init + ': ' if with_init else ''}{words},<br>after {row.iteration} iterations"
+
+
+def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str]) -> Figure:
+    """Mean mIoU over the iterations, one panel for each mode; bands are one standard deviation."""
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    present = [mode for mode in modes if any(row.mode == mode for row in rows)]
+    titles = [MODE_WORDS.get(mode, mode) for mode in present]
+    figure = make_subplots(1, len(present), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    colours = colour_of(inits)
+    for column, mode in enumerate(present, 1):
+        for number, init in enumerate(inits):
+            own = [row for row in rows if row.mode == mode and row.init == init]
+            if not own:
+                continue
+            x = [row.iteration for row in own]
+            low, high = ([100 * (row.mean + s * row.sd) for row in own] for s in (-1, 1))
+            band = Scatter(
+                x=x + x[::-1],
+                y=high + low[::-1],
+                mode="lines",
+                fill="toself",
+                fillcolor=_transparent(colours[init]),
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=init,
+            )
+            line = Scatter(
+                x=x,
+                y=[100 * row.mean for row in own],
+                mode="lines+markers",
+                line={"color": colours[init], "width": 2.5},
+                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                name=init,
+                legendgroup=init,
+                showlegend=column == 1,
+                hovertemplate=f"{init}: %{{y:.1f}} % after %{{x}}<extra></extra>",
+            )
+            figure.add_trace(band, 1, column)
+            figure.add_trace(line, 1, column)
+        figure.update_xaxes(title_text="iterations", rangemode="tozero", row=1, col=column)
+    figure.update_yaxes(title_text="test mIoU, %", row=1, col=1)
+    _style(figure, height=400, left=60)
+    figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})
+    return figure
+
+
+def class_bars(
+    per_class: dict[str, list[float | None]], names: Sequence[str], inits: Sequence[str]
+) -> Figure:
+    """IoU of each class at the end in one mode, classes sorted by the first initialisation."""
+    from plotly.graph_objects import Bar, Figure
+
+    first = next(iter(per_class.values()))
+    order = sorted(range(len(names)), key=lambda k: -1.0 if (value := first[k]) is None else value)
+    colours = colour_of(inits)
+    figure = Figure()
+    for init in reversed([one for one in inits if one in per_class]):
+        values = [per_class[init][k] for k in order]
+        figure.add_trace(
+            Bar(
+                y=[names[k] for k in order],
+                x=[None if value is None else 100 * value for value in values],
+                orientation="h",
+                name=init,
+                marker={"color": colours[init]},
+                hovertemplate=f"{init}, %{{y}}: %{{x:.1f}} %<extra></extra>",
+            )
+        )
+    _style(figure, height=90 + (8 + 13 * len(per_class)) * len(names), left=10)
+    figure.update_layout(
+        barmode="group",
+        bargap=0.3,
+        bargroupgap=0.05,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "reversed"},
+    )
+    figure.update_yaxes(automargin=True, showgrid=False, ticksuffix=" ")
+    figure.update_xaxes(title_text="IoU, %", range=[0, 100])
+    return figure
+
+
+def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> Figure:
+    """Validation mIoU at each learning rate that was tried; the chosen one is ringed."""
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    present = [mode for mode in modes if any(one["mode"] == mode for one in search)]
+    titles = [MODE_WORDS.get(mode, mode) for mode in present]
+    figure = make_subplots(1, len(present), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    colours = colour_of(inits)
+    for one in search:
+        column = present.index(one["mode"]) + 1
+        rates, means = [row["lr"] for row in one["rates"]], [100 * row["mean"] for row in one["rates"]]
+        ring = [16 if rate == one["chosen"] else 8 for rate in rates]
+        figure.add_trace(
+            Scatter(
+                x=rates,
+                y=means,
+                mode="lines+markers",
+                name=one["init"],
+                legendgroup=one["init"],
+                showlegend=column == 1,
+                line={"color": colours[one["init"]], "width": 2},
+                marker={"size": ring, "symbol": ["circle-open-dot" if s == 16 else "circle" for s in ring]},
+                hovertemplate=f"{one['init']}, lr %{{x}}: %{{y:.1f}} %<extra></extra>",
+            ),
+            1,
+            column,
+        )
+        figure.update_xaxes(title_text="learning rate", type="log", dtick=1, row=1, col=column)
+    figure.update_yaxes(title_text="validation mIoU, %", row=1, col=1)
+    _style(figure, height=330, left=60)
+    figure.update_layout(legend={"orientation": "h", "y": -0.3, "x": 0})
+    return figure
+
+
+def _style(figure: Figure, height: int, left: int) -> None:
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": left, "r": 16, "t": 40, "b": 50},
+        font={"family": FONT, "size": 14, "color": INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"family": FONT}},
+    )
+    figure.update_xaxes(gridcolor=GRID, linecolor=INK, fixedrange=True)
+    figure.update_yaxes(gridcolor=GRID, fixedrange=True)
+    figure.update_xaxes(title_font_size=14)
+    figure.update_yaxes(title_font_size=14)
+    figure.update_annotations(font={"size": 15, "color": INK})
+
+
+def _transparent(colour: str) -> str:
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
+
+
+def to_html(figure: Figure) -> str:
+    """Return the figure as a piece of HTML that needs plotly's script once in the page."""
+    return figure.to_html(
+        full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}
+    )

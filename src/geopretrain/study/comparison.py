@@ -1,0 +1,126 @@
+"""A finished comparison: its numbers, its table, its sentences, and the files it leaves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geopretrain.errors import RunFolderError
+from geopretrain.files import write_json, write_text
+from geopretrain.study.sentences import points
+from geopretrain.study.summary import Row, row_from_dict
+
+COLUMNS = (
+    *("mode", "init", "iteration", "seeds", "miou_mean", "miou_sd", "pixel_accuracy_mean"),
+    *(
+        "difference_mean",
+        "difference_low",
+        "difference_high",
+        "verdict",
+        "miou_per_seed",
+        "difference_per_seed",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of ``compare``.
+
+    Attributes:
+        path: folder with ``comparison.json``, ``comparison.csv``, ``report.html`` and the cells.
+        results: everything, in plain values; scores are in [0, 1].
+    """
+
+    path: Path
+    results: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Comparison:
+        """Read a comparison from its folder; RunFolderError where there is none."""
+        file = Path(path) / "comparison.json"
+        try:
+            return cls(Path(path), json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise RunFolderError(
+                f"'{path}' holds no finished comparison: {file} cannot be read ({error})."
+            ) from error
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in one or two sentences."""
+        return str(self.results["headline"])
+
+    @property
+    def rows(self) -> list[Row]:
+        """The lines of the table."""
+        return [row_from_dict(row) for row in self.results["summary"]]
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "report.html"
+
+    def save(self) -> None:
+        """Write ``comparison.json`` and ``comparison.csv`` atomically."""
+        write_json(self.path / "comparison.json", without_nan(self.results))
+        write_text(self.path / "comparison.csv", self.csv())
+
+    def csv(self) -> str:
+        """One line for each mode, point of the curve and initialisation; scores in [0, 1]."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.rows:
+            d = row.difference
+            writer.writerow(
+                [row.mode, row.init, row.iteration, " ".join(map(str, row.seeds))]
+                + [_number(value) for value in (row.mean, row.sd, row.pixel_accuracy)]
+                + (
+                    ["", "", "", ""]
+                    if d is None
+                    else [_number(d.mean), _number(d.low), _number(d.high), d.verdict]
+                )
+                + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]
+            )
+        return text.getvalue()
+
+    def table(self, every_point: bool = False) -> str:
+        """Return the table as text: scores in percent, differences in points with their 95 % interval."""
+        from geopretrain.study.summary import headline_points
+
+        rows = self.rows
+        wanted = set(headline_points(sorted({row.iteration for row in rows})))
+        lines = [f"{'mode':8} {'iterations':>10} {'init':16} {'mIoU %':>13}   difference to the first"]
+        for row in rows:
+            if every_point or row.iteration in wanted:
+                lines.append(_line(row))
+        return "\n".join(lines)
+
+
+def _line(row: Row) -> str:
+    d = row.difference
+    text = ""
+    if d is not None:
+        ends = f"[{points(d.low, sign=True)}, {points(d.high, sign=True)}]"
+        text = f"{points(d.mean, sign=True)} {ends} {d.verdict}"
+    value = f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
+    return f"{row.mode:8} {row.iteration:>10} {row.init:16} {value:>13}   {text}".rstrip()
+
+
+def _number(value: float) -> str:
+    return "" if not math.isfinite(value) else f"{value:.6f}"
+
+
+def without_nan(value: Any) -> Any:
+    """Return ``value`` with every NaN replaced by None, which JSON knows."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

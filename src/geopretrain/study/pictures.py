@@ -1,0 +1,84 @@
+"""Pictures of a comparison: test image, truth, what each initialisation made of it, and depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geopretrain import pictures
+from geopretrain.errors import UserError
+from geopretrain.files import write_picture
+
+if TYPE_CHECKING:
+    from geopretrain.study.cells import Cell
+    from geopretrain.study.plan import Plan
+
+
+def draw_pictures(plan: Plan, cells: list[Cell]) -> list[dict[str, Any]]:
+    """Write PNGs to ``OUT/figures`` and return, for each shown test image, the names of its files.
+
+    Returns:
+        ``{'name', 'image', 'truth', 'predictions': {mode: {init: file}}, 'depth': {init: file}}`` for each
+        image.
+    """
+    if not plan.pictures:
+        return []
+    folder = plan.out / "figures"
+    batch = plan.data.load("test", plan.pictures)
+    names = plan.data.names("test")
+    shown: list[dict[str, Any]] = []
+    for k, position in enumerate(plan.pictures):
+        image, truth = batch.images[k].permute(1, 2, 0).numpy(), batch.labels[k].numpy()
+        coloured = pictures.colour_labels(truth, plan.data.class_colours)
+        shown.append(
+            {
+                "name": names[position],
+                "image": _write(folder, f"test{k}-image", image),
+                "truth": _write(folder, f"test{k}-truth", coloured),
+                "predictions": {},
+                "depth": {},
+            }
+        )
+    _draw_predictions(plan, cells, folder, shown)
+    _draw_depth(plan, folder, shown)
+    return shown
+
+
+def _draw_predictions(plan: Plan, cells: list[Cell], folder: Path, shown: list[dict[str, Any]]) -> None:
+    for cell in cells:
+        if not cell.pictures or not cell.predictions.is_file():
+            continue
+        with np.load(cell.predictions, allow_pickle=False) as file:
+            predicted = file["predicted"]
+        for k, entry in enumerate(shown[: len(predicted)]):
+            picture = pictures.colour_labels(predicted[k], plan.data.class_colours)
+            name = _write(folder, f"test{k}-{cell.mode}-{cell.init}", picture)
+            entry["predictions"].setdefault(cell.mode, {})[cell.init] = name
+
+
+def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
+    """Show the disparity that depth pre-training runs predict on the test images."""
+    from geopretrain.engine.depth_check import predict_disparity
+    from geopretrain.engine.predict import load_task
+    from geopretrain.engine.run_folder import RunFolder
+
+    images = plan.data.load("test", plan.pictures).images.permute(0, 2, 3, 1).numpy()
+    for init in plan.inits:
+        if init.kind != "run" or init.method != "monodepth":
+            continue
+        try:
+            task = load_task(RunFolder.open(init.source)).eval()
+        except UserError:
+            continue  # a run without its depth network still initialises; there is only nothing to draw
+        for k, entry in enumerate(shown):
+            disparity = predict_disparity(task, images[k])
+            entry["depth"][init.name] = _write(
+                folder, f"test{k}-depth-{init.name}", pictures.colour_depth(disparity)
+            )
+
+
+def _write(folder: Path, name: str, picture: np.ndarray) -> str:
+    write_picture(folder / f"{name}.png", picture)
+    return f"figures/{name}.png"

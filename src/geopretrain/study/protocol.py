@@ -1,0 +1,130 @@
+"""What a reader needs to judge and repeat a comparison: data, budget, machine, versions, pre-training."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geopretrain.study.inits import NamedInit
+
+if TYPE_CHECKING:
+    from geopretrain.study.plan import Plan
+
+_SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
+
+
+def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return everything about how the numbers were made."""
+    from geopretrain.data.labelled import nested_subset
+    from geopretrain.engine.run_folder import RunFolder
+
+    settings = plan.settings
+    config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
+    subset = nested_subset(plan.data.splits["train"], settings["labels"], settings["subset_seed"])
+    names = plan.data.names("train")
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": settings["data"],
+        "data_description": plan.data.description(),
+        "splits": plan.data.splits,
+        "labels": settings["labels"],
+        "subset_seed": settings["subset_seed"],
+        "subset": [names[position] for position in subset],
+        "size": settings["size"],
+        "backbone": settings["backbone"],
+        "preset": settings["preset"],
+        "iterations": settings["iterations"],
+        "batch_size": settings["batch_size"],
+        "schedule": config.get("schedule"),
+        "warmup_steps": config.get("warmup_steps"),
+        "precision": config.get("precision", settings["precision"]),
+        "learning_rates": plan.rates,
+        "seeds": plan.seeds,
+        "search_seeds": plan.search_seeds if len(plan.rates) > 1 else [],
+        "curve": list(plan.curve),
+        "score": "mIoU and pixel accuracy from one confusion matrix over all test images; "
+        "classes in neither truth nor prediction are left out of the mean",
+        "training_seconds": round(sum(outcome["seconds"] for outcome in outcomes), 1),
+        "device": plan.device,
+        "hardware": hardware(plan.device),
+        "versions": versions(),
+        "command": command(plan),
+    }
+
+
+def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:
+    """Return each initialisation with its pre-training and the depth errors that run left."""
+    described = []
+    for one in inits:
+        config = one.results.get("config", {})
+        described.append(
+            {
+                "name": one.name,
+                "source": one.source,
+                "kind": one.kind,
+                "description": one.description,
+                "method": one.method,
+                "chain": one.chain,
+                "weights": one.weights,
+                "settings": {name: config[name] for name in _SHOWN_SETTINGS if name in config},
+                "depth": one.results.get("depth") or {},
+            }
+        )
+    return described
+
+
+def command(plan: Plan) -> str:
+    """Return the command that repeats the comparison."""
+    settings = plan.settings
+    options = {
+        "inits": ",".join(one.source for one in plan.inits),
+        "data": settings["data"],
+        "out": str(plan.out),
+        "labels": settings["labels"],
+        "seeds": _seeds(plan.seeds),
+        "modes": ",".join(plan.modes),
+        "lr": ",".join(f"{rate:g}" for rate in plan.rates),
+        "iterations": settings["iterations"],
+        "batch-size": settings["batch_size"],
+        "size": settings["size"],
+        "backbone": settings["backbone"],
+        "preset": settings["preset"],
+        "subset-seed": settings["subset_seed"],
+    }
+    return "geopretrain compare " + " ".join(f"--{name} {shlex.quote(str(v))}" for name, v in options.items())
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return str(len(seeds)) if list(seeds) == list(range(len(seeds))) else ",".join(map(str, seeds))
+
+
+def hardware(device: str) -> str:
+    """Say what machine computed."""
+    import os
+
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores ({_processor()})"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that matter for the numbers."""
+    from importlib.metadata import version
+
+    names = ("geopretrain", "torch", "timm", "lightning", "torchmetrics")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,146 @@
+"""What the numbers support, in words; also when that is "no difference could be told"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geopretrain.study.statistics import PairedDifference
+from geopretrain.study.summary import Row, headline_points
+
+MODE_WORDS = {
+    "full": "all layers trained",
+    "encoder": "a new decoder, all layers trained",
+    "frozen": "the encoder frozen",
+}
+MINUS = "\N{MINUS SIGN}"
+UNCLEAR = "no difference could be told"
+
+
+def points(value: float, *, sign: bool = False) -> str:
+    """Write a fraction in [0, 1] as percentage points with one decimal and a real minus sign."""
+    text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
+    return text.replace("-", MINUS)
+
+
+def interval(difference: PairedDifference) -> str:
+    """Write ``+0.7 points (95 % interval -2.9 to +4.3)``."""
+    ends = f"{points(difference.low, sign=True)} to {points(difference.high, sign=True)}"
+    return f"{points(difference.mean, sign=True)} points ({difference.level:.0%} interval {ends})".replace(
+        "%", " %"
+    )
+
+
+def row_sentence(row: Row, baseline: Row, last: int) -> str:
+    """Say what one row shows against the first initialisation."""
+    where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.iteration, last)}"
+    values = (
+        f"{row.init} reaches {_value(row)} mIoU against {_value(baseline)} for {baseline.init} "
+        f"({len(row.values)} seeds)"
+    )
+    if row.difference is None:
+        return f"{where[0].upper()}{where[1:]}: {values}; too few common seeds for a difference."
+    verdict = {
+        "better": f"{row.init} is better",
+        "worse": f"{row.init} is worse",
+        "unclear": UNCLEAR,
+    }[row.difference.verdict]
+    return f"{where[0].upper()}{where[1:]}: {values}; {interval(row.difference)}: {verdict}."
+
+
+def _value(row: Row) -> str:
+    return f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
+
+
+def _when(iteration: int, last: int) -> str:
+    return f"after all {last} iterations" if iteration == last else f"after {iteration} of {last} iterations"
+
+
+def sentences(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each initialisation but the first, each mode, after few iterations and at the end."""
+    return [row_sentence(row, baseline, last) for row, baseline, last in _claims(rows)]
+
+
+def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
+    if not rows:
+        return []
+    first, curve = rows[0].init, sorted({row.iteration for row in rows})
+    chosen = headline_points(curve)
+    at = {(row.mode, row.init, row.iteration): row for row in rows}
+    claims = []
+    for row in rows:
+        baseline = at.get((row.mode, first, row.iteration))
+        if row.init != first and row.iteration in chosen and baseline is not None:
+            claims.append((row, baseline, curve[-1]))
+    return claims
+
+
+def headline(rows: Sequence[Row], labels: int | None) -> str:
+    """Say what came out: one sentence for each mode and each initialisation but the first."""
+    claims = _claims(rows)
+    first = f"With {labels} labelled images" if labels else "With all labelled images"
+    if not claims:
+        return f"{first}: there is nothing to compare."
+    pairs = list(dict.fromkeys((row.mode, row.init) for row, _, _ in claims))
+    parts = [_headline_of([c for c in claims if (c[0].mode, c[0].init) == pair]) for pair in pairs]
+    opening = f"{first} and {parts[0][0]}, {parts[0][1]}"
+    return " ".join([opening, *(f"With {mode}, {text}" for mode, text in parts[1:])])
+
+
+# What happened early and at the end.
+_COURSES = {
+    ("better", "better"): "{init} is better than {other}, early and at the end",
+    ("better", "unclear"): "{init} starts better than {other}, but at the end no difference could be told",
+    ("better", "worse"): "{init} starts better than {other} but ends worse",
+    ("unclear", "better"): "{init} ends better than {other}, though early no difference could be told",
+    ("unclear", "unclear"): f"{UNCLEAR} between {{init}} and {{other}}, neither early nor at the end",
+    ("unclear", "worse"): "{init} ends worse than {other}, though early no difference could be told",
+    ("worse", "better"): "{init} starts worse than {other} but ends better",
+    ("worse", "unclear"): "{init} starts worse than {other}, but at the end no difference could be told",
+    ("worse", "worse"): "{init} is worse than {other}, early and at the end",
+}
+_ONE_POINT = {
+    "better": "{init} is better than {other}",
+    "worse": "{init} is worse than {other}",
+    "unclear": f"{UNCLEAR} between {{init}} and {{other}}",
+}
+
+
+def _headline_of(claims: Sequence[tuple[Row, Row, int]]) -> tuple[str, str]:
+    """Return the mode in words and what happened in it to one initialisation."""
+    row, baseline, _ = claims[-1]
+    mode = MODE_WORDS.get(row.mode, row.mode)
+    if row.difference is None:
+        return mode, f"{row.init} and {baseline.init} have too few common seeds to be compared."
+    early = claims[0][0].difference
+    course = (
+        _COURSES[early.verdict, row.difference.verdict]
+        if len(claims) > 1 and early is not None
+        else _ONE_POINT[row.difference.verdict]
+    )
+    ends = f"{points(row.difference.low, sign=True)} to {points(row.difference.high, sign=True)}"
+    amount = f"{points(row.difference.mean, sign=True)} points of mIoU, 95 % interval {ends}"
+    return mode, f"{course.format(init=row.init, other=baseline.init)} ({amount})."
+
+
+def cautions(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know before believing the intervals."""
+    compared = [row for row in rows if row.difference is not None]
+    seeds = max((len(row.values) for row in rows), default=0)
+    notes = [
+        "The seeds vary the new layers, the order of the images and their flips. The labelled images, the "
+        "test images and each pre-training are one draw: the intervals say nothing about other labels or "
+        "another pre-training."
+    ]
+    if len(compared) > 1:
+        notes.append(
+            f"{len(compared)} differences are shown, each with its own 95 % interval; by chance alone about "
+            "one in twenty such intervals misses zero although nothing differs."
+        )
+    if any(row.mode == "frozen" and row.init == "random" for row in rows):
+        notes.append(
+            "A frozen random encoder has random features; only the statistics of its normalisation layers "
+            "were measured on the labelled training images before it was frozen."
+        )
+    if seeds < 5:
+        notes.append(f"Only {seeds} seeds: the intervals are wide, and 5 or more are advisable.")
+    return notes

@@ -1,0 +1,134 @@
+"""From the cells of a comparison to its table: means, spreads and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
+
+FEW = 1 / 3
+"""Share of the budget at which "after few iterations" is read; fixed, so that no point can be picked."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: an initialisation in a mode at a point of the learning curve, over all seeds.
+
+    Attributes:
+        mode: ``full``, ``encoder`` or ``frozen``.
+        init: name of the initialisation.
+        iteration: point of the curve.
+        seeds: the seeds that ended.
+        values: mIoU in [0, 1] of each of them.
+        mean: of the values.
+        sd: standard deviation of the values (n - 1).
+        pixel_accuracy: mean over the seeds, in [0, 1].
+        difference: paired with the first initialisation; None for itself, or with fewer than two common
+            seeds.
+    """
+
+    mode: str
+    init: str
+    iteration: int
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float
+    sd: float
+    pixel_accuracy: float
+    difference: PairedDifference | None
+
+
+def summarise(cells: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> list[Row]:
+    """Return one row for each mode, point of the curve and initialisation; the first is the reference.
+
+    A cell is ``{'init', 'mode', 'seed', 'curve': [{'iteration', 'miou', 'pixel_accuracy'}, ...]}``; cells
+    that failed are simply absent, and differences use the seeds both sides have.
+    """
+    table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
+    for cell in cells:
+        for point in cell["curve"]:
+            key = (cell["mode"], cell["init"], int(point["iteration"]))
+            table.setdefault(key, {})[int(cell["seed"])] = point
+    points = sorted({iteration for _, _, iteration in table})
+    rows = []
+    for mode in modes:
+        for iteration in points:
+            reference = table.get((mode, inits[0], iteration), {})
+            for init in inits:
+                there = table.get((mode, init, iteration), {})
+                if there:
+                    rows.append(_row(mode, init, iteration, there, None if init == inits[0] else reference))
+    return rows
+
+
+def _row(
+    mode: str,
+    init: str,
+    iteration: int,
+    there: dict[int, dict[str, float]],
+    reference: dict[int, dict[str, float]] | None,
+) -> Row:
+    seeds = tuple(sorted(there))
+    values = tuple(float(there[seed]["miou"]) for seed in seeds)
+    difference = None
+    common = [seed for seed in seeds if reference is not None and seed in reference]
+    if reference is not None and len(common) >= 2:
+        difference = paired_difference(
+            [there[seed]["miou"] for seed in common], [reference[seed]["miou"] for seed in common]
+        )
+    accuracy = mean([float(there[seed]["pixel_accuracy"]) for seed in seeds])
+    return Row(
+        mode, init, iteration, seeds, values, mean(values), standard_deviation(values), accuracy, difference
+    )
+
+
+def per_class(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
+    """Mean IoU of each class at the end, by mode and initialisation; None for classes that never occur."""
+    groups: dict[tuple[str, str], list[list[float | None]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["mode"], cell["init"]), []).append(cell["iou"])
+    result: dict[str, dict[str, list[float | None]]] = {}
+    for (mode, init), lists in groups.items():
+        columns = [
+            [v for v in column if v is not None and math.isfinite(v)] for column in zip(*lists, strict=True)
+        ]
+        result.setdefault(mode, {})[init] = [mean(column) if column else None for column in columns]
+    return result
+
+
+def few_point(points: Sequence[int]) -> int:
+    """Return the point of the curve nearest to ``FEW`` of the last one."""
+    return min(points, key=lambda point: (abs(point - FEW * max(points)), point))
+
+
+def headline_points(points: Sequence[int]) -> list[int]:
+    """Return the two points that sentences are about: after few iterations, and the end."""
+    return sorted({few_point(points), max(points)}) if points else []
+
+
+def row_as_dict(row: Row) -> dict[str, Any]:
+    """Return a row for JSON."""
+    content = asdict(row)
+    if row.difference is not None:
+        content["difference"]["verdict"] = row.difference.verdict
+    return content
+
+
+def row_from_dict(content: dict[str, Any]) -> Row:
+    """Return the row that ``row_as_dict`` wrote."""
+    difference = content["difference"]
+    if difference is not None:
+        fields = {name: value for name, value in difference.items() if name != "verdict"}
+        difference = PairedDifference(**{**fields, "values": tuple(fields["values"])})
+    return Row(
+        **{
+            **content,
+            "seeds": tuple(content["seeds"]),
+            "values": tuple(content["values"]),
+            "sd": math.nan if content["sd"] is None else content["sd"],
+            "difference": difference,
+        }
+    )

@@ -1,0 +1,73 @@
+"""A process that trains one cell after another: a JSON line in on standard input, a JSON line out per cell.
+
+Started as ``python -m geopretrain.study.worker``. Unlike a process pool it needs no guarded main module,
+survives the death of a sibling, and ends when its parent does, also after ``kill -9``, because its input
+then closes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from geopretrain.errors import UserError
+from geopretrain.study.cells import Cell
+
+RUNNER = "geopretrain.study.cells:run_cell"
+
+
+def cell_from_json(content: dict[str, Any]) -> Cell:
+    """Return the cell that was sent as JSON."""
+    return Cell(**{**content, "curve": tuple(content["curve"]), "pictures": tuple(content["pictures"])})
+
+
+def load_runner(name: str) -> Callable[..., dict[str, Any]]:
+    """Return the function called ``module:name``."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def run_safely(runner: Callable[..., dict[str, Any]], cell: Cell, **options: Any) -> dict[str, Any]:
+    """Run a cell; an error becomes ``{'error': sentence, 'details': traceback}`` and ends nothing."""
+    try:
+        return {"outcome": runner(cell, **options)}
+    except UserError as error:
+        return {"error": str(error), "details": ""}
+    except Exception as error:
+        traceback.print_exc()  # a defect and no input error: the log keeps where it happened
+        return {"error": f"{type(error).__name__}: {error}", "details": traceback.format_exc()}
+
+
+def main() -> None:
+    """Serve until the input closes."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever libraries print goes to the log and not into the answers
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    while True:
+        message = json.loads(jobs.get())
+        answer = run_safely(
+            load_runner(message["runner"]),
+            cell_from_json(message["cell"]),
+            threads=message["threads"],
+            device=message["device"],
+        )
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _listen(jobs: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)  # the parent is gone or has no more work; what is trained can be resumed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Train many cells, several at a time, losing none to the failure of another."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from geopretrain.errors import ConfigError
+from geopretrain.study import worker
+from geopretrain.study.cells import Cell
+
+MOST_WORKERS = 8
+Answer = dict[str, Any]
+
+
+def choose_jobs(jobs: int | str, cells: int, device: str) -> int:
+    """Return how many cells to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU.
+
+    Raises:
+        ConfigError: neither ``'auto'`` nor a positive number.
+    """
+    if jobs == "auto":
+        return max(1, min(cells, MOST_WORKERS, _cores())) if device == "cpu" else 1
+    try:
+        number = int(jobs)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ConfigError(f"jobs must be 'auto' or a positive whole number, not {jobs!r}.")
+    return max(1, min(number, cells))
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    device: str,
+    log: Path,
+    on_done: Callable[[Cell, Answer], None],
+) -> None:
+    """Train all cells; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
+
+    With one job they run in this process with all threads, otherwise in ``jobs`` processes that share the
+    cores.
+    """
+    if jobs == 1:
+        runner = worker.load_runner(worker.RUNNER)
+        for cell in cells:
+            on_done(cell, worker.run_safely(runner, cell, threads=None, device=device))
+        return
+    waiting: queue.Queue[Cell] = queue.Queue()
+    for cell in cells:
+        waiting.put(cell)
+    done: queue.Queue[tuple[Cell, Answer]] = queue.Queue()
+    threads = max(1, _cores() // jobs)
+    workers = [_Worker(waiting, done, threads, device, log) for _ in range(jobs)]
+    try:
+        for one in workers:
+            one.start()
+        for _ in cells:
+            on_done(*done.get())
+    finally:
+        for one in workers:
+            one.stop()
+
+
+class _Worker(threading.Thread):
+    """Feeds one process; starts another in its place when it dies."""
+
+    def __init__(
+        self,
+        waiting: queue.Queue[Cell],
+        done: queue.Queue[tuple[Cell, Answer]],
+        threads: int,
+        device: str,
+        log: Path,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.waiting, self.done, self.threads, self.device, self.log = waiting, done, threads, device, log
+        self.process: subprocess.Popen[str] | None = None
+        self.stopped = False
+
+    def run(self) -> None:
+        """Hand over one cell after another until none is left."""
+        while not self.stopped:
+            try:
+                cell = self.waiting.get_nowait()
+            except queue.Empty:
+                return
+            self.done.put((cell, self._ask(cell)))
+
+    def stop(self) -> None:
+        """End the process; a cell in training can be continued later."""
+        self.stopped = True
+        process = self.process
+        if process is not None and process.poll() is None:
+            if process.stdin is not None:
+                process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _ask(self, cell: Cell) -> Answer:
+        process = self._alive()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        message = {
+            "cell": asdict(cell),
+            "threads": self.threads,
+            "device": self.device,
+            "runner": worker.RUNNER,
+        }
+        try:
+            process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except (OSError, ValueError):
+            line = ""
+        if line:
+            return json.loads(line)
+        process.kill()
+        code = process.wait()
+        reason = "killed, perhaps for want of memory" if code == -9 else f"exit code {code}"
+        return {"error": f"its process ended unexpectedly ({reason}); see {self.log}", "details": ""}
+
+    def _alive(self) -> subprocess.Popen[str]:
+        if self.process is None or self.process.poll() is not None:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "geopretrain.study.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env=_environment(self.threads),
+                )
+        return self.process
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Keep the thread pools of side-by-side processes from fighting for the same cores."""
+    count = str(threads)
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

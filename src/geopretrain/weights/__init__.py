@@ -1,0 +1,41 @@
+"""Weights: where they come from, reading foreign files safely, and what a run folder keeps."""
+
+from geopretrain.weights.files import read_metadata, read_normalisation, read_tensors, save_tensors
+from geopretrain.weights.init import (
+    Init,
+    InitTensors,
+    ancestors,
+    init_backbone,
+    init_other_parts,
+    normalise_like_timm,
+    parse_init,
+    read_init,
+    read_lineage,
+)
+from geopretrain.weights.loading import LoadReport, backbone_state, load_backbone, load_matching
+from geopretrain.weights.runs import export_state, find_backbone, load_state, load_weights, save_weights
+
+__all__ = [
+    "Init",
+    "InitTensors",
+    "LoadReport",
+    "ancestors",
+    "backbone_state",
+    "export_state",
+    "find_backbone",
+    "init_backbone",
+    "init_other_parts",
+    "load_backbone",
+    "load_matching",
+    "load_state",
+    "load_weights",
+    "normalise_like_timm",
+    "parse_init",
+    "read_init",
+    "read_lineage",
+    "read_metadata",
+    "read_normalisation",
+    "read_tensors",
+    "save_tensors",
+    "save_weights",
+]

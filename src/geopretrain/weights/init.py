@@ -1,0 +1,226 @@
+"""What a network starts from: random numbers, timm's weights, a run of ours, or somebody else's file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from geopretrain.errors import WeightsError, nearest_name
+from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
+from geopretrain.weights import monodepth2
+from geopretrain.weights.files import read_normalisation, read_tensors
+from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
+from geopretrain.weights.runs import weight_parts
+
+Normalisation = Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Init:
+    """Where the first weights come from.
+
+    Attributes:
+        kind: ``random``, ``imagenet``, ``run`` (a run folder of ours) or ``file`` (a foreign file or
+            folder).
+        source: the path, or the word itself.
+    """
+
+    kind: str
+    source: str
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def parse_init(text: str | Path) -> Init:
+    """Understand ``--init``.
+
+    Raises:
+        WeightsError: neither a known word nor an existing run folder or file.
+    """
+    text = str(text)
+    if text in ("random", "imagenet"):
+        return Init(text, text)
+    path = Path(text)
+    if (path / "lineage.json").is_file():
+        return Init("run", text)
+    if path.is_file() or monodepth2.is_official_folder(path):
+        return Init("file", text)
+    if path.is_dir():
+        raise WeightsError(
+            f"The folder {text} is no finished run: it has no lineage.json. Give a run folder, a weights "
+            "file, 'random' or 'imagenet'."
+        )
+    raise WeightsError(
+        f"Unknown initialisation '{text}'.{nearest_name(text, ['random', 'imagenet'])} It is neither "
+        "'random' nor 'imagenet', and there is no such run folder or weights file."
+    )
+
+
+def read_lineage(run: str | Path) -> dict[str, Any]:
+    """Return a run's ``lineage.json`` (``backbone``, ``method``, ``normalisation``, ``init``, ``chain``).
+
+    Raises:
+        WeightsError: absent or unreadable.
+    """
+    path = Path(run) / "lineage.json"
+    try:
+        lineage = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(lineage, dict) or "backbone" not in lineage:
+            raise ValueError("no backbone is named in it")
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}. Is {run} a finished run?") from error
+    return lineage
+
+
+def ancestors(init: Init) -> list[dict[str, Any]]:
+    """Return the chain of initialisations behind ``init``, oldest first, for the lineage of a new run."""
+    if init.kind != "run":
+        return [{"init": init.source, "kind": init.kind}]
+    lineage = read_lineage(init.source)
+    step = {
+        "init": init.source,
+        "kind": "run",
+        "method": lineage.get("method"),
+        "backbone": lineage["backbone"],
+    }
+    return [*lineage.get("chain", []), step]
+
+
+@dataclass(frozen=True)
+class InitTensors:
+    """Tensors of a run or foreign file.
+
+    Attributes:
+        backbone: tensors of the backbone, for foreign files everything there is.
+        others: the remaining tensors of a run or an official Monodepth2 folder (``decoder.*``, ``pose.*``).
+        normalisation: what is stored with the weights, if anything.
+    """
+
+    backbone: dict[str, Tensor]
+    others: dict[str, Tensor]
+    normalisation: Normalisation | None
+
+
+def read_init(init: Init, backbone_name: str) -> InitTensors:
+    """Read everything ``init`` has; nothing for ``random`` and ``imagenet``.
+
+    Raises:
+        WeightsError: unreadable, or made with another backbone than ``backbone_name``.
+    """
+    path = Path(init.source)
+    if init.kind not in ("run", "file"):
+        return InitTensors({}, {}, None)
+    if path.is_file():
+        return InitTensors(read_tensors(path), {}, read_normalisation(path))
+    if init.kind == "run":
+        lineage = read_lineage(path)
+        if lineage["backbone"] != backbone_name:
+            raise WeightsError(
+                f"The run {path} has the backbone {lineage['backbone']}, not {backbone_name}. "
+                f"Use --backbone {lineage['backbone']}, or another run."
+            )
+        if not (path / "model.safetensors").is_file():
+            raise WeightsError(
+                f"The run {path} has no weights yet: finish it by repeating its command with --resume."
+            )
+        tensors = read_tensors(path / "model.safetensors", strip=False)
+        normalisation: Normalisation | None = lineage.get("normalisation")
+    else:
+        tensors, normalisation = (
+            monodepth2.read_folder(path),
+            {"mean": [*DEFAULT_MEAN], "std": [*DEFAULT_STD]},
+        )
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith("backbone.")}
+    return InitTensors(rename(tensors, {"backbone.": ""}), others, normalisation)
+
+
+def init_backbone(
+    backbone_name: str, init: Init, read: InitTensors | None = None
+) -> tuple[Backbone, LoadReport]:
+    """Build a backbone with the weights of ``init`` and the normalisation that belongs to them.
+
+    Args:
+        backbone_name: any timm model.
+        init: where the weights come from.
+        read: what ``read_init`` returned, where it was read before.
+
+    Raises:
+        ConfigError: unknown backbone.
+        WeightsError: weights are unreadable, not to be had, or made for another backbone.
+    """
+    if init.kind == "random":
+        backbone = Backbone(backbone_name)
+        return backbone, LoadReport("random numbers", reinitialised=_saved_names(backbone))
+    if init.kind == "imagenet":
+        backbone = Backbone(backbone_name, pretrained=True)
+        normalise_like_timm(backbone)
+        return backbone, LoadReport(f"timm's weights of {backbone_name}", loaded=_saved_names(backbone))
+    read = read or read_init(init, backbone_name)
+    return backbone_from_tensors(backbone_name, read.backbone, read.normalisation, source=init.source)
+
+
+def init_other_parts(
+    task: nn.Module,
+    others: Mapping[str, Tensor],
+    report: LoadReport,
+    *,
+    fresh: Mapping[str, str] | None = None,
+) -> None:
+    """Load what ``others`` has for the saved parts of ``task`` beside its backbone, and report it.
+
+    Decoders take every tensor that fits; further backbones (``pose.backbone.``) are taken whole or not
+    at all.
+
+    Args:
+        task: has ``weight_parts``.
+        others: see ``InitTensors``.
+        report: extended in place.
+        fresh: saved prefixes that stay as initialised, with the reason.
+    """
+    fresh = fresh or {}
+    parts = {saved: inside for saved, inside in weight_parts(task).items() if saved != "backbone."}
+    for saved, inside in parts.items():
+        module = task.get_submodule(inside.removesuffix("."))
+        tensors = rename(others, {saved: ""})
+        reason = fresh.get(saved, "")
+        if not reason and saved.endswith("backbone.") and tensors and not fits_whole(module, tensors):
+            reason = "made for another backbone"
+        report.add(
+            load_matching(module, {} if reason else tensors, source=report.source, required=False), saved
+        )
+        if reason:
+            report.skipped += [(saved + name, reason) for name in tensors]
+    report.skipped += [(n, "no part of this task") for n in others if not n.startswith(tuple(parts))]
+
+
+def backbone_from_tensors(
+    backbone_name: str, tensors: Mapping[str, Tensor], normalisation: Normalisation | None, *, source: str
+) -> tuple[Backbone, LoadReport]:
+    """Build a backbone from tensors; without a stored normalisation timm's is assumed and reported."""
+    backbone = Backbone(backbone_name)
+    report = LoadReport(source).add(load_backbone(backbone, tensors, source=source), "backbone.")
+    if normalisation is not None:
+        backbone.set_normalisation(normalisation["mean"], normalisation["std"])
+    else:
+        normalise_like_timm(backbone)
+        report.notes.append(
+            f"no normalisation is stored with these weights: timm's for {backbone_name} is assumed "
+            f"(mean {backbone.normalisation['mean']}, std {backbone.normalisation['std']})"
+        )
+    return backbone, report
+
+
+def _saved_names(backbone: Backbone) -> list[str]:
+    return [f"backbone.{name}" for name in backbone.model.state_dict()]
+
+
+def normalise_like_timm(backbone: Backbone) -> None:
+    """Use the mean and standard deviation that timm's own weights of this model were trained with."""
+    config = backbone.model.pretrained_cfg
+    backbone.set_normalisation(config.get("mean", DEFAULT_MEAN), config.get("std", DEFAULT_STD))

@@ -1,0 +1,81 @@
+"""The weight files of a run: ``model.safetensors`` (everything), ``backbone.safetensors`` (timm's names).
+
+A task says which of its modules are saved under which name in ``weight_parts``, e.g.
+``{"backbone.": "depth_net.backbone.model.", "decoder.": "depth_net.decoder."}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor, nn
+
+from geopretrain.errors import WeightsError
+from geopretrain.networks import Backbone
+from geopretrain.weights.files import read_normalisation, read_tensors, save_tensors
+from geopretrain.weights.loading import LoadReport, backbone_state, load_matching, rename
+
+
+def export_state(task: nn.Module) -> dict[str, Tensor]:
+    """Return the task's tensors under their saved names (``backbone.*``, ``decoder.*``, ``pose.*``)."""
+    parts = {inside: saved for saved, inside in weight_parts(task).items()}
+    return rename(task.state_dict(), parts)
+
+
+def load_state(task: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> LoadReport:
+    """Fill a task completely from saved names.
+
+    Raises:
+        WeightsError: a tensor is missing or has another shape.
+    """
+    report = load_matching(task, tensors, source=source, prefix_map=weight_parts(task))
+    expected = set(rename(export_state(task), weight_parts(task)))
+    missing = [name for name in report.reinitialised if name in expected]
+    if missing:
+        raise WeightsError(
+            f"{source} lacks {len(missing)} tensors of this network, e.g. {missing[0]}. "
+            "It was made with other options or is incomplete."
+        )
+    return report
+
+
+def save_weights(task: nn.Module, folder: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write ``model.safetensors`` and, if the task has a backbone, ``backbone.safetensors`` into ``folder``.
+
+    Both carry the backbone's name and normalisation as metadata.
+    """
+    folder = Path(folder)
+    notes = dict(metadata or {})
+    backbone = find_backbone(task)
+    if backbone is not None:
+        notes |= {"backbone": backbone.name, "normalisation": json.dumps(backbone.normalisation)}
+        save_tensors(folder / "backbone.safetensors", backbone_state(backbone), notes)
+    save_tensors(folder / "model.safetensors", export_state(task), notes)
+
+
+def load_weights(task: nn.Module, folder: str | Path) -> LoadReport:
+    """Fill a task from a run folder's ``model.safetensors``, normalisation included."""
+    path = Path(folder) / "model.safetensors"
+    report = load_state(task, read_tensors(path, strip=False), source=str(path))
+    normalisation = read_normalisation(path)
+    if normalisation is not None:
+        for module in task.modules():
+            if isinstance(module, Backbone):
+                module.set_normalisation(normalisation["mean"], normalisation["std"])
+    return report
+
+
+def weight_parts(task: nn.Module) -> dict[str, str]:
+    """Return the task's table of saved prefixes; a task without one is saved under its own names."""
+    return dict(getattr(task, "weight_parts", {"": ""}))
+
+
+def find_backbone(task: nn.Module) -> Backbone | None:
+    """Return the module saved as ``backbone.*``, or None."""
+    inside = weight_parts(task).get("backbone.")
+    if inside is None:
+        return None
+    return cast(Backbone, task.get_submodule(inside.removesuffix(".model.")))

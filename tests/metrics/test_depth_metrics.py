@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.metrics import (
+    ERROR_NAMES,
+    DepthProtocol,
+    blend_flipped,
+    depth_errors,
+    evaluate_depth,
+    evaluate_depth_maps,
+    get_protocol,
+    guess_constant,
+    guess_row_wise,
+    naive_guesses,
+)
+from geopretrain.metrics.depth import resize_disparity, valid_mask
+
+
+def _values(result):
+    return [result[name] for name in ERROR_NAMES]
+
+
+def test_errors_by_hand():
+    errors = depth_errors([1.0, 4.0], [2.0, 4.0])
+    assert errors["abs_rel"] == pytest.approx(0.5)
+    assert errors["sq_rel"] == pytest.approx(0.5)
+    assert errors["rmse"] == pytest.approx(math.sqrt(0.5))
+    assert errors["rmse_log"] == pytest.approx(math.log(2) / math.sqrt(2))
+    assert (errors["a1"], errors["a2"], errors["a3"]) == (0.5, 0.5, 0.5)  # ratio 2 > 1.25^3 = 1.953
+
+
+def test_errors_equal_the_official_ones(golden):
+    data = golden("monodepth2_eval.npz")
+    errors = depth_errors(data["in_vec_gt"], data["in_vec_pred"])
+    np.testing.assert_allclose(_values(errors), data["out_vec_errors"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "protocol"), [("mono", "kitti"), ("stereo", "kitti-eigen-garg-80-stereo")])
+def test_evaluation_equals_the_official_one(golden, kind, protocol):
+    data = golden("monodepth2_eval.npz")
+    result = evaluate_depth(data["in_pred_disp"], data["in_gt_depth"], protocol)
+    np.testing.assert_allclose(_values(result), data[f"out_{kind}_errors_mean"], rtol=1e-5)
+    for row, expected in zip(result["per_image"], data[f"out_{kind}_errors_per_image"], strict=True):
+        np.testing.assert_allclose(_values(row), expected, rtol=1e-5)
+    if kind == "mono":
+        ratios = [row["ratio"] for row in result["per_image"]]
+        np.testing.assert_allclose(ratios, data["out_median_ratio"], rtol=1e-6)
+        ratios = np.array(ratios)
+        assert result["ratio_spread"] == pytest.approx(ratios.std() / ratios.mean())
+
+
+def test_crop_mask_and_resizing_equal_the_official_ones(golden):
+    data = golden("monodepth2_eval.npz")
+    counts = [valid_mask(gt, get_protocol("kitti")).sum() for gt in data["in_gt_depth"]]
+    assert counts == data["out_num_valid"].tolist()
+    y0, y1, x0, x1 = data["out_crop_y0y1x0x1"]
+    rows, columns = np.nonzero(valid_mask(np.full((375, 1242), 5.0), get_protocol("kitti")))
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (y0, y1, x0, x1)
+    resized = resize_disparity(data["in_pred_disp"][0], (375, 1242))
+    probed = resized[data["in_probe_y"], data["in_probe_x"]]
+    np.testing.assert_allclose(probed, data["out_probe_resized_disp_image0"], rtol=1e-5)
+
+
+def test_flip_average_equals_the_official_one(golden):
+    data = golden("monodepth2_eval.npz")
+    np.testing.assert_allclose(
+        blend_flipped(data["in_pp_left"], data["in_pp_right_flipped_back"]), data["out_pp"], rtol=1e-6
+    )
+
+
+def test_clipping_happens_after_scaling():
+    gt = np.array([[10.0, 10.0, 70.0]])
+    pred = np.array([[1.0, 1.0, 20.0]])  # x10 gives 200, clipped to 80; clipping first would leave 200
+    result = evaluate_depth_maps([pred], [gt], "dense-80-median")
+    assert result["abs_rel"] == pytest.approx((10 / 70) / 3)
+
+
+def test_disparity_is_resized_and_not_depth():
+    disparity = np.array([[0.1, 0.5]], dtype=np.float32)
+    protocol = DepthProtocol("metric", alignment="none")
+    gt = 1.0 / resize_disparity(disparity, (1, 4))
+    assert evaluate_depth([disparity], [gt], protocol)["abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert gt[0, 1] == pytest.approx(1 / 0.2, rel=1e-5)  # depths 10 and 2 would give 8
+
+
+def test_median_scaling_makes_the_scale_irrelevant_and_metric_does_not():
+    gt = np.linspace(1, 40, 60).reshape(6, 10)
+    assert evaluate_depth_maps([gt * 0.01], [gt], "dense-80-median")["abs_rel"] == pytest.approx(0, abs=1e-9)
+    assert evaluate_depth_maps([gt * 2], [gt], "dense-80-metric")["abs_rel"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_images_count_the_same_whatever_their_number_of_pixels():
+    sparse, dense = np.zeros((4, 4)), np.full((4, 4), 10.0)
+    sparse[0, 0] = 10.0
+    protocol = DepthProtocol("metric", alignment="none")
+    result = evaluate_depth_maps([np.full((4, 4), 20.0), dense], [sparse, dense], protocol)
+    assert result["abs_rel"] == pytest.approx(0.5)
+
+
+def test_images_without_truth_are_counted_and_none_at_all_is_an_error():
+    gt, nothing = np.full((4, 4), 5.0), np.zeros((4, 4))
+    result = evaluate_depth_maps([gt, gt], [gt, nothing], "dense")
+    assert (result["images"], result["skipped"]) == (1, 1)
+    with pytest.raises(DataError, match="metres"):
+        evaluate_depth_maps([gt], [gt * 1000], "dense")
+    with pytest.raises(DataError, match="diverged"):
+        evaluate_depth_maps([gt * np.nan], [gt], "dense")
+
+
+def test_unknown_protocol_names_the_nearest():
+    with pytest.raises(ConfigError, match="kitti-eigen-garg-80-median"):
+        get_protocol("kitti-eigen-garg-80-medain")
+
+
+def test_guesses_by_hand():
+    first = np.array([[0.0, 0.0], [20.0, 40.0], [4.0, 6.0]])
+    second = np.array([[0.0, 0.0], [50.0, 50.0], [7.0, 0.0]])
+    assert guess_constant([first], (2, 2)).tolist() == [[13.0, 13.0], [13.0, 13.0]]
+    rows = guess_row_wise([first, second], (3, 2))
+    assert rows.tolist() == [[40.0, 40.0], [40.0, 40.0], [6.0, 6.0]]  # row 0 is unmeasured: takes row 1
+
+
+def test_row_wise_solves_a_ramp_and_constant_does_not():
+    ramp = np.repeat(np.linspace(40, 2, 20)[:, None], 8, axis=1)
+    guesses = naive_guesses([ramp, ramp * 1.5, ramp * 0.5], "dense")
+    assert guesses["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-9)
+    assert guesses["constant"]["abs_rel"] > 0.5
+
+
+def test_a_guess_never_sees_its_own_frame_nor_its_neighbours():
+    rng = np.random.default_rng(0)
+    frames = [rng.uniform(5, 50, (6, 8)) for _ in range(12)]
+    protocol = DepthProtocol("metric", alignment="none")
+    changed = [*frames[:3], frames[3] * 1.1, *frames[4:]]
+    before = naive_guesses(frames, protocol, min_gap=4)["row_wise"]["per_image"]
+    after = naive_guesses(changed, protocol, min_gap=4)["row_wise"]["per_image"]
+    touched = [i for i in range(12) if before[i]["abs_rel"] != after[i]["abs_rel"]]
+    assert 3 in touched  # its own truth moved
+    assert not {0, 1, 2, 4, 5, 6} & set(touched)  # neighbours are not told of it
+    assert naive_guesses(frames[:1], protocol) == {}

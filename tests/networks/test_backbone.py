@@ -1,0 +1,119 @@
+"""Any timm model as a pyramid."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.networks import Backbone, DepthNet, SegmentationNet
+from geopretrain.weights import backbone_state
+
+FAMILIES = [
+    "resnet18",
+    "resnet50",
+    "convnext_atto",
+    "swinv2_tiny_window8_256",
+    "vit_tiny_patch16_224",
+    "mobilenetv3_small_050",
+]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_timm_itself_loads_what_we_save(name):
+    model = timm.create_model(name)
+    missing, unexpected = model.load_state_dict(backbone_state(Backbone(name)), strict=False)
+    assert unexpected == []
+    assert all(key.startswith(model.pretrained_cfg["classifier"]) for key in missing)
+    assert len(missing) <= 2
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_gives_depth_and_gradients(name):
+    torch.manual_seed(0)
+    net = DepthNet(Backbone(name))
+    outputs = net(torch.rand(2, 3, 64, 96))
+    assert [tuple(o.shape) for o in outputs] == [(2, 1, 64 >> s, 96 >> s) for s in range(4)]
+    sum(o.mean() for o in outputs).backward()
+    stem = next(net.backbone.model.parameters())
+    assert stem.grad.abs().sum() > 0
+    assert all(p.grad is not None for p in net.decoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [
+        ("resnet18", [2, 4, 8, 16, 32]),
+        ("convnext_atto", [4, 8, 16, 32]),
+        ("vit_tiny_patch16_224", [4, 8, 16, 32]),
+        ("vgg11", [1, 2, 4, 8, 16, 32]),
+    ],
+)
+def test_features_have_the_strides_and_channels_that_are_promised(name, strides):
+    backbone = Backbone(name).eval()
+    assert backbone.strides == strides
+    with torch.no_grad():
+        features = backbone(torch.rand(1, 3, 32, 64))
+    assert [tuple(f.shape) for f in features] == [
+        (1, c, 32 // s, 64 // s) for c, s in zip(backbone.channels, strides, strict=True)
+    ]
+
+
+def test_a_patch_size_that_does_not_divide_the_image_is_no_obstacle():
+    backbone = Backbone("vit_small_patch14_dinov2").eval()
+    with torch.no_grad():
+        features = backbone(torch.rand(1, 3, 64, 96))
+    assert [f.shape[-2:] for f in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+
+
+def test_a_transformer_is_not_resized_where_its_patches_fit():
+    backbone = Backbone("vit_tiny_patch16_224").eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        features = backbone(image)
+        blocks = backbone.model.forward_intermediates(
+            (image - 0.45) / 0.225, indices=4, output_fmt="NCHW", intermediates_only=True
+        )
+    torch.testing.assert_close(features[2], blocks[2])
+
+
+def test_normalisation_happens_inside_and_can_be_changed():
+    backbone = Backbone("resnet18", mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)).eval()
+    image = torch.rand(1, 3, 32, 32)
+    by_hand = (image - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.5, 0.6, 0.7]).view(
+        3, 1, 1
+    )
+    with torch.no_grad():
+        stem = backbone.model.act1(backbone.model.bn1(backbone.model.conv1(by_hand)))
+        torch.testing.assert_close(backbone(image)[0], stem)
+    backbone.set_normalisation((0.45,) * 3, (0.225,) * 3)
+    assert backbone.normalisation == {"mean": [0.45] * 3, "std": [0.225] * 3}
+
+
+def test_two_images_see_the_normalisation_of_one():
+    backbone = Backbone("resnet18", in_images=2, mean=(0.1, 0.2, 0.3))
+    assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3] * 2)
+    assert backbone.model.conv1.weight.shape[1] == 6
+    assert backbone.normalisation["mean"] == [0.1, 0.2, 0.3]
+
+
+def test_sizes_that_do_not_fit_are_refused_with_legal_ones():
+    with pytest.raises(DataError, match=r"100 x 130.*multiples of 32.*96 x 128 or 128 x 160"):
+        Backbone("resnet18")(torch.rand(1, 3, 100, 130))
+
+
+def test_models_of_one_size_say_so():
+    with pytest.raises(DataError, match="mixer_s32_224 refuses images of 64 x 96"):
+        Backbone("mixer_s32_224")(torch.rand(1, 3, 64, 96))
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"Unknown backbone 'resnet81'\. Did you mean 'resnet\d+'"):
+        Backbone("resnet81")
+
+
+def test_segmentation_gives_full_size_logits():
+    net = SegmentationNet(Backbone("mobilenetv3_small_050"), num_classes=5)
+    assert net(torch.rand(1, 3, 96, 64)).shape == (1, 5, 96, 64)
+    assert list(net.decoder.heads) == ["0"]

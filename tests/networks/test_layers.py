@@ -1,0 +1,64 @@
+"""The joined copy of the decoder against its three steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from geopretrain.networks.layers import upsample_join_pad
+
+
+def three_steps(features, skip):
+    up = F.interpolate(features, scale_factor=2, mode="nearest")
+    joined = up if skip is None else torch.cat([up, skip], 1)
+    return F.pad(joined, (1, 1, 1, 1), mode="reflect")
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("height", "width", "skip_channels"), [(1, 1, 2), (3, 5, 2), (4, 2, 0)])
+def test_one_copy_equals_three(layout, height, width, skip_channels):
+    torch.manual_seed(0)
+    features = torch.rand(2, 3, height, width, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    skip = torch.rand(2, skip_channels, 2 * height, 2 * width, dtype=torch.float64).requires_grad_()
+    inputs = (features, skip if skip_channels else None)
+    found, expected = upsample_join_pad(*inputs), three_steps(*inputs)
+    assert torch.equal(found, expected)
+    weights = torch.rand_like(found)
+    leaves = [x for x in inputs if x is not None]
+    ours = torch.autograd.grad((found * weights).sum(), leaves)
+    theirs = torch.autograd.grad((expected * weights).sum(), leaves)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_is_that_of_finite_differences():
+    torch.manual_seed(0)
+    features = torch.rand(1, 2, 2, 3, dtype=torch.float64, requires_grad=True)
+    skip = torch.rand(1, 1, 4, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(upsample_join_pad, (features, skip))
+
+
+def test_the_incoming_gradient_is_left_alone():
+    features = torch.rand(1, 2, 2, 3, requires_grad=True)
+    gradient = torch.rand(1, 2, 6, 8)
+    before = gradient.clone()
+    upsample_join_pad(features, None).backward(gradient)
+    assert torch.equal(gradient, before)
+
+
+def test_mixed_types_give_gradients_of_their_own_type():
+    features = torch.rand(1, 2, 2, 2, dtype=torch.bfloat16, requires_grad=True)
+    skip = torch.rand(1, 2, 4, 4, requires_grad=True)
+    result = upsample_join_pad(features, skip)
+    result.sum().backward()
+    assert result.dtype == torch.bfloat16
+    assert (features.grad.dtype, skip.grad.dtype) == (torch.bfloat16, torch.float32)
+
+
+def test_nothing_is_computed_for_what_needs_no_gradient():
+    features = torch.rand(1, 2, 2, 2, requires_grad=True)
+    skip = torch.rand(1, 2, 4, 4)
+    upsample_join_pad(features, skip).sum().backward()
+    assert skip.grad is None
+    assert features.grad.sum() == pytest.approx(36 * 2)

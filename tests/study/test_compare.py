@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
+from geopretrain.study import worker
+from geopretrain.study.compare import compare
+from geopretrain.study.comparison import Comparison
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    root = tmp_path / "labelled"
+    for split, count in (("train", 6), ("val", 2), ("test", 3)):
+        for kind in ("images", "labels"):
+            (root / split / kind).mkdir(parents=True)
+        for k in range(count):
+            rng = np.random.default_rng(k)
+            image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(image).save(root / split / "images" / f"{k}.png")
+            Image.fromarray(image[..., 0] % 3).save(root / split / "labels" / f"{k}.png")
+    (root / "classes.txt").write_text("road\nsky\ncar\n")
+    return root
+
+
+@pytest.fixture
+def depth(tmp_path):
+    """A folder that looks like a pre-training run."""
+    from geopretrain.engine.run_folder import RunFolder
+
+    run = RunFolder.create(tmp_path / "runs" / "depth", config={"command": "pretrain", "steps": 7})
+    run.write_lineage({"method": "scripted", "backbone": "resnet18", "chain": [], "data": "video.mp4"})
+    errors = {"abs_rel": 0.2, "rmse": 3.0, "a1": 0.7, "images": 9, "protocol": "dense-80-median"}
+    guesses = {"constant": {**errors, "abs_rel": 0.4}, "row_wise": {**errors, "abs_rel": 0.3}}
+    run.write_results({"depth": {"held_out": {**errors, "guesses": guesses}}})
+    return run.path
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch):
+    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(labelled, depth, out, **options):
+    defaults = {"labels": 4, "seeds": 3, "iterations": 60, "jobs": 1, "progress": False, "pictures": 2}
+    return compare(f"random,{depth}", data=labelled, out=out, **{**defaults, **options})
+
+
+def calls(out):
+    return (out / "calls.log").read_text().splitlines()
+
+
+def test_every_combination_is_trained_and_summarised(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    comparison = run(labelled, depth, out, curve_points=3)
+    assert len(calls(out)) == 2 * 2 * 3
+    last = {(row.mode, row.init): row for row in comparison.rows if row.iteration == 60}
+    assert {row.iteration for row in comparison.rows} == {20, 40, 60}
+    # lr 1e-3 suits random (+0.1) and not depth; seeds add 0.001 and 0.002 each
+    assert last["full", "random"].values == pytest.approx((0.3, 0.301, 0.302))
+    assert last["full", "depth"].values == pytest.approx((0.25, 0.252, 0.254))
+    assert last["full", "random"].sd == pytest.approx(0.001)
+    difference = last["frozen", "depth"].difference
+    assert difference.mean == pytest.approx(-0.049)
+    assert difference.verdict == "worse"
+    assert last["full", "random"].difference is None
+    assert "depth is worse than random" in comparison.sentence
+
+
+def test_files_hold_the_same_numbers(labelled, depth, tmp_path):
+    comparison = run(labelled, depth, tmp_path / "cmp")
+    again = Comparison.open(tmp_path / "cmp")
+    assert again.rows == comparison.rows
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "cmp" / "comparison.csv").read_text())))
+    assert len(lines) == len(comparison.rows)
+    row = next(
+        line for line in lines if (line["mode"], line["init"], line["iteration"]) == ("full", "depth", "60")
+    )
+    assert float(row["difference_mean"]) == pytest.approx(-0.049)
+    assert [float(v) for v in row["miou_per_seed"].split()] == pytest.approx([0.25, 0.252, 0.254])
+    assert again.results["per_class"]["full"]["random"] == pytest.approx([0.301, None, 1.0])
+    assert comparison.sentence in (tmp_path / "cmp" / "report.html").read_text().replace("&#39;", "'")
+
+
+def test_depth_errors_of_the_pre_training_reach_the_report(labelled, depth, tmp_path):
+    comparison = run(labelled, depth, tmp_path / "cmp")
+    described = comparison.results["inits"][1]
+    assert described["name"] == "depth"
+    assert described["depth"]["held_out"]["guesses"]["row_wise"]["abs_rel"] == 0.3
+    page = comparison.report.read_text()
+    assert "row-wise guess" in page
+    assert "0.200" in page
+
+
+def test_repeating_skips_what_is_complete_and_more_seeds_add_to_it(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    first = run(labelled, depth, out)
+    (out / "cells" / "depth-full-seed1.json").unlink()
+    again = run(labelled, depth, out)
+    assert calls(out)[12:] == ["test depth, full, seed 1 0.001"]
+    assert again.rows == first.rows
+    run(labelled, depth, out, seeds=4)
+    assert len(calls(out)) == 12 + 1 + 4
+    run(labelled, depth, out, overwrite=True)
+    assert len(calls(out)) == 12 + 1 + 4 + 12
+
+
+def test_other_settings_and_foreign_folders_are_refused(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    run(labelled, depth, out)
+    with pytest.raises(RunFolderError, match="iterations = 60, not 61"):
+        run(labelled, depth, out, iterations=61)
+    (depth / "model.safetensors").write_bytes(b"trained again")
+    with pytest.raises(RunFolderError, match="'depth' has changed"):
+        run(labelled, depth, out)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("x")
+    for overwrite in (False, True):
+        with pytest.raises(RunFolderError, match="left alone"):
+            run(labelled, depth, foreign, overwrite=overwrite)
+    assert (foreign / "thesis.txt").exists()
+
+
+def test_learning_rates_are_chosen_on_validation_images_with_other_seeds(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    comparison = run(labelled, depth, out, lr="1e-4,1e-3", modes="full")
+    chosen = {row["init"]: row["chosen"] for row in comparison.results["learning_rates"]}
+    assert chosen == {"random": 1e-3, "depth": 1e-4}
+    log = [line.split() for line in calls(out)]
+    searched = [line for line in log if line[0] == "val"]
+    reported = [line for line in log if line[0] == "test"]
+    assert len(searched) == 2 * 2 * 2
+    assert len(reported) == 2 * 3
+    seeds = lambda lines: {line[line.index("seed") + 1].strip(",") for line in lines}
+    assert not seeds(searched) & seeds(reported)
+    assert {(line[1], line[-1]) for line in reported} == {("random,", "0.001"), ("depth,", "0.0001")}
+    depth_row = next(row for row in comparison.results["learning_rates"] if row["init"] == "depth")
+    assert depth_row["at_end"] == "lowest"
+    assert [row["lr"] for row in depth_row["rates"]] == [1e-4, 1e-3]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_in_one_cell_names_it_and_keeps_the_others(labelled, depth, tmp_path, monkeypatch, jobs):
+    monkeypatch.setenv("FAKE_FAIL", "depth, full, seed 1")
+    monkeypatch.setenv("FAKE_CRASH", "depth, frozen, seed 2")
+    comparison = run(labelled, depth, tmp_path / "cmp", jobs=jobs)
+    failures = {failure["cell"]: failure["error"] for failure in comparison.results["failures"]}
+    assert failures["depth, full, seed 1"] == "the label x.png is bad"
+    assert failures["depth, frozen, seed 2"] == "ZeroDivisionError: oops"
+    rows = {(row.mode, row.init): row for row in comparison.rows if row.iteration == 60}
+    assert rows["full", "depth"].seeds == (0, 2)
+    assert len(rows["full", "depth"].difference.values) == 2
+    assert "x.png is bad" in comparison.report.read_text()
+
+
+def test_a_killed_worker_costs_only_its_cell(labelled, depth, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_KILL", "random, full, seed 0")
+    comparison = run(labelled, depth, tmp_path / "cmp", jobs=2)
+    (failure,) = comparison.results["failures"]
+    assert failure["cell"] == "random, full, seed 0"
+    assert "ended unexpectedly" in failure["error"]
+    assert len(comparison.results["cells"]) == 11
+
+
+def test_nothing_trained_is_an_error(labelled, depth, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "RUNNER", "test_compare:always_fails")
+    with pytest.raises(UserError, match=r"No training succeeded.*random, full, seed 0.*disk"):
+        run(labelled, depth, tmp_path / "cmp")
+
+
+def always_fails(cell, threads=None, device="auto"):
+    raise DataError("disk")
+
+
+def test_a_worker_ends_with_its_parent():
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    child = int(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(200):
+        if not _alive(child):
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
+
+
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-m", "geopretrain.study.worker"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def _alive(pid):
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_wrong_inputs_are_refused_before_anything_is_trained(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    with pytest.raises(ConfigError, match="at least 2 seeds"):
+        run(labelled, depth, out, seeds=1)
+    with pytest.raises(ConfigError, match=r"50 labelled images were asked for.* holds 6"):
+        run(labelled, depth, out, labels=50)
+    with pytest.raises(ConfigError, match="Did you mean 'frozen'"):
+        run(labelled, depth, out, modes="full,frozn")
+    with pytest.raises(ConfigError, match="jobs must be"):
+        run(labelled, depth, out, jobs="many")
+    with pytest.raises(ConfigError, match="lr must be"):
+        run(labelled, depth, out, lr="1e-3,fast")
+    with pytest.raises(ConfigError, match="has the backbone resnet18, not resnet50"):
+        run(labelled, depth, out, backbone="resnet50")
+    with pytest.raises(WeightsError, match="Did you mean 'random'"):
+        compare("randm,imagenet", data=labelled, out=out)
+    with pytest.raises(ConfigError, match="at least two initialisations"):
+        compare("random", data=labelled, out=out)
+    with pytest.raises(ConfigError, match="given twice"):
+        compare("random,random", data=labelled, out=out)
+    with pytest.raises(ConfigError, match="--inits is missing"):
+        compare(data=labelled, out=out)
+    assert not out.exists()
+
+
+def test_a_bad_test_label_is_found_before_training(labelled, depth, tmp_path):
+    Image.fromarray(np.full((64, 64), 9, dtype=np.uint8)).save(labelled / "test" / "labels" / "2.png")
+    with pytest.raises(DataError, match=r"2\.png holds the id 9"):
+        run(labelled, depth, tmp_path / "cmp")
+    assert not (tmp_path / "cmp").exists()
+
+
+def test_config_repeats_the_comparison(labelled, depth, tmp_path):
+    comparison = run(labelled, depth, tmp_path / "cmp")
+    command = comparison.results["protocol"]["command"]
+    assert f"--inits random,{depth}" in command
+    assert "--labels 4" in command
+    assert "--seeds 3" in command
+    assert len(comparison.results["protocol"]["subset"]) == 4
+    assert json.loads((tmp_path / "cmp" / "comparison.json").read_text())["format"] == 1

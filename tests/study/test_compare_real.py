@@ -1,0 +1,55 @@
+"""A comparison with real trainings, as small as they get."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geopretrain.study.compare import compare
+
+
+@pytest.fixture
+def stripes(tmp_path):
+    """Images whose class is their brightness."""
+    root = tmp_path / "labelled"
+    for split, count in (("train", 4), ("val", 1), ("test", 2)):
+        for kind in ("images", "labels"):
+            (root / split / kind).mkdir(parents=True)
+        for k in range(count):
+            labels = (np.add.outer(np.arange(64) // 16, np.arange(64) // 32) + k).astype(np.uint8) % 2
+            Image.fromarray(np.repeat(labels[..., None] * 200, 3, axis=2)).save(
+                root / split / "images" / f"{k}.png"
+            )
+            Image.fromarray(labels).save(root / split / "labels" / f"{k}.png")
+    (root / "classes.txt").write_text("dark\nbright\n")
+    return root
+
+
+@pytest.mark.slow
+def test_same_initialisation_twice_gives_exactly_no_difference(stripes, tmp_path):
+    """Two runs with equal settings hold equal weights, so every pair of trainings must agree to the bit."""
+    from geopretrain.engine.finetune import finetune
+
+    options = {"data": stripes, "size": "64x64", "iterations": 1, "batch_size": 2, "progress": False}
+    for name in ("one", "two"):
+        finetune(out=tmp_path / name, labels=2, seed=3, **options)
+    comparison = compare(
+        f"{tmp_path / 'one'},{tmp_path / 'two'}",
+        out=tmp_path / "cmp",
+        labels=2,
+        seeds=2,
+        modes="full",
+        jobs=1,
+        pictures=1,
+        curve_points=1,
+        **options,
+    )
+    (row,) = [row for row in comparison.rows if row.difference is not None]
+    assert row.difference.values == (0.0, 0.0)  # same labels, order, flips and budget on both sides
+    assert row.difference.verdict == "unclear"
+    (entry,) = comparison.results["pictures"]
+    picture = np.array(Image.open(tmp_path / "cmp" / entry["predictions"]["full"]["one"]))
+    colours = {tuple(colour) for colour in comparison.results["classes"]["colours"]}
+    assert {tuple(int(v) for v in pixel) for pixel in picture.reshape(-1, 3)} <= colours
+    assert comparison.results["protocol"]["schedule"] == "cosine"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from geopretrain.errors import ConfigError
+from geopretrain.study.statistics import half_width, mean, paired_difference, standard_deviation
+
+
+def test_mean_and_standard_deviation_by_hand():
+    assert mean([1.0, 2.0, 6.0]) == 3.0
+    assert standard_deviation([1.0, 2.0, 6.0]) == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+    assert math.isnan(standard_deviation([5.0]))
+
+
+def test_interval_of_five_values_uses_the_tabulated_quantile():
+    values = [1.0, 2.0, 3.0, 4.0, 5.0]  # sd = sqrt(2.5); t(0.975, 4) = 2.776 in every table
+    assert half_width(values) == pytest.approx(2.7764451 * math.sqrt(2.5) / math.sqrt(5), rel=1e-6)
+
+
+def test_paired_difference_by_hand():
+    result = paired_difference([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])
+    assert result.values == (1.0, 2.0, 3.0)
+    assert result.mean == 2.0
+    assert result.sd == 1.0
+    half = 4.3026527 / math.sqrt(3)  # t(0.975, 2) = 4.303
+    assert (result.low, result.high) == pytest.approx((2.0 - half, 2.0 + half), rel=1e-6)
+    assert result.verdict == "unclear"
+
+
+def test_pairing_finds_what_the_spread_of_seeds_hides():
+    baseline = [10.0, 20.0, 30.0, 40.0, 50.0]
+    result = paired_difference([value + 1 + 0.01 * k for k, value in enumerate(baseline)], baseline)
+    assert result.verdict == "better"
+    assert paired_difference(baseline, [value + 1 for value in baseline]).verdict == "worse"
+
+
+def test_equal_results_are_unclear_and_not_better():
+    assert paired_difference([1.0, 2.0], [1.0, 2.0]).verdict == "unclear"
+
+
+@pytest.mark.parametrize(("values", "baseline"), [([1.0], [2.0]), ([1.0, 2.0], [1.0, 2.0, 3.0]), ([], [])])
+def test_too_few_or_unequal_seeds_are_refused(values, baseline):
+    with pytest.raises(ConfigError, match="two or more seeds"):
+        paired_difference(values, baseline)

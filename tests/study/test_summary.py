@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from geopretrain.errors import ConfigError
+from geopretrain.study.learning_rate import choose_rates, parse_rates, seeds_for_search
+from geopretrain.study.plan import parse_seeds
+from geopretrain.study.sentences import cautions, headline, points, sentences
+from geopretrain.study.summary import few_point, per_class, row_as_dict, row_from_dict, summarise
+
+
+def cell(init, seed, values, mode="full"):
+    curve = [
+        {"iteration": 10 * (k + 1), "miou": value, "pixel_accuracy": 0.5 + value}
+        for k, value in enumerate(values)
+    ]
+    return {"init": init, "mode": mode, "seed": seed, "curve": curve, "iou": [values[-1], float("nan")]}
+
+
+def table(random, depth, mode="full"):
+    cells = [cell("random", k, v, mode) for k, v in enumerate(random)]
+    cells += [cell("depth", k, v, mode) for k, v in enumerate(depth)]
+    return summarise(cells, ["random", "depth"], [mode])
+
+
+def test_rows_by_hand():
+    rows = table([(0.1, 0.2), (0.3, 0.4)], [(0.2, 0.3), (0.4, 0.5)])
+    assert [(row.init, row.iteration) for row in rows] == [
+        *(("random", 10), ("depth", 10), ("random", 20), ("depth", 20))
+    ]
+    assert rows[1].mean == pytest.approx(0.3)
+    assert rows[1].sd == pytest.approx(0.02**0.5)
+    assert rows[1].pixel_accuracy == pytest.approx(0.8)
+    assert rows[1].difference.values == pytest.approx((0.1, 0.1))
+    assert [row_from_dict(row_as_dict(row)) for row in rows] == rows
+
+
+def test_differences_use_only_seeds_both_have():
+    cells = [cell("random", k, (0.1 * k,)) for k in (0, 1, 2)] + [
+        cell("depth", k, (0.3 + k,)) for k in (1, 2, 9)
+    ]
+    row = summarise(cells, ["random", "depth"], ["full"])[-1]
+    assert row.seeds == (1, 2, 9)
+    assert row.difference.values == pytest.approx((1.2, 2.1))
+    alone = summarise([cell("random", 0, (0.1,)), cell("depth", 1, (0.2,))], ["random", "depth"], ["full"])
+    assert alone[-1].difference is None
+
+
+def test_per_class_leaves_absent_classes_out():
+    assert per_class([cell("a", 0, (0.2,)), cell("a", 1, (0.4,))])["full"]["a"] == [pytest.approx(0.3), None]
+
+
+def test_the_early_point_is_nearest_to_a_third():
+    assert few_point([50, 100, 150, 200, 250, 300]) == 100
+    assert few_point([10, 20]) == 10
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "expected"),
+    [
+        (0.1, 0.1, "depth is better than random, early and at the end"),
+        (0.1, 0.0, "depth starts better than random, but at the end no difference could be told"),
+        (-0.1, 0.1, "depth starts worse than random but ends better"),
+        (0.0, 0.0, "no difference could be told between depth and random, neither early nor at the end"),
+        (0.0, -0.1, "depth ends worse than random"),
+    ],
+)
+def test_headline_says_what_the_intervals_support(early, late, expected):
+    noise = (0.01, -0.01, 0.0)
+    random = [(0.2, 0.2, 0.4)] * 3
+    depth = [(0.2 + early + n, 0.2, 0.4 + late + n) for n in noise]
+    rows = table(random, depth)
+    assert expected in headline(rows, 16)
+    assert headline(rows, 16).startswith("With 16 labelled images and all layers trained, ")
+
+
+def test_sentences_hold_numbers_and_verdicts():
+    rows = table([(0.2, 0.300), (0.2, 0.310), (0.2, 0.290)], [(0.2, 0.310), (0.2, 0.300), (0.2, 0.302)])
+    # differences 1.0, -1.0, 1.2: sd 1.217, and t(0.975, 2) / sqrt(3) = 2.484
+    text = sentences(rows)[-1]
+    assert "depth reaches 30.4 ± 0.5 mIoU against 30.0 ± 1.0 for random (3 seeds)" in text
+    assert "+0.4 points (95 % interval \N{MINUS SIGN}2.6 to +3.4): no difference could be told." in text
+    assert any("Only 3 seeds" in caution for caution in cautions(rows))
+    assert points(-0.012, sign=True) == "\N{MINUS SIGN}1.2"
+
+
+def test_rates_are_chosen_by_mean_and_ends_of_the_grid_are_told():
+    cells = [
+        {"init": "a", "mode": "full", "lr": lr, "seed": seed, "miou": miou}
+        for lr, scores in {1e-4: (0.5, 0.1), 5e-4: (0.4, 0.4), 1e-3: (0.3, None)}.items()
+        for seed, miou in enumerate(scores)
+    ]
+    (row,) = choose_rates(cells)
+    assert row["chosen"] == 5e-4
+    assert row["at_end"] is None
+    assert choose_rates(cells[:4])[0]["at_end"] == "highest"
+
+
+def test_options_are_understood():
+    assert parse_rates(None, 1e-3) == [1e-3]
+    assert parse_rates("1e-3,1e-4", 1.0) == [1e-4, 1e-3]
+    assert parse_seeds(3) == [0, 1, 2]
+    assert parse_seeds("7,3") == [3, 7]
+    assert not set(seeds_for_search([0, 1000], 2)) & {0, 1000}
+    for wrong in ("1e-3,1e-3", "0", "-1", "fast"):
+        with pytest.raises(ConfigError, match="lr must be"):
+            parse_rates(wrong, 1.0)
+    for wrong in (1, 0, "5,5", "a", "-1,2"):
+        with pytest.raises(ConfigError, match="seed"):
+            parse_seeds(wrong)
