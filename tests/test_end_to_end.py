@@ -141,7 +141,7 @@ def test_predict_takes_every_nth_frame_of_a_video(segmentation_run, tmp_path, ca
 
 def test_a_run_is_repeated_from_its_configuration(depth_run, tmp_path, capsys):
     command(capsys, "pretrain", "--config", depth_run, "--out", tmp_path / "repeated")
-    assert content(tmp_path / "repeated") == content(depth_run)
+    assert not differing(content(tmp_path / "repeated"), content(depth_run))
 
 
 @pytest.mark.parametrize("mode", ["full", "frozen"])
@@ -175,6 +175,13 @@ def content(run):
     }
 
 
+def differing(one, other):
+    """Name what differs between two ``content()``s, without printing the bytes of weights and pictures."""
+    names = [name for name in one if one[name] != other[name]]
+    pictures = {n for n, _ in one["figures"].items() ^ other["figures"].items()}
+    return names + sorted(pictures)
+
+
 def kill_after(words, out, delay, *, from_start):
     """Start the command, kill it ``delay`` s after its start or next checkpoint; return whether it lived."""
     checkpoint = Path(out) / "checkpoints/last.ckpt"
@@ -206,7 +213,7 @@ def check_kills(work, name, words, draw, kills, *, from_start=False, longest=1.0
         again = words(killed) + (["--resume"] if number else [])
         hits += kill_after(again, killed, draw.uniform(0, longest), from_start=from_start)
     assert cli.main([*words(killed), "--resume"]) == 0
-    assert content(killed) == content(whole)
+    assert not differing(content(killed), content(whole))
     return hits
 
 
@@ -248,7 +255,7 @@ def test_resume_with_another_setting_names_it(work, depth_run, capsys):
     assert "already holds a run" in capsys.readouterr().err
     assert cli.main([*pretrain_words(work, depth_run), "--init", str(depth_run)]) == 2
     assert "--init and --out are the same folder" in capsys.readouterr().err
-    assert content(depth_run) == before
+    assert not differing(content(depth_run), before)
 
 
 @pytest.mark.parametrize(

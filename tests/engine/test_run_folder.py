@@ -53,6 +53,16 @@ def test_a_folder_with_a_run_is_refused_and_every_way_out_is_named(tmp_path):
     assert everything_in(tmp_path) == before
 
 
+def test_resume_removes_what_a_kill_left_half_written(tmp_path):
+    run = make(tmp_path / "run")
+    (run.figures / "depth_000002.png").write_bytes(b"whole")
+    before = everything_in(run)
+    for folder in (run.path, run.figures, run.checkpoint.parent):
+        (folder / ".torn.png.4711.partial").write_bytes(b"half")
+    RunFolder.create(run, config=CONFIG, resume=True)
+    assert everything_in(run) == before
+
+
 @pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}])
 def test_a_foreign_folder_is_never_touched(tmp_path, how):
     (tmp_path / "thesis.tex").write_text("years of work")

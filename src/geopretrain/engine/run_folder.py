@@ -69,9 +69,9 @@ class RunFolder:
         settings = json.loads(json.dumps(dict(config)))
         if run.is_ours() and resume:
             run._check_same(settings)
-            remove_leftovers(run.path)
+            run._remove_leftovers()
             return run
-        remove_leftovers(run.path)
+        run._remove_leftovers()
         if run.is_ours():
             run._remove_own()
         for folder in (run.path, run.figures, run.checkpoint.parent):
@@ -176,6 +176,10 @@ class RunFolder:
             write_text(path, "".join(kept))
 
     # ---- inside
+    def _remove_leftovers(self) -> None:
+        for folder in (self.path, self.figures, self.checkpoint.parent):
+            remove_leftovers(folder)
+
     def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.yaml"
         try:
