@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that belong together; whatever the user gives himself takes precedence.
+
+    Attributes:
+        size: (height, width) px that raw data are prepared at.
+        batch_size: samples per step.
+        lr: highest learning rate.
+        schedule: see `geopretrain.engine.schedule`.
+        epochs: passes over the training samples.
+        steps: optimisation steps; takes precedence over ``epochs``.
+        warmup_steps: steps over which the rate rises.
+    """
+
+    size: tuple[int, int] | None = None
+    batch_size: int = 8
+    lr: float = 3e-4
+    schedule: str = "warm_cosine"
+    epochs: int | None = None
+    steps: int | None = None
+    warmup_steps: int = 0
 
 
 class Task(nn.Module):
@@ -14,12 +38,26 @@ class Task(nn.Module):
     A task never moves data between devices and never synchronises with the device in ``training_loss``. It
     draws from the global random state in ``augment`` and ``training_loss`` only: the engine seeds that state
     from (seed, step) before each step, which makes a resumed run identical to an uninterrupted one.
+
+    Attributes:
+        name: of the method.
+        offsets: times of the frames a sample consists of, in strides from the target.
+        needs: fields of `ClipBatch` a sample must have besides images: ``stereo``, ``depth``,
+            ``pseudo_depth``.
+        paper: settings of the paper.
     """
 
     name: ClassVar[str]
+    offsets: tuple[int, ...] = (0,)
+    needs: tuple[str, ...] = ()
+    paper: ClassVar[Recipe] = Recipe()
 
     def augment(self, batch: Any) -> Any:
         """Return the batch as floats in [0, 1], flipped and jittered in one go on its own device."""
+        raise NotImplementedError
+
+    def clean(self, batch: Any) -> Any:
+        """Return the batch as ``augment`` does, without anything random: for validation."""
         raise NotImplementedError
 
     def training_loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:

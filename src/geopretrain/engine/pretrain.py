@@ -240,19 +240,16 @@ def _validation(task: Task, store: FrameStore, samples: Any, options: TrainOptio
         return None
     import torch
 
-    from geopretrain.data.augment import augment_clip
     from geopretrain.engine.stream import seed_step
 
     def loss_of(batch: ClipBatch) -> float:
         seed_step(options.seed, 0)  # tie-breaking noise is the same at every validation
-        clean = augment_clip(batch.to(str(next(task.parameters()).device)), flip=0.0, jitter=0.0)
+        clean = task.clean(batch.to(str(next(task.parameters()).device)))
         return task.training_loss(clean)[0].item() * len(batch.index)
-
-    offsets: tuple[int, ...] = task.offsets  # type: ignore[assignment]
 
     def validate(step: int) -> dict[str, Any]:
         parts = torch.from_numpy(samples).split(options.batch_size)
-        total = sum(loss_of(store.read(part.numpy(), offsets)) for part in parts)
+        total = sum(loss_of(store.read(part.numpy(), task.offsets)) for part in parts)
         return {"loss": total / len(samples), "samples": len(samples)}
 
     return validate

@@ -146,6 +146,12 @@ class Monodepth(Task):
 
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
+    def clean(self, batch: ClipBatch) -> ClipBatch:
+        """Return the batch as floats, neither flipped nor jittered."""
+        from geopretrain.data.augment import augment_clip
+
+        return augment_clip(batch, flip=0.0, jitter=0.0)
+
     def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of section 3.3 averaged over scales, and what the health checks need.
 
