@@ -18,7 +18,8 @@ class Recipe:
         batch_size: samples per step.
         lr: highest learning rate.
         schedule: see `geopretrain.engine.schedule`.
-        epochs: passes over the training samples.
+        epochs: passes over the training samples; where neither is said, 20, as Monodepth2 and its
+            descendants.
         steps: optimisation steps; takes precedence over ``epochs``.
         warmup_steps: steps over which the rate rises.
     """
@@ -30,6 +31,10 @@ class Recipe:
     epochs: int | None = None
     steps: int | None = None
     warmup_steps: int = 0
+
+    def total_steps(self, samples: int = 0, batch_size: int | None = None) -> int:
+        """Return the optimisation steps for this many training samples."""
+        return self.steps or max(1, (self.epochs or 20) * samples // (batch_size or self.batch_size))
 
 
 class Task(nn.Module):

@@ -34,7 +34,7 @@ from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import ConfigError
 from geopretrain.networks import Backbone, DepthNet, PoseNet
-from geopretrain.task import Task
+from geopretrain.task import Recipe, Task
 from geopretrain.weights import (
     Init,
     LoadReport,
@@ -108,6 +108,7 @@ class Monodepth(Task):
 
     name: ClassVar[str] = "monodepth"
     offsets: tuple[int, ...] = (0, -1, 1)
+    paper: ClassVar[Recipe] = Recipe(size=(192, 640), batch_size=12, lr=1e-4, schedule="step", epochs=20)
     weight_parts: ClassVar[dict[str, str]] = {
         "backbone.": "depth_net.backbone.model.",
         "decoder.": "depth_net.decoder.",
