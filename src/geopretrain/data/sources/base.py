@@ -33,13 +33,18 @@ class SourceClip:
     Attributes:
         name: short name, unique within what was opened.
         path: where it comes from (a path, or ``synthetic:...``).
-        kind: 'video', 'folder', 'kitti_raw', '7scenes', 'camvid' or 'synthetic'.
+        kind: which reader it is of, e.g. 'video', 'folder', 'kitti_raw', 'middlebury', 'synthetic'.
         size: (height, width) of the frames, px.
         fps: frames per second, None when unknown.
         intrinsics: ``3 3`` in pixels of the original frames, None when unknown.
         length: number of frames, None when it is only known at the end.
         has_depth: whether `depth` can answer for some frame.
         depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
+        has_stereo: whether `stereo` can answer for some frame.
+        T_to_stereo: ``4 4`` in metres, maps points of this camera into its stereo partner; None without one.
+        stereo_intrinsics: ``3 3`` of the partner, in pixels of the original frames; None where `intrinsics`
+            is or without a partner.
+        has_poses: whether `pose` can answer for some frame.
         notes: sentences about assumptions made while opening.
     """
 
@@ -63,6 +68,10 @@ class SourceClip:
         self.length = length
         self.has_depth = False
         self.depth_protocol: str | None = None
+        self.has_stereo = False
+        self.T_to_stereo: np.ndarray | None = None
+        self.stereo_intrinsics: np.ndarray | None = None
+        self.has_poses = False
         self.notes: list[str] = []
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
@@ -72,6 +81,35 @@ class SourceClip:
     def depth(self, index: int) -> np.ndarray | None:
         """Return measured depth, float32 ``H W`` metres, 0 = no measurement; None for a frame without."""
         return None
+
+    def depth_indices(self) -> list[int]:
+        """Return the frames which have a depth map, found without reading one."""
+        return list(range(self.length or 0)) if self.has_depth else []
+
+    def stereo(self, index: int) -> np.ndarray | None:
+        """Return the frame the stereo partner took at the same time, ``H W 3`` uint8 of this clip's size;
+        None for a frame without.
+
+        Raises:
+            DataError: it is there but unreadable or of another size.
+        """
+        return None
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """Return the measured pose, ``4 4`` from this camera to the world, m; None for a frame without."""
+        return None
+
+    def set_intrinsics(self, intrinsics: np.ndarray) -> None:
+        """Replace ``intrinsics`` (``3 3`` px); those of the stereo partner move along."""
+        given = np.asarray(intrinsics, dtype=np.float64)
+        if self.has_stereo:
+            own, partner = self.intrinsics, self.stereo_intrinsics
+            self.stereo_intrinsics = given if own is None or partner is None else given + (partner - own)
+        self.intrinsics = given
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame; readers of image files need not read those before it."""
+        return next(frame for frame in self.frames(index) if frame.index == index)
 
     def time(self, index: int) -> float | None:
         """Return the time of a frame in seconds from the start, None when unknown."""

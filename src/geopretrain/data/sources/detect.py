@@ -52,7 +52,7 @@ def open_source(spec: str | Path, intrinsics: np.ndarray | None = None) -> list[
     clips = _open(spec)
     if intrinsics is not None:
         for clip in clips:
-            clip.intrinsics = np.asarray(intrinsics, dtype=np.float64)
+            clip.set_intrinsics(intrinsics)
     return clips
 
 
