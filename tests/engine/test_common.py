@@ -4,10 +4,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from geopretrain.engine.common import method_settings, parse_size, spread_positions
+from geopretrain.engine.common import (
+    lineage_sentence,
+    method_settings,
+    parse_share,
+    parse_size,
+    spread_positions,
+)
 from geopretrain.engine.finetune import curve
-from geopretrain.engine.pretrain import _preset
+from geopretrain.engine.pretrain import SHORT, _numbers
 from geopretrain.errors import ConfigError
+from geopretrain.pretext.monodepth import Monodepth
 
 
 @pytest.mark.parametrize("text", ["96x320", "96X320", (96, 320), ["96", "320"]])
@@ -68,12 +75,34 @@ def test_impossible_curve_points(points):
         curve(points, 60)
 
 
-def test_presets():
-    paper = _preset("paper", samples=39_810, batch_size=None, steps=None)
-    assert (paper.steps, paper.batch_size, paper.lr, paper.schedule) == (66_350, 12, 1e-4, "step")
-    short = _preset("short", samples=50, batch_size=None, steps=None)
-    assert (short.steps, short.batch_size, short.lr, short.warmup_steps) == (1500, 8, 3e-4, 100)
-    assert _preset("short", samples=50, batch_size=4, steps=20).warmup_steps == 4
+NOTHING_GIVEN = dict.fromkeys(("steps", "batch_size", "lr", "schedule", "warmup_steps", "validate_every"))
+
+
+def test_numbers_come_from_the_recipe_unless_given():
+    paper = _numbers(Monodepth.paper, 39_810, NOTHING_GIVEN)
+    assert (paper["steps"], paper["batch_size"], paper["lr"]) == (66_350, 12, 1e-4)
+    assert (paper["schedule"], paper["validate_every"]) == ("step", 3317)
+    short = _numbers(SHORT, 50, NOTHING_GIVEN)
+    assert (short["steps"], short["batch_size"], short["warmup_steps"]) == (1500, 8, 100)
+    given = _numbers(SHORT, 50, NOTHING_GIVEN | {"steps": 20, "batch_size": 4, "lr": 1e-5})
+    assert (given["steps"], given["batch_size"], given["lr"], given["warmup_steps"]) == (20, 4, 1e-5, 4)
+
+
+def test_shares():
+    assert parse_share("5%", "subset") == parse_share("0.05", "subset") == parse_share(0.05, "subset") == 0.05
+    assert parse_share(None, "subset") is None
+    for text in ("0%", "500", "-1", "some", "nan"):
+        with pytest.raises(ConfigError, match="share such as 5%"):
+            parse_share(text, "subset")
+
+
+def test_a_lineage_in_words():
+    chain = [
+        {"init": "imagenet", "kind": "imagenet"},
+        {"init": "runs/flow", "kind": "run", "method": "geometric_flow", "backbone": "resnet18"},
+    ]
+    sentence = lineage_sentence({"chain": chain, "method": "monodepth"})
+    assert sentence == "Lineage: imagenet -> geometric_flow (runs/flow) -> monodepth."
 
 
 def test_spread_positions():

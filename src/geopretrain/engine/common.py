@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from geopretrain.weights import Init
 
 Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Settings that belong together; whatever the user gives himself takes precedence."""
-
-    steps: int
-    batch_size: int
-    lr: float
-    schedule: str
-    warmup_steps: int = 0
 
 
 def choose_preset(name: str, device: str, *, progress: bool) -> str:
@@ -50,6 +39,16 @@ def choose_preset(name: str, device: str, *, progress: bool) -> str:
     return "short"
 
 
+def choose_backbone(name: str | None, init: str | Path) -> str:
+    """Return the backbone asked for, that of the run ``init``, or resnet18."""
+    if name is not None:
+        return name
+    from geopretrain.weights import parse_init, read_lineage
+
+    parsed = parse_init(init)
+    return str(read_lineage(parsed.source)["backbone"]) if parsed.kind == "run" else "resnet18"
+
+
 def parse_size(size: str | Sequence[int] | None) -> Size | None:
     """Return (height, width) of ``'96x320'``, ``(96, 320)`` or None.
 
@@ -68,6 +67,24 @@ def parse_size(size: str | Sequence[int] | None) -> Size | None:
     if min(height, width) < 32:
         raise ConfigError(f"size must be at least 32x32 pixels (height x width), not {height}x{width}.")
     return height, width
+
+
+def parse_share(text: str | float | None, name: str) -> float | None:
+    """Return a share in (0, 1] of ``'5%'``, ``'0.05'``, ``0.05`` or None.
+
+    Raises:
+        ConfigError: it is none of these; ``name`` is the option it was given with.
+    """
+    if text is None:
+        return None
+    words = str(text).strip()
+    try:
+        share = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        share = float("nan")
+    if not 0 < share <= 1:
+        raise ConfigError(f"{name} must be a share such as 5% or 0.05, at most 100%, not {words!r}.")
+    return share
 
 
 def as_text(size: Size) -> str:
@@ -190,6 +207,15 @@ def lineage(method: str, task: nn.Module, init: Init, config: Mapping[str, Any])
             "python": platform.python_version(),
         },
     }
+
+
+def lineage_sentence(lineage: Mapping[str, Any]) -> str:
+    """Return the chain of a lineage in words: ``random -> geometric_flow (runs/flow) -> monodepth``."""
+    steps = [
+        f"{step['method']} ({step['init']})" if step["kind"] == "run" else step["init"]
+        for step in lineage["chain"]
+    ]
+    return f"Lineage: {' -> '.join([*steps, lineage['method']])}."
 
 
 def already_finished(run: RunFolder, resume: bool, *, progress: bool) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.engine.common import (
-    Preset,
     already_finished,
     as_float,
     as_text,
+    choose_backbone,
     choose_preset,
     lineage,
     method_settings,
@@ -26,6 +26,7 @@ from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.errors import ConfigError, DataError, nearest_name
 from geopretrain.files import write_json
+from geopretrain.task import Recipe
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled import LabelledSet
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 TASKS = ("segmentation",)
 PRESETS = {
-    "short": Preset(steps=300, batch_size=8, lr=1e-3, schedule="cosine", warmup_steps=20),
-    "paper": Preset(steps=20_000, batch_size=16, lr=1e-5, schedule="cosine"),
+    "short": Recipe(steps=300, batch_size=8, lr=1e-3, schedule="cosine", warmup_steps=20),
+    "paper": Recipe(steps=20_000, batch_size=16, lr=1e-5, schedule="cosine"),
 }
 PICTURES = 4
 
@@ -120,14 +121,14 @@ def finetune(
     preset = choose_preset(preset, device, progress=progress)
     labelled = _open(data, parse_size(size), evaluate_on)
     chosen = PRESETS[preset]
-    steps = iterations or chosen.steps
+    steps = iterations or chosen.total_steps()
     config: dict[str, Any] = {
         "command": "finetune",
         "task": task,
         "data": plain(data),
         "out": str(out.absolute()),
         "init": plain(init),
-        "backbone": _backbone(backbone, init),
+        "backbone": choose_backbone(backbone, init),
         "labels": labels or labelled.splits["train"],
         "mode": mode,
         "preset": preset,
@@ -206,16 +207,6 @@ def _open(data: Any, size: tuple[int, int] | None, split: str) -> LabelledSet:
                 "Add some, or choose the split that is scored with --evaluate-on."
             )
     return labelled
-
-
-def _backbone(name: str | None, init: str | Path) -> str:
-    """Return the backbone asked for, that of the run ``init``, or resnet18."""
-    if name is not None:
-        return name
-    from geopretrain.weights import parse_init, read_lineage
-
-    parsed = parse_init(init)
-    return str(read_lineage(parsed.source)["backbone"]) if parsed.kind == "run" else "resnet18"
 
 
 def curve(points: int | str | Sequence[int | str], iterations: int) -> list[int]:

@@ -1,18 +1,25 @@
-"""``pretrain``: unlabelled video in, a run folder with a pre-trained backbone out."""
+"""``pretrain``: unlabelled video in, a run folder with a pre-trained backbone out.
+
+Nothing here knows a method: what a sample needs (`Task.offsets`, `Task.needs`) and the settings of the paper
+(`Task.paper`) are said by the task, which is therefore built before the data are opened.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.engine.common import (
-    Preset,
     already_finished,
     as_text,
+    choose_backbone,
     choose_preset,
     lineage,
+    lineage_sentence,
     method_settings,
+    parse_share,
     parse_size,
     plain,
     required,
@@ -24,16 +31,21 @@ from geopretrain.engine.options import resolve_device, resolve_precision
 from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.files import write_json
+from geopretrain.task import Recipe
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from geopretrain.data.batches import ClipBatch
     from geopretrain.data.store import FrameStore
     from geopretrain.engine.options import TrainOptions
     from geopretrain.engine.recorder import Validate
     from geopretrain.task import Task
+    from geopretrain.weights import LoadReport
 
-PAPER_SIZE = (192, 640)
-PAPER_EPOCHS = 20
+SHORT = Recipe(batch_size=8, lr=3e-4, schedule="warm_cosine", steps=1500, warmup_steps=100)
+"""Preset ``short`` of every method: what a CPU does in less than an hour at the size data are prepared at."""
 MOST_VALIDATION_SAMPLES = 32
 PICTURES = 3
 
@@ -43,7 +55,7 @@ def pretrain(
     *,
     data: str | Path | Sequence[str | Path] | None = None,
     out: str | Path | None = None,
-    backbone: str = "resnet18",
+    backbone: str | None = None,
     init: str | Path = "random",
     preset: str = "auto",
     size: str | Sequence[int] | None = None,
@@ -52,6 +64,8 @@ def pretrain(
     lr: float | None = None,
     schedule: str | None = None,
     warmup_steps: int | None = None,
+    subset: str | float | None = None,
+    subset_seed: int = 0,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
     precision: str = "auto",
     channels_last: bool = True,
@@ -69,10 +83,10 @@ def pretrain(
     """Pre-train a backbone on unlabelled video and return its run folder.
 
     Args:
-        method: pre-training method, e.g. monodepth.
+        method: pre-training method: monodepth, scdepth, geometric_flow, optical_flow or depth_supervised.
         data: prepared store, or a video, folder of images or data set, which is prepared first.
         out: folder to write the run into.
-        backbone: any timm model.
+        backbone: any timm model; left away: that of init, resnet18 for random and imagenet.
         init: weights to start from: random, imagenet, a run folder or a weights file; starts a NEW run.
         preset: short, paper, or auto: paper on a GPU, short elsewhere.
         size: HEIGHTxWIDTH in px to prepare raw data at, e.g. 96x320 (height first).
@@ -81,6 +95,8 @@ def pretrain(
         lr: highest learning rate of Adam.
         schedule: constant, step, cosine or warm_cosine.
         warmup_steps: steps over which the rate rises.
+        subset: share of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json.
+        subset_seed: fixes which samples these are; smaller subsets lie inside larger ones.
         settings: settings of the method as name=value, e.g. smoothness=0.002.
         precision: fp32, bf16, or auto: bf16 where the machine computes in it.
         channels_last: keep images and filters in the memory order that makes convolutions faster.
@@ -104,64 +120,86 @@ def pretrain(
     RunFolder(out).check_free(overwrite=overwrite, resume=resume, init=init)
     device = resolve_device(device)
     preset = choose_preset(preset, device, progress=progress)
-    store = _open_store(data, parse_size(size), preset, progress)
-    chosen = _preset(preset, len(store.train_samples), batch_size, steps)
+    share = parse_share(subset, "subset")
     config: dict[str, Any] = {
         "command": "pretrain",
         "method": method,
         "data": plain(list(data) if isinstance(data, (list, tuple)) else data),
         "out": str(out.absolute()),
-        "backbone": backbone,
+        "backbone": choose_backbone(backbone, init),
         "init": plain(init),
         "preset": preset,
-        "size": as_text(store.size),
-        "steps": chosen.steps,
-        "batch_size": chosen.batch_size,
-        "lr": chosen.lr if lr is None else lr,
-        "schedule": schedule or chosen.schedule,
-        "warmup_steps": chosen.warmup_steps if warmup_steps is None else warmup_steps,
+        "size": None,
+        "steps": steps,
+        "batch_size": batch_size,
+        "lr": lr,
+        "schedule": schedule,
+        "warmup_steps": warmup_steps,
+        "subset": None if share is None else str(subset),
+        "subset_seed": subset_seed,
         "settings": _settings(method, settings),
         "precision": resolve_precision(precision, device),
         "channels_last": channels_last,
         "compile_loss": compile_loss,
         "seed": seed,
-        "validate_every": _validation_interval(validate_every, preset, chosen.steps),
+        "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
         "log_every": log_every,
         "device": device,
         "threads": threads,
     }
-    return _run(store, config, resume=resume, overwrite=overwrite, progress=progress)
+    task, report = _build(config)
+    recipe = task.paper if preset == "paper" else SHORT
+    store = _open_store(data, parse_size(size), recipe, task, progress)
+    samples, held_out = _samples(store, task, config)
+    config |= {"size": as_text(store.size), **_numbers(recipe, len(samples), config)}
+    say(report.summary(), progress=progress)
+    return _run(task, store, samples, held_out, config, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _build(config: Mapping[str, Any]) -> tuple[Task, LoadReport]:
+    """Return the task with its first weights, a function of the configuration and its seed alone."""
+    from geopretrain.weights import parse_init
+
+    init = parse_init(config["init"])
+    seed_start(config["seed"])
+    return create_pretext(config, init)
 
 
 def _run(
-    store: FrameStore, config: dict[str, Any], *, resume: bool, overwrite: bool, progress: bool
+    task: Task,
+    store: FrameStore,
+    samples: np.ndarray,
+    held_out: np.ndarray,
+    config: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    progress: bool,
 ) -> RunFolder:
+    from geopretrain.engine.training import fit
     from geopretrain.weights import parse_init, save_weights
 
     options = train_options(
         config, config["steps"], validate_every=config["validate_every"], progress=progress
     )
-    init = parse_init(config["init"])
-    seed_start(config["seed"])
-    task, report = create_pretext(config, init)
-    say(report.summary(), progress=progress)
     run = RunFolder.create(config["out"], config=config, overwrite=overwrite, resume=resume)
     if already_finished(run, resume, progress=progress):
         return run
-    run.write_lineage({"command": "pretrain", **lineage(config["method"], task, init, config)})
-    from geopretrain.engine.training import fit
-
-    held_out = _some(store.val_samples, MOST_VALIDATION_SAMPLES)
-    shown = _some(held_out if len(held_out) else store.train_samples, PICTURES)
+    origin = lineage(config["method"], task, parse_init(config["init"]), config)
+    run.write_lineage({"command": "pretrain", **origin})
+    say(lineage_sentence(origin), progress=progress)
+    if config["subset"] is not None:
+        _write_subset(run, store, samples, config, progress)
+    shown = _some(held_out if len(held_out) else samples, PICTURES)
     fit(
         task,
-        lambda positions: store.read(store.train_samples[positions], task.offsets),
-        len(store.train_samples),
+        lambda positions: store.read(samples[positions], task.offsets, task.needs),
+        len(samples),
         options,
         run,
         validate=_validation(task, store, held_out, options),
-        picture_batch=store.read(shown, task.offsets),
+        picture_batch=store.read(shown, task.offsets, task.needs),
         resume=resume,
     )
     save_weights(task, run.path)
@@ -193,11 +231,25 @@ def _settings(method: str, settings: Mapping[str, Any] | Sequence[str] | None) -
     return method_settings(_config_class(method), settings, _OWN_OPTIONS)
 
 
-def _open_store(data: Any, size: tuple[int, int] | None, preset: str, progress: bool) -> FrameStore:
+def create_pretext(config: Mapping[str, Any], init: Any) -> Any:
+    """Return the task of a run's configuration and the report of what was loaded."""
+    method, config_class = config["method"], _config_class(config["method"])
+    own = {name: config[name] for name in _OWN_OPTIONS if name in config}
+    known = {field.name for field in fields(config_class)}
+    if own.get("compile_loss") and "compile_loss" not in known:
+        raise ConfigError(f"The loss of {method} cannot be compiled. Leave --compile-loss away.")
+    own = {name: value for name, value in own.items() if name in known}
+    return _method(method).create(config_class(**own, **config["settings"]), init)
+
+
+def _open_store(
+    data: Any, size: tuple[int, int] | None, recipe: Recipe, task: Task, progress: bool
+) -> FrameStore:
     from geopretrain.data.resolve import resolve_store
 
-    wanted = size or (PAPER_SIZE if preset == "paper" else None)
-    store = resolve_store(data, size=wanted, progress=progress)
+    # a method that looks at single frames can learn from every frame, also where the camera stands still
+    more: dict[str, Any] = {"still_images": True} if tuple(task.offsets) == (0,) else {}
+    store = resolve_store(data, size=size or recipe.size, progress=progress, **more)
     if size is not None and tuple(store.size) != size:
         raise ConfigError(
             f"The store holds frames of {as_text(store.size)} px (height x width), not {as_text(size)}. "
@@ -206,27 +258,49 @@ def _open_store(data: Any, size: tuple[int, int] | None, preset: str, progress: 
     return store
 
 
-def _preset(name: str, samples: int, batch_size: int | None, steps: int | None) -> Preset:
-    """Return the preset with the user's own numbers; a step is one batch, an epoch is ``samples``."""
-    batch = batch_size or (12 if name == "paper" else 8)
-    if name == "paper":
-        return Preset(steps or max(1, PAPER_EPOCHS * samples // batch), batch, 1e-4, "step")
-    steps = steps or 1500
-    return Preset(steps, batch, 3e-4, "warm_cosine", min(100, steps // 5))
+def _samples(store: FrameStore, task: Task, config: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the training samples (of the subset, ascending) and of some held out."""
+    from geopretrain.data.labelled import nested_subset
+
+    train, val = store.samples(task.offsets, task.needs)
+    share = parse_share(config["subset"], "subset")
+    if share is not None:
+        count = max(1, round(share * len(train)))
+        train = train[sorted(nested_subset(len(train), count, config["subset_seed"]))]
+    return train, _some(val, MOST_VALIDATION_SAMPLES)
 
 
-def _validation_interval(validate_every: int | None, preset: str, steps: int) -> int:
-    if validate_every is not None:
-        return validate_every
-    return max(1, steps // (PAPER_EPOCHS if preset == "paper" else 5))
-
-
-def create_pretext(config: Mapping[str, Any], init: Any) -> Any:
-    """Return the task of a run's configuration and the report of what was loaded."""
-    method_config = _config_class(config["method"])(
-        backbone=config["backbone"], compile_loss=config["compile_loss"], **config["settings"]
+def _write_subset(
+    run: RunFolder, store: FrameStore, samples: np.ndarray, config: Mapping[str, Any], progress: bool
+) -> None:
+    """Keep which samples are learned from: clip and frame of each target."""
+    places = [store.sample(int(number)) for number in samples]
+    chosen = {
+        "share": config["subset"],
+        "seed": config["subset_seed"],
+        "samples": [{"clip": store.clips[clip].name, "frame": frame} for clip, frame in places],
+    }
+    write_json(run.path / "subset.json", chosen)
+    say(
+        f"Learning from {config['subset']} of the training samples: {len(samples)} (seed "
+        f"{config['subset_seed']}, see subset.json).",
+        progress=progress,
     )
-    return _method(config["method"]).create(method_config, init)
+
+
+def _numbers(recipe: Recipe, samples: int, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of the loop: what the user gave, else the recipe's; an epoch is ``samples``."""
+    batch = config["batch_size"] or recipe.batch_size
+    steps = config["steps"] or recipe.total_steps(samples, batch)
+    values = {
+        "steps": steps,
+        "batch_size": batch,
+        "lr": recipe.lr,
+        "schedule": recipe.schedule,
+        "warmup_steps": min(recipe.warmup_steps, steps // 5),
+        "validate_every": max(1, steps // (recipe.epochs or 5)),
+    }
+    return {name: value if config[name] is None else config[name] for name, value in values.items()}
 
 
 def _some(samples: Any, count: int) -> Any:
@@ -249,7 +323,7 @@ def _validation(task: Task, store: FrameStore, samples: Any, options: TrainOptio
 
     def validate(step: int) -> dict[str, Any]:
         parts = torch.from_numpy(samples).split(options.batch_size)
-        total = sum(loss_of(store.read(part.numpy(), task.offsets)) for part in parts)
+        total = sum(loss_of(store.read(part.numpy(), task.offsets, task.needs)) for part in parts)
         return {"loss": total / len(samples), "samples": len(samples)}
 
     return validate

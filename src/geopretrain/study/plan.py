@@ -123,7 +123,7 @@ def make_plan(
     computer = resolve_device(device)
     preset = choose_preset(preset, computer, progress=progress)
     rates = parse_rates(lr, PRESETS[preset].lr)
-    steps = PRESETS[preset].steps if iterations is None else iterations
+    steps = PRESETS[preset].total_steps() if iterations is None else iterations
     curve = _curve(steps, curve_points)
     labelled = LabelledSet.open(data, size=parse_size(size))
     number = labelled.splits["train"] if labels is None else labels
