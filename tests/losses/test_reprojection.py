@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from geopretrain.errors import ConfigError
-from geopretrain.geometry import invert_pose, pose_matrix
+from geopretrain.geometry import invert_pose, pixel_grid, pose_matrix, sample
 from geopretrain.losses import (
     edge_aware_smoothness,
     mean_normalised,
@@ -192,6 +192,42 @@ def test_gradcheck(options):
 
     inputs = [*(d.requires_grad_() for d in disparities), poses.requires_grad_()]
     assert torch.autograd.gradcheck(loss, inputs, eps=1e-7, atol=1e-6)
+
+
+def test_gradcheck_of_the_cameras():
+    disparities, target, sources, intrinsics, poses = random_scene(size=(8, 12), batch=1, scales=1)
+
+    def loss(own, others):
+        return multiscale_reprojection(
+            disparities, target, sources, own, poses, source_intrinsics=others, noise=0
+        ).loss
+
+    others = intrinsics[:, None] * torch.tensor([1.1, 1.05, 1], dtype=torch.float64)[:, None]
+    inputs = [intrinsics.clone().requires_grad_(), others.repeat(1, 2, 1, 1).requires_grad_()]
+    assert torch.autograd.gradcheck(loss, inputs, eps=1e-7, atol=1e-6)
+
+
+def test_every_source_may_have_a_camera_of_its_own():
+    """A partner that sees the same from the same place, but zoomed: only its own intrinsics explain it."""
+    disparities, target, sources, intrinsics, poses = random_scene(size=(32, 48), batch=1, count=1, scales=1)
+    zoom = torch.tensor([[2.0, 0, -20], [0, 2, -11], [0, 0, 1]], dtype=torch.float64)
+    pixels = pixel_grid(32, 48, dtype=torch.float64)
+    seen = (torch.linalg.inv(zoom) @ pixels.flatten(1)).unflatten(1, (32, 48))[None, :2]
+    zoomed, still = sample(target, seen)[:, None], torch.eye(4).double()[None, None]
+    arguments = (disparities, target, zoomed, intrinsics, still)
+    told = multiscale_reprojection(*arguments, source_intrinsics=(zoom @ intrinsics)[:, None], noise=0)
+    not_told = multiscale_reprojection(*arguments, noise=0)
+    assert told.valid_share < 0.3
+    inner = reprojection_candidates(
+        disparities[0], *arguments[1:], source_intrinsics=(zoom @ intrinsics)[:, None]
+    )
+    assert inner.reprojection[inner.valid].mean() < 0.2 * not_told.reprojection_error
+    plain = multiscale_reprojection(
+        disparities, target, sources, intrinsics, poses, source_intrinsics=intrinsics[:, None], noise=0
+    )
+    assert (
+        plain.loss == multiscale_reprojection(disparities, target, sources, intrinsics, poses, noise=0).loss
+    )
 
 
 def test_true_motion_is_recognised():

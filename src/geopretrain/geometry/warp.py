@@ -69,6 +69,7 @@ def warp(
     T_target_to_source: Tensor,
     padding: Padding = "border",
     *,
+    source_intrinsics: Tensor | None = None,
     align_corners: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Synthesise the target view from a source view (Zhou et al. 2017, equation 2).
@@ -76,9 +77,10 @@ def warp(
     Args:
         source: ``B C H W``.
         depth: ``B 1 H W`` of the target view; 0 = no measurement.
-        intrinsics: ``B 3 3`` px, the same camera for both views.
+        intrinsics: ``B 3 3`` px of the target view.
         T_target_to_source: ``B 4 4`` in the units of the depth.
         padding: what is read outside the source image.
+        source_intrinsics: ``B 3 3`` px of the source view; left away: the same camera.
         align_corners: see :func:`sample`.
 
     Returns:
@@ -89,7 +91,7 @@ def warp(
         ValueError: a shape or the padding does not fit.
     """
     check_shapes(("source", source, "B C H W"), ("depth", depth, "B 1 H W"))
-    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source)
+    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source, source_intrinsics)
     valid = in_view(pixels, source.shape[-2:]) & (z > 0) & (depth > 0)
     return sample(source, pixels, padding, align_corners=align_corners), valid
 
@@ -119,7 +121,9 @@ def in_view(pixels: Tensor, size: Sequence[int]) -> Tensor:
     return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1)
 
 
-def _source_pixels(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
+def _source_pixels(
+    depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor, source_intrinsics: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     check_shapes(
         ("depth", depth, "B 1 H W"),
         ("intrinsics", intrinsics, "B 3 3"),
@@ -127,4 +131,5 @@ def _source_pixels(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor
     )
     points = backproject(depth, intrinsics)
     moved = T_target_to_source[:, :3, :3] @ points.flatten(2) + T_target_to_source[:, :3, 3:]
-    return project(moved.unflatten(-1, depth.shape[-2:]), intrinsics)
+    camera = intrinsics if source_intrinsics is None else source_intrinsics
+    return project(moved.unflatten(-1, depth.shape[-2:]), camera)

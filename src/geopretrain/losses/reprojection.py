@@ -60,6 +60,7 @@ def multiscale_reprojection(
     intrinsics: Tensor,
     T_target_to_sources: Tensor,
     *,
+    source_intrinsics: Tensor | None = None,
     min_depth: float = 0.1,
     max_depth: float = 100.0,
     smoothness_weight: float = 1e-3,
@@ -79,15 +80,16 @@ def multiscale_reprojection(
     The value is that of :func:`reprojection_candidates` put together plainly, but it takes a third of the
     time: the unwarped sources, the target's SSIM statistics and the rays are computed once for all scales,
     and the gradient is computed in closed form together with the loss, so that almost nothing is kept for the
-    backward pass. It is differentiable once, by the disparities and the poses (not by the images or the
-    intrinsics).
+    backward pass. It is differentiable once, by the disparities, the poses and the intrinsics (not by the
+    images).
 
     Args:
         disparities: sigmoid outputs ``B 1 h w``, finest first; any sizes.
         target: ``B 3 H W`` in [0, 1].
         sources: ``B N 3 H W`` in [0, 1].
-        intrinsics: ``B 3 3`` px of the images.
-        T_target_to_sources: ``B N 4 4``.
+        intrinsics: ``B 3 3`` px of the target.
+        T_target_to_sources: ``B N 4 4`` in the units of the depth.
+        source_intrinsics: ``B N 3 3`` px of each source; left away: all from the target's camera.
         min_depth: depth of disparity 1.
         max_depth: depth of disparity 0.
         smoothness_weight: weight of the edge-aware smoothness at scale 0; it halves with each scale.
@@ -105,18 +107,18 @@ def multiscale_reprojection(
         ValueError: there is no disparity, or a shape does not fit.
         ConfigError: ``compiled`` without a C++ compiler.
     """
-    _check(disparities, target, sources, intrinsics, T_target_to_sources)
+    _check(disparities, target, sources, intrinsics, T_target_to_sources, source_intrinsics)
     options = PhotometricOptions(ssim_weight, average, align_corners, compiled)
     with torch.autocast(target.device.type, enabled=False):
         dtype = torch.promote_types(target.dtype, torch.float32)
-        target, intrinsics = (x.detach().to(dtype) for x in (target, intrinsics))
+        target, intrinsics = target.detach().to(dtype), intrinsics.to(dtype)
+        cameras = intrinsics[:, None] if source_intrinsics is None else source_intrinsics.to(dtype)
         poses = T_target_to_sources.to(dtype)
         sources = sources.detach().to(dtype).transpose(0, 1).contiguous()
         disparities = [disparity.to(dtype) for disparity in disparities]
         views = prepare_views(target, sources, _noise(noise, sources, average), automask, options)
-        form = homography_form(
-            intrinsics, invert_intrinsics(intrinsics), poses, (target.shape[-2], target.shape[-1])
-        )
+        size = (target.shape[-2], target.shape[-1])
+        form = homography_form(cameras, invert_intrinsics(intrinsics), poses, size)
         photometric, statistics = [], []
         for disparity in disparities:
             inverse_depth = disparity_to_inverse_depth(_full_size(disparity, target), min_depth, max_depth)
@@ -128,7 +130,12 @@ def multiscale_reprojection(
 
 
 def _check(
-    disparities: Sequence[Tensor], target: Tensor, sources: Tensor, intrinsics: Tensor, poses: Tensor
+    disparities: Sequence[Tensor],
+    target: Tensor,
+    sources: Tensor,
+    intrinsics: Tensor,
+    poses: Tensor,
+    source_intrinsics: Tensor | None,
 ) -> None:
     if not disparities:
         raise ValueError("the disparities of at least one scale are needed, got none")
@@ -138,6 +145,8 @@ def _check(
         ("intrinsics", intrinsics, "B 3 3"),
         ("T_target_to_sources", poses, "B N 4 4"),
     )
+    if source_intrinsics is not None:
+        check_shapes(("sources", sources, "B N 3 H W"), ("source_intrinsics", source_intrinsics, "B N 3 3"))
     for disparity in disparities:
         check_shapes(("target", target, "B 3 H W"), ("disparity", disparity, "B 1 h w"))
 
@@ -216,6 +225,7 @@ def reprojection_candidates(
     intrinsics: Tensor,
     T_target_to_sources: Tensor,
     *,
+    source_intrinsics: Tensor | None = None,
     min_depth: float = 0.1,
     max_depth: float = 100.0,
     ssim_weight: float = 0.85,
@@ -229,8 +239,9 @@ def reprojection_candidates(
         disparity: sigmoid output ``B 1 h w``, any size.
         target: ``B 3 H W`` in [0, 1].
         sources: ``B N 3 H W`` in [0, 1].
-        intrinsics: ``B 3 3`` px of the images.
-        T_target_to_sources: ``B N 4 4``.
+        intrinsics: ``B 3 3`` px of the target.
+        T_target_to_sources: ``B N 4 4`` in the units of the depth.
+        source_intrinsics: ``B N 3 3`` px of each source; left away: all from the target's camera.
         min_depth: depth of disparity 1.
         max_depth: depth of disparity 0.
         ssim_weight: weight of SSIM in the photometric error.
@@ -239,11 +250,15 @@ def reprojection_candidates(
     Raises:
         ValueError: a shape does not fit.
     """
-    _check([disparity], target, sources, intrinsics, T_target_to_sources)
+    _check([disparity], target, sources, intrinsics, T_target_to_sources, source_intrinsics)
     depth = disparity_to_depth(_full_size(disparity, target), min_depth, max_depth)
+    if source_intrinsics is None:
+        source_intrinsics = intrinsics[:, None].expand(-1, sources.shape[1], -1, -1)
     pairs = [
-        warp(source, depth, intrinsics, pose, align_corners=align_corners)
-        for source, pose in zip(sources.unbind(1), T_target_to_sources.unbind(1), strict=True)
+        warp(source, depth, intrinsics, pose, source_intrinsics=camera, align_corners=align_corners)
+        for source, pose, camera in zip(
+            sources.unbind(1), T_target_to_sources.unbind(1), source_intrinsics.unbind(1), strict=True
+        )
     ]
     return ReprojectionCandidates(
         identity=torch.cat([photometric_error(x, target, ssim_weight) for x in sources.unbind(1)], dim=1),

@@ -1,7 +1,7 @@
 """One scale of the reprojection loss as a single differentiable operation.
 
 The camera motion enters in its homography form: a pixel r = (u, v, 1) with inverse depth q lies in the source
-at A r + q b with A = K R K⁻¹ and b = K t, so that no point is ever lifted to space. The gradient is computed
+at A r + q b with A = K' R K⁻¹ and b = K' t, so that no point is ever lifted to space. The gradient is computed
 with the loss, chunk by chunk, and only that of q (``B 1 h w``) and of [A | b] (``N B 3 4``) is kept for the
 backward pass.
 """
@@ -139,13 +139,13 @@ def _chunks(sources: Tensor) -> list[slice]:
 
 
 def homography_form(
-    intrinsics: Tensor, inverse_intrinsics: Tensor, pose: Tensor, size: tuple[int, int]
+    source_intrinsics: Tensor, inverse_intrinsics: Tensor, pose: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """Return [K R K⁻¹ | K t] in coordinates that run from -1 to 1 over the image.
+    """Return [K' R K⁻¹ | K' t] in coordinates that run from -1 to 1 over the image; K' is the source's.
 
     Args:
-        intrinsics: ``B 3 3`` px.
-        inverse_intrinsics: ``B 3 3``.
+        source_intrinsics: ``B N 3 3`` px, or ``B 1 3 3`` for all sources.
+        inverse_intrinsics: ``B 3 3`` of the target.
         pose: ``B N 4 4``, ``T_target_to_source``.
         size: (height, width).
 
@@ -153,7 +153,7 @@ def homography_form(
         ``N B 3 4``.
     """
     rays = _matmul(pose[..., :3, :3], inverse_intrinsics[:, None])
-    moved = _matmul(intrinsics[:, None], torch.cat([rays, pose[..., :3, 3:]], dim=-1))
+    moved = _matmul(source_intrinsics, torch.cat([rays, pose[..., :3, 3:]], dim=-1))
     x, y, z = moved.unbind(-2)
     z = z + F.pad(z.new_full((1,), PROJECTION_EPSILON), (3, 0))
     form = torch.stack([x * (2 / (size[1] - 1)) - z, y * (2 / (size[0] - 1)) - z, z], dim=-2)
