@@ -1,6 +1,13 @@
 """Losses as pure functions, each citing its equation."""
 
 from geopretrain.losses.photometric import photometric_error, ssim_dissimilarity
+from geopretrain.losses.regression import (
+    affine_invariant_mae,
+    masked_l1,
+    silog,
+    ssi_mse,
+    ssi_trimmed_mae,
+)
 from geopretrain.losses.reprojection import (
     ReprojectionCandidates,
     ReprojectionResult,
@@ -12,10 +19,15 @@ from geopretrain.losses.smoothness import edge_aware_smoothness, mean_normalised
 __all__ = [
     "ReprojectionCandidates",
     "ReprojectionResult",
+    "affine_invariant_mae",
     "edge_aware_smoothness",
+    "masked_l1",
     "mean_normalised",
     "multiscale_reprojection",
     "photometric_error",
     "reprojection_candidates",
+    "silog",
+    "ssi_mse",
+    "ssi_trimmed_mae",
     "ssim_dissimilarity",
 ]
