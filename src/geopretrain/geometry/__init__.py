@@ -14,8 +14,24 @@ from geopretrain.geometry.camera import (
     resize_intrinsics,
 )
 from geopretrain.geometry.checks import check_shapes
-from geopretrain.geometry.pose import invert_pose, pose_matrix, rotation_from_axis_angle
-from geopretrain.geometry.warp import in_view, rigid_flow, sample, warp, warp_flow
+from geopretrain.geometry.normals import surface_normals
+from geopretrain.geometry.pose import (
+    euler_pose_matrix,
+    invert_pose,
+    pose_matrix,
+    rotation_from_axis_angle,
+    rotation_from_euler,
+)
+from geopretrain.geometry.warp import (
+    in_view,
+    resize_flow,
+    rigid_flow,
+    sample,
+    source_pixels,
+    warp,
+    warp_flow,
+    warp_rotated,
+)
 
 __all__ = [
     "backproject",
@@ -23,6 +39,7 @@ __all__ = [
     "crop_intrinsics",
     "disparity_to_depth",
     "disparity_to_inverse_depth",
+    "euler_pose_matrix",
     "field_of_view",
     "flip_intrinsics",
     "in_view",
@@ -32,10 +49,15 @@ __all__ = [
     "pixel_grid",
     "pose_matrix",
     "project",
+    "resize_flow",
     "resize_intrinsics",
     "rigid_flow",
     "rotation_from_axis_angle",
+    "rotation_from_euler",
     "sample",
+    "source_pixels",
+    "surface_normals",
     "warp",
     "warp_flow",
+    "warp_rotated",
 ]

@@ -57,6 +57,38 @@ def pose_matrix(axis_angle: Tensor, translation: Tensor) -> Tensor:
     return _homogeneous(rotation_from_axis_angle(axis_angle), translation[..., None])
 
 
+def rotation_from_euler(angles: Tensor) -> Tensor:
+    """Return the rotation R_x R_y R_z by the angles about the camera's axes (SC-Depth, released code).
+
+    Args:
+        angles: ``B 3`` rad, about x, y and z.
+
+    Returns:
+        Active, right-handed rotations ``B 3 3``.
+
+    Raises:
+        ValueError: the shape does not fit.
+    """
+    check_shapes(("angles", angles, "B 3"))
+    (cos_x, cos_y, cos_z), (sin_x, sin_y, sin_z) = angles.cos().unbind(-1), angles.sin().unbind(-1)
+    zero, one = torch.zeros_like(cos_x), torch.ones_like(cos_x)
+    about_x = torch.stack([one, zero, zero, zero, cos_x, -sin_x, zero, sin_x, cos_x], -1)
+    about_y = torch.stack([cos_y, zero, sin_y, zero, one, zero, -sin_y, zero, cos_y], -1)
+    about_z = torch.stack([cos_z, -sin_z, zero, sin_z, cos_z, zero, zero, zero, one], -1)
+    x, y, z = (flat.unflatten(-1, (3, 3)) for flat in (about_x, about_y, about_z))
+    return x @ y @ z
+
+
+def euler_pose_matrix(angles: Tensor, translation: Tensor) -> Tensor:
+    """Return the rigid motion p ↦ R_x R_y R_z p + t (``B 4 4``) of angles ``B 3`` rad and t ``B 3``.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    check_shapes(("angles", angles, "B 3"), ("translation", translation, "B 3"))
+    return _homogeneous(rotation_from_euler(angles), translation[..., None])
+
+
 def invert_pose(pose: Tensor) -> Tensor:
     """Return the inverse motion (``B 4 4``): p ↦ Rᵀ (p - t).
 

@@ -29,7 +29,7 @@ def rigid_flow(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor) ->
     Raises:
         ValueError: a shape does not fit.
     """
-    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source)
+    pixels, z = source_pixels(depth, intrinsics, T_target_to_source)
     grid = pixel_grid(*depth.shape[-2:], device=depth.device, dtype=depth.dtype)
     return pixels - grid[:2], z
 
@@ -91,7 +91,7 @@ def warp(
         ValueError: a shape or the padding does not fit.
     """
     check_shapes(("source", source, "B C H W"), ("depth", depth, "B 1 H W"))
-    pixels, z = _source_pixels(depth, intrinsics, T_target_to_source, source_intrinsics)
+    pixels, z = source_pixels(depth, intrinsics, T_target_to_source, source_intrinsics)
     valid = in_view(pixels, source.shape[-2:]) & (z > 0) & (depth > 0)
     return sample(source, pixels, padding, align_corners=align_corners), valid
 
@@ -115,15 +115,65 @@ def warp_flow(source: Tensor, flow: Tensor, padding: Padding = "border") -> tupl
     return sample(source, pixels, padding), in_view(pixels, source.shape[-2:])
 
 
+def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a flow for another size of the same images: resized bilinearly and measured in the new pixels.
+
+    The border of the image stays in place, as when images and intrinsics are resized.
+
+    Args:
+        flow: ``B 2 h w`` px (right, down).
+        size: (H, W).
+
+    Returns:
+        ``B 2 H W`` in px of the new size.
+
+    Raises:
+        ValueError: the shape does not fit.
+    """
+    check_shapes(("flow", flow, "B 2 h w"))
+    if tuple(flow.shape[-2:]) == tuple(size):
+        return flow
+    factors = [size[1] / flow.shape[-1], size[0] / flow.shape[-2]]
+    resized = F.interpolate(flow, tuple(size), mode="bilinear", align_corners=False)
+    return torch.stack([part * factor for part, factor in zip(resized.unbind(1), factors, strict=True)], 1)
+
+
+def warp_rotated(
+    source: Tensor, rotation: Tensor, intrinsics: Tensor, padding: Padding = "border"
+) -> tuple[Tensor, Tensor]:
+    """Show what a camera that is only turned would see: read the source at K R K⁻¹ (u, v, 1).
+
+    Args:
+        source: ``B C H W``.
+        rotation: ``B 3 3``, turns directions of the new camera into those of the source camera.
+        intrinsics: ``B 3 3`` px, the same for both.
+        padding: what is read outside the source image.
+
+    Returns:
+        The image ``B C H W`` and ``B 1 H W`` bool: inside the source image.
+
+    Raises:
+        ValueError: a shape or the padding does not fit.
+    """
+    check_shapes(("source", source, "B C H W"), ("rotation", rotation, "B 3 3"))
+    ones = torch.ones_like(source[:, :1])
+    pose = F.pad(rotation, (0, 1, 0, 1))
+    return warp(source, ones, intrinsics, pose, padding)
+
+
 def in_view(pixels: Tensor, size: Sequence[int]) -> Tensor:
     """Return ``B 1 h w`` bool: the position (``B 2 h w`` px) lies between the outermost pixel centres."""
     x, y = pixels[:, :1], pixels[:, 1:]
     return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1)
 
 
-def _source_pixels(
+def source_pixels(
     depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor, source_intrinsics: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
+    """Return where each target pixel lies in the source view, ``B 2 H W`` px, and z ``B 1 H W`` there.
+
+    Arguments as :func:`warp`; a pose that is only a rotation needs no real depth.
+    """
     check_shapes(
         ("depth", depth, "B 1 H W"),
         ("intrinsics", intrinsics, "B 3 3"),
