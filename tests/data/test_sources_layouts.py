@@ -6,9 +6,10 @@ import pytest
 from making_clips import sliding_frames, texture, write_images
 from PIL import Image
 
+from geopretrain.data.depth_maps import read_depth_png
 from geopretrain.data.sources import open_source
 from geopretrain.data.sources.folder import numbering_gaps
-from geopretrain.data.sources.kitti_raw import project_lidar, read_depth_png
+from geopretrain.data.sources.velodyne import project_lidar
 from geopretrain.errors import ConfigError, DataError
 
 # ---------------------------------------------------------------- folders of images
@@ -173,15 +174,54 @@ def test_sources_lidar_projection_drops_what_is_out_of_view():
 def test_sources_kitti_real_scan_equals_the_stored_projection(shared_data):
     clip = open_source(shared_data / "kitti_raw")[0]
     stored = clip.depth(7)
-    points = np.fromfile(clip.drive / "velodyne_points" / "data" / "0000000007.bin", np.float32).reshape(
-        -1, 4
+    ours = clip.project(clip.drive / "velodyne_points" / "data" / "0000000007.bin")
+    assert np.array_equal(ours > 0, stored > 0)
+    assert np.abs(ours - stored).max() <= 1 / 512  # the stored maps have a resolution of 1/256 m
+
+
+def write_right_camera(root, numbers=(0, 1, 2), shift=-40.0):
+    """Add camera 3, 0.5 m right of camera 2, which is 0.1 m left of camera 0 (P = K [I | t])."""
+    day = root / "2011_09_26"
+    rows = [f"{FOCAL} 0 {CENTRE[0]} {{}} 0 {FOCAL} {CENTRE[1]} 0 0 0 1 0".format(x) for x in (10.0, shift)]
+    eye = "1 0 0 0 1 0 0 0 1"
+    (day / "calib_cam_to_cam.txt").write_text(
+        f"R_rect_00: {eye}\nP_rect_02: {rows[0]}\nP_rect_03: {rows[1]}\n"
     )
-    ours = project_lidar(points[:, :3], clip._velo_to_rect, clip.size)
-    both = (ours > 0) & (stored > 0)
-    assert both.sum() > 0.99 * (stored > 0).sum()
-    # the stored maps have a resolution of 1/256 m and leave points beyond 80 m out
-    assert np.abs(ours[both] - stored[both]).max() < 0.01
-    assert ours[(ours > 0) & (stored == 0)].size < 0.02 * both.sum()
+    folder = day / "2011_09_26_drive_0001_sync" / "image_03" / "data"
+    write_images(folder, sliding_frames(3, seed=9), "{:010d}.png")
+    for number in {0, 1, 2} - set(numbers):
+        (folder / f"{number:010d}.png").unlink()
+
+
+def test_sources_kitti_right_camera(tmp_path):
+    write_kitti(tmp_path)
+    assert not open_source(tmp_path)[0].has_stereo
+    write_right_camera(tmp_path, numbers=(0, 2))
+    (clip,) = open_source(tmp_path)
+    assert clip.has_stereo
+    np.testing.assert_allclose(clip.T_to_stereo[:3, 3], [-0.5, 0, 0], atol=1e-12)
+    assert clip.stereo_intrinsics.tolist() == clip.intrinsics.tolist()
+    assert np.array_equal(clip.stereo(2), sliding_frames(3, seed=9)[2])
+    assert clip.stereo(1) is None
+    assert "1 of 3 frames have no stereo partner." in clip.notes
+    given = np.array([[90.0, 0, 60], [0, 90, 40], [0, 0, 1]])
+    assert np.array_equal(open_source(tmp_path, given)[0].stereo_intrinsics, given)
+
+
+@pytest.mark.parametrize(("shift", "words"), [(10.0, "baseline is 0 m"), (90.0, "Exchange left and right")])
+def test_sources_kitti_impossible_baseline_is_refused(tmp_path, shift, words):
+    write_kitti(tmp_path)
+    write_right_camera(tmp_path, shift=shift)
+    with pytest.raises(DataError, match=words):
+        open_source(tmp_path)
+
+
+def test_sources_lidar_as_released_is_one_pixel_off_and_measured_from_the_scanner():
+    projection = np.array([[0.0, -10, 0, 0], [0, 0, -10, 0], [1, 0, 0, -0.27]])  # camera 0.27 m ahead
+    point = np.array([[4.27, -2.0, -0.8]], np.float32)
+    plain, released = (project_lidar(point, projection, (8, 9), as_released=flag) for flag in (False, True))
+    assert {tuple(p): plain[tuple(p)] for p in np.argwhere(plain > 0)} == {(2, 5): pytest.approx(4.0)}
+    assert {tuple(p): released[tuple(p)] for p in np.argwhere(released > 0)} == {(1, 4): pytest.approx(4.27)}
 
 
 # ---------------------------------------------------------------- 7-Scenes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,16 @@ from geopretrain.data.sources.base import Frame, SourceClip, natural_key
 from geopretrain.errors import DataError
 
 _SIZES_LOOKED_AT = 200
+MIN_BASELINE, MAX_BASELINE = 1e-4, 10.0  # m
 _FEW = 0.1  # share of frames of another size (or unreadable) that is put up with
 
 
 class ImageSequence(SourceClip):
-    """Frames stored as one image file each, in the order given."""
+    """Frames stored as one image file each, in the order given.
+
+    Readers of data sets add depth maps and stereo partners with `add_depth` and `add_stereo`, and say in
+    `read_depth` how a depth file of theirs is read.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,71 @@ class ImageSequence(SourceClip):
         )
         self.files = list(files)
         self._gaps = numbering_gaps([file.name for file in self.files])
+        self.depth_files: dict[int, Path] = {}
+        self.stereo_files: dict[int, Path] = {}
+
+    def add_depth(self, files: dict[int, Path], protocol: str) -> None:
+        """Say which frames have a depth map, and the protocol that fits it ('kitti' or 'dense')."""
+        self.depth_files = files
+        self.has_depth = bool(files)
+        self.depth_protocol = protocol if files else None
+
+    def add_stereo(
+        self, files: dict[int, Path], T_to_stereo: np.ndarray, intrinsics: np.ndarray | None
+    ) -> None:
+        """Say which frames have a stereo partner, where it stands (``4 4`` m) and its camera (``3 3`` px).
+
+        Raises:
+            DataError: the baseline is 0, or not to the right.
+        """
+        check_baseline(float(-T_to_stereo[0, 3]), self.path)
+        missing = len(self.files) - len(files)
+        if missing:
+            self.notes.append(f"{missing} of {len(self.files)} frames have no stereo partner.")
+        self.stereo_files, self.has_stereo = files, bool(files)
+        if files:
+            self.T_to_stereo, self.stereo_intrinsics = T_to_stereo, intrinsics
+
+    def frame(self, index: int) -> Frame:
+        """Return one image; it comes with ``error`` set when it is unreadable or of another size."""
+        return self._frame(index)
+
+    def depth_indices(self) -> list[int]:
+        """Return the frames which have a depth map."""
+        return sorted(self.depth_files)
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return the depth map of a frame as `read_depth` gives it, None where there is none.
+
+        Raises:
+            DataError: it is unreadable or of another size than the frames.
+        """
+        file = self.depth_files.get(index)
+        if file is None:
+            return None
+        depth = self.read_depth(file)
+        self._check_shape(file, depth.shape[:2], "Depth map")
+        return depth
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return a depth file of this layout, float32 ``H W`` metres, 0 = no measurement."""
+        raise NotImplementedError
+
+    def stereo(self, index: int) -> np.ndarray | None:
+        """Return the stereo partner of a frame, ``H W 3`` uint8, None where there is none (DataError)."""
+        file = self.stereo_files.get(index)
+        if file is None:
+            return None
+        image = read_image(file)
+        self._check_shape(file, image.shape[:2], "Stereo partner")
+        return image
+
+    def _check_shape(self, file: Path, shape: tuple[int, ...], what: str) -> None:
+        if tuple(shape) != tuple(self.size):
+            raise DataError(
+                f"{what} {file} is {shape[1]}x{shape[0]}, the frames are {self.size[1]}x{self.size[0]}. Both "
+                "must have one size: resize neither, but use the files as they come with the data set."
+            )
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield the images; one which is unreadable or of another size comes with ``error`` set."""
@@ -69,6 +139,46 @@ def open_folder(path: Path, name: str) -> ImageSequence:
     if clip.intrinsics is not None:
         clip.notes.append("Intrinsics were read from intrinsics.txt in the folder.")
     return clip
+
+
+def partners_of(
+    files: Sequence[Path], others: Iterable[Path], key: Callable[[str], str] = str
+) -> dict[int, Path]:
+    """Return by position those of ``others`` which have the same name as a file, endings left out.
+
+    Args:
+        files: frames.
+        others: files of a partner camera, depth maps, ...
+        key: what two names without ending must have in common, by default all.
+    """
+    by_name = {key(other.stem): other for other in others}
+    pairs = ((index, by_name.get(key(file.stem))) for index, file in enumerate(files))
+    return {index: other for index, other in pairs if other is not None}
+
+
+def check_baseline(baseline: float, where: object) -> None:
+    """Raise the DataError for a stereo baseline (m) which is 0, negative, not finite or over 10 m."""
+    if not np.isfinite(baseline) or abs(baseline) < MIN_BASELINE:
+        raise DataError(
+            f"{where}: the stereo baseline is {abs(baseline):g} m. It is the distance between both cameras in "
+            "metres and must be above 0: correct the calibration."
+        )
+    if baseline < 0:
+        raise DataError(
+            f"{where}: the stereo baseline is {baseline:g} m, so the partner stands on the left. "
+            "Exchange left and right."
+        )
+    if baseline > MAX_BASELINE:
+        raise DataError(
+            f"{where}: the stereo baseline is {baseline:g} m. Metres were expected; is it in millimetres?"
+        )
+
+
+def partner_to_the_right(baseline: float) -> np.ndarray:
+    """Return ``4 4``, from a rectified left camera into its partner ``baseline`` metres to the right."""
+    motion = np.eye(4)
+    motion[0, 3] = -baseline
+    return motion
 
 
 def image_files(path: Path) -> list[Path]:

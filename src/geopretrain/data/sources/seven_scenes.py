@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.depth_maps import read_depth_png
 from geopretrain.data.images import IMAGE_SUFFIXES
 from geopretrain.data.sources.base import natural_key
 from geopretrain.data.sources.folder import ImageSequence, read_matrix_file
-from geopretrain.data.sources.kitti_raw import read_depth_png
 
 CAMERA_FPS = 30.0
 DEFAULT_FOCAL = 525.0  # px at 640x480, the usual value for this camera

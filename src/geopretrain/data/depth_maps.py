@@ -1,0 +1,186 @@
+"""Depth maps on disk, and depth made from disparities and points; always float32 ``H W`` metres, 0 = none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.errors import DataError
+
+DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
+PLAUSIBLE_MEDIAN = (0.05, 1000.0)  # m; a median outside says that the unit is another one
+
+
+def read_depth(path: Path, units_per_metre: float = 1000.0) -> np.ndarray:
+    """Return a depth map of a 16-bit PNG (divided by ``units_per_metre``) or of a ``.npy`` or ``.pfm`` in m.
+
+    Floating-point values are given as they are, NaN, infinite and negative ones too (see `clean_depth`).
+
+    Raises:
+        DataError: unreadable, truncated, or of another kind.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        return read_depth_png(path, units_per_metre)
+    if suffix == ".pfm":
+        return read_pfm(path)
+    if suffix == ".npy":
+        return _read_npy(path)
+    raise DataError(
+        f"Depth map {path} has the ending '{suffix}'; 16-bit .png, .npy (float, m) or .pfm (m) was expected. "
+        "Convert it first."
+    )
+
+
+def read_depth_png(path: Path, units_per_metre: float) -> np.ndarray:
+    """Return a 16-bit PNG as float32 ``H W`` metres; 0 and 65535 mean no measurement (DataError)."""
+    values = read_grey16(path).astype(np.float32)
+    values[values == 65535] = 0
+    return values / np.float32(units_per_metre)
+
+
+def read_grey16(path: Path) -> np.ndarray:
+    """Return the values of a 16-bit grey PNG, ``H W`` integers (DataError when it is something else)."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"Depth map {path} cannot be read ({error}).") from error
+    if values.ndim != 2 or values.dtype == np.uint8:
+        raise DataError(f"Depth map {path} is not a 16-bit grey PNG.")
+    return values
+
+
+def read_pfm(path: Path) -> np.ndarray:
+    """Return a one-channel portable float map, float32 ``H W``, first row on top (rows are stored upwards).
+
+    Raises:
+        DataError: no such file, another format, more than one channel, or truncated.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+    header = re.match(rb"Pf\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s", data)
+    if header is None:
+        raise DataError(f"{path} is no PFM file of one channel (it starts with 'Pf', width, height, scale).")
+    width, height, scale = int(header[1]), int(header[2]), float(header[3])
+    pixels = data[header.end() :]
+    if width < 1 or height < 1 or len(pixels) < 4 * width * height:
+        raise DataError(
+            f"{path} is truncated: {len(pixels)} bytes of pixels where {width}x{height} pixels need "
+            f"{4 * width * height}. Copy it again."
+        )
+    kind = "<f4" if scale < 0 else ">f4"  # the sign of the scale is the byte order
+    values = np.frombuffer(pixels, dtype=kind, count=width * height).reshape(height, width)
+    return np.ascontiguousarray(values[::-1], dtype=np.float32)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"Depth map {path} cannot be read ({error}).") from error
+    values = np.squeeze(values)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+        raise DataError(
+            f"Depth map {path} holds {values.dtype} of shape {values.shape}; floating-point metres "
+            "`H W` were expected."
+        )
+    return values.astype(np.float32)
+
+
+def depth_from_disparity(
+    disparity: np.ndarray, focal: float, baseline: float, offset: float = 0.0
+) -> np.ndarray:
+    """Return focal * baseline / (disparity + offset), 0 where the disparity is unknown.
+
+    Args:
+        disparity: ``H W`` px; not finite, 0 and negative mean unknown.
+        focal: px.
+        baseline: m.
+        offset: px, principal point of the right minus that of the left camera (Middlebury's doffs).
+    """
+    known = np.isfinite(disparity) & (disparity > 0) & (disparity + offset > 0)
+    depth = np.zeros(disparity.shape, dtype=np.float32)
+    depth[known] = focal * baseline / (disparity[known].astype(np.float64) + offset)
+    return depth
+
+
+def clean_depth(depth: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """Return depth with NaN, infinite and negative values set to 0, and a sentence when there were any."""
+    bad = ~np.isfinite(depth) | (depth < 0)
+    if not bad.any():
+        return depth, None
+    kinds = [
+        f"{count} {name}"
+        for name, count in (
+            ("not a number", int(np.isnan(depth).sum())),
+            ("infinite", int(np.isinf(depth).sum())),
+            ("negative", int((depth < 0).sum() - np.isneginf(depth).sum())),
+        )
+        if count
+    ]
+    return np.where(bad, np.float32(0), depth), f"depth values are {', '.join(kinds)}: taken as not measured."
+
+
+def unit_warning(depth: np.ndarray) -> str | None:
+    """Return a sentence when depth (``H W`` m) is so far or near that its unit must be another one."""
+    measured = depth[np.isfinite(depth) & (depth > 0)]
+    if measured.size == 0:
+        return None
+    median = float(np.median(measured))
+    if PLAUSIBLE_MEDIAN[0] <= median <= PLAUSIBLE_MEDIAN[1]:
+        return None
+    too_far = median > PLAUSIBLE_MEDIAN[1]
+    guess = "millimetres read as metres" if too_far else "metres divided once too often"
+    return (
+        f"the median depth is {median:.3g} m, which looks like {guess}: check the unit (--depth-unit, "
+        "units per metre)."
+    )
+
+
+def splat_nearest(pixels: np.ndarray, z: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return points as a depth map: rounded to whole pixels, the nearest kept where several fall on one.
+
+    Args:
+        pixels: ``N 2`` positions (x, y), px.
+        z: ``N`` depth, m.
+        size: (height, width) of the map.
+    """
+    height, width = size
+    pixels = np.rint(pixels)
+    inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height) & (z > 0)
+    x, y = pixels[inside].astype(np.int64).T
+    depth = np.full(height * width, np.inf, dtype=np.float32)
+    np.minimum.at(depth, y * width + x, z[inside].astype(np.float32))
+    depth[np.isinf(depth)] = 0
+    return depth.reshape(height, width)
+
+
+def move_depth(
+    depth: np.ndarray,
+    intrinsics: np.ndarray,
+    T_to_other: np.ndarray,
+    other_intrinsics: np.ndarray,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Return a depth map as another camera would see it (registration of a depth camera to a colour camera).
+
+    Args:
+        depth: ``H W`` m of the first camera.
+        intrinsics, other_intrinsics: ``3 3`` px.
+        T_to_other: ``4 4`` m, points of the first camera into the other.
+        size: (height, width) of the other image.
+    """
+    y, x = np.nonzero(depth > 0)
+    rays = np.stack([x, y, np.ones_like(x)]).astype(np.float64)
+    points = np.linalg.inv(intrinsics) @ rays * depth[y, x]
+    moved = T_to_other[:3, :3] @ points + T_to_other[:3, 3:]
+    moved = moved[:, moved[2] > 1e-3]
+    pixels = (other_intrinsics @ (moved / moved[2]))[:2].T
+    return splat_nearest(pixels, moved[2], size)
