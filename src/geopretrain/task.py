@@ -55,7 +55,14 @@ class Task(nn.Module):
     name: ClassVar[str]
     offsets: tuple[int, ...] = (0,)
     needs: tuple[str, ...] = ()
-    paper: ClassVar[Recipe] = Recipe()
+    paper: Recipe = Recipe()
+
+    def check_data(self, store: Any) -> None:
+        """Take from the opened `FrameStore` what the loss must know of it; called once, before training.
+
+        Raises:
+            ConfigError: the options do not suit these data.
+        """
 
     def augment(self, batch: Any) -> Any:
         """Return the batch as floats in [0, 1], flipped and jittered in one go on its own device."""
@@ -75,6 +82,10 @@ class Task(nn.Module):
 
     def pictures(self, batch: Any) -> dict[str, np.ndarray]:
         """Return named pictures (``H W 3`` uint8) of what the task makes of a fixed batch."""
+        return {}
+
+    def findings(self) -> dict[str, Any]:
+        """Return what training found out beside the weights, for results.json."""
         return {}
 
     def health(self, logs: dict[str, float], step: int) -> list[str]:

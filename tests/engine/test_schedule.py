@@ -21,6 +21,10 @@ def test_step_drops_by_ten_after_three_quarters():
     assert values[75] == pytest.approx(0.1)
 
 
+def test_halve_halves_in_the_middle():
+    assert factors("halve") == [1.0] * 50 + [0.5] * 50
+
+
 def test_cosine_is_half_in_the_middle_and_ends_at_zero():
     values = factors("cosine")
     assert values[0] == 1.0

@@ -87,7 +87,7 @@ def finetune(
         iterations: optimisation steps.
         batch_size: images per step.
         lr: highest learning rate of Adam.
-        schedule: constant, step, cosine or warm_cosine.
+        schedule: constant, step, halve, cosine or warm_cosine.
         warmup_steps: steps over which the rate rises.
         seed: fixes the new layers, the order of the images and the flips.
         subset_seed: fixes which images are the labelled ones; smaller subsets lie inside larger ones.

@@ -19,7 +19,7 @@ class TrainOptions:
     learning_rate: float
     """Highest learning rate of Adam."""
     schedule: str = "constant"
-    """``constant``, ``step``, ``cosine`` or ``warm_cosine`` (see ``learning_rate_factor``)."""
+    """``constant``, ``step``, ``halve``, ``cosine`` or ``warm_cosine`` (see ``learning_rate_factor``)."""
     warmup_steps: int = 0
     """Steps over which the rate rises linearly."""
     precision: str = "auto"

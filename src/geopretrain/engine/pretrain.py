@@ -93,7 +93,7 @@ def pretrain(
         steps: optimisation steps.
         batch_size: samples per step.
         lr: highest learning rate of Adam.
-        schedule: constant, step, cosine or warm_cosine.
+        schedule: constant, step, halve, cosine or warm_cosine.
         warmup_steps: steps over which the rate rises.
         subset: share of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json.
         subset_seed: fixes which samples these are; smaller subsets lie inside larger ones.
@@ -152,6 +152,7 @@ def pretrain(
     recipe = task.paper if preset == "paper" else SHORT
     store = _open_store(data, parse_size(size), recipe, task, progress)
     samples, held_out = _samples(store, task, config)
+    task.check_data(store)
     config |= {"size": as_text(store.size), **_numbers(recipe, len(samples), config)}
     say(report.summary(), progress=progress)
     return _run(task, store, samples, held_out, config, resume=resume, overwrite=overwrite, progress=progress)
