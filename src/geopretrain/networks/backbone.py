@@ -79,18 +79,24 @@ class Backbone(nn.Module):
         self.mean.copy_(_per_channel(mean, self.in_images))
         self.std.copy_(_per_channel(std, self.in_images))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, any_size: bool = False) -> list[Tensor]:
         """Return one map ``B C_i H/s_i W/s_i`` per stride from images ``B 3*in_images H W`` in [0, 1].
+
+        With ``any_size`` the strides need not divide the image and the maps have the sizes the model gives
+        them.
 
         Raises:
             DataError: height or width is not a multiple of the largest stride.
         """
         height, width = images.shape[-2:]
-        self.check_size(height, width)
+        if not any_size:
+            self.check_size(height, width)
         images = (images - self.mean) / self.std
         if self._patch:
             images = _resize(images, [_nearest_multiple(side, self._patch) for side in (height, width)])
         features = self._features(images)
+        if any_size:
+            return features
         return [_resize(f, [height // s, width // s]) for f, s in zip(features, self.strides, strict=True)]
 
     def check_size(self, height: int, width: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,17 +17,28 @@ from geopretrain.networks.layers import Conv3x3, upsample_join_pad
 STAGE_CHANNELS = (16, 32, 64, 128, 256)
 
 
-class UpStage(nn.Module):
-    """Convolution, nearest upsampling by two, skip connection, convolution; ELU after both."""
+#: How a stage doubles the size: Monodepth2 repeats pixels, SC-Depth interpolates.
+Upsampling = Literal["nearest", "bilinear"]
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
+
+class UpStage(nn.Module):
+    """Convolution, upsampling by two, skip connection, convolution; ELU after both."""
+
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, upsampling: Upsampling = "nearest"
+    ) -> None:
         super().__init__()
+        self.upsampling = upsampling
         self.before = Conv3x3(in_channels, out_channels)
         self.after = Conv3x3(out_channels + skip_channels, out_channels)
 
     def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
         """Map ``B C h w`` and the skip ``B C' 2h 2w`` to ``B C'' 2h 2w``."""
         features = F.elu(self.before(features), inplace=True)
+        if self.upsampling == "bilinear":
+            features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+            features = features if skip is None else torch.cat([features, skip], 1)
+            return F.elu(self.after(features), inplace=True)
         padded = upsample_join_pad(features, skip)
         return F.elu(self.after.convolve_padded(padded), inplace=True)
 
@@ -41,6 +54,7 @@ class MultiscaleDecoder(nn.Module):
         encoder_strides: their strides, powers of two.
         out_channels: channels of every output.
         scales: scales with an output; scale ``s`` has ``1 / 2**s`` of the image's size.
+        upsampling: ``nearest``, or ``bilinear`` as in SC-Depth's released code.
 
     Raises:
         ConfigError: strides are no powers of two, or a scale lies outside the decoder.
@@ -52,6 +66,7 @@ class MultiscaleDecoder(nn.Module):
         encoder_strides: Sequence[int],
         out_channels: int = 1,
         scales: Sequence[int] = (0, 1, 2, 3),
+        upsampling: Upsampling = "nearest",
     ) -> None:
         super().__init__()
         skips = _channels_by_exponent(encoder_channels, encoder_strides)
@@ -60,7 +75,7 @@ class MultiscaleDecoder(nn.Module):
         stages = []
         channels = skips[self.num_stages]
         for i in reversed(range(self.num_stages)):
-            stages.append(UpStage(channels, skips.get(i, 0), stage_channels(i)))
+            stages.append(UpStage(channels, skips.get(i, 0), stage_channels(i), upsampling))
             channels = stage_channels(i)
         self.stages = nn.ModuleList(reversed(stages))
         self.replace_head(out_channels, scales)

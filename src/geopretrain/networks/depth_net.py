@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.networks.backbone import Backbone
-from geopretrain.networks.depth_decoder import MultiscaleDecoder
+from geopretrain.networks.depth_decoder import MultiscaleDecoder, Upsampling
 
 
 class DepthNet(nn.Module):
@@ -17,13 +17,20 @@ class DepthNet(nn.Module):
     Args:
         backbone: the encoder.
         scales: scales with an output, 0 being the size of the image.
+        upsampling: see `MultiscaleDecoder`.
     """
 
-    def __init__(self, backbone: Backbone, scales: Sequence[int] = (0, 1, 2, 3)) -> None:
+    def __init__(
+        self, backbone: Backbone, scales: Sequence[int] = (0, 1, 2, 3), upsampling: Upsampling = "nearest"
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.decoder = MultiscaleDecoder(backbone.channels, backbone.strides, 1, scales)
+        self.decoder = MultiscaleDecoder(backbone.channels, backbone.strides, 1, scales, upsampling)
 
     def forward(self, images: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
         """Map images ``B 3 H W`` in [0, 1] to disparities ``B 1 H/2**s W/2**s`` in (0, 1), finest first."""
-        return [torch.sigmoid(logits) for logits in self.decoder(self.backbone(images), scales)]
+        return self.decode(self.backbone(images), scales)
+
+    def decode(self, features: Sequence[Tensor], scales: Sequence[int] | None = None) -> list[Tensor]:
+        """Map the backbone's features to disparities, as calling the network does with images."""
+        return [torch.sigmoid(logits) for logits in self.decoder(features, scales)]
