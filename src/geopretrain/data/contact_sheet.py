@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.data.intrinsics import field_of_view_degrees
+from geopretrain.pictures import colour_depth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +44,7 @@ def _draw_triplets(figure: Figure, store: FrameStore, samples: np.ndarray, pictu
     images = store.read(samples, (-1, 0, 1)).images.numpy()
     sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(0, height))  # in inches
     sheet.set_axis_off()
+    target = 0 if store.still_images else 1
     for row, sample in enumerate(samples):
         bottom = height - _HEAD - (row + 1) * (picture_height + _CAPTION) + _CAPTION / 2
         for column, title in enumerate(_captions(store, int(sample))):
@@ -136,7 +138,8 @@ def _subtitle(store: FrameStore) -> str:
     degrees = f"{fov[0]}" if len(fov) == 1 else f"{fov[0]}-{fov[-1]}"
     camera = "known" if store.intrinsics_known else "guessed for some clips"
     clips = f"{len(store.clips)} clip{'s' * (len(store.clips) != 1)}"
-    triplets = f"{len(store.train_samples)} training and {len(store.val_samples)} validation triplets"
+    kind = "still images" if store.still_images else "triplets"
+    triplets = f"{len(store.train_samples)} training and {len(store.val_samples)} validation {kind}"
     size = f"{store.size[1]}x{store.size[0]} pixels"
     return "   ·   ".join([clips, triplets, size, f"horizontal field of view {degrees}° ({camera})"])
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from geopretrain.data.decode import Decoded
 from geopretrain.data.intrinsics import Camera, fov_warning
 from geopretrain.data.pieces import Piece, is_coarse
 from geopretrain.data.sources import SourceClip
 from geopretrain.errors import DataError
+
+_LEAST_BASELINE = 1e-6  # m
 
 
 def check_broken(decoded: Decoded, name: str) -> None:
@@ -22,12 +26,12 @@ def clip_notes(
     clip: SourceClip,
     camera: Camera,
     decoded: Decoded,
-    pieces: list[list[int]],
-    usable: list[Piece],
+    pieces: list[Piece],
     crop: tuple[int, int, int, int],
 ) -> list[str]:
     """Return sentences about what was assumed, skipped or looks odd."""
     notes = list(clip.notes)
+    usable = [piece for piece in pieces if piece.targets]
     if not camera.known:
         notes.append(
             f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy or --fov if you know better."
@@ -42,10 +46,7 @@ def clip_notes(
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
     if broken:
         notes.append(f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}")
-    no_depth = [entry.depth_error for entry in decoded.entries if entry.depth_error is not None]
-    if no_depth:
-        count = f"{len(no_depth)} depth map{'s' * (len(no_depth) > 1)}"
-        notes.append(f"{count} skipped. The first: {no_depth[0]}")
+    notes += _depth_notes(decoded) + _stereo_notes(clip, decoded)
     if len(pieces) > 1:
         usable_pieces = f"{len(usable)} of them usable"
         notes.append(f"Split into {len(pieces)} pieces at scene cuts or missing frames, {usable_pieces}.")
@@ -56,6 +57,48 @@ def clip_notes(
     if any(piece.standing_camera for piece in usable):
         notes.append("Most of the picture stands still. Depth needs a camera that moves, not moving things.")
     return notes
+
+
+def _depth_notes(decoded: Decoded) -> list[str]:
+    """Return sentences about depth maps which are unreadable, hold what is no depth, or have an odd unit."""
+    found = (
+        ("skipped", [entry.depth_error for entry in decoded.entries]),
+        ("cleaned", [entry.depth_cleaned for entry in decoded.entries]),
+        ("suspicious", [entry.depth_unit for entry in decoded.entries]),
+    )
+    notes = []
+    for word, sentences in found:
+        said = [sentence for sentence in sentences if sentence is not None]
+        if said:
+            notes.append(f"{len(said)} depth map{'s' * (len(said) > 1)} {word}. The first: {said[0]}")
+    return notes
+
+
+def _stereo_notes(clip: SourceClip, decoded: Decoded) -> list[str]:
+    """Return the sentence about frames without a stereo partner."""
+    if not clip.has_stereo:
+        return []
+    lacking = [entry for entry in decoded.entries if entry.error is None and not entry.stereo]
+    if not lacking:
+        return []
+    why = next((entry.stereo_error for entry in lacking if entry.stereo_error), None)
+    first = f"The first: {why}" if why else f"The first is frame {lacking[0].index}."
+    return [f"{len(lacking)} of {len(decoded.frames)} frames have no stereo partner. {first}"]
+
+
+def check_stereo(clip: SourceClip) -> None:
+    """Raise the DataError for a stereo clip whose camera says that both eyes are in one place."""
+    if not clip.has_stereo:
+        return
+    motion = None if clip.T_to_stereo is None else np.asarray(clip.T_to_stereo, dtype=np.float64)
+    if motion is None or motion.shape != (4, 4) or not np.isfinite(motion).all():
+        raise DataError(f"{clip.name}: the baseline of the stereo pair is unknown. Give it with --baseline.")
+    if np.linalg.norm(motion[:3, 3]) < _LEAST_BASELINE:
+        raise DataError(
+            f"{clip.name}: the baseline of the stereo pair is {np.linalg.norm(motion[:3, 3]):g} m. Depth "
+            "needs two cameras apart: correct the calibration (the baseline is in metres), or leave the "
+            "second camera's frames away."
+        )
 
 
 def why_nothing(name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:

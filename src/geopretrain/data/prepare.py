@@ -12,13 +12,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from geopretrain.data.decode import Decoded, decode
+from geopretrain.data.clip_info import ClipInfo
 from geopretrain.data.folders import (
     fingerprint,
     locked,
@@ -30,62 +27,25 @@ from geopretrain.data.intrinsics import (
     Camera,
     choose_camera,
     parse_intrinsics,
-    stored_intrinsics,
 )
-from geopretrain.data.notes import check_broken, clip_notes, grouped, why_nothing
-from geopretrain.data.pieces import Piece, analyse_piece, find_pieces, hold_out
-from geopretrain.data.resize import (
-    central_crop,
-    check_frame_size,
-    check_working_size,
-    working_size,
-)
+from geopretrain.data.notes import check_stereo, grouped
+from geopretrain.data.prepare_clip import PrepareOptions, prepare_clip
+from geopretrain.data.resize import check_frame_size, working_size
 from geopretrain.data.sources import SourceClip, open_source
 from geopretrain.data.store import (
+    DEPTH_FILE,
     DEPTH_FOLDER,
     FORMAT,
     FRAMES_FILE,
     INDEX_FILE,
     SHEET_FILE,
+    STEREO_FILE,
     VERSION,
     WORK_FOLDER,
-    ClipInfo,
     FrameStore,
 )
 from geopretrain.data.summary import ProgressLine, print_summary
 from geopretrain.errors import ConfigError, DataError, RunFolderError
-
-_NAMED_BROKEN = 20  # broken frames named in the index; all are counted
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What decides on the content of a store besides its inputs."""
-
-    size: tuple[int, int] | None
-    intrinsics: str | None
-    intrinsics_size: tuple[int, int] | None
-    fov: float | None
-    target_motion: float
-    min_motion: float
-    holdout: float
-    max_frames: int | None
-
-    def __post_init__(self) -> None:
-        if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
-            raise ConfigError(
-                f"target_motion ({self.target_motion:g} px) must be above min_motion ({self.min_motion:g} "
-                "px), "
-                "and both must be positive."
-            )
-        if not 0 <= self.holdout <= 0.5:
-            raise ConfigError(f"holdout is the share kept for validation, 0 to 0.5, not {self.holdout:g}.")
-        if self.max_frames is not None and self.max_frames < 3:
-            raise ConfigError(f"max_frames must be at least 3 (one triplet), not {self.max_frames}.")
-        if self.size is not None:
-            check_working_size(self.size)
-        if self.intrinsics is not None:
-            parse_intrinsics(self.intrinsics)
 
 
 def prepare(
@@ -101,6 +61,7 @@ def prepare(
     holdout: float = 0.1,
     overwrite: bool = False,
     max_frames: int | None = None,
+    still_images: bool = False,
     progress: bool = True,
 ) -> FrameStore:
     """Prepare videos, image folders or data sets as one frame store; repeat the call to continue an
@@ -120,6 +81,7 @@ def prepare(
         holdout: share of each clip, at its end, kept for validation.
         overwrite: replace a store of other inputs or options.
         max_frames: read at most so many frames of each clip.
+        still_images: take every frame as a sample of its own, for methods that look at single images.
         progress: show a progress line and a summary.
 
     Raises:
@@ -130,7 +92,9 @@ def prepare(
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not inputs:
         raise ConfigError("Nothing to prepare: name at least one video, folder or data set.")
-    options = _Options(size, intrinsics, intrinsics_size, fov, target_motion, min_motion, holdout, max_frames)
+    options = PrepareOptions(
+        size, intrinsics, intrinsics_size, fov, target_motion, min_motion, holdout, max_frames, still_images
+    )
     out = Path(out)
     request = {"format": VERSION, "inputs": fingerprint(inputs), "options": vars(options)}
     request = json.loads(json.dumps(request))  # as it will be read back
@@ -169,7 +133,11 @@ def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
 
 
 def _build(
-    inputs: Sequence[str | Path], out: Path, options: _Options, request: dict[str, Any], line: ProgressLine
+    inputs: Sequence[str | Path],
+    out: Path,
+    options: PrepareOptions,
+    request: dict[str, Any],
+    line: ProgressLine,
 ) -> None:
     """Fill the working folder clip by clip and move it into place."""
     work = out / WORK_FOLDER
@@ -179,15 +147,18 @@ def _build(
             check_frame_size(clip.size, clip.name)
         size = options.size or working_size(clips[0].size)
         cameras = [_camera(clip, options) for clip in clips]
+        for clip, camera in zip(clips, cameras, strict=True):
+            clip.set_intrinsics(camera.intrinsics)
+            check_stereo(clip)
         _check_space(clips, size, out, options.max_frames)
         infos, notes = _prepare_clips(clips, cameras, size, options, work, line)
-        _write_index(work, infos, notes, size, clips, request)
+        _write_index(work, infos, notes, size, clips, request, options)
     if not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
     _publish(work, out)
 
 
-def _camera(clip: SourceClip, options: _Options) -> Camera:
+def _camera(clip: SourceClip, options: PrepareOptions) -> Camera:
     given = parse_intrinsics(options.intrinsics) if options.intrinsics else None
     return choose_camera(
         clip.size, clip.intrinsics, given=given, given_size=options.intrinsics_size, fov=options.fov
@@ -198,7 +169,7 @@ def _prepare_clips(
     clips: list[SourceClip],
     cameras: list[Camera],
     size: tuple[int, int],
-    options: _Options,
+    options: PrepareOptions,
     work: Path,
     line: ProgressLine,
 ) -> tuple[list[ClipInfo], list[str]]:
@@ -211,8 +182,7 @@ def _prepare_clips(
         name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
         done = work / f"clip_{number:03d}.json"
         if not done.is_file():
-            first_row = sum(len(info.frames) for info in infos)
-            result = _prepare_clip(clip, name, number, camera, size, first_row, options, work, line)
+            result = prepare_clip(clip, name, number, camera, size, infos, options, work, line)
             write_json(done, result)
             shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
         result = read_json(done)
@@ -222,106 +192,6 @@ def _prepare_clips(
     if not any(info.train_end for info in infos):
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
     return infos, grouped(notes) + problems
-
-
-def _prepare_clip(
-    clip: SourceClip,
-    name: str,
-    number: int,
-    camera: Camera,
-    size: tuple[int, int],
-    first_row: int,
-    options: _Options,
-    work: Path,
-    line: ProgressLine,
-) -> dict[str, Any]:
-    """Decode one source clip, choose its samples, append their frames to the store's file."""
-    crop = central_crop(clip.size, size)
-    depth_folder = f"{DEPTH_FOLDER}/{number:03d}"
-    length = min(clip.length or options.max_frames or 0, options.max_frames or clip.length or 0) or None
-    line.start(f"{name}: reading", length)
-    decoded = decode(
-        clip,
-        work / f"decoding_{number:03d}",
-        work / depth_folder,
-        crop,
-        size,
-        max_frames=options.max_frames,
-        advance=line.advance,
-    )
-    check_broken(decoded, name)
-    pieces = find_pieces(decoded)
-    line.start(f"{name}: measuring motion", len(decoded.frames))
-    analysed = [
-        analyse_piece(decoded, piece, options.target_motion, options.min_motion, line.advance)
-        for piece in pieces
-    ]
-    usable = [piece for piece in analysed if piece.targets]
-    with_depth = {entry.index for entry in decoded.entries if entry.depth}
-    broken = [entry.error for entry in decoded.entries if entry.error is not None]
-    infos = []
-    for part, piece in enumerate(usable):
-        info = _clip_info(
-            clip, name if len(usable) == 1 else f"{name}#{part + 1}", piece, with_depth, options.holdout
-        )
-        values = info | {
-            "crop": crop,
-            "intrinsics": stored_intrinsics(camera.intrinsics, crop, size).tolist(),
-            "intrinsics_known": camera.known,
-            "first_row": first_row,
-            "depth_folder": depth_folder if clip.has_depth else "",
-            "broken": broken[:_NAMED_BROKEN] if part == 0 else [],
-            "broken_count": len(broken) if part == 0 else 0,
-        }
-        infos.append(values)
-        first_row += len(values["frames"])
-    _append_frames(work / FRAMES_FILE, decoded, infos, size)
-    return {
-        "clips": infos,
-        "notes": clip_notes(clip, camera, decoded, pieces, usable, crop),
-        "problems": [] if usable else [why_nothing(name, decoded, analysed, options.min_motion)],
-    }
-
-
-def _clip_info(
-    clip: SourceClip, name: str, piece: Piece, with_depth: set[int], holdout: float
-) -> dict[str, Any]:
-    """Return what the index says of a piece, without camera and place."""
-    targets, motions = piece.targets or [], piece.target_motion or []
-    train_end, val_start = hold_out(targets, piece.stride, holdout)
-    used = {target + offset * piece.stride for target in targets for offset in (-1, 0, 1)}
-    depth_frames = [frame for frame in piece.frames if frame in with_depth]
-    return {
-        "name": name,
-        "source": clip.path,
-        "kind": clip.kind,
-        "original_size": clip.size,
-        "fps": clip.fps,
-        "stride": piece.stride,
-        "motion": round(float(np.mean(motions)), 3),
-        "frames": sorted(used | set(depth_frames)),
-        "targets": targets,
-        "target_motion": motions,
-        "train_end": train_end,
-        "val_start": val_start,
-        "depth_frames": depth_frames,
-        "still": piece.still,
-    }
-
-
-def _append_frames(path: Path, decoded: Decoded, infos: list[dict[str, Any]], size: tuple[int, int]) -> None:
-    """Write the used frames as ``3 H W`` at their rows; leftovers of an interrupted attempt are cut off."""
-    if not infos:
-        return
-    path.touch()
-    with path.open("r+b") as file:
-        file.truncate(infos[0]["first_row"] * 3 * size[0] * size[1])
-        file.seek(0, os.SEEK_END)
-        for info in infos:
-            for frame in info["frames"]:
-                file.write(np.ascontiguousarray(decoded.image(frame).transpose(2, 0, 1)).tobytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_frames: int | None) -> None:
@@ -344,6 +214,7 @@ def _write_index(
     size: tuple[int, int],
     clips: list[SourceClip],
     request: dict[str, Any],
+    options: PrepareOptions,
 ) -> None:
     """Write the index last of all: its presence says that the working folder is complete."""
     protocols = {clip.depth_protocol for clip in clips if clip.depth_protocol}
@@ -351,6 +222,7 @@ def _write_index(
         "format": FORMAT,
         "version": VERSION,
         "size": size,
+        "still_images": options.still_images,
         "depth_protocol": "kitti" if "kitti" in protocols else next(iter(protocols), None),
         "notes": notes,
         "request": request,
@@ -371,7 +243,9 @@ def _publish(work: Path, out: Path) -> None:
         (out / INDEX_FILE).unlink(missing_ok=True)
         if (out / DEPTH_FOLDER).is_dir():
             shutil.rmtree(out / DEPTH_FOLDER)
-    for name in (DEPTH_FOLDER, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
+        for name in (DEPTH_FILE, STEREO_FILE):
+            (out / name).unlink(missing_ok=True)
+    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
         if (work / name).exists():
             os.replace(work / name, out / name)
     shutil.rmtree(work)

@@ -64,6 +64,27 @@ def resize(image: np.ndarray, crop: tuple[int, int, int, int], size: tuple[int, 
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def resize_depth(depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a depth map ``H W`` (0 = no measurement) at (height, width) without averaging.
+
+    Each pixel takes the measurement nearest to its centre among those that fall into it, 0 where none does:
+    sparse LiDAR is neither mixed with "no measurement" nor with the depth behind an edge.
+    """
+    import cv2
+
+    full = (max(depth.shape[0], size[0]), max(depth.shape[1], size[1]))
+    if full != depth.shape:  # an axis that grows repeats its measurements
+        depth = cv2.resize(depth, full[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    rows, columns = np.nonzero(depth > 0)
+    y, x = ((at + 0.5) * to / of for at, to, of in zip((rows, columns), size, full, strict=True))
+    target = y.astype(np.int64) * size[1] + x.astype(np.int64)
+    from_centre = np.hypot(y % 1 - 0.5, x % 1 - 0.5)
+    order = np.argsort(-from_centre, kind="stable")  # where several are written, the last one stays
+    small = np.zeros(size[0] * size[1], dtype=depth.dtype)
+    small[target[order]] = depth[rows[order], columns[order]]
+    return small.reshape(size)
+
+
 def apply_crop(image: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
     """Return the part (top, left, height, width) of an image or depth map."""
     top, left, height, width = crop

@@ -59,7 +59,7 @@ def run(
     shape = (size.height, size.width)
     depth = out / "depth"
     say("1 of 3: prepare the video, the synthetic street")
-    video = f"{size.video}&height={size.height}&width={size.width}"
+    video = f"{size.video}&height={size.height}&width={size.width}&stereo=0"
     store = gp.prepare([video], out / "store", size=shape, overwrite=overwrite)
     say("\n2 of 3: learn depth from it, without labels")
     begun = depth.exists() and not overwrite

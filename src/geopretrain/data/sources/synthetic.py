@@ -13,7 +13,9 @@ from geopretrain.errors import ConfigError, nearest_name
 
 PREFIX = "synthetic:"
 KINDS = ("street", "rooms")
-DEFAULTS: dict[str, int] = {"frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320}
+DEFAULTS: dict[str, int] = {"frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320, "stereo": 1}
+
+_MAY_BE_ZERO = ("seed", "stereo")
 
 
 class SyntheticClip(SourceClip):
@@ -21,7 +23,7 @@ class SyntheticClip(SourceClip):
 
     kind = "synthetic"
 
-    def __init__(self, kind: str, seed: int, frames: int, size: tuple[int, int]) -> None:
+    def __init__(self, kind: str, seed: int, frames: int, size: tuple[int, int], stereo: bool = True) -> None:
         from geopretrain.data.synthetic import make_world
 
         self.world = make_world(kind, seed, frames, size=size)
@@ -36,6 +38,11 @@ class SyntheticClip(SourceClip):
         self.intrinsics = np.asarray(self._render(0).intrinsics, dtype=np.float64)
         self.has_depth = True
         self.depth_protocol = "dense"
+        self.has_stereo = stereo
+        self.stereo_intrinsics = self.intrinsics.copy() if stereo else None
+        self.T_to_stereo = np.eye(4) if stereo else None
+        if self.T_to_stereo is not None:
+            self.T_to_stereo[0, 3] = -self.world.baseline
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield the rendered frames."""
@@ -47,6 +54,10 @@ class SyntheticClip(SourceClip):
         depth = np.asarray(self._render(index).depth, dtype=np.float32)
         return np.where(np.isfinite(depth), depth, np.float32(0))
 
+    def stereo(self, index: int) -> np.ndarray | None:
+        """Return the picture of the camera ``world.baseline`` m to the right, ``H W 3`` uint8."""
+        return np.asarray(self._render(index).stereo()) if self.has_stereo else None
+
     def _render(self, index: int) -> Any:
         """Return a rendered frame; the last is kept, because image and depth are asked for in turn."""
         if getattr(self, "_last", (-1, None))[0] != index:
@@ -56,7 +67,7 @@ class SyntheticClip(SourceClip):
 
 def open_synthetic(spec: str) -> list[SyntheticClip]:
     """Return one clip per world of ``synthetic:KIND?frames=..&seed=..&worlds=N`` (worlds have seeds seed,
-    seed+1, ...).
+    seed+1, ...); with ``stereo=0`` without the partner, which takes half of the rendering.
 
     Raises:
         ConfigError: unknown kind or option, or a value that is no positive whole number.
@@ -73,10 +84,11 @@ def open_synthetic(spec: str) -> list[SyntheticClip]:
                 f"'{spec}': unknown option '{name}'; known are "
                 f"{', '.join(options)}.{nearest_name(name, options)}"
             )
-        if not value.isdigit() or (name != "seed" and int(value) < 1):
+        if not value.isdigit() or (name not in _MAY_BE_ZERO and int(value) < 1):
             raise ConfigError(f"'{spec}': {name} must be a whole number above 0, not '{value}'.")
         options[name] = int(value)
     size = (options["height"], options["width"])
     return [
-        SyntheticClip(kind, options["seed"] + i, options["frames"], size) for i in range(options["worlds"])
+        SyntheticClip(kind, options["seed"] + i, options["frames"], size, bool(options["stereo"]))
+        for i in range(options["worlds"])
     ]
