@@ -30,3 +30,18 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> None:
+    """Raise ConfigError naming the nearest where ``value`` is not among ``known``."""
+    known = list(known)
+    if value not in known:
+        raise ConfigError(
+            f"Unknown {name} '{value}'.{nearest_name(str(value), known)} Known: {', '.join(known)}."
+        )
+
+
+def require(condition: bool, option: str, expected: str, value: object) -> None:
+    """Raise ConfigError unless the condition holds: ``option must be expected, not value.``"""
+    if not condition:
+        raise ConfigError(f"{option} must be {expected}, not {value}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from geopretrain.engine.schedule import SCHEDULES
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.errors import ConfigError, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +67,6 @@ class TrainOptions:
 def _at_least(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-
-
-def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise ConfigError naming the nearest where ``value`` is not among ``known``."""
-    if value not in known:
-        raise ConfigError(
-            f"Unknown {name} '{value}'.{nearest_name(str(value), known)} Known: {', '.join(known)}."
-        )
 
 
 def resolve_device(name: str) -> str:

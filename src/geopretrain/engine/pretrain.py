@@ -348,6 +348,7 @@ def _finish(run: RunFolder, task: Task, store: FrameStore, held_out: int, progre
             "protocol": "training loss on held-out samples without augmentation, evaluation mode",
         },
         "depth": depth,
+        "findings": task.findings(),
     }
     run.write_results(results)
     for sentence in sentences(depth):

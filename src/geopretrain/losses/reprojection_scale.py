@@ -1,7 +1,7 @@
 """One scale of the reprojection loss as a single differentiable operation.
 
 The camera motion enters in its homography form: a pixel r = (u, v, 1) with inverse depth q lies in the source
-at A r + q b with A = K' R K⁻¹ and b = K' t, so that no point is ever lifted to space. The gradient is computed
+at A r + q b with A = K' R K⁻¹ and b = K' t, so that no point is ever lifted to space. The gradient comes
 with the loss, chunk by chunk, and only that of q (``B 1 h w``) and of [A | b] (``N B 3 4``) is kept for the
 backward pass.
 """

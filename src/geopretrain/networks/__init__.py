@@ -3,16 +3,28 @@
 from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.depth_decoder import MultiscaleDecoder
 from geopretrain.networks.depth_net import DepthNet
-from geopretrain.networks.pose_net import PoseDecoder, PoseNet
+from geopretrain.networks.flow_net import CODE_SIZE, ConditionalFlowNet, MotionEncoder, SiameseFlowNet
+from geopretrain.networks.learned_focal import LearnedFocal
+from geopretrain.networks.metric_scale import MetricScale
+from geopretrain.networks.pose_net import PoseDecoder, PoseNet, SharedPoseNet
+from geopretrain.networks.rotation_net import RotationNet
 from geopretrain.networks.segmentation_net import SegmentationNet
 
 __all__ = [
+    "CODE_SIZE",
     "DEFAULT_MEAN",
     "DEFAULT_STD",
     "Backbone",
+    "ConditionalFlowNet",
     "DepthNet",
+    "LearnedFocal",
+    "MetricScale",
+    "MotionEncoder",
     "MultiscaleDecoder",
     "PoseDecoder",
     "PoseNet",
+    "RotationNet",
     "SegmentationNet",
+    "SharedPoseNet",
+    "SiameseFlowNet",
 ]

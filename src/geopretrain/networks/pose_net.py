@@ -15,24 +15,31 @@ POSE_SCALE = 0.01
 
 
 class PoseDecoder(nn.Module):
-    """Squeeze to 256 channels, two 3x3 convolutions, six numbers averaged over the image."""
+    """Squeeze to 256 channels, two 3x3 convolutions, a few numbers averaged over the image.
 
-    def __init__(self, in_channels: int) -> None:
+    Args:
+        in_channels: channels of the deepest features.
+        out_channels: how many numbers; six are axis-angle (rad) and translation (units of depth).
+        scale: factor on the numbers.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int = 6, scale: float = POSE_SCALE) -> None:
         super().__init__()
+        self.scale = scale
         self.squeeze = nn.Conv2d(in_channels, 256, 1)
         self.conv1 = nn.Conv2d(256, 256, 3, padding=1)
         self.conv2 = nn.Conv2d(256, 256, 3, padding=1)
-        self.out = nn.Conv2d(256, 6, 1)
+        self.out = nn.Conv2d(256, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map the deepest features ``B C h w`` to ``B 6``: axis-angle (rad), translation (units of depth)."""
+        """Map the deepest features ``B C h w`` to ``B out_channels``."""
         for layer in (self.squeeze, self.conv1, self.conv2):
             features = F.relu(layer(features), inplace=True)
         # The mean of a 1x1 convolution is the 1x1 convolution of the mean; outside autocast, because bf16 has
         # too few digits for a camera pose.
         with torch.autocast(features.device.type, enabled=False):
             mean = features.mean((2, 3), dtype=self.out.weight.dtype)
-            return POSE_SCALE * F.linear(mean, self.out.weight.flatten(1), self.out.bias)
+            return self.scale * F.linear(mean, self.out.weight.flatten(1), self.out.bias)
 
 
 class PoseNet(nn.Module):
@@ -52,10 +59,41 @@ class PoseNet(nn.Module):
         self.backbone = Backbone(backbone_name, pretrained, in_images=2, mean=mean, std=std)
         self.decoder = PoseDecoder(self.backbone.channels[-1])
 
+    def features(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the deepest features ``B C h w`` of two images ``B 3 H W``."""
+        return self.backbone(torch.cat([first, second], 1))[-1]
+
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Return axis-angle ``B 3`` (rad) and translation ``B 3`` of the motion from ``first`` to ``second``.
 
         Both images are ``B 3 H W`` in [0, 1] and must be given in the order in which they were taken.
         """
-        pose = self.decoder(self.backbone(torch.cat([first, second], 1))[-1])
+        return self.motion(self.features(first, second))
+
+    def motion(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return axis-angle and translation from what :meth:`features` gave."""
+        pose = self.decoder(features)
+        return pose[:, :3], pose[:, 3:]
+
+
+class SharedPoseNet(nn.Module):
+    """The pose decoder over the depth encoder's features of two images (Lao et al., released code).
+
+    Spares the pose network's own encoder, more than half of a step's arithmetic.
+
+    Args:
+        channels: channels of the depth encoder's deepest level.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.decoder = PoseDecoder(2 * channels)
+
+    def features(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the features ``B 2C h w`` of a pair, each frame's being ``B C h w``."""
+        return torch.cat([first, second], 1)
+
+    def motion(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return axis-angle ``B 3`` (rad) and translation ``B 3`` from what :meth:`features` gave."""
+        pose = self.decoder(features)
         return pose[:, :3], pose[:, 3:]

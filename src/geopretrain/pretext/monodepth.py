@@ -1,29 +1,35 @@
-"""Monodepth2: depth and camera motion from video alone.
+"""Monodepth2: depth and camera motion from video, from stereo pairs, or from both.
 
 Godard, Mac Aodha, Firman, Brostow, *Digging Into Self-Supervised Monocular Depth Estimation*, ICCV 2019.
 A depth network looks at a frame, a pose network at the frame and each neighbour; together they must
-explain how the neighbour becomes the frame. Needs no labels, but the camera's intrinsics.
+explain how the neighbour becomes the frame. Needs no labels, but the camera's intrinsics. Where a stereo
+partner is at hand, its known pose stands beside (MS) or instead of (S) the predicted ones.
 
 From the paper: view synthesis as supervision (eq. 1); the photometric error of SSIM and L1 (eq. 2);
-edge-aware smoothness of the mean-normalised disparity (eq. 3); per-pixel minimum over the neighbours (eq.
-4); the auto-mask of pixels that look the same without moving (eq. 5); every scale compared at full
-resolution (section 3.3); the networks, flips and colour jitter (sections 3.4 and 4).
+edge-aware smoothness of the mean-normalised disparity (eq. 3); per-pixel minimum over all partners, in time
+and stereo (eq. 4); the auto-mask of pixels that look the same without moving (eq. 5); every scale compared
+at full resolution (section 3.3); the networks, flips and colour jitter (sections 3.4 and 4).
 
 From the released code: the identity errors get noise of 1e-5 to break ties and compete in the minimum,
 which is the auto-mask; smoothness at scale s weighs 1 / 2**s; the pose network's output is multiplied by
 0.01; frames enter it in the order of time, and the motion is inverted for the earlier neighbour; the
-networks see jittered colours, the loss clean ones.
+networks see jittered colours, the loss clean ones; a stereo partner stands 0.1 units away, so that a unit
+is ten baselines (5.4 m on KITTI); at 1024x320 five epochs at 1e-5 follow those at 640x192.
+
+From Lao, Yang, Wong, Soatto, *On the Viability of Monocular Depth Pre-training for Semantic Segmentation*:
+the pose from the depth encoder's own features (``shared_encoder_pose``, released code), and training on small
+patches that do not know where in the image they lie (``crop``, Depth-cropped of its table 5).
 
 Our choice: any timm backbone; border padding with align_corners=True, which is what the released code did
 with the PyTorch of its time; all pose pairs in one batch (see ``batch_pose_pairs``); normalisation
-travels with the weights, which may start from any earlier run.
+travels with the weights, which may start from any earlier run; each partner has its own intrinsics; the unit
+of depth is set by the first baseline seen, other baselines count in proportion, and ``predict`` is metric
+after stereo; the focal length may be learned (``learned_intrinsics``, after Gordon et al., *Depth from Videos
+in the Wild*, ICCV 2019): as one factor on a first guess, since pixels are square in nearly all video.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,9 +38,11 @@ from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
-from geopretrain.errors import ConfigError
-from geopretrain.networks import Backbone, DepthNet, PoseNet
-from geopretrain.task import Recipe, Task
+from geopretrain.errors import DataError
+from geopretrain.networks import Backbone, DepthNet, LearnedFocal, MetricScale, PoseNet, SharedPoseNet
+from geopretrain.pretext.monodepth_config import RECIPES, MonodepthConfig
+from geopretrain.pretext.monodepth_health import SETTLED_AFTER, not_a_number, symptoms
+from geopretrain.task import Task
 from geopretrain.weights import (
     Init,
     LoadReport,
@@ -45,82 +53,44 @@ from geopretrain.weights import (
 )
 
 
-@dataclass(frozen=True)
-class MonodepthConfig:
-    """Options of the method; the defaults are the paper's.
-
-    Raises:
-        ConfigError: an option has an impossible value.
-    """
-
-    backbone: str = "resnet18"
-    """Encoder of the depth network: any timm model."""
-    pose_backbone: str | None = None
-    """Encoder of the pose network; None = the same as ``backbone``, as in the released code."""
-    min_depth: float = 0.1
-    """Depth at disparity 1, in units of the (unknown) scale of the scene."""
-    max_depth: float = 100.0
-    """Depth at disparity 0, same units."""
-    ssim_weight: float = 0.85
-    """Share of SSIM in the photometric error (alpha of eq. 2); the rest is L1."""
-    smoothness: float = 1e-3
-    """Weight of the edge-aware smoothness at full size (lambda of section 3.3)."""
-    automask: bool = True
-    """Leave out pixels that an unmoved neighbour explains better (eq. 5)."""
-    tie_noise: float = 1e-5
-    """Standard deviation of the noise added to the identity errors."""
-    scales: int = 4
-    """Number of scales with a loss, 1 to 4."""
-    batch_pose_pairs: bool = True
-    """Send all pairs of frames through the pose network as one batch instead of one after the other.
-
-    Three per cent faster on a CPU. With running statistics (evaluation) both give the same; in training,
-    batch normalisation then takes its statistics over all pairs at once, twice the samples, which changes
-    the first loss by about 4e-6. Off reproduces the released code's order.
-    """
-    flip: float = 0.5
-    """Probability of a horizontal flip; the principal point moves along."""
-    jitter: float = 0.5
-    """Probability of a change of colours in what the networks see."""
-    compile_loss: bool = False
-    """Compile the loss with torch.compile: faster steps after about ten seconds; needs a C++ compiler."""
-
-    def __post_init__(self) -> None:
-        _require(
-            0 < self.min_depth < self.max_depth, "min_depth", "positive and below max_depth", self.min_depth
-        )
-        _require(0 <= self.ssim_weight <= 1, "ssim_weight", "between 0 and 1", self.ssim_weight)
-        _require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
-        _require(self.tie_noise >= 0, "tie_noise", "0 or more", self.tie_noise)
-        _require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
-        _require(0 <= self.flip <= 1, "flip", "between 0 and 1", self.flip)
-        _require(0 <= self.jitter <= 1, "jitter", "between 0 and 1", self.jitter)
-
-
 class Monodepth(Task):
     """The method as a task: ``depth_net``, ``pose_net``, their loss, their checks and their pictures.
 
     Args:
         config: options of the method.
         backbone: encoder of the depth network, initialised.
-        pose_net: the pose network.
+        pose_net: the pose network; None where nothing but the stereo partner is used.
+
+    Attributes:
+        depth_meaning: of ``predict``: ``metric`` after stereo, else ``scale`` (right up to a factor).
     """
 
     name: ClassVar[str] = "monodepth"
-    offsets: tuple[int, ...] = (0, -1, 1)
-    paper: ClassVar[Recipe] = Recipe(size=(192, 640), batch_size=12, lr=1e-4, schedule="step", epochs=20)
-    weight_parts: ClassVar[dict[str, str]] = {
-        "backbone.": "depth_net.backbone.model.",
-        "decoder.": "depth_net.decoder.",
-        "pose.backbone.": "pose_net.backbone.model.",
-        "pose.decoder.": "pose_net.decoder.",
-    }
 
-    def __init__(self, config: MonodepthConfig, backbone: Backbone, pose_net: PoseNet) -> None:
+    def __init__(
+        self, config: MonodepthConfig, backbone: Backbone, pose_net: PoseNet | SharedPoseNet | None
+    ) -> None:
         super().__init__()
         self.config = config
+        self.paper = RECIPES[config.resolution]
+        self.offsets = (0,) if config.supervision == "stereo" else (0, -1, 1)
+        self.needs = () if config.supervision == "mono" else ("stereo",)
+        self.depth_meaning = "metric" if self.needs else "scale"
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.pose_net = pose_net
+        self.scale = MetricScale() if self.needs else None
+        self.camera = _camera(config, pose_net)
+
+    @property
+    def weight_parts(self) -> dict[str, str]:
+        """Saved prefixes and the modules they stand for; only of the parts that these options have."""
+        parts = {"backbone.": "depth_net.backbone.model.", "decoder.": "depth_net.decoder."}
+        if isinstance(self.pose_net, PoseNet):
+            parts["pose.backbone."] = "pose_net.backbone.model."
+        if self.pose_net is not None:
+            parts["pose.decoder."] = "pose_net.decoder."
+        parts |= {"scale.": "scale."} if self.scale is not None else {}
+        return parts | ({"camera.": "camera."} if self.camera is not None else {})
 
     @classmethod
     def create(cls, config: MonodepthConfig, init: Init) -> tuple[Monodepth, LoadReport]:
@@ -132,23 +102,22 @@ class Monodepth(Task):
         """
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
-        pose_net = PoseNet(
-            config.pose_backbone or config.backbone, init.kind == "imagenet", **backbone.normalisation
-        )
-        if init.kind == "imagenet":
-            normalise_like_timm(pose_net.backbone)
-        task = cls(config, backbone, pose_net)
+        task = cls(config, backbone, _pose_net(config, backbone, init))
         init_other_parts(task, found.others, report)
         return task, report
 
     def augment(self, batch: ClipBatch) -> ClipBatch:
-        """Flip and jitter (section 4): same draw for all frames of a sample."""
+        """Cut out patches where that is asked for, flip and jitter: same draw for all frames of a sample."""
         from geopretrain.data.augment import augment_clip
 
+        if self.config.crop:
+            from geopretrain.data.augment import random_crop
+
+            batch = random_crop(batch, (self.config.crop, self.config.crop))
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
     def clean(self, batch: ClipBatch) -> ClipBatch:
-        """Return the batch as floats, neither flipped nor jittered."""
+        """Return the batch as floats, whole, neither flipped nor jittered."""
         from geopretrain.data.augment import augment_clip
 
         return augment_clip(batch, flip=0.0, jitter=0.0)
@@ -158,16 +127,22 @@ class Monodepth(Task):
 
         Args:
             batch: augmented, ``B F 3 H W`` with frame 0 the target.
+
+        Raises:
+            DataError: a stereo partner is needed, and the batch has none.
         """
         seen = batch.images if batch.jittered is None else batch.jittered
-        disparities = self.depth_net(seen[:, 0])
-        axis_angle, translation = self._motions(seen, batch.offsets)
+        features, views = self._encode(seen)
+        disparities = self.depth_net.decode(features)
+        poses, intrinsics, logs = self._motion(views, batch)
+        sources, poses, source_intrinsics = self._partners(batch, poses, intrinsics)
         result = losses.multiscale_reprojection(
             disparities,
             batch.images[:, 0],
-            batch.images[:, 1:],
-            batch.intrinsics,
-            _poses_from_target(axis_angle, translation, batch.offsets),
+            sources,
+            intrinsics,
+            poses,
+            source_intrinsics=source_intrinsics,
             min_depth=self.config.min_depth,
             max_depth=self.config.max_depth,
             smoothness_weight=self.config.smoothness,
@@ -176,124 +151,182 @@ class Monodepth(Task):
             noise=self.config.tie_noise,
             compiled=self.config.compile_loss,
         )
-        logs = {
+        logs |= {
             "photometric": result.photometric,
             "smoothness": result.smoothness,
             "identity_share": result.identity_share,
             "identity_error": result.identity_error,
             "reprojection_error": result.reprojection_error,
             "valid_share": result.valid_share,
-            "pose_translation": translation.norm(dim=-1).mean(),
-            "pose_rotation": axis_angle.norm(dim=-1).mean(),
             "disparity_std": disparities[0].float().std((1, 2, 3)).mean(),
         }
         return result.loss, {name: value.detach() for name, value in logs.items()}
 
     def poses(self, frames: Tensor, offsets: tuple[int, ...]) -> Tensor:
         """Return ``T_target_to_source``, ``B F-1 4 4``, of the neighbours in frames ``B F 3 H W``."""
-        return _poses_from_target(*self._motions(frames, offsets), offsets)
+        _, views = self._encode(frames)
+        pairs = self._pair_features(views, offsets)
+        return _poses_from_target(*self._motions(pairs), offsets)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` (1 / units of depth) at full size."""
+        """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` of full size, 1 / units or 1/m."""
         sigmoid = self.depth_net(images, scales=(0,))[0]
-        return geometry.disparity_to_inverse_depth(
+        disparity = geometry.disparity_to_inverse_depth(
             sigmoid.float(), self.config.min_depth, self.config.max_depth
         )
+        if self.scale is None:
+            return disparity
+        metres = self.scale.metres_per_unit
+        return disparity / torch.where(metres > 0, metres, 1)
 
-    def _motions(self, frames: Tensor, offsets: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Return axis-angle and translation ``B F-1 3`` of each pair, from its earlier to its later frame."""
-        target = frames[:, 0]
+    def findings(self) -> dict[str, Any]:
+        """Return what training found out beside the weights, for results.json."""
+        found: dict[str, Any] = {}
+        if self.scale is not None:
+            found["metres_per_unit"] = self.scale.metres_per_unit.item()
+        if self.camera is not None:
+            found["learned_focal_length_px"] = self.camera.focal_length.tolist()
+        return found
+
+    def _encode(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the target's features, and what the pose network looks at in each frame, ``B F C h w``.
+
+        That is the frames themselves, or with a shared encoder their deepest features: then every frame goes
+        through the encoder once, all in one batch.
+        """
+        if not isinstance(self.pose_net, SharedPoseNet):
+            return self.depth_net.backbone(frames[:, 0]), frames
+        size, count = frames.shape[:2]
+        features = self.depth_net.backbone(frames.transpose(0, 1).flatten(0, 1))
+        return [f[:size] for f in features], features[-1].unflatten(0, (count, size)).transpose(0, 1)
+
+    def _pair_features(self, views: Tensor, offsets: tuple[int, ...]) -> Tensor:
+        """Return the features ``B F-1 C h w`` of each neighbour and the target in the order of time."""
+        target = views[:, 0]
         pairs = [
-            (frames[:, i], target) if offset < 0 else (target, frames[:, i])
+            (views[:, i], target) if offset < 0 else (target, views[:, i])
             for i, offset in enumerate(offsets)
             if i > 0
         ]
-        if self.config.batch_pose_pairs:
-            axis_angle, translation = self.pose_net(*(torch.cat(side) for side in zip(*pairs, strict=True)))
-            return (
-                axis_angle.unflatten(0, (len(pairs), -1)).transpose(0, 1),
-                translation.unflatten(0, (len(pairs), -1)).transpose(0, 1),
+        assert self.pose_net is not None
+        if not self.config.batch_pose_pairs:
+            return torch.stack([self.pose_net.features(*pair) for pair in pairs], 1)
+        together = self.pose_net.features(*(torch.cat(side) for side in zip(*pairs, strict=True)))
+        return together.unflatten(0, (len(pairs), -1)).transpose(0, 1)
+
+    def _motions(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return axis-angle and translation ``B P 3`` from the features of the P pairs of frames."""
+        assert self.pose_net is not None
+        motions = self.pose_net.motion(pairs.transpose(0, 1).flatten(0, 1))
+        axis_angle, translation = (m.unflatten(0, (pairs.shape[1], -1)).transpose(0, 1) for m in motions)
+        return axis_angle, translation
+
+    def _motion(self, views: Tensor, batch: ClipBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the poses of the neighbours ``B F-1 4 4``, the intrinsics ``B 3 3`` and what to log."""
+        if self.pose_net is None:
+            return batch.intrinsics.new_empty(len(batch.images), 0, 4, 4), batch.intrinsics, {}
+        pairs = self._pair_features(views, batch.offsets)
+        axis_angle, translation = self._motions(pairs)
+        logs = {
+            "pose_translation": translation.norm(dim=-1).mean(),
+            "pose_rotation": axis_angle.norm(dim=-1).mean(),
+        }
+        intrinsics = batch.intrinsics
+        if self.camera is not None:
+            intrinsics = self.camera(batch.intrinsics, pairs)
+            logs["focal_factor"] = (intrinsics[:, 0, 0] / batch.intrinsics[:, 0, 0]).mean()
+        return _poses_from_target(axis_angle, translation, batch.offsets), intrinsics, logs
+
+    def _partners(
+        self, batch: ClipBatch, poses: Tensor, intrinsics: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the images to explain the target with ``B N 3 H W``, their poses and their intrinsics."""
+        sources = batch.images[:, 1:]
+        if self.scale is None:
+            return sources, poses, None
+        if batch.stereo is None or batch.T_target_to_stereo is None or batch.stereo_intrinsics is None:
+            raise DataError(
+                f"supervision={self.config.supervision} needs stereo partners, and these data have none. "
+                "Prepare a data set with stereo pairs, or use supervision=mono."
             )
-        motions = [self.pose_net(first, second) for first, second in pairs]
-        return torch.stack([m[0] for m in motions], 1), torch.stack([m[1] for m in motions], 1)
+        poses = torch.cat([poses, self.scale(batch.T_target_to_stereo.to(poses))[:, None]], 1)
+        cameras = torch.cat(
+            [intrinsics[:, None].expand(-1, sources.shape[1], -1, -1), batch.stereo_intrinsics[:, None]], 1
+        )
+        return torch.cat([sources, batch.stereo[:, None]], 1), poses, cameras
 
     @torch.no_grad()
     def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
-        """Return one row per sample: target, depth (near = bright), first neighbour warped, auto-mask.
+        """Return one row per sample: target, depth (near = bright), first partner warped, auto-mask.
 
-        The auto-mask is white where a moved neighbour explains the pixel better than an unmoved one.
+        The auto-mask is white where a moved partner explains the pixel better than an unmoved one.
         """
         from geopretrain import pictures
 
-        frames = batch.images.float() / 255 if batch.images.dtype == torch.uint8 else batch.images
-        disparity = self.predict(frames[:, 0])
-        poses = self.poses(frames, batch.offsets)
-        warped, _ = geometry.warp(frames[:, 1], 1 / disparity, batch.intrinsics, poses[:, 0])
-        kept = self._kept_pixels(frames, disparity, batch.intrinsics, poses)
+        batch = self.clean(batch)
+        features, views = self._encode(batch.images)
+        sigmoid = self.depth_net.decode(features, scales=(0,))[0].float()
+        poses, intrinsics, _ = self._motion(views, batch)
+        sources, poses, cameras = self._partners(batch, poses, intrinsics)
+        candidates = losses.reprojection_candidates(
+            sigmoid,
+            batch.images[:, 0],
+            sources,
+            intrinsics,
+            poses,
+            source_intrinsics=cameras,
+            min_depth=self.config.min_depth,
+            max_depth=self.config.max_depth,
+            ssim_weight=self.config.ssim_weight,
+        )
+        kept = candidates.reprojection.amin(1) < candidates.identity.amin(1)
+        inverse_depth = geometry.disparity_to_inverse_depth(
+            sigmoid, self.config.min_depth, self.config.max_depth
+        )
+        captions = [
+            "frame",
+            "depth",
+            "warped neighbour" if batch.offsets[1:] else "warped partner",
+            "auto-mask",
+        ]
         rows = {}
-        for i in range(len(frames)):
+        for i in range(len(sources)):
             parts = [
-                pictures.image(frames[i, 0].cpu().numpy()),
-                pictures.colour_depth(disparity[i, 0].cpu().numpy()),
-                pictures.image(warped[i].cpu().numpy()),
-                pictures.grey(kept[i, 0].float().cpu().numpy()),
+                pictures.image(batch.images[i, 0].cpu().numpy()),
+                pictures.colour_depth(inverse_depth[i, 0].cpu().numpy()),
+                pictures.image(candidates.warped[i, 0].cpu().numpy()),
+                pictures.grey(kept[i].float().cpu().numpy()),
             ]
-            captions = ["frame", "depth", "warped neighbour", "auto-mask"]
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, captions)
         return rows
 
-    def _kept_pixels(self, frames: Tensor, disparity: Tensor, intrinsics: Tensor, poses: Tensor) -> Tensor:
-        """Return the auto-mask of eq. 5, ``B 1 H W`` bool: moving a neighbour explains the pixel better."""
-        target, sources = frames[:, 0], frames[:, 1:].unbind(1)
-        moved = [
-            losses.photometric_error(
-                geometry.warp(s, 1 / disparity, intrinsics, T)[0], target, self.config.ssim_weight
-            )
-            for s, T in zip(sources, poses.unbind(1), strict=True)
-        ]
-        unmoved = [losses.photometric_error(s, target, self.config.ssim_weight) for s in sources]
-        return torch.cat(moved, 1).amin(1, keepdim=True) < torch.cat(unmoved, 1).amin(1, keepdim=True)
-
     def health(self, logs: dict[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
-        broken = sorted(name for name, value in logs.items() if not math.isfinite(value))
-        if broken:
-            return [
-                f"Not a number in {', '.join(broken)} at step {step}: training has diverged. "
-                "Start again with a third of the learning rate, or train in fp32."
-            ]
-        return [] if step < SETTLED_AFTER else _symptoms(logs)
+        if broken := not_a_number(logs, step):
+            return broken
+        if step < SETTLED_AFTER:
+            return []
+        return symptoms(logs, stereo=self.config.supervision == "stereo")
 
 
-#: Before this step the networks may look ill without being so.
-SETTLED_AFTER = 200
+def _pose_net(config: MonodepthConfig, backbone: Backbone, init: Init) -> PoseNet | SharedPoseNet | None:
+    if config.supervision == "stereo":
+        return None
+    if config.shared_encoder_pose:
+        return SharedPoseNet(backbone.channels[-1])
+    pose_net = PoseNet(
+        config.pose_backbone or config.backbone, init.kind == "imagenet", **backbone.normalisation
+    )
+    if init.kind == "imagenet":
+        normalise_like_timm(pose_net.backbone)
+    return pose_net
 
 
-def _symptoms(logs: Mapping[str, float]) -> list[str]:
-    found = []
-    if logs.get("pose_translation", 1.0) < 1e-4 and logs.get("pose_rotation", 1.0) < 1e-4:
-        found.append(
-            "The predicted camera motion is almost zero: the frames may be too close in time. "
-            "Prepare the video again with a larger --target-motion."
-        )
-    if (spread := logs.get("disparity_std", 1.0)) < 0.01:
-        found.append(
-            f"The depth map is flat (spread of the disparity {spread:.4f}): the network has collapsed to one "
-            "depth. Check that the camera moves and the intrinsics are right, or lower the learning rate."
-        )
-    if (share := logs.get("valid_share", 1.0)) < 0.5:
-        found.append(
-            f"Only {share:.0%} of the pixels stay in view of the neighbouring frames: the predicted motion "
-            "is too large. Check the intrinsics, use a smaller --target-motion, or lower the learning rate."
-        )
-    moved, unmoved = logs.get("reprojection_error", 0.0), logs.get("identity_error", 1.0)
-    if moved > 0.99 * unmoved:
-        found.append(
-            f"Moving the neighbours explains the frames no better than leaving them (error {moved:.4f}, "
-            f"unmoved {unmoved:.4f}): nothing is learned about depth yet. If this stays, the camera may "
-            "stand still or the intrinsics may be wrong."
-        )
-    return found
+def _camera(config: MonodepthConfig, pose_net: PoseNet | SharedPoseNet | None) -> LearnedFocal | None:
+    if config.learned_intrinsics == "none" or pose_net is None:
+        return None
+    channels = pose_net.decoder.squeeze.in_channels if config.learned_intrinsics == "clip" else None
+    return LearnedFocal(channels)
 
 
 def _poses_from_target(axis_angle: Tensor, translation: Tensor, offsets: tuple[int, ...]) -> Tensor:
@@ -307,8 +340,3 @@ def _poses_from_target(axis_angle: Tensor, translation: Tensor, offsets: tuple[i
             T = geometry.pose_matrix(axis_angle[:, i], translation[:, i])
             poses.append(geometry.invert_pose(T) if offset < 0 else T)
     return torch.stack(poses, 1)
-
-
-def _require(condition: bool, option: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise ConfigError(f"{option} must be {expected}, not {value}.")
