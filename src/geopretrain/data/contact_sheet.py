@@ -41,32 +41,46 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
 
 def _draw_triplets(figure: Figure, store: FrameStore, samples: np.ndarray, picture_height: float) -> None:
     height = figure.get_figheight()
-    images = store.read(samples, (-1, 0, 1)).images.numpy()
     sheet = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(0, height))  # in inches
     sheet.set_axis_off()
     target = 0 if store.still_images else 1
     for row, sample in enumerate(samples):
         bottom = height - _HEAD - (row + 1) * (picture_height + _CAPTION) + _CAPTION / 2
-        for column, title in enumerate(_captions(store, int(sample))):
+        for column, (title, picture) in enumerate(_row(store, int(sample))):
             left, top = _MARGIN + column * (_PICTURE_WIDTH + 0.08), bottom + picture_height
             place = (left, left + _PICTURE_WIDTH, bottom, top)
-            sheet.imshow(
-                images[row, column].transpose(1, 2, 0), extent=place, interpolation="lanczos", aspect="auto"
-            )
-            sheet.text(left, top + 0.05, title, fontsize=8, color=_INK if column == 1 else _SOFT)
+            sheet.imshow(picture, extent=place, interpolation="lanczos", aspect="auto")
+            sheet.text(left, top + 0.05, title, fontsize=8, color=_INK if column == target else _SOFT)
     sheet.set(xlim=(0, _WIDTH), ylim=(0, height))
 
 
-def _captions(store: FrameStore, sample: int) -> tuple[str, str, str]:
-    """Return what stands over the three pictures of a triplet."""
+def _row(store: FrameStore, sample: int) -> list[tuple[str, np.ndarray]]:
+    """Return captions and pictures of a sample: a triplet, or a still image with what is measured of it."""
     number, frame = store.sample(sample)
     clip = store.clips[number]
+    title = f"{_shorten(clip.name, 30)}, frame {frame}"
+    if store.still_images:
+        return [(title, store.frame_image(number, frame)), *_measured(store, sample)]
     before, after = clip.target_motion[clip.targets.index(frame)]
-    return (
-        f"frame {frame - clip.stride}, motion {before:.1f} px",
-        f"{_shorten(clip.name, 30)}, frame {frame}",
-        f"frame {frame + clip.stride}, motion {after:.1f} px",
-    )
+    first, last = frame - clip.stride, frame + clip.stride
+    return [
+        (f"frame {first}, motion {before:.1f} px", store.frame_image(number, first)),
+        (title, store.frame_image(number, frame)),
+        (f"frame {last}, motion {after:.1f} px", store.frame_image(number, last)),
+    ]
+
+
+def _measured(store: FrameStore, sample: int) -> list[tuple[str, np.ndarray]]:
+    """Return stereo partner and depth of a sample as pictures, as far as there are any."""
+    number, frame = store.sample(sample)
+    pictures = []
+    if frame in store.clips[number].stereo_frames:
+        stereo = store.read([sample], (0,), ("stereo",)).stereo
+        pictures.append(("stereo partner", np.asarray(stereo)[0].transpose(1, 2, 0)))
+    if frame in store.clips[number].depth_frames:
+        depth = np.asarray(store.read([sample], (0,), ("depth",)).depth)[0, 0]
+        pictures.append(("measured depth", colour_depth(1 / np.where(depth > 0, depth, np.nan))))
+    return pictures
 
 
 def _draw_motion(figure: Figure, store: FrameStore) -> None:
@@ -76,6 +90,8 @@ def _draw_motion(figure: Figure, store: FrameStore) -> None:
     places = [
         (left, 1 - (_HEAD + (i + 1) * each + i * 0.95) / height, 0.98 - left, each / height) for i in (0, 1)
     ]
+    if store.still_images:
+        return
     motions = [np.array(clip.target_motion).mean(1) for clip in store.clips]
     options = store.index.get("request", {}).get("options", {})
     histogram, timeline = (figure.add_axes(place) for place in places)
