@@ -6,7 +6,10 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_CLASSES = {"monodepth": "geopretrain.pretext.monodepth:Monodepth"}
+_CLASSES = {
+    "monodepth": "geopretrain.pretext.monodepth:Monodepth",
+    "depth_supervised": "geopretrain.pretext.depth_supervised:DepthSupervised",
+}
 
 
 class _LazyClasses(Mapping[str, Any]):
