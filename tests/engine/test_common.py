@@ -14,7 +14,7 @@ from geopretrain.engine.common import (
 from geopretrain.engine.finetune import curve
 from geopretrain.engine.pretrain import SHORT, _numbers
 from geopretrain.errors import ConfigError
-from geopretrain.pretext.monodepth import Monodepth
+from geopretrain.task import Recipe
 
 
 @pytest.mark.parametrize("text", ["96x320", "96X320", (96, 320), ["96", "320"]])
@@ -79,7 +79,8 @@ NOTHING_GIVEN = dict.fromkeys(("steps", "batch_size", "lr", "schedule", "warmup_
 
 
 def test_numbers_come_from_the_recipe_unless_given():
-    paper = _numbers(Monodepth.paper, 39_810, NOTHING_GIVEN)
+    monodepth2 = Recipe(batch_size=12, lr=1e-4, schedule="step", epochs=20)
+    paper = _numbers(monodepth2, 39_810, NOTHING_GIVEN)
     assert (paper["steps"], paper["batch_size"], paper["lr"]) == (66_350, 12, 1e-4)
     assert (paper["schedule"], paper["validate_every"]) == ("step", 3317)
     short = _numbers(SHORT, 50, NOTHING_GIVEN)

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from geopretrain.engine.depth_check import check_depth, sentences
+from geopretrain.engine.depth_check import (
+    MeasuredFrame,
+    check_depth,
+    fitting_protocol,
+    predict_disparity,
+    score_depth,
+    sentences,
+)
+from geopretrain.errors import ConfigError
 from geopretrain.task import Task
 
 SIZE = (8, 6)
@@ -25,6 +35,7 @@ class TwoPlanes:
     """Frames 0-24: upper half 4 m, lower half 2 m; held-out frames 25-29: the other way round."""
 
     depth_protocol = "dense"
+    clips = (SimpleNamespace(name="planes"),)
 
     def depth_frames(self):
         return [(0, frame, frame >= 25) for frame in range(30)]
@@ -66,3 +77,50 @@ def test_without_true_depth_there_is_nothing_to_say():
 
     assert check_depth(KnowsEverything(), NoDepth()) == {}
     assert sentences({}) == []
+
+
+class Sided(KnowsEverything):
+    """Sees the left half nearer by a tenth, whatever is there."""
+
+    def predict(self, images):
+        factor = torch.ones(images.shape[-1])
+        factor[: len(factor) // 2] = 1.1
+        return super().predict(images) * factor
+
+
+def test_flip_average_mends_a_network_with_a_side():
+    image = np.full((8, 40, 3), 5, np.uint8)
+    plain, flipped = (predict_disparity(Sided(), image, flip=flip) for flip in (False, True))
+    assert plain[0, 18] / plain[0, 22] == pytest.approx(1.1)
+    assert flipped[0, 18] / flipped[0, 22] == pytest.approx(1.0)
+
+
+def test_pictures_are_brought_to_the_size_of_the_network():
+    assert predict_disparity(KnowsEverything(), np.full((30, 40, 3), 5, np.uint8), (8, 16)).shape == (8, 16)
+
+
+def test_errors_of_each_image_carry_its_name():
+    truth = np.repeat([[4.0, 2.0]], 4, 0).astype(np.float32)
+    image = truth[..., None].repeat(3, 2).astype(np.uint8)
+    frames = [
+        MeasuredFrame("unmeasured", lambda: image, lambda: 0 * truth),
+        MeasuredFrame("measured", lambda: image, lambda: truth),
+    ]
+    result = score_depth(KnowsEverything(), frames, "dense-80-median", per_image=True)
+    assert [row["name"] for row in result["per_image"]] == ["measured"]
+    assert (result["images"], result["skipped"], result["meaning"]) == (1, 1, "scale")
+
+
+def test_a_protocol_never_takes_more_for_granted_than_the_run_knows():
+    task = KnowsEverything()  # up to a factor
+    assert fitting_protocol(task, "dense-80-median").scale == 1
+    with pytest.raises(ConfigError, match="--protocol kitti-eigen-garg-80-median"):
+        fitting_protocol(task, "kitti-eigen-garg-80-stereo")
+    with pytest.raises(ConfigError, match="--protocol aligned-median"):
+        fitting_protocol(task, "metric")
+    task.depth_meaning = "scale_shift"
+    assert fitting_protocol(task, "aligned-scale-shift").alignment == "scale_shift"
+    with pytest.raises(ConfigError, match="aligned-scale-shift"):
+        fitting_protocol(task, "dense-80-median")
+    task.depth_meaning = "metric"  # multiplies by the baseline itself, 5.4 must not count twice
+    assert fitting_protocol(task, "kitti-eigen-garg-80-stereo").scale == 1

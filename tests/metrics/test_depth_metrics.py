@@ -15,6 +15,7 @@ from geopretrain.metrics import (
     evaluate_depth_maps,
     get_protocol,
     guess_constant,
+    guess_ground_ramp,
     guess_row_wise,
     naive_guesses,
 )
@@ -143,3 +144,91 @@ def test_a_guess_never_sees_its_own_frame_nor_its_neighbours():
     assert 3 in touched  # its own truth moved
     assert not {0, 1, 2, 4, 5, 6} & set(touched)  # neighbours are not told of it
     assert naive_guesses(frames[:1], protocol) == {}
+
+
+def test_sc_depth_evaluation_equals_the_official_one(golden):
+    data = golden("sc_depth_eval.npz")
+    order = ("abs_diff", "abs_rel", "sq_rel", "log10", "rmse", "rmse_log", "a1", "a2", "a3")
+    cases = [
+        ("kitti", "in_kitti_pred", "scdepth-kitti-80-median", "out_kitti_errors"),
+        ("kitti", "in_kitti_pred_fullres", "scdepth-kitti-80-median", "out_kitti_errors_fullres"),
+        ("kitti", "in_kitti_pred_fullres", "scdepth-ddad-200-median", "out_ddad_errors_fullres"),
+        ("nyu", "in_nyu_pred", "scdepth-nyu-10-median", "out_nyu_errors"),
+    ]
+    for truth, depth, protocol, expected in cases:
+        disparities = 1 / data[depth][:, 0].astype(np.float64)
+        result = evaluate_depth(disparities, data[f"in_{truth}_gt"], protocol)
+        np.testing.assert_allclose([result[name] for name in order], data[expected], rtol=1e-5)
+
+
+def test_mim_depth_evaluation_equals_the_official_one(golden):
+    data = golden("mim_depth.npz")
+    order = ("a1", "a2", "a3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
+    cases = [
+        ("nyu", "mim-nyu-10", "nyu"),
+        ("kitti", "mim-kitti-80-garg", "kitti_garg_crop"),
+        ("kitti", "mim-kitti-80-eigen", "kitti_eigen_crop"),
+    ]
+    for truth, protocol, expected in cases:
+        result = evaluate_depth_maps([data[f"in_{truth}_pred"]], [data[f"in_{truth}_gt"]], protocol)
+        np.testing.assert_allclose(
+            [result[name] for name in order], data[f"out_{expected}_errors"], rtol=1e-5
+        )
+        assert result["per_image"][0]["pixels"] == data[f"out_{expected}_num_valid"]
+
+
+def test_the_largest_errors_are_dropped_by_hand():
+    gt = np.full((1, 20), 10.0)
+    pred = gt.copy()
+    pred[0, 0] = 60.0
+    assert evaluate_depth_maps([pred], [gt], "dense-80-median")["abs_rel"] == pytest.approx(5 / 20)
+    dropped = evaluate_depth_maps([pred], [gt], "cityscapes-80-median-drop5")
+    assert (dropped["abs_rel"], dropped["a1"]) == (0, 1)
+
+
+def test_truth_beyond_the_cap_counts_in_the_benchmark_only():
+    gt, pred = np.array([[20.0, 100.0]]), np.array([[20.0, 100.0]])
+    result = evaluate_depth_maps([pred], [gt], "kitti-benchmark-80")
+    assert result["abs_rel"] == pytest.approx(0.1)  # 100 m is predicted as 80 m
+    assert evaluate_depth_maps([pred], [gt], "dense-80-metric")["abs_rel"] == 0
+
+
+def test_alignment_undoes_what_it_says():
+    gt = np.random.default_rng(0).uniform(1, 20, (6, 9))
+    assert evaluate_depth_maps([gt * 7], [gt], "aligned-scale")["abs_rel"] == pytest.approx(0, abs=1e-9)
+    shifted = 1 / (0.3 / gt + 0.2)
+    assert evaluate_depth_maps([shifted], [gt], "aligned-scale")["abs_rel"] > 0.1
+    aligned = evaluate_depth_maps([shifted], [gt], "aligned-scale-shift")
+    assert aligned["abs_rel"] == pytest.approx(0, abs=1e-9)
+    relative = 0.1 / gt - 0.02  # a disparity up to scale and shift may be negative
+    assert (relative < 0).any()
+    aligned = evaluate_depth_maps([1 / relative], [gt], "aligned-scale-shift")
+    assert aligned["abs_rel"] == pytest.approx(0, abs=1e-9)
+    assert evaluate_depth_maps([gt * 2 + 3], [gt], "aligned-scale-shift-depth")["abs_rel"] < 1e-9
+    flat = evaluate_depth_maps([np.full_like(gt, 5.0)], [gt], "aligned-scale-shift")
+    assert flat["abs_rel"] > 0.1  # nothing to align; the best constant disparity
+
+
+def test_least_squares_scale_by_hand():
+    result = evaluate_depth_maps([np.array([[1.0, 2.0]])], [np.array([[2.0, 3.0]])], "aligned-scale")
+    assert result["per_image"][0]["ratio"] == pytest.approx((1 * 2 + 2 * 3) / (1 + 4))
+
+
+def test_ground_ramp_finds_the_horizon_and_beats_the_constant():
+    rows = (np.arange(100) + 0.5) / 100
+    street = np.repeat((1.5 / np.maximum(rows - 0.42, 0.02))[:, None], 10, axis=1)
+    found = guess_ground_ramp([street, street * 1.1, street * 0.9], (100, 10), "dense-80-metric")
+    assert np.mean(np.abs(found - street) / street) < 0.1
+    guesses = naive_guesses([street, street * 1.5, street * 0.5], "dense")
+    assert guesses["ground_ramp"]["abs_rel"] < 0.2 * guesses["constant"]["abs_rel"]
+
+
+def test_guesses_are_metres_whatever_the_factor_of_the_protocol():
+    frames = [np.full((40, 60), 10.0), np.full((40, 60), 10.0)]
+    assert naive_guesses(frames, "kitti-eigen-garg-80-stereo")["constant"]["abs_rel"] == pytest.approx(0)
+
+
+def test_guesses_made_from_other_frames_alone():
+    here, there = [np.full((4, 4), 10.0)], [np.full((4, 4), 5.0)] * 3
+    result = naive_guesses(here, "dense-80-metric", made_from=there)
+    assert result["constant"]["abs_rel"] == result["row_wise"]["abs_rel"] == pytest.approx(0.5)

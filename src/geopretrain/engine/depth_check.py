@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from geopretrain.engine.common import as_float, spread_positions
-from geopretrain.metrics.depth import (
+from geopretrain.engine.common import Size, as_float, spread_positions
+from geopretrain.errors import ConfigError
+from geopretrain.metrics import (
+    DepthProtocol,
+    blend_flipped,
     evaluate_depth,
-    evaluate_depth_maps,
     get_protocol,
-    guess_constant,
-    guess_row_wise,
     naive_guesses,
 )
 
@@ -25,66 +28,180 @@ MOST_FRAMES = 100
 """Frames checked of each kind, evenly spread; more would not change the mean."""
 LEAST_DISTANCE = 10
 """Frames a guess keeps away from the one it is made for, where both are from one video."""
-PROTOCOLS = {"kitti": "kitti-eigen-garg-80-median", "dense": "dense-80-median"}
-"""Protocol for each kind of measured depth a store can hold."""
+PROTOCOLS = {
+    "kitti": {"metric": "kitti-eigen-garg-80-metric", "scale": "kitti-eigen-garg-80-median"},
+    "dense": {"metric": "dense-80-metric", "scale": "dense-80-median"},
+}
+"""Protocol for each kind of measured depth a store can hold, and what a network knows of depth."""
+MEANINGS = {
+    "metric": "in metres",
+    "scale": "up to a factor",
+    "scale_shift": "up to a factor and a shift of disparity",
+}
+"""What ``Task.depth_meaning`` says of the depth a network predicts."""
 
-Depths = list[np.ndarray]
+
+@dataclass(frozen=True)
+class MeasuredFrame:
+    """A picture whose depth has been measured.
+
+    Attributes:
+        name: what it is called in tables.
+        image: reads it, ``H W 3`` uint8.
+        depth: reads its depth, float32 ``H W`` (of any size), m, 0 = no measurement.
+    """
+
+    name: str
+    image: Callable[[], np.ndarray]
+    depth: Callable[[], np.ndarray]
 
 
 def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     """Return errors of ``task.predict`` and of naive guesses under a named protocol, {} without true depth.
 
     Returns:
-        ``held_out`` and ``in_sample`` (frames of training samples), each with ``protocol``, ``images``, the
-        errors of the network, and the same under ``guesses`` for ``constant`` and ``row_wise``. Guesses for
+        ``held_out`` and ``in_sample`` (frames of training samples), each as from `score_depth`. Guesses for
         held-out frames are made from in-sample frames, those for in-sample frames from in-sample frames at
         least ten away.
     """
-    frames = store.depth_frames()
-    if not frames or store.depth_protocol is None:
+    groups = store_frames(store)
+    if not any(groups.values()) or store.depth_protocol is None:
         return {}
-    protocol = PROTOCOLS[store.depth_protocol]
-    groups = {
-        name: [f[:2] for f in frames if f[2] is held]
-        for name, held in (("in_sample", False), ("held_out", True))
-    }
+    protocol = default_protocol(task, store.depth_protocol)
     spacing = max(1, -(-len(groups["in_sample"]) // MOST_FRAMES))
     chosen = {
         name: [group[i] for i in spread_positions(len(group), MOST_FRAMES)] for name, group in groups.items()
     }
-    truths = {name: [store.depth(*frame) for frame in group] for name, group in chosen.items()}
-    results = {}
-    for name in ("held_out", "in_sample"):
-        if not chosen[name]:
-            continue
-        disparities = [predict_disparity(task, store.frame_image(*frame)) for frame in chosen[name]]
-        others = truths["in_sample"] if name == "held_out" else []
-        guesses = _guesses(truths[name], others, protocol, max(1, LEAST_DISTANCE // spacing))
-        results[name] = {**_short(evaluate_depth(disparities, truths[name], protocol)), "guesses": guesses}
-    return results
+    return {
+        name: score_depth(
+            task,
+            chosen[name],
+            protocol,
+            guesses_from=chosen["in_sample"] if name == "held_out" else (),
+            min_gap=max(1, LEAST_DISTANCE // spacing),
+        )
+        for name in ("held_out", "in_sample")
+        if chosen[name]
+    }
+
+
+def store_frames(store: FrameStore) -> dict[str, list[MeasuredFrame]]:
+    """Return the frames of a store that have depth: ``in_sample`` (of training samples) and ``held_out``."""
+    groups: dict[str, list[MeasuredFrame]] = {"in_sample": [], "held_out": []}
+    for clip, frame, held_out in store.depth_frames():
+        measured = MeasuredFrame(
+            f"{store.clips[clip].name}/{frame:06d}",
+            partial(store.frame_image, clip, frame),
+            partial(store.depth, clip, frame),
+        )
+        groups["held_out" if held_out else "in_sample"].append(measured)
+    return groups
+
+
+def default_protocol(task: Task, kind: str) -> str:
+    """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what the task knows."""
+    meaning = depth_meaning(task)
+    return PROTOCOLS[kind].get(meaning, "aligned-scale-shift")
+
+
+def depth_meaning(task: Task) -> str:
+    """Return ``metric``, ``scale`` or ``scale_shift``: what a task's depth is right up to."""
+    return str(getattr(task, "depth_meaning", "scale"))
+
+
+def fitting_protocol(task: Task, protocol: str | DepthProtocol) -> DepthProtocol:
+    """Return the protocol as it applies to a task.
+
+    A protocol's fixed factor turns units of the network into metres and is left out where the task does that
+    itself.
+
+    Raises:
+        ConfigError: the task knows less of depth than the protocol takes for granted.
+    """
+    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+    meaning = depth_meaning(task)
+    if meaning == "metric":
+        return replace(rules, scale=1.0)
+    needs_scale, needs_shift = rules.alignment == "none", rules.alignment in ("none", "median", "scale")
+    if needs_scale or (meaning == "scale_shift" and needs_shift):
+        fitting = "aligned-scale-shift" if meaning == "scale_shift" else _median_twin(rules)
+        raise ConfigError(
+            f"This run knows depth only {MEANINGS[meaning]}, so '{rules.name}' would say nothing of it. Use "
+            f"--protocol {fitting}."
+        )
+    return rules
+
+
+def _median_twin(rules: DepthProtocol) -> str:
+    """Return the protocol of the same name with median scaling."""
+    from geopretrain.metrics import PROTOCOLS as ALL
+
+    stem = rules.name.removesuffix("-stereo").removesuffix("-metric")
+    return f"{stem}-median" if f"{stem}-median" in ALL else "aligned-median"
+
+
+def score_depth(
+    task: Task,
+    frames: Sequence[MeasuredFrame],
+    protocol: str | DepthProtocol,
+    *,
+    size: Size | None = None,
+    flip: bool = False,
+    guesses_from: Sequence[MeasuredFrame] = (),
+    min_gap: int = LEAST_DISTANCE,
+    per_image: bool = False,
+) -> dict[str, Any]:
+    """Return the errors of a task and of the naive guesses on measured frames.
+
+    Args:
+        task: has ``predict``.
+        frames: in the order of time.
+        protocol: name or protocol.
+        size: (height, width) px the network works at; None = that of the picture.
+        flip: average the prediction with that of the mirrored picture.
+        guesses_from: frames the guesses are made from; none: from ``frames`` at least ``min_gap`` apart.
+        min_gap: see `naive_guesses`.
+        per_image: keep the errors of each image, with its ``name``.
+
+    Returns:
+        ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), ``flip``,
+        and the same errors for each guess under ``guesses``.
+    """
+    rules = fitting_protocol(task, protocol)
+    truths = [frame.depth() for frame in frames]
+    disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
+    scores = evaluate_depth(disparities, truths, rules)
+    rows = [{"name": frames[row["position"]].name, **row} for row in scores.pop("per_image")]
+    guesses = naive_guesses(
+        truths, rules, min_gap=min_gap, made_from=[frame.depth() for frame in guesses_from]
+    )
+    return {
+        **scores,
+        "predicted": "disparity",
+        "meaning": depth_meaning(task),
+        "flip": flip,
+        "guesses": {name: _short(result) for name, result in guesses.items()},
+        **({"per_image": rows} if per_image else {}),
+    }
 
 
 @torch.no_grad()
-def predict_disparity(task: Task, image: np.ndarray) -> np.ndarray:
-    """Return the disparity ``H W`` of an ``H W 3`` uint8 picture."""
+def predict_disparity(
+    task: Task, image: np.ndarray, size: Size | None = None, *, flip: bool = False
+) -> np.ndarray:
+    """Return the disparity of an ``H W 3`` uint8 picture, ``h w`` at the ``size`` the network works at.
+
+    With ``flip`` it is averaged with that of the mirrored picture (see `blend_flipped`).
+    """
     device = next(task.parameters()).device
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
-    return task.predict(as_float(pixels))[0, 0].float().cpu().numpy()  # type: ignore[operator]
-
-
-def _guesses(truths: Depths, others: Depths, protocol: str, gap: int) -> dict[str, Any]:
-    if others:
-        sizes = [(t.shape[0], t.shape[1]) for t in truths]
-        made = {
-            size: (guess_constant(others, size, protocol), guess_row_wise(others, size, protocol))
-            for size in set(sizes)
-        }
-        maps = {name: [made[size][i] for size in sizes] for i, name in enumerate(("constant", "row_wise"))}
-        return {
-            name: _short(evaluate_depth_maps(guess, truths, get_protocol(protocol)))
-            for name, guess in maps.items()
-        }
-    return {name: _short(result) for name, result in naive_guesses(truths, protocol, min_gap=gap).items()}
+    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device))
+    if size is not None and tuple(size) != image.shape[:2]:
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+    disparity = task.predict(pixels)[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    if not flip:
+        return disparity
+    mirrored = task.predict(pixels.flip(-1))[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    return blend_flipped(disparity, mirrored[:, ::-1]).astype(np.float32)
 
 
 def _short(result: dict[str, Any]) -> dict[str, Any]:

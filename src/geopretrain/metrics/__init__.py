@@ -2,17 +2,18 @@
 
 from geopretrain.metrics.depth import (
     ERROR_NAMES,
-    PROTOCOLS,
-    DepthProtocol,
     blend_flipped,
     depth_errors,
     evaluate_depth,
     evaluate_depth_maps,
-    get_protocol,
+)
+from geopretrain.metrics.depth_guesses import (
     guess_constant,
+    guess_ground_ramp,
     guess_row_wise,
     naive_guesses,
 )
+from geopretrain.metrics.depth_protocols import PROTOCOLS, DepthProtocol, get_protocol
 from geopretrain.metrics.segmentation import (
     KITTI_SEVEN_CLASSES,
     SegmentationScore,
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate_depth_maps",
     "get_protocol",
     "guess_constant",
+    "guess_ground_ramp",
     "guess_row_wise",
     "naive_guesses",
     "per_image_score",

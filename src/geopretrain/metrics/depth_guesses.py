@@ -1,0 +1,169 @@
+"""Guesses that have not seen the picture, to hold depth errors against: constant, row-wise, ground ramp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geopretrain.errors import DataError
+from geopretrain.metrics.depth import evaluate_depth_maps
+from geopretrain.metrics.depth_protocols import DepthProtocol, get_protocol, measured, valid_mask
+
+Size = tuple[int, int]
+
+HORIZONS = np.linspace(0.1, 0.7, 31)
+"""Heights of the horizon that are tried, as shares of the image height from the top."""
+FLOORS = np.geomspace(0.005, 0.5, 12)
+"""Least disparities that are tried; 1 is the disparity of the ground one image height below the horizon."""
+RAMP_PIXELS = 500
+"""Pixels of a frame that a ramp is fitted to, evenly spread over those that count."""
+
+
+def guess_constant(
+    other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
+) -> NDArray[np.float64]:
+    """The same depth everywhere: the median over the OTHER frames of their median depth. Returns ``H W``."""
+    return _Guesser(other_gts, protocol).constant(size)
+
+
+def guess_row_wise(
+    other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
+) -> NDArray[np.float64]:
+    """One depth per row: median over the OTHER frames of the median depth of that row. Returns ``H W``.
+
+    It knows that the floor is near and the horizon far, and nothing about the picture. Rows without any
+    measurement take the value of the nearest rows that have one.
+    """
+    return _Guesser(other_gts, protocol).row_wise(size)
+
+
+def guess_ground_ramp(
+    other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
+) -> NDArray[np.float64]:
+    """Flat ground below a horizon, one far depth above it, fitted to the OTHER frames. Returns ``H W``.
+
+    Disparity grows linearly below the horizon and has a least value; both are those of ``HORIZONS`` and
+    ``FLOORS`` with the smallest mean AbsRel over the other frames, each scaled to its median.
+    """
+    return _Guesser(other_gts, protocol).ground_ramp(size)
+
+
+def naive_guesses(
+    gts: Sequence[ArrayLike],
+    protocol: DepthProtocol | str,
+    *,
+    min_gap: int = 10,
+    made_from: Sequence[ArrayLike] = (),
+) -> dict[str, dict[str, Any]]:
+    """Errors of ``constant``, ``row_wise``, ``ground_ramp`` under the protocol the network is held to.
+
+    The guesses are in metres, so that a protocol's fixed factor does not apply to them.
+
+    Args:
+        gts: true depths ``H W``, m, in the order of time.
+        protocol: what they are scored under.
+        min_gap: the guess for a frame is made from the frames at least so many places away (neighbouring
+            video frames show the same scene, so they would give the answer away); where there are none, from
+            all other frames.
+        made_from: true depths of further frames; where given, every guess is made from these alone.
+
+    Returns:
+        {} where there are no other frames to guess from.
+    """
+    rules = replace(get_protocol(protocol) if isinstance(protocol, str) else protocol, scale=1.0)
+    truths = [np.asarray(gt) for gt in gts]
+    if not made_from and sum(measured(gt, rules).any() for gt in truths) < 2:
+        return {}
+    guesser = _Guesser(made_from or truths, rules)
+    makers = {
+        "constant": guesser.constant,
+        "row_wise": guesser.row_wise,
+        "ground_ramp": guesser.ground_ramp,
+    }
+    maps: dict[str, list[NDArray[np.float64]]] = {name: [] for name in makers}
+    for position, gt in enumerate(truths):
+        used = None if made_from else guesser.away_from(position, min_gap)
+        for name, make in makers.items():
+            maps[name].append(make((gt.shape[0], gt.shape[1]), used))
+    return {name: evaluate_depth_maps(guesses, truths, rules) for name, guesses in maps.items()}
+
+
+class _Guesser:
+    """What the guesses need to know of each of ``N`` frames, gathered once."""
+
+    def __init__(self, gts: Sequence[ArrayLike], protocol: DepthProtocol | str) -> None:
+        self.rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+        self.gts = [np.asarray(gt) for gt in gts]
+        masks = [measured(gt, self.rules) for gt in self.gts]
+        self.medians = np.array(
+            [np.median(gt[mask]) if mask.any() else np.nan for gt, mask in zip(self.gts, masks, strict=True)]
+        )
+        if not np.isfinite(self.medians).any():
+            raise DataError("A naive guess needs at least one other frame with measured depth.")
+        self._profiles: dict[int, NDArray[np.float64]] = {}
+
+    def away_from(self, position: int, min_gap: int) -> NDArray[np.bool_]:
+        """Return which frames (``N`` bool) the guess for the frame at ``position`` may be made from."""
+        distance = np.abs(np.arange(len(self.gts)) - position)
+        away = distance >= min_gap
+        return away if np.isfinite(self.medians[away]).any() else distance > 0
+
+    def constant(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        return np.full(size, np.nanmedian(self.medians[_all(used)]))
+
+    def row_wise(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        if size[0] not in self._profiles:
+            rows = [row_profile(gt, self.rules, size[0]) for gt in self.gts]
+            self._profiles[size[0]] = np.stack(rows)
+        profiles = self._profiles[size[0]][_all(used)]
+        known = np.flatnonzero(np.isfinite(profiles).any(axis=0))
+        depths = np.interp(np.arange(size[0]), known, np.nanmedian(profiles[:, known], axis=0))
+        return np.repeat(depths[:, None], size[1], axis=1)
+
+    def ground_ramp(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        errors, scales = (values[_all(used)] for values in self._ramps)
+        if not np.isfinite(errors).any():
+            return self.constant(size, used)
+        best = int(np.argmin(np.nanmean(errors, axis=0)))
+        horizon, floor = HORIZONS[best // FLOORS.size], FLOORS[best % FLOORS.size]
+        rows = (np.arange(size[0]) + 0.5) / size[0]
+        depths = np.nanmedian(scales[:, best]) / np.maximum(rows - horizon, floor)
+        return np.repeat(depths[:, None], size[1], axis=1)
+
+    @cached_property
+    def _ramps(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """AbsRel after median scaling, and that scale, of each frame under each ramp, ``N ramps``."""
+        found = np.stack([ramp_errors(gt, self.rules) for gt in self.gts])
+        return found[:, 0], found[:, 1]
+
+
+def _all(used: NDArray[np.bool_] | None) -> Any:
+    return slice(None) if used is None else used
+
+
+def row_profile(gt: ArrayLike, protocol: DepthProtocol, height: int) -> NDArray[np.float64]:
+    """Median depth of each image row, resampled to ``height`` rows; NaN where a row holds no measurement."""
+    array = np.asarray(gt)
+    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(int)
+    mask = measured(array, protocol)
+    medians = np.array([np.median(r[m]) if m.any() else np.nan for r, m in zip(array, mask, strict=True)])
+    return medians[rows]
+
+
+def ramp_errors(gt: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.float64]:
+    """AbsRel after median scaling, and that scale, of every ramp for a frame, ``2 ramps``; NaN = no truth."""
+    rows, columns = np.nonzero(valid_mask(gt, protocol))
+    if rows.size == 0:
+        return np.full((2, HORIZONS.size * FLOORS.size), np.nan)
+    few = np.linspace(0, rows.size - 1, min(RAMP_PIXELS, rows.size)).astype(int)
+    truth = gt[rows[few], columns[few]].astype(np.float64)
+    below = (rows[few] + 0.5) / gt.shape[0] - HORIZONS[:, None]
+    guess = 1 / np.maximum(below[:, None], FLOORS[:, None]).reshape(-1, few.size)
+    scale = np.median(truth) / np.median(guess, axis=1)
+    guess = np.clip(guess * scale[:, None], protocol.min_depth, protocol.max_depth)
+    return np.stack([np.mean(np.abs(guess - truth) / truth, axis=1), scale])
