@@ -36,6 +36,9 @@ _FROM_YIQ = torch.linalg.inv(_TO_YIQ)
 def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) -> ClipBatch:
     """Return the clip batch as floats in [0, 1], flipped left-right and with a colour-jittered copy.
 
+    Whatever else the batch holds follows: partner and depth are mirrored with the frames, the partner's copy
+    gets the colours of the frames' copy.
+
     Args:
         batch: uint8 ``B F 3 H W`` as read from the store (floats in [0, 1] are taken as they are).
         flip: probability that a sample is mirrored; its principal point becomes ``W - 1 - cx``.
@@ -44,13 +47,32 @@ def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) ->
     size = len(batch.images)
     flipped = torch.rand(size) < flip
     images = _mirrored_float(batch.images, flipped)
-    jittered = _jitter(images, torch.rand(size) < jitter)
-    return replace(
-        batch,
-        images=images,
-        intrinsics=_mirror_intrinsics(batch.intrinsics, flipped, images.shape[-1]),
-        jittered=jittered,
-    )
+    maps = _random_colour_maps(images[:, 0].mean((2, 3)), torch.rand(size) < jitter)
+    changes: dict[str, Tensor] = {
+        "images": images,
+        "intrinsics": _mirror_intrinsics(batch.intrinsics, flipped, images.shape[-1]),
+        "jittered": apply_colour_maps(images, *maps),
+    }
+    for name in ("depth", "pseudo_depth"):
+        values: Tensor | None = getattr(batch, name)
+        if values is not None:
+            mirrored = flipped.to(values.device)[:, None, None, None]
+            changes[name] = torch.where(mirrored, values.flip(-1), values)
+    if batch.stereo is not None:
+        changes |= _augment_stereo(batch, flipped, maps)
+    return replace(batch, **changes)  # type: ignore[arg-type]
+
+
+def _augment_stereo(batch: ClipBatch, flipped: Tensor, maps: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Return the fields of the stereo partner, mirrored and coloured like the frames."""
+    assert batch.stereo is not None
+    stereo = _mirrored_float(batch.stereo, flipped)
+    changes = {"stereo": stereo, "stereo_jittered": apply_colour_maps(stereo[:, None], *maps)[:, 0]}
+    if batch.stereo_intrinsics is not None:
+        changes["stereo_intrinsics"] = _mirror_intrinsics(batch.stereo_intrinsics, flipped, stereo.shape[-1])
+    if batch.T_target_to_stereo is not None:
+        changes["T_target_to_stereo"] = _mirror_pose(batch.T_target_to_stereo, flipped)
+    return changes
 
 
 def augment_labelled(batch: LabelledBatch, flip: float = 0.5) -> LabelledBatch:
@@ -105,16 +127,14 @@ def _chroma_rotation(turns: Tensor) -> Tensor:
     return rotation
 
 
-def _jitter(images: Tensor, chosen: Tensor) -> Tensor:
-    """Return a copy of ``B F 3 H W`` in which the chosen samples have a random colour map."""
-    size = len(images)
+def _random_colour_maps(mean_colour: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `colour_maps` with random factors for the chosen samples; the others keep their colours."""
     ranges = torch.tensor([BRIGHTNESS, CONTRAST, SATURATION, HUE_TURNS])
-    draws = ranges[:, :1] + (ranges[:, 1:] - ranges[:, :1]) * torch.rand(4, size)
+    draws = ranges[:, :1] + (ranges[:, 1:] - ranges[:, :1]) * torch.rand(4, len(mean_colour))
     brightness, contrast, saturation, hue = draws
-    matrix, offset = colour_maps(brightness, contrast, saturation, hue, images[:, 0].mean((2, 3)))
-    chosen = chosen.to(images.device)[:, None, None]
-    matrix = torch.where(chosen, matrix, torch.eye(3).to(matrix))
-    return apply_colour_maps(images, matrix, offset * chosen)
+    matrix, offset = colour_maps(brightness, contrast, saturation, hue, mean_colour)
+    chosen = chosen.to(mean_colour.device)[:, None, None]
+    return torch.where(chosen, matrix, torch.eye(3).to(matrix)), offset * chosen
 
 
 def apply_colour_maps(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
@@ -144,3 +164,10 @@ def _mirror_intrinsics(intrinsics: Tensor, flipped: Tensor, width: int) -> Tenso
     """Move the principal point of the chosen samples to ``W - 1 - cx`` (pixel centres at integers)."""
     flipped = flipped.to(intrinsics.device)
     return torch.where(flipped[:, None, None], flip_intrinsics(intrinsics, width), intrinsics)
+
+
+def _mirror_pose(pose: Tensor, flipped: Tensor) -> Tensor:
+    """Return motions (``B 4 4``) between mirrored cameras: D T D with D = diag(-1, 1, 1, 1)."""
+    mirror = torch.tensor([-1.0, 1, 1, 1]).to(pose)
+    flipped = flipped.to(pose.device)[:, None, None]
+    return torch.where(flipped, mirror[:, None] * pose * mirror, pose)

@@ -140,9 +140,9 @@ class FrameStore:
             DataError: no training sample has all of it; the message says what is missing.
         """
         everything = np.arange(self.num_samples)
-        usable = np.ones(self.num_samples, dtype=bool)
-        if tuple(offsets) != (0,):
-            usable &= (self._rows(everything, offsets) >= 0).all(1)
+        usable = np.asarray((self._rows(everything, offsets) >= 0).all(1))
+        if self.still_images and tuple(offsets) != (0,):
+            usable[:] = False  # the next picture in the store may show another place
         for need in needs:
             usable &= self._need_rows(need, everything) >= 0
         train, val = (samples[usable[samples]] for samples in (self.train_samples, self.val_samples))
