@@ -20,7 +20,8 @@ def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
     """Return the mean of ``|∂x d| exp(-|∂x I|) + |∂y d| exp(-|∂y I|)`` (Monodepth2, equation 3).
 
     Args:
-        disparity: ``B 1 H W``; Monodepth2 gives it :func:`mean_normalised`.
+        disparity: ``B K H W``; Monodepth2 gives it :func:`mean_normalised`. Of a map of several numbers, such
+            as flow, the terms are summed over the K.
         image: ``B C H W`` in [0, 1]; its differences are averaged over the colours.
 
     Returns:
@@ -29,9 +30,9 @@ def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit each other.
     """
-    check_shapes(("disparity", disparity, "B 1 H W"), ("image", image, "B C H W"))
+    check_shapes(("disparity", disparity, "B K H W"), ("image", image, "B C H W"))
     terms = []
     for dimension in (3, 2):
         edges = torch.diff(image, dim=dimension).abs().mean(1, keepdim=True)
         terms.append((torch.diff(disparity, dim=dimension).abs() * torch.exp(-edges)).mean())
-    return terms[0] + terms[1]
+    return (terms[0] + terms[1]) * disparity.shape[1]

@@ -1,0 +1,123 @@
+"""Optical flow between two images: from structure and motion kept apart, or from the features of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from geopretrain.errors import ConfigError
+from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone
+from geopretrain.networks.depth_decoder import MultiscaleDecoder
+from geopretrain.networks.pose_net import PoseDecoder
+
+#: Length of the motion code (Wang et al., section III-A).
+CODE_SIZE = 128
+
+
+class MotionEncoder(nn.Module):
+    """A backbone over two stacked images and a bottleneck down to a few numbers (Wang et al., section III-A).
+
+    The bottleneck is that of Monodepth2's pose decoder, which the paper names as its model: 1x1 and two 3x3
+    convolutions of 256 channels, a linear map, and the mean over the image. No scale, no bound.
+    """
+
+    def __init__(
+        self,
+        backbone_name: str,
+        pretrained: bool = False,
+        code_size: int = CODE_SIZE,
+        mean: Sequence[float] = DEFAULT_MEAN,
+        std: Sequence[float] = DEFAULT_STD,
+    ) -> None:
+        super().__init__()
+        self.code_size = code_size
+        self.backbone = Backbone(backbone_name, pretrained, in_images=2, mean=mean, std=std)
+        self.decoder = PoseDecoder(self.backbone.channels[-1], out_channels=code_size, scale=1.0)
+
+    def forward(self, target: Tensor, source: Tensor) -> Tensor:
+        """Map two images ``B 3 H W`` in [0, 1] to the code ``B code_size`` of the motion between them."""
+        return self.decoder(self.backbone(torch.cat([target, source], 1))[-1])
+
+
+class ConditionalFlowNet(nn.Module):
+    """Flow from the structure of one image and a motion code (Wang et al., figure 2).
+
+    Args:
+        backbone: the structure encoder.
+        motion: the motion encoder.
+        scales: scales with an output, 0 being the size of the image.
+        motion_levels: number of the structure encoder's levels, counted from the deepest, that the code is
+            joined to.
+
+    Raises:
+        ConfigError: the backbone has fewer levels than ``motion_levels``.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        motion: MotionEncoder,
+        scales: Sequence[int] = (0, 1, 2, 3),
+        motion_levels: int = 1,
+    ) -> None:
+        super().__init__()
+        levels = len(backbone.channels)
+        if not 1 <= motion_levels <= levels:
+            raise ConfigError(
+                f"motion_levels must be 1 to {levels}, the levels of {backbone.name}, not {motion_levels}."
+            )
+        self.backbone = backbone
+        self.motion = motion
+        self.first_level = levels - motion_levels
+        channels = [
+            count + motion.code_size * (level >= self.first_level)
+            for level, count in enumerate(backbone.channels)
+        ]
+        self.decoder = MultiscaleDecoder(channels, backbone.strides, 2, scales)
+
+    def forward(
+        self, target: Tensor, source: Tensor, scales: Sequence[int] | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Return the decoder's outputs ``B 2 H/2**s W/2**s``, finest first, and the motion code.
+
+        Args:
+            target: ``B 3 H W`` in [0, 1], the only image the structure is taken from.
+            source: ``B 3 H W`` in [0, 1].
+            scales: see `MultiscaleDecoder`.
+        """
+        code = self.motion(target, source)
+        return self.decode(self.backbone(target), code, scales), code
+
+    def decode(
+        self, structure: list[Tensor], code: Tensor, scales: Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """Return the outputs for one image's features and the motion code ``B code_size`` of any pair."""
+        joined = [
+            torch.cat([f, code.to(f.dtype)[:, :, None, None].expand(-1, -1, *f.shape[-2:])], 1)
+            for f in structure[self.first_level :]
+        ]
+        return self.decoder([*structure[: self.first_level], *joined], scales)
+
+
+class SiameseFlowNet(nn.Module):
+    """Flow from the features of both images, found by one encoder (Lao et al., supplement B.3).
+
+    Args:
+        backbone: the encoder of either image.
+        scales: scales with an output, 0 being the size of the image.
+    """
+
+    def __init__(self, backbone: Backbone, scales: Sequence[int] = (0, 1, 2, 3)) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = MultiscaleDecoder([2 * c for c in backbone.channels], backbone.strides, 2, scales)
+
+    def forward(self, target: Tensor, source: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
+        """Return outputs ``B 2 H/2**s W/2**s``, finest first, for images ``B 3 H W`` in [0, 1].
+
+        Both images go through the encoder as one batch.
+        """
+        features = self.backbone(torch.cat([target, source]))
+        return self.decoder([torch.cat(f.chunk(2), 1) for f in features], scales)
