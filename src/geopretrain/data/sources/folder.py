@@ -160,8 +160,8 @@ def check_baseline(baseline: float, where: object) -> None:
     """Raise the DataError for a stereo baseline (m) which is 0, negative, not finite or over 10 m."""
     if not np.isfinite(baseline) or abs(baseline) < MIN_BASELINE:
         raise DataError(
-            f"{where}: the stereo baseline is {abs(baseline):g} m. It is the distance between both cameras in "
-            "metres and must be above 0: correct the calibration."
+            f"{where}: the stereo baseline is {abs(baseline):g} m. It is the distance between both cameras "
+            "in metres and must be above 0: correct the calibration."
         )
     if baseline < 0:
         raise DataError(
@@ -239,15 +239,20 @@ def read_matrix_file(path: Path) -> np.ndarray | None:
     """Return ``3 3`` intrinsics from a text file with fx fy cx cy or nine numbers; None without the file."""
     if not path.is_file():
         return None
+    values = read_numbers(path, (4, 9))
+    if values.size == 9:
+        return values.reshape(3, 3)
+    fx, fy, cx, cy = values
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def read_numbers(path: Path, counts: tuple[int, ...]) -> np.ndarray:
+    """Return the numbers of a text file, which must be as many as one of ``counts`` (DataError)."""
+    expected = " or ".join(str(count) for count in counts)
     try:
         values = np.array([float(v) for v in path.read_text(encoding="utf-8").replace(",", " ").split()])
     except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} holds something else than numbers; fx, fy, cx, cy or a 3x3 matrix was expected."
-        ) from error
-    if values.size == 4:
-        fx, fy, cx, cy = values
-        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
-    if values.size == 9:
-        return values.reshape(3, 3)
-    raise DataError(f"{path} holds {values.size} numbers; fx, fy, cx, cy or a 3x3 matrix was expected.")
+        raise DataError(f"{path} holds something else than numbers; {expected} were expected.") from error
+    if values.size not in counts:
+        raise DataError(f"{path} holds {values.size} numbers; {expected} were expected.")
+    return values

@@ -46,3 +46,21 @@ def camera_of(projection: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split ``3 4`` P = K [I | t] into K (``3 3`` px) and ``4 4``, from rectified camera 0 into this."""
     intrinsics = projection[:, :3].copy()
     return intrinsics, rigid(np.eye(3), np.linalg.solve(intrinsics, projection[:, 3]))
+
+
+# fx = fy, cx, cy of the left colour camera (P_rect_02) on each day, by (height, width) of its images
+_DAYS = {
+    (375, 1242): (721.5377, 609.5593, 172.8540),  # 2011_09_26
+    (370, 1224): (707.0493, 604.0814, 180.5066),  # 2011_09_28
+    (374, 1238): (718.3351, 600.3891, 181.5122),  # 2011_09_29
+    (370, 1226): (707.0912, 601.8873, 183.1104),  # 2011_09_30
+    (376, 1241): (718.8560, 607.1928, 185.2157),  # 2011_10_03
+}
+
+
+def camera_of_size(size: tuple[int, int]) -> np.ndarray | None:
+    """Return ``3 3`` (px) of the KITTI day whose images have this (height, width), None for others."""
+    if size not in _DAYS:
+        return None
+    focal, cx, cy = _DAYS[size]
+    return np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])

@@ -1,7 +1,8 @@
-"""7-Scenes (RGB-D): ``SCENE/seq-XX/frame-NNNNNN.color.*`` with depth registered to the colour camera.
+"""7-Scenes (RGB-D): ``SCENE/seq-XX/frame-NNNNNN.color.*`` with depth moved into the colour camera, and poses.
 
-Only ``*.depth.proj.png`` (millimetres) is used: the native ``*.depth.png`` belongs to another camera and is
-shifted against the colour image by up to 50 px.
+The native ``*.depth.png`` (millimetres) belongs to another camera and is shifted against the colour image by
+up to 50 px. Where ``*.depth.proj.png`` holds it moved already, that is used; else it is moved here, which
+takes ``camera-intrinsics.txt`` (depth camera) and ``depth-to-color.txt`` (``4 4`` m) beside the sequence.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.depth_maps import read_depth_png
+from geopretrain.data.depth_maps import move_depth, read_depth_png
 from geopretrain.data.images import IMAGE_SUFFIXES
 from geopretrain.data.sources.base import natural_key
-from geopretrain.data.sources.folder import ImageSequence, read_matrix_file
+from geopretrain.data.sources.folder import ImageSequence, read_matrix_file, read_numbers
+from geopretrain.errors import DataError
 
 CAMERA_FPS = 30.0
 DEFAULT_FOCAL = 525.0  # px at 640x480, the usual value for this camera
+MILLIMETRES = 1000.0
 
 
 class SevenScenesSequence(ImageSequence):
@@ -30,18 +33,41 @@ class SevenScenesSequence(ImageSequence):
         numbers = [_number(file) for file in files]
         step = float(np.median(np.diff(numbers))) if len(files) > 1 else 1.0
         self.fps = CAMERA_FPS / max(step, 1.0)
-        self.intrinsics = self._read_intrinsics(folder)
-        self.has_depth = any(self._depth_file(i).is_file() for i in range(len(files)))
-        self.depth_protocol = "dense" if self.has_depth else None
+        self.intrinsics = self._colour_intrinsics = self._read_intrinsics(folder)
+        self._depth_intrinsics = _beside(folder, "camera-intrinsics.txt", 9)
+        self._depth_to_colour = _beside(folder, "depth-to-color.txt", 16)
+        self.add_depth(self._depth_files(), "dense")
+        self._poses = {i: f for i in range(len(files)) if (f := _sibling(files[i], "pose.txt")).is_file()}
+        self.has_poses = bool(self._poses)
 
-    def depth(self, index: int) -> np.ndarray | None:
-        """Return registered depth, float32 ``H W`` metres, 0 = no measurement; None without a map."""
-        file = self._depth_file(index)
-        return read_depth_png(file, 1000.0) if file.is_file() else None
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return dense depth of the colour camera in metres."""
+        depth = read_depth_png(file, MILLIMETRES)
+        if file.name.endswith(".proj.png"):
+            return depth
+        if self._depth_intrinsics is None or self._depth_to_colour is None:
+            raise DataError(f"{file} cannot be moved into the colour camera without its calibration.")
+        return move_depth(
+            depth, self._depth_intrinsics, self._depth_to_colour, self._colour_intrinsics, self.size
+        )
 
-    def _depth_file(self, index: int) -> Path:
-        file = self.files[index]
-        return file.with_name(file.name.split(".")[0] + ".depth.proj.png")
+    def pose(self, index: int) -> np.ndarray | None:
+        """Return the pose of the colour camera, ``4 4`` camera to world, m; files hold the depth camera's."""
+        if index not in self._poses:
+            return None
+        pose = read_numbers(self._poses[index], (16,)).reshape(4, 4)
+        return pose if self._depth_to_colour is None else pose @ np.linalg.inv(self._depth_to_colour)
+
+    def _depth_files(self) -> dict[int, Path]:
+        """Return the moved maps, and the native ones where they can be moved."""
+        can_move = self._depth_intrinsics is not None and self._depth_to_colour is not None
+        endings = ("depth.proj.png", "depth.png") if can_move else ("depth.proj.png",)
+        found = {}
+        for index, file in enumerate(self.files):
+            candidates = (_sibling(file, ending) for ending in endings)
+            if (depth := next((f for f in candidates if f.is_file()), None)) is not None:
+                found[index] = depth
+        return found
 
     def _read_intrinsics(self, folder: Path) -> np.ndarray:
         for place in (folder, folder.parent):
@@ -72,3 +98,17 @@ def colour_files(folder: Path) -> list[Path]:
 def _number(file: Path) -> int:
     digits = "".join(c for c in file.name.split(".")[0] if c.isdigit())
     return int(digits) if digits else 0
+
+
+def _sibling(file: Path, ending: str) -> Path:
+    """Return ``frame-000003.ENDING`` beside ``frame-000003.color.jpg``."""
+    return file.with_name(f"{file.name.split('.')[0]}.{ending}")
+
+
+def _beside(folder: Path, name: str, count: int) -> np.ndarray | None:
+    """Return a square matrix of ``count`` numbers in the sequence's folder or the one above, None without."""
+    for place in (folder, folder.parent):
+        if (place / name).is_file():
+            side = round(count**0.5)
+            return read_numbers(place / name, (count,)).reshape(side, side)
+    return None
