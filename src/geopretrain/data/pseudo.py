@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from geopretrain.data.folders import locked, read_json, storage_errors, write_json
-from geopretrain.errors import ConfigError, DataError, RunFolderError, nearest_name
+from geopretrain.errors import DataError, RunFolderError, one_of
 
 if TYPE_CHECKING:
     from geopretrain.data.store import FrameStore
@@ -62,9 +62,7 @@ class PseudoDepthInfo:
 
     def __post_init__(self) -> None:
         for name, known in (("quantity", QUANTITIES), ("meaning", tuple(MEANINGS))):
-            if (value := getattr(self, name)) not in known:
-                hint = nearest_name(str(value), known)
-                raise ConfigError(f"Unknown {name} '{value}'.{hint} Known: {', '.join(known)}.")
+            one_of(name, getattr(self, name), known)
 
     def as_stored(self) -> PseudoDepthInfo:
         """Return what the stored maps mean: depth wherever disparity can be turned into it."""

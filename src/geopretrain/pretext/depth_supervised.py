@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.errors import ConfigError, one_of, require
 from geopretrain.networks import Backbone, DepthNet
 from geopretrain.task import Recipe, Task
 from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
@@ -84,16 +84,14 @@ class DepthSupervisedConfig:
     """Probability of a change of colours in what the network sees."""
 
     def __post_init__(self) -> None:
-        _one_of("target", self.target, ("depth", "pseudo_depth"))
-        _one_of("loss", self.loss, (*METRIC, *RELATIVE))
-        _one_of("mean_over", self.mean_over, ("valid", "all_pixels"))
+        one_of("target", self.target, ("depth", "pseudo_depth"))
+        one_of("loss", self.loss, (*METRIC, *RELATIVE))
+        one_of("mean_over", self.mean_over, ("valid", "all_pixels"))
         for name in ("silog_focus", "flip", "jitter"):
-            _require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
-        _require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
-        _require(
-            0 < self.min_depth < self.max_depth, "min_depth", "positive, below max_depth", self.min_depth
-        )
-        _require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
+            require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
+        require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
+        require(0 < self.min_depth < self.max_depth, "min_depth", "positive, below max_depth", self.min_depth)
+        require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
         if self.mean_over == "all_pixels" and self.loss != "l1":
             raise ConfigError(f"mean_over=all_pixels belongs to loss=l1, not to loss={self.loss}.")
 
@@ -149,7 +147,8 @@ class DepthSupervised(Task):
         if info.meaning == "scale_shift" and self.config.loss not in RELATIVE:
             raise ConfigError(
                 f"The pseudo-depth of {store.path} is {info.in_words()}; loss={self.config.loss} needs "
-                f"depth. Use --settings target=pseudo_depth loss=ssi ({', '.join(RELATIVE)} ignore scale and shift)."
+                f"depth. Use --settings target=pseudo_depth loss=ssi; {', '.join(RELATIVE)} "
+                "ignore scale and shift."
             )
 
     def augment(self, batch: ClipBatch) -> ClipBatch:
@@ -289,14 +288,3 @@ def _symptoms(logs: dict[str, float], step: int, config: DepthSupervisedConfig) 
             "depth. Lower the learning rate, and look at the targets in the pictures."
         )
     return found
-
-
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        hint = nearest_name(str(value), known)
-        raise ConfigError(f"Unknown {option} '{value}'.{hint} Known: {', '.join(known)}.")
-
-
-def _require(condition: bool, option: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise ConfigError(f"{option} must be {expected}, not {value}.")
