@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from geopretrain.losses import photometric_error, ssim_dissimilarity
+from geopretrain.losses import photometric_error, ssim, ssim_dissimilarity
 
 
 def test_equal_images_do_not_differ():
@@ -58,7 +58,38 @@ def test_gradients():
     assert torch.autograd.gradcheck(photometric_error, (x, y))
 
 
+@pytest.mark.parametrize("window", [3, 7])
+@pytest.mark.parametrize("chunk", [1, 10**6])
+def test_value_and_gradients_of_ssim_are_those_of_its_definition(monkeypatch, window, chunk):
+    monkeypatch.setattr(ssim, "CHUNK_NUMBERS", chunk)
+    torch.manual_seed(0)
+    x, y = (torch.rand(3, 2, 9, 10, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weight = torch.rand(3, 2, 9, 10, dtype=torch.float64)
+    value, expected = ssim_dissimilarity(x, y, window), plain_dissimilarity(x, y, window)
+    assert torch.allclose(value, expected, rtol=0, atol=1e-12)
+    for wanted in ((x, y), (x,), (y,)):
+        gradients = torch.autograd.grad((value * weight).sum(), wanted, retain_graph=True)
+        for a, b in zip(
+            gradients, torch.autograd.grad((expected * weight).sum(), wanted, retain_graph=True), strict=True
+        ):
+            assert torch.allclose(a, b, rtol=0, atol=1e-11)
+
+
+def plain_dissimilarity(x, y, window):
+    def mean(image):
+        padded = torch.nn.functional.pad(image, (window // 2,) * 4, mode="reflect")
+        return torch.nn.functional.avg_pool2d(padded, window, 1)
+
+    covariance = mean(x * y) - mean(x) * mean(y)
+    variances = mean(x * x) - mean(x) ** 2 + mean(y * y) - mean(y) ** 2
+    similarity = (2 * mean(x) * mean(y) + 1e-4) * (2 * covariance + 9e-4)
+    similarity = similarity / ((mean(x) ** 2 + mean(y) ** 2 + 1e-4) * (variances + 9e-4))
+    return ((1 - similarity) / 2).clamp(0, 1)
+
+
 def test_shapes_are_checked():
+    with pytest.raises(ValueError, match="window must be odd, got 4"):
+        ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4), 4)
     with pytest.raises(ValueError, match=r"y must have shape \(B C H W\) with B=1, C=3, H=4, W=4"):
         ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="target"):

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geopretrain.losses.photometric import SSIM_C1, SSIM_C2
+from geopretrain.losses.ssim import SSIM_C1, SSIM_C2
 
 C1, C2 = 81 * SSIM_C1, 81 * SSIM_C2
 

@@ -1,0 +1,178 @@
+"""Structural similarity of images over square windows, with its gradient in closed form.
+
+Written plainly, SSIM keeps some twenty maps of the size of the image for the backward pass and walks through
+memory for each of them. Here a few images at a time are worked on, so that everything in between stays in a
+processor's caches, and only the images are kept: the backward pass computes the sums again.
+
+With window sums X, Y, XX, YY, XY over n pixels and c = n² C: SSIM = A1 A2 / (B1 B2), where A1 = 2 X Y + c1,
+A2 = 2 (n XY - X Y) + c2, B1 = X² + Y² + c1, B2 = n XX - X² + n YY - Y² + c2 (Wang et al. 2004, equation 13).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from geopretrain.geometry import check_shapes
+
+SSIM_C1 = 0.01**2
+SSIM_C2 = 0.03**2
+"""Constants of SSIM (Wang et al. 2004) for images in [0, 1]."""
+
+CHUNK_NUMBERS = 2**18
+"""Numbers of an image map handled at a time on a CPU: what lies in between then stays in its caches."""
+
+
+def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3) -> Tensor:
+    """Return (1 - SSIM) / 2 clamped to [0, 1]; means over windows, reflection padding (Monodepth2, eq. 2).
+
+    Differentiable once, by both images.
+
+    Args:
+        x: images ``B C H W`` in [0, 1].
+        y: images ``B C H W`` in [0, 1].
+        window: side of the windows in px, odd: 3 in Monodepth2, 7 in SC-Depth.
+
+    Returns:
+        ``B C H W``; 0 where the neighbourhoods are equal.
+
+    Raises:
+        ValueError: the shapes differ, or the window is even.
+    """
+    check_shapes(("x", x, "B C H W"), ("y", y, "B C H W"))
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window must be odd, got {window}")
+    return cast(Tensor, _Dissimilarity.apply(x, y, window))
+
+
+class _Terms(NamedTuple):
+    """SSIM and what it is made of, each ``b C H W``; ``inverse`` is 1 / (B1 B2)."""
+
+    total_x: Tensor
+    total_y: Tensor
+    a1: Tensor
+    a2: Tensor
+    b1: Tensor
+    b2: Tensor
+    inverse: Tensor
+    ssim: Tensor
+
+
+class _Dissimilarity(torch.autograd.Function):
+    """SSIM a few images at a time, in both directions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, window: int) -> Tensor:
+        ctx.save_for_backward(x, y)
+        ctx.window = window
+        result = torch.empty_like(x)
+        for part in _chunks(x):
+            terms = _terms(_padded(x[part], window), _padded(y[part], window), window)
+            torch.clamp(terms.ssim.mul_(-0.5).add_(0.5), 0, 1, out=result[part])
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, Any, None]:
+        x, y = ctx.saved_tensors
+        needed = ctx.needs_input_grad[:2]
+        parts = [_gradients(x[p], y[p], gradient[p], ctx.window, needed) for p in _chunks(x)]
+        of_x, of_y = (torch.cat(side) if side[0] is not None else None for side in zip(*parts, strict=True))
+        return of_x, of_y, None
+
+
+def _gradients(x: Tensor, y: Tensor, gradient: Tensor, window: int, needed: tuple[bool, bool]) -> list[Any]:
+    """Return the gradients by x and y where they are needed.
+
+    The derivatives of SSIM are 2 (Y (A2 - A1) - X SSIM (B2 - B1)) / (B1 B2) by X, -n SSIM / B2 by XX and
+    2 n A1 / (B1 B2) by XY; those by Y and YY likewise.
+    """
+    x, y = _padded(x, window), _padded(y, window)
+    terms = _terms(x, y, window)
+    weight = (gradient * -0.5).mul_(terms.ssim.abs() <= 1)
+    common = weight.mul_(terms.inverse).mul_(2)
+    similar = common * terms.ssim
+    of_product = _spread((common * terms.a1).mul_(window**2), window)
+    of_squares = _spread((similar * terms.b1).mul_(-(window**2)), window)
+    rising = (terms.a2 - terms.a1).mul_(common)
+    falling = (terms.b2 - terms.b1).mul_(similar)
+    results: list[Any] = []
+    for need, own, other, total, total_other in (
+        (needed[0], x, y, terms.total_x, terms.total_y),
+        (needed[1], y, x, terms.total_y, terms.total_x),
+    ):
+        if not need:
+            results.append(None)
+            continue
+        of_total = _spread(torch.addcmul(rising * total_other, falling, total, value=-1), window)
+        whole = of_total.addcmul_(of_product, other).addcmul_(of_squares, own)
+        results.append(_fold(whole, window // 2))
+    return results
+
+
+def _terms(x: Tensor, y: Tensor, window: int) -> _Terms:
+    """Compute SSIM of padded images; products are formed alike, so that rounding cancels where x equals y."""
+    count = window**2
+    total_x, total_y = box_sum(x, window), box_sum(y, window)
+    product = total_x * total_y
+    squares = (total_x * total_x).add_(total_y * total_y)
+    a2 = box_sum(x * y, window).mul_(count).sub_(product).mul_(2).add_(count**2 * SSIM_C2)
+    b2 = box_sum((x * x).add_(y * y), window).mul_(count).sub_(squares).add_(count**2 * SSIM_C2)
+    a1 = product.mul_(2).add_(count**2 * SSIM_C1)
+    b1 = squares.add_(count**2 * SSIM_C1)
+    inverse = (b1 * b2).reciprocal_()
+    return _Terms(total_x, total_y, a1, a2, b1, b2, inverse, (a1 * a2).mul_(inverse))
+
+
+def box_sum(images: Tensor, window: int = 3) -> Tensor:
+    """Return the sums over all square windows inside the images (``... H W`` to ``... H-2 W-2`` for 3)."""
+    return _sum_along(_sum_along(images, -2, window), -1, window)
+
+
+def _sum_along(values: Tensor, dim: int, window: int) -> Tensor:
+    """Return sums of ``window`` neighbours, put together from sums of 1, 2, 4, ... of them."""
+    length = values.shape[dim] - window + 1
+    total: Tensor | None = None
+    offset, size = 0, 1
+    while window:
+        if window % 2:
+            part = values.narrow(dim, offset, length)
+            total = part if total is None else total + part
+            offset += size
+        window //= 2
+        if window:
+            rest = values.shape[dim] - size
+            values = values.narrow(dim, 0, rest) + values.narrow(dim, size, rest)
+            size *= 2
+    return cast(Tensor, total)
+
+
+def _spread(values: Tensor, window: int) -> Tensor:
+    """Give each pixel the sum over the windows that it is in (the adjoint of :func:`box_sum`)."""
+    return box_sum(F.pad(values, (window - 1,) * 4), window)
+
+
+def _padded(image: Tensor, window: int) -> Tensor:
+    return F.pad(image, (window // 2,) * 4, mode="reflect")
+
+
+def _fold(padded: Tensor, border: int) -> Tensor:
+    """Add the reflected border to the pixels it was copied from (the adjoint of reflection padding)."""
+    for dim in (-2, -1):
+        size = padded.shape[dim] - 2 * border
+        inner = padded.narrow(dim, border, size)
+        inner.narrow(dim, 1, border).add_(padded.narrow(dim, 0, border).flip(dim))
+        inner.narrow(dim, size - 1 - border, border).add_(padded.narrow(dim, border + size, border).flip(dim))
+        padded = inner
+    return padded
+
+
+def _chunks(images: Tensor) -> list[slice]:
+    size = len(images)
+    if images.device.type == "cpu":
+        size = max(1, CHUNK_NUMBERS // images[0].numel())
+    return [slice(start, start + size) for start in range(0, len(images), size)]
