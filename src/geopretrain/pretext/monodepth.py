@@ -109,10 +109,9 @@ class Monodepth(Task):
     def augment(self, batch: ClipBatch) -> ClipBatch:
         """Cut out patches where that is asked for, flip and jitter: same draw for all frames of a sample."""
         from geopretrain.data.augment import augment_clip
+        from geopretrain.data.augment_crop import random_crop
 
         if self.config.crop:
-            from geopretrain.data.augment import random_crop
-
             batch = random_crop(batch, (self.config.crop, self.config.crop))
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 

@@ -35,7 +35,8 @@ class MonodepthConfig:
     """``none``, or learn the focal length of uncalibrated video: one factor on the given intrinsics for all
     data (``dataset``), or one predicted from the frames of each sample (``clip``)."""
     crop: int = 0
-    """Side in px of the square patches to train on, a multiple of 32; 0 = whole frames. Lao et al.: 256."""
+    """Side in px of the square patches to train on (Lao et al.: 256), a multiple of 32 from 64 on; 0 = whole
+    frames."""
     resolution: str = "640x192"
     """Width x height of the paper's settings that preset ``paper`` takes: ``640x192`` or ``1024x320``."""
     min_depth: float = 0.1
@@ -70,7 +71,8 @@ class MonodepthConfig:
         one_of("supervision", self.supervision, SUPERVISION)
         one_of("learned_intrinsics", self.learned_intrinsics, ("none", "dataset", "clip"))
         one_of("resolution", self.resolution, tuple(RECIPES))
-        require(self.crop >= 0 and self.crop % 32 == 0, "crop", "0 or a multiple of 32", self.crop)
+        fits = self.crop == 0 or (self.crop >= 64 and self.crop % 32 == 0)
+        require(fits, "crop", "0 or a multiple of 32 from 64 on", self.crop)
         if self.supervision != "mono" and self.learned_intrinsics != "none":
             raise ConfigError(
                 "Stereo pairs are calibrated: learned_intrinsics must be none unless supervision=mono."
