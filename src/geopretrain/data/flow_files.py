@@ -33,7 +33,7 @@ def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     values = np.frombuffer(data, "<f4", 2 * width * height, offset=12).reshape(height, width, 2)
     flow = np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)
-    valid: np.ndarray = (np.abs(flow) < _UNKNOWN).all(0)  # false for NaN too
+    valid = np.asarray((np.abs(flow) < _UNKNOWN).all(axis=0))  # false for NaN too
     return np.where(valid, flow, np.float32(0)), valid
 
 
