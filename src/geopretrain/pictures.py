@@ -32,6 +32,30 @@ def colour_depth(disparity: NDArray[np.floating], percentile: float = 95.0) -> P
     return picture
 
 
+def colour_flow(flow: NDArray[np.floating], largest: float | None = None) -> Picture:
+    """Colour a flow (``2 H W`` px, right and down): hue = direction, white = still, full colour = farthest.
+
+    Right is red, down yellow-green, left cyan, up violet.
+
+    Args:
+        flow: the flow; pixels that are not finite are grey.
+        largest: length in px that gets the full colour; None = the 99th percentile of this flow, but at least
+            1 px, so that noise does not look like motion.
+    """
+    from matplotlib.colors import hsv_to_rgb
+
+    finite = np.isfinite(flow).all(0)
+    right, down = np.where(finite, flow, 0.0)
+    length = np.hypot(right, down)
+    if largest is None:
+        largest = max(1.0, float(np.percentile(length[finite], 99))) if finite.any() else 1.0
+    hue = np.arctan2(down, right) / (2 * np.pi) % 1.0
+    colours = hsv_to_rgb(np.stack([hue, np.clip(length / largest, 0, 1), np.ones_like(hue)], -1))
+    picture = (colours * 255).round().astype(np.uint8)
+    picture[~finite] = 128
+    return picture
+
+
 def colour_labels(labels: NDArray[np.integer], colours: NDArray[np.uint8] | None = None) -> Picture:
     """Colour a class map (``H W``); ids beyond the ``K 3`` colours, such as 255 = ignore, are black.
 

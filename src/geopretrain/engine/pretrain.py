@@ -93,7 +93,7 @@ def pretrain(
         steps: optimisation steps.
         batch_size: samples per step.
         lr: highest learning rate of Adam.
-        schedule: constant, step, halve, cosine or warm_cosine.
+        schedule: constant, step, halve, tenth, cosine or warm_cosine.
         warmup_steps: steps over which the rate rises.
         subset: share of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json.
         subset_seed: fixes which samples these are; smaller subsets lie inside larger ones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
-Schedule = Literal["constant", "step", "halve", "cosine", "warm_cosine"]
+Schedule = Literal["constant", "step", "halve", "tenth", "cosine", "warm_cosine"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 STEP_DROP_AT = 0.75
@@ -18,8 +18,9 @@ def learning_rate_factor(step: int, steps: int, schedule: str, warmup_steps: int
     """Return what the learning rate is multiplied by at ``step`` (0-based) of ``steps``.
 
     ``constant``: 1. ``step``: x0.1 after 75 % of the steps. ``halve``: x0.5 after half of them
-    (Lao et al., supplement, B.5). ``cosine``: from 1 to 0 over all steps.
-    ``warm_cosine``: 1, then cosine to 0 over the last 40 %. All rise linearly over ``warmup_steps``.
+    (Lao et al., supplement, B.5). ``tenth``: x0.1 after half of them (ibid., B.3). ``cosine``: from 1 to 0
+    over all steps. ``warm_cosine``: 1, then cosine to 0 over the last 40 %. All rise linearly over
+    ``warmup_steps``.
     """
     warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return warm * _shape(step, steps, schedule)
@@ -32,6 +33,8 @@ def _shape(step: int, steps: int, schedule: str) -> float:
         return 1.0 if step < STEP_DROP_AT * steps else 0.1
     if schedule == "halve":
         return 1.0 if step < 0.5 * steps else 0.5
+    if schedule == "tenth":
+        return 1.0 if step < 0.5 * steps else 0.1
     start = FLAT_SHARE * steps if schedule == "warm_cosine" else 0.0
     share = min(1.0, max(0.0, (step - start) / (steps - start)))
     return 0.5 * (1.0 + math.cos(math.pi * share))

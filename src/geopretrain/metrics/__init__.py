@@ -14,6 +14,7 @@ from geopretrain.metrics.depth_guesses import (
     naive_guesses,
 )
 from geopretrain.metrics.depth_protocols import PROTOCOLS, DepthProtocol, get_protocol
+from geopretrain.metrics.flow import FLOW_ERROR_NAMES, FLOW_PROTOCOL, evaluate_flow, flow_errors
 from geopretrain.metrics.segmentation import (
     KITTI_SEVEN_CLASSES,
     SegmentationScore,
@@ -23,6 +24,8 @@ from geopretrain.metrics.segmentation import (
 
 __all__ = [
     "ERROR_NAMES",
+    "FLOW_ERROR_NAMES",
+    "FLOW_PROTOCOL",
     "KITTI_SEVEN_CLASSES",
     "PROTOCOLS",
     "DepthProtocol",
@@ -32,6 +35,8 @@ __all__ = [
     "depth_errors",
     "evaluate_depth",
     "evaluate_depth_maps",
+    "evaluate_flow",
+    "flow_errors",
     "get_protocol",
     "guess_constant",
     "guess_ground_ramp",

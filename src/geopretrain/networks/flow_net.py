@@ -77,28 +77,28 @@ class ConditionalFlowNet(nn.Module):
         ]
         self.decoder = MultiscaleDecoder(channels, backbone.strides, 2, scales)
 
-    def forward(
-        self, target: Tensor, source: Tensor, scales: Sequence[int] | None = None
-    ) -> tuple[list[Tensor], Tensor]:
-        """Return the decoder's outputs ``B 2 H/2**s W/2**s``, finest first, and the motion code.
+    def forward(self, target: Tensor, source: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the decoder's outputs ``N*B 2 H/2**s W/2**s``, finest first, and codes ``N*B code_size``.
 
         Args:
             target: ``B 3 H W`` in [0, 1], the only image the structure is taken from.
-            source: ``B 3 H W`` in [0, 1].
-            scales: see `MultiscaleDecoder`.
+            source: ``N*B 3 H W`` in [0, 1], neighbour after neighbour.
         """
-        code = self.motion(target, source)
-        return self.decode(self.backbone(target), code, scales), code
+        pairs = len(source) // len(target)
+        code = self.motion(target.repeat(pairs, 1, 1, 1), source)
+        return self.decode(self.backbone(target), code), code
 
-    def decode(
-        self, structure: list[Tensor], code: Tensor, scales: Sequence[int] | None = None
-    ) -> list[Tensor]:
-        """Return the outputs for one image's features and the motion code ``B code_size`` of any pair."""
-        joined = [
-            torch.cat([f, code.to(f.dtype)[:, :, None, None].expand(-1, -1, *f.shape[-2:])], 1)
-            for f in structure[self.first_level :]
-        ]
-        return self.decoder([*structure[: self.first_level], *joined], scales)
+    def decode(self, structure: Sequence[Tensor], code: Tensor) -> list[Tensor]:
+        """Return the outputs for features of B images and the motion codes ``N*B code_size`` of any pairs."""
+        features = []
+        for level, f in enumerate(structure):
+            f = f if len(f) == len(code) else f.repeat(len(code) // len(f), 1, 1, 1)
+            if level >= self.first_level:
+                spread = code.to(f.dtype)[:, :, None, None].expand(-1, -1, *f.shape[-2:])
+                f = torch.cat([f, spread], 1)
+            features.append(f)
+        outputs: list[Tensor] = self.decoder(features)
+        return outputs
 
 
 class SiameseFlowNet(nn.Module):
@@ -114,10 +114,11 @@ class SiameseFlowNet(nn.Module):
         self.backbone = backbone
         self.decoder = MultiscaleDecoder([2 * c for c in backbone.channels], backbone.strides, 2, scales)
 
-    def forward(self, target: Tensor, source: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
+    def forward(self, target: Tensor, source: Tensor) -> list[Tensor]:
         """Return outputs ``B 2 H/2**s W/2**s``, finest first, for images ``B 3 H W`` in [0, 1].
 
         Both images go through the encoder as one batch.
         """
         features = self.backbone(torch.cat([target, source]))
-        return self.decoder([torch.cat(f.chunk(2), 1) for f in features], scales)
+        outputs: list[Tensor] = self.decoder([torch.cat(f.chunk(2), 1) for f in features])
+        return outputs

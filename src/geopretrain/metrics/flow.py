@@ -1,0 +1,93 @@
+"""Errors of optical flow under one named protocol, beside the guess that nothing moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geopretrain.errors import DataError
+
+FLOW_PROTOCOL = "flow-epe"
+"""Means per image over the pixels with a measurement, then the mean over images; predictions are resized."""
+FLOW_ERROR_NAMES = ("epe", "fl_all")
+OUTLIER_PX, OUTLIER_SHARE = 3.0, 0.05
+"""An outlier is off by more than 3 px and by more than 5 % of the true flow (Menze and Geiger 2015)."""
+
+
+def flow_errors(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> dict[str, float]:
+    """Return the end-point error ``epe`` (px) and the share of outliers ``fl_all`` of one flow map.
+
+    Args:
+        prediction: ``2 H W`` px (right, down).
+        truth: ``2 H W`` px.
+        valid: ``H W``, where the truth is known; None = where it is finite.
+
+    Raises:
+        DataError: the shapes differ, nothing is left to compare, or the prediction is not finite.
+    """
+    flow, true = (np.asarray(values, dtype=np.float64) for values in (prediction, truth))
+    known = np.isfinite(true).all(0) if valid is None else np.asarray(valid).astype(bool)
+    if flow.shape != true.shape or flow.ndim != 3 or len(flow) != 2 or known.shape != true.shape[1:]:
+        raise DataError(
+            f"Flows to compare must have one shape (2, height, width), the mask (height, width): got "
+            f"{flow.shape}, {true.shape} and {known.shape}."
+        )
+    flow, true = flow[:, known], true[:, known]
+    if not flow.size:
+        raise DataError("The true flow has no pixel with a measurement, so there is nothing to compare.")
+    if not np.isfinite(flow).all():
+        raise DataError("The predicted flow has values that are no numbers; the network has diverged.")
+    error, length = np.hypot(*(flow - true)), np.hypot(*true)
+    outliers = (error > OUTLIER_PX) & (error > OUTLIER_SHARE * length)
+    return {"epe": float(error.mean()), "fl_all": float(outliers.mean())}
+
+
+def evaluate_flow(
+    predictions: Iterable[ArrayLike],
+    truths: Iterable[ArrayLike],
+    valids: Iterable[ArrayLike | None] | None = None,
+) -> dict[str, Any]:
+    """Compare predicted flows ``2 h w`` (px of their own size, any size) with true ones ``2 H W``.
+
+    Returns:
+        The mean over images of each of ``FLOW_ERROR_NAMES``; ``protocol``; ``images``; ``guesses`` with the
+        same errors of ``zero`` flow; ``per_image``, a list of dictionaries.
+
+    Raises:
+        DataError: see ``flow_errors``; or there is no image.
+    """
+    true = [np.asarray(truth) for truth in truths]
+    masks = [None] * len(true) if valids is None else list(valids)
+    rows, zeros = [], []
+    for flow, truth, mask in zip(predictions, true, masks, strict=True):
+        rows.append(flow_errors(resize_flow_map(flow, truth.shape[1:]), truth, mask))
+        zeros.append(flow_errors(np.zeros(truth.shape), truth, mask))
+    if not rows:
+        raise DataError("There is no flow map to evaluate.")
+    return {
+        "protocol": FLOW_PROTOCOL,
+        "images": len(rows),
+        **_mean(rows),
+        "guesses": {"zero": _mean(zeros)},
+        "per_image": rows,
+    }
+
+
+def resize_flow_map(flow: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resize a flow ``2 h w`` (px) to ``size`` (H, W), measured in the new pixels."""
+    import torch
+
+    from geopretrain.geometry import resize_flow
+
+    tensor = torch.from_numpy(np.array(flow, dtype=np.float32))
+    if tensor.ndim != 3 or len(tensor) != 2:
+        raise DataError(f"A flow map must have the shape (2, height, width), not {tuple(tensor.shape)}.")
+    resized: NDArray[np.float32] = resize_flow(tensor[None], size)[0].numpy()
+    return resized
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in FLOW_ERROR_NAMES}
