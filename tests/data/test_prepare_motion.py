@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from making_clips import sliding_frames, texture
 
-from geopretrain.data.motion import choose_stride, is_cut, mean_flow, measure, target_frames
+from geopretrain.data.motion import choose_stride, flow_lengths, is_cut, measure, target_frames
 from geopretrain.data.pieces import hold_out
 
 
@@ -12,8 +12,8 @@ def test_prepare_flow_measures_a_known_shift():
     assert motion.mean == pytest.approx(3.0, abs=0.3)
     assert motion.median == pytest.approx(3.0, abs=0.1)
     assert motion.error < 0.02
-    assert mean_flow(first, second) == pytest.approx(motion.mean)
-    assert mean_flow(first, first) < 0.05
+    assert flow_lengths(first, second) == pytest.approx((motion.mean, motion.median))
+    assert flow_lengths(first, first)[0] < 0.05
 
 
 def test_prepare_histogram_distance_by_hand():

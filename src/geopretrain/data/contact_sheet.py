@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.data.intrinsics import field_of_view_degrees
+from geopretrain.data.source_summary import in_words, read_summary, total
 from geopretrain.pictures import colour_depth
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from geopretrain.data.store import FrameStore
 
 _TRIPLETS = 6
-_WIDTH, _PICTURE_WIDTH, _HEAD, _CAPTION, _MARGIN = 13.0, 2.75, 1.0, 0.3, 0.26  # inches
+_WIDTH, _PICTURE_WIDTH, _HEAD, _CAPTION, _MARGIN = 13.0, 2.75, 1.16, 0.3, 0.26  # inches
 _INK, _SOFT, _BLUE, _ORANGE = "#1f2933", "#7b8794", "#2f6f9f", "#d9822b"
 
 
@@ -34,6 +35,9 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
     left = _MARGIN / _WIDTH
     figure.text(left, 1 - 0.36 / height, _title(store), fontsize=13, color=_INK, weight="bold", va="center")
     figure.text(left, 1 - 0.66 / height, _subtitle(store), fontsize=9, color=_SOFT, va="center")
+    sources = read_summary(store.path)
+    text = in_words(total(sources)) if sources else ""
+    figure.text(left, 1 - 0.84 / height, text, fontsize=9, color=_SOFT, va="center")
     _draw_triplets(figure, store, samples, picture_height)
     _draw_motion(figure, store)
     figure.savefig(path)

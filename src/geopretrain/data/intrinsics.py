@@ -61,13 +61,13 @@ def choose_camera(
         fov: horizontal field of view in degrees, used where nothing is known.
 
     Raises:
-        DataError: the intrinsics of the user belong to frames of another size.
+        DataError: the intrinsics of the user belong to frames of another size, those of the data set are none.
     """
     if given is not None:
         _check_size(size, given, given_size)
         return Camera(given, True, "given by the user")
     if own is not None:
-        return Camera(np.asarray(own, dtype=np.float64), True, "from the data set")
+        return Camera(_check_matrix(own), True, "from the data set")
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
     guess = intrinsics_for_fov(GUESSED_FOV, size)
@@ -110,6 +110,18 @@ def stored_intrinsics(
     top, left, height, width = crop
     cropped = crop_intrinsics(torch.as_tensor(intrinsics, dtype=torch.float64), top, left)
     return resize_intrinsics(cropped, (height, width), size).numpy()
+
+
+def _check_matrix(own: np.ndarray) -> np.ndarray:
+    """Return the intrinsics of a data set as ``3 3`` float64 (DataError where they cannot be a camera's)."""
+    matrix = np.asarray(own, dtype=np.float64)
+    if not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
+        numbers = ", ".join(f"{v:g}" for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]))
+        raise DataError(
+            f"The intrinsics of the data set (fx, fy, cx, cy = {numbers}) cannot be a camera's: focal lengths "
+            "must be above 0 px. Correct the calibration file, or pass --intrinsics fx,fy,cx,cy."
+        )
+    return matrix
 
 
 def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int, int] | None) -> None:

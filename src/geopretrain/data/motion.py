@@ -57,12 +57,13 @@ def measure(first: np.ndarray, second: np.ndarray) -> PairMotion:
     return PairMotion(float(length.mean()), float(np.median(length)), error, distance)
 
 
-def mean_flow(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the mean flow length in px between two ``H W 3`` uint8 frames."""
+def flow_lengths(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the mean and the median flow length in px between two ``H W 3`` uint8 frames."""
     import cv2
 
     flow = _dis().calc(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second)), None)
-    return float(np.hypot(flow[..., 0], flow[..., 1]).mean())
+    length = np.hypot(flow[..., 0], flow[..., 1])
+    return float(length.mean()), float(np.median(length))
 
 
 def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:

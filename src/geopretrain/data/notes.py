@@ -13,13 +13,12 @@ from geopretrain.errors import DataError
 _LEAST_BASELINE = 1e-6  # m
 
 
-def check_broken(decoded: Decoded, name: str) -> None:
-    """Raise the DataError for a clip of which more than half is broken."""
+def mostly_broken(decoded: Decoded, name: str) -> str | None:
+    """Return the sentence about a clip of which more than half is broken, None for all others."""
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
-    if broken and len(broken) > len(decoded.frames):
-        raise DataError(
-            f"{name}: {len(broken)} of {len(decoded.entries)} frames cannot be used. The first: {broken[0]}"
-        )
+    if not broken or len(broken) <= len(decoded.frames):
+        return None
+    return f"{name}: {len(broken)} of {len(decoded.entries)} frames cannot be used. The first: {broken[0]}"
 
 
 def clip_notes(
@@ -54,8 +53,9 @@ def clip_notes(
         notes.append(
             "Neighbouring frames are far apart; video with more frames per second would serve better."
         )
-    if any(piece.standing_camera for piece in usable):
-        notes.append("Most of the picture stands still. Depth needs a camera that moves, not moving things.")
+    standing = sum(piece.standing for piece in pieces)
+    if standing and usable:
+        notes.append(f"{standing} frames are left out where things move but the camera stands still.")
     return notes
 
 
@@ -103,7 +103,13 @@ def check_stereo(clip: SourceClip) -> None:
 
 def why_nothing(name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:
     """Return the sentence which says why a clip gives no sample."""
-    still = sum(piece.still for piece in pieces)
+    still, standing = (sum(getattr(piece, name) for piece in pieces) for name in ("still", "standing"))
+    if standing:
+        return (
+            f"{name}: the camera stands still while things move in the picture (most of it moves by less "
+            f"than 0.1 px in nearly all of {standing} candidate frames). Depth is learned from a moving "
+            "camera: use other video, or --min-motion 0 to keep it for a method that does not need one."
+        )
     if still:
         return (
             f"{name}: the picture hardly moves (mean flow under {min_motion:g} px at every one of "

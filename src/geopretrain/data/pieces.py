@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from geopretrain.data.clip_info import ClipInfo
 from geopretrain.data.decode import Decoded
-from geopretrain.data.motion import choose_stride, is_cut, mean_flow, target_frames
+from geopretrain.data.motion import choose_stride, flow_lengths, is_cut, target_frames
 
 _LEAST_TO_HOLD_OUT = 5  # targets a piece needs before some of them are held out
 _COARSE = 6.0  # px
-_STANDING_CAMERA = 0.1  # px; a median flow below it, with some mean flow, means that only things move
+_STANDING_CAMERA = 0.1  # px; a median flow below it in a picture with enough mean flow: only things move
+_STANDING_SHARE = 0.9  # of the targets; below, single pictures may just show little texture
 
 
 @dataclass
@@ -26,7 +28,8 @@ class Piece:
         targets, target_motion: frames to learn from, and their mean flow to the previous and the next frame,
             px.
         still: number of frames left out because the picture hardly moves.
-        standing_camera: whether most of the picture stands still although things move in it.
+        standing: number of targets given up because most of the picture stands still in nearly all of them:
+            things move, the camera does not.
     """
 
     frames: list[int]
@@ -35,7 +38,7 @@ class Piece:
     targets: list[int] | None = None
     target_motion: list[tuple[float, float]] | None = None
     still: int = 0
-    standing_camera: bool = False
+    standing: int = 0
 
 
 def cut_positions(decoded: Decoded) -> list[int]:
@@ -70,36 +73,39 @@ def analyse_piece(
         decoded: pixels and journal of the source clip.
         frames: numbers of the piece's frames.
         target_motion: wanted mean flow between the frames of a sample, px.
-        min_motion: least mean flow of a target to both of its neighbours, px.
+        min_motion: least mean flow of a target to both of its neighbours, px; with 0 a camera that stands
+            still is put up with.
         advance: called with the number of targets measured since the last call.
     """
     rows = [decoded.row[frame] for frame in frames]
     following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
 
-    def flow(first: int, second: int) -> float:
-        known = following.get(first, np.nan) if second == first + 1 else np.nan
-        return known if np.isfinite(known) else mean_flow(decoded.image(first), decoded.image(second))
+    def lengths(first: int, second: int) -> tuple[float, float]:
+        known = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
+        if np.isfinite(known).all():
+            return float(known[0]), float(known[1])
+        return flow_lengths(decoded.image(first), decoded.image(second))
 
     steps = np.array([following.get(frame, np.nan) for frame in frames])
-    stride, tried = choose_stride(flow, frames, steps, target_motion)
-    piece = Piece(frames, stride, tried, [], [])
-    assert piece.targets is not None
-    assert piece.target_motion is not None
-    to_next: dict[int, float] = {}
+    stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
+    piece = Piece(frames, stride, tried)
+    to_next: dict[int, tuple[float, float]] = {}
+    found: dict[int, tuple[float, float]] = {}
+    standing = 0
     for target in target_frames(frames, stride):
         for first in (target - stride, target):
             if first not in to_next:
-                to_next[first] = flow(first, first + stride)
-        motion = (to_next[target - stride], to_next[target])
-        if min(motion) >= min_motion:
-            piece.targets.append(target)
-            piece.target_motion.append((round(motion[0], 3), round(motion[1], 3)))
+                to_next[first] = lengths(first, first + stride)
+        before, after = to_next[target - stride], to_next[target]
+        if min(before[0], after[0]) >= min_motion:
+            found[target] = (round(before[0], 3), round(after[0], 3))
+            standing += max(before[1], after[1]) < _STANDING_CAMERA
         else:
             piece.still += 1
         advance(1)
-    medians, means = decoded.steps[rows, 1], decoded.steps[rows, 0]
-    if np.isfinite(means).any():
-        piece.standing_camera = bool(np.nanmedian(medians) < _STANDING_CAMERA < np.nanmean(means) / 2)
+    if min_motion > 0 and standing >= _STANDING_SHARE * len(found):
+        piece.standing, found = len(found), {}
+    piece.targets, piece.target_motion = list(found), list(found.values())
     return piece
 
 
@@ -123,3 +129,18 @@ def hold_out(targets: list[int], stride: int, share: float) -> tuple[int, int]:
     first_seen = targets[val_start] - stride
     apart = sum(target + stride < first_seen for target in targets[:val_start])
     return (apart if apart >= len(targets) / 2 else val_start), val_start
+
+
+def hold_out_clips(clips: list[ClipInfo], share: float) -> list[ClipInfo]:
+    """Return the clips, the last ones held out whole where each is too short to hold out a part of it."""
+    counts = [len(clip.targets) for clip in clips]
+    if any(clip.val_start < len(clip.targets) for clip in clips) or sum(counts) < _LEAST_TO_HOLD_OUT:
+        return clips
+    wanted = max(1, round(share * sum(counts)))
+    held = [sum(counts[number:]) <= wanted for number in range(len(counts))]
+    if not any(held) and len(clips) > 1:
+        held[-1] = counts[-1] <= sum(counts) / 2
+    return [
+        replace(clip, train_end=0, val_start=0) if out else clip
+        for clip, out in zip(clips, held, strict=True)
+    ]

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,11 @@ from geopretrain.data.intrinsics import (
     parse_intrinsics,
 )
 from geopretrain.data.notes import check_stereo, grouped
+from geopretrain.data.pieces import hold_out_clips
 from geopretrain.data.prepare_clip import PrepareOptions, prepare_clip
+from geopretrain.data.resample import resampled
 from geopretrain.data.resize import check_frame_size, working_size
+from geopretrain.data.source_summary import SUMMARY_FILE, summarise, write_summary
 from geopretrain.data.sources import SourceClip, open_source
 from geopretrain.data.store import (
     DEPTH_FILE,
@@ -62,6 +66,7 @@ def prepare(
     overwrite: bool = False,
     max_frames: int | None = None,
     still_images: bool = False,
+    fps: float | None = None,
     progress: bool = True,
 ) -> FrameStore:
     """Prepare videos, image folders or data sets as one frame store; repeat the call to continue an
@@ -77,10 +82,13 @@ def prepare(
         fov: horizontal field of view in degrees, used where the intrinsics are unknown.
         target_motion: mean flow in px (of the stored frames) between neighbouring frames of a sample to aim
             at.
-        min_motion: least mean flow in px of a target to both of its neighbours.
+        min_motion: least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what
+            a camera standing still sees.
         holdout: share of each clip, at its end, kept for validation.
         overwrite: replace a store of other inputs or options.
         max_frames: read at most so many frames of each clip.
+        fps: frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are
+            chosen by how much the picture moves.
         still_images: take every frame as a sample of its own, for methods that look at single images.
         progress: show a progress line and a summary.
 
@@ -93,7 +101,16 @@ def prepare(
     if not inputs:
         raise ConfigError("Nothing to prepare: name at least one video, folder or data set.")
     options = PrepareOptions(
-        size, intrinsics, intrinsics_size, fov, target_motion, min_motion, holdout, max_frames, still_images
+        size,
+        intrinsics,
+        intrinsics_size,
+        fov,
+        target_motion,
+        min_motion,
+        holdout,
+        max_frames,
+        still_images,
+        fps,
     )
     out = Path(out)
     request = {"format": VERSION, "inputs": fingerprint(inputs), "options": vars(options)}
@@ -142,7 +159,7 @@ def _build(
     """Fill the working folder clip by clip and move it into place."""
     work = out / WORK_FOLDER
     if not (work / INDEX_FILE).is_file():
-        clips = [clip for spec in inputs for clip in open_source(spec)]
+        clips = [resampled(clip, options.fps) for spec in inputs for clip in open_source(spec)]
         for clip in clips:
             check_frame_size(clip.size, clip.name)
         size = options.size or working_size(clips[0].size)
@@ -177,6 +194,8 @@ def _prepare_clips(
     infos: list[ClipInfo] = []
     notes: list[tuple[str, str]] = []
     problems: list[str] = []
+    facts: list[dict[str, Any]] = []
+    counts: list[int] = []
     repeated = Counter(clip.name for clip in clips)
     for number, (clip, camera) in enumerate(zip(clips, cameras, strict=True)):
         name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
@@ -186,19 +205,39 @@ def _prepare_clips(
             write_json(done, result)
             shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
         result = read_json(done)
+        counts.append(len(result["clips"]))
+        facts.append(result["facts"])
         infos += [ClipInfo.from_json(values) for values in result["clips"]]
         notes += [(name, sentence) for sentence in result["notes"]]
         problems += result["problems"]
+    if options.holdout > 0:
+        infos = hold_out_clips(infos, options.holdout)
     if not any(info.train_end for info in infos):
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
+    _write_summary(work, facts, counts, infos, options.still_images)
     return infos, grouped(notes) + problems
+
+
+def _write_summary(
+    work: Path, facts: list[dict[str, Any]], counts: list[int], infos: list[ClipInfo], still_images: bool
+) -> None:
+    """Write the table of what became of each source; ``counts`` clips in the store belong to each."""
+    ends = list(accumulate(counts, initial=0))
+    write_summary(
+        work,
+        [
+            summarise(known, infos[start:end], still_images)
+            for known, start, end in zip(facts, ends[:-1], ends[1:], strict=True)
+        ],
+    )
 
 
 def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_frames: int | None) -> None:
     """Raise early when the disk is plainly too small for the decoded frames."""
     lengths = [clip.length or 0 for clip in clips]
     frames = sum(min(length, max_frames) if max_frames else length for length in lengths)
-    needed, free = frames * 3 * size[0] * size[1], shutil.disk_usage(out).free
+    pixel_bytes = 3 + 3 * any(clip.has_stereo for clip in clips) + 2 * any(clip.has_depth for clip in clips)
+    needed, free = frames * pixel_bytes * size[0] * size[1], shutil.disk_usage(out).free
     if needed > free:
         raise RunFolderError(
             f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {size[1]}x{size[0]}, but the "
@@ -245,7 +284,7 @@ def _publish(work: Path, out: Path) -> None:
             shutil.rmtree(out / DEPTH_FOLDER)
         for name in (DEPTH_FILE, STEREO_FILE):
             (out / name).unlink(missing_ok=True)
-    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
+    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
         if (work / name).exists():
             os.replace(work / name, out / name)
     shutil.rmtree(work)

@@ -13,9 +13,10 @@ import numpy as np
 from geopretrain.data.clip_info import ClipInfo
 from geopretrain.data.decode import Decoded, decode
 from geopretrain.data.intrinsics import Camera, parse_intrinsics, stored_intrinsics
-from geopretrain.data.notes import check_broken, clip_notes, why_nothing
+from geopretrain.data.notes import clip_notes, mostly_broken, why_nothing
 from geopretrain.data.pieces import Piece, analyse_piece, find_pieces, hold_out
 from geopretrain.data.resize import central_crop, check_working_size
+from geopretrain.data.source_summary import read_facts
 from geopretrain.data.sources import SourceClip
 from geopretrain.data.store import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
 from geopretrain.data.summary import ProgressLine
@@ -37,6 +38,7 @@ class PrepareOptions:
     holdout: float
     max_frames: int | None
     still_images: bool
+    fps: float | None
 
     def __post_init__(self) -> None:
         if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
@@ -49,6 +51,8 @@ class PrepareOptions:
             raise ConfigError(f"holdout is the share kept for validation, 0 to 0.5, not {self.holdout:g}.")
         if self.max_frames is not None and self.max_frames < 3:
             raise ConfigError(f"max_frames must be at least 3 (one triplet), not {self.max_frames}.")
+        if self.fps is not None and not 0 < self.fps < 1000:
+            raise ConfigError(f"fps is the number of frames per second to keep, above 0, not {self.fps:g}.")
         if self.size is not None:
             check_working_size(self.size)
         if self.intrinsics is not None:
@@ -80,7 +84,7 @@ def prepare_clip(
         line: shows the progress.
 
     Returns:
-        ``clips`` (as in the index), ``notes`` and ``problems`` (sentences).
+        ``clips`` (as in the index), ``facts`` for the summary, ``notes`` and ``problems`` (sentences).
     """
     crop = central_crop(clip.size, size)
     folder = f"{DEPTH_FOLDER}/{number:03d}"
@@ -95,8 +99,8 @@ def prepare_clip(
         motion=not options.still_images,
         advance=line.advance,
     )
-    check_broken(decoded, name)
-    pieces = _analyse(decoded, name, options, line)
+    problem = mostly_broken(decoded, name)
+    pieces = [] if problem else _analyse(decoded, name, options, line)
     usable = [piece for piece in pieces if piece.targets]
     common = {
         "crop": crop,
@@ -122,7 +126,8 @@ def prepare_clip(
     return {
         "clips": infos,
         "notes": clip_notes(clip, camera, decoded, pieces, crop),
-        "problems": [] if usable else [why_nothing(name, decoded, pieces, options.min_motion)],
+        "facts": read_facts(clip, name, decoded, pieces),
+        "problems": [] if usable else [problem or why_nothing(name, decoded, pieces, options.min_motion)],
     }
 
 

@@ -1,10 +1,10 @@
 """The frame store: frames decoded once, resized, uint8, memory-mapped, with a JSON index.
 
-A store is a folder: ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (the partners of
+A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (partners of
 the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/`` (16-bit
-PNG, metres x 256, at the source's resolution, for evaluation), ``contact_sheet.png``. Frames are addressed by
-(clip, frame), the frame number being the one of the source, so that a number in the store can be found again
-in the video.
+PNG, metres x 256, at the source's resolution), ``contact_sheet.png`` and ``summary.json``. Frames are
+addressed by (clip, frame), the frame number being the one of the source, so that a number in the store can be
+found again in the video.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from geopretrain.errors import ConfigError, DataError, nearest_name
 
 FORMAT = "geopretrain-frame-store"
 VERSION = 2
-INDEX_FILE, SHEET_FILE, SUMMARY_FILE = "store.json", "contact_sheet.png", "summary.json"
+INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 DEPTH_UNITS_PER_METRE = 256.0

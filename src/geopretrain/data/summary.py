@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from geopretrain.data.intrinsics import field_of_view_degrees
+from geopretrain.data.source_summary import in_words, read_summary, summary_table, total
+from geopretrain.data.store import SHEET_FILE
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from geopretrain.data.store import ClipInfo, FrameStore
+    from geopretrain.data.clip_info import ClipInfo
+    from geopretrain.data.store import FrameStore
 
 _CLIPS_LISTED = 20
 
@@ -21,11 +24,18 @@ def describe(store: FrameStore) -> str:
     lines = [
         f"Frame store {store.path}: {_count(len(store.clips), 'clip')}, {len(store.train_samples)} training "
         f"and {held_out} "
-        f"validation triplets of {width}x{height} pixels."
+        f"validation {'still images' if store.still_images else 'triplets'} of {width}x{height} pixels."
     ]
+    sources = read_summary(store.path)
+    lines += [f"  {in_words(total(sources))}."] if sources else []
     lines += [f"  {_clip_line(store, number)}" for number in range(len(store.clips))][:_CLIPS_LISTED]
     if len(store.clips) > _CLIPS_LISTED:
         lines.append(f"  ... and {_count(len(store.clips) - _CLIPS_LISTED, 'more clip')}.")
+    stereo = sum(len(clip.stereo_frames) for clip in store.clips)
+    if stereo:
+        motions = [np.array(clip.T_to_stereo) for clip in store.clips if clip.T_to_stereo]
+        baselines = sorted({f"{np.linalg.norm(motion[:3, 3]):.3g}" for motion in motions})
+        lines.append(f"Stereo partners for {_count(stereo, 'target')}, baseline {', '.join(baselines)} m.")
     depth = store.depth_frames()
     if depth:
         lines.append(
@@ -35,44 +45,24 @@ def describe(store: FrameStore) -> str:
     return "\n".join(lines + [f"Note: {note}" for note in store.notes])
 
 
-def summary_table(store: FrameStore) -> Table:
-    """Return one row per clip."""
-    from rich import box
-    from rich.table import Table
-
-    title = f"{store.path}  ({store.size[1]}x{store.size[0]} pixels)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("clip", overflow="fold", min_width=14)
-    for heading in ("train", "val", "stride", "motion", "still", "broken", "view", "depth"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for number, clip in enumerate(store.clips):
-        horizontal, vertical = field_of_view_degrees(store.intrinsics(number), store.size)
-        table.add_row(
-            clip.name,
-            str(clip.train_end),
-            str(len(clip.targets) - clip.val_start),
-            str(clip.stride),
-            f"{clip.motion:.1f}",
-            str(clip.still),
-            str(clip.broken_count),
-            f"{'' if clip.intrinsics_known else '~'}{horizontal:.0f}°x{vertical:.0f}°",
-            str(len(clip.depth_frames) or "-"),
-        )
-    return table
-
-
 def print_summary(store: FrameStore) -> None:
     """Print table, notes and where the contact sheet is."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    console.print(summary_table(store))
-    console.print(
-        "motion: mean flow in px; still: frames without enough motion; view: field of view, ~ guessed"
-    )
+    sources = read_summary(store.path)
+    if sources:
+        title = f"{store.path}  ({store.size[1]}x{store.size[0]} pixels)"
+        console.print(summary_table(sources, title))
+        console.print(
+            "read: frames; kept: of these stored; still: too little motion; cut: a neighbour is missing "
+            "(cuts, ends); px: mean flow between neighbouring frames of a sample"
+        )
+    for number in range(min(len(store.clips), _CLIPS_LISTED)):
+        console.print(_clip_line(store, number), markup=False)
     for note in store.notes:
         console.print(f"Note: {note}", markup=False)
-    console.print(f"Look at {store.path / 'contact_sheet.png'} before training.", markup=False)
+    console.print(f"Look at {store.path / SHEET_FILE} before training.", markup=False)
 
 
 class ProgressLine:
@@ -139,9 +129,11 @@ def _make_progress() -> Any:
 def _clip_line(store: FrameStore, number: int) -> str:
     clip: ClipInfo = store.clips[number]
     horizontal, vertical = field_of_view_degrees(store.intrinsics(number), store.size)
+    found = f"{clip.name}: {_count(len(clip.targets), 'triplet')}, stride {clip.stride}, "
+    if store.still_images:
+        found = f"{clip.name}: {_count(len(clip.targets), 'still image')}"
     parts = [
-        f"{clip.name}: {_count(len(clip.targets), 'triplet')}, stride {clip.stride}, motion "
-        f"{clip.motion:.1f} px",
+        found if store.still_images else f"{found}motion {clip.motion:.1f} px",
         f"field of view {horizontal:.0f}x{vertical:.0f} "
         f"degrees{'' if clip.intrinsics_known else ' (guessed)'}",
     ]
