@@ -66,3 +66,21 @@ def test_png_is_written_whole_and_failure_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_picture(tmp_path / "file" / "a.png", picture)
+
+
+def test_flow_has_a_colour_for_each_direction_and_white_for_none():
+    flow = np.zeros((2, 8, 8))
+    flow[0, 0, 0], flow[1, 0, 1], flow[0, 0, 2], flow[1, 0, 3] = 4, 4, -4, -4
+    flow[:, 7, 7] = np.nan
+    picture = pictures.colour_flow(flow, largest=4)
+    right, down, left, up = picture[0, :4].astype(int)
+    assert right.tolist() == [255, 0, 0]
+    assert down.tolist() == [128, 255, 0]
+    assert left.tolist() == [0, 255, 255]
+    assert up.tolist() == [128, 0, 255]
+    assert picture[3, 3].tolist() == [255, 255, 255]
+    assert picture[7, 7].tolist() == [128, 128, 128]
+
+
+def test_tiny_flow_stays_pale():
+    assert pictures.colour_flow(np.full((2, 4, 4), 0.01)).min() > 245

@@ -1,0 +1,70 @@
+"""Pairs of frames with exact flow from the synthetic worlds, as batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geopretrain.data.batches import ClipBatch
+from geopretrain.data.synthetic import make_world
+from geopretrain.pretext.flow_task import FlowTask
+
+
+class Pairs(NamedTuple):
+    """Frames ``N 2 3 H W`` uint8, flow ``N 2 H W`` px and ``N 1 H W`` bool: visible in both."""
+
+    frames: Tensor
+    flow: Tensor
+    visible: Tensor
+
+
+@cache
+def pairs(kind: str, seeds: Sequence[int], count: int, size: tuple[int, int] = (64, 96)) -> Pairs:
+    """The first ``count`` pairs of neighbouring frames of each world."""
+    rows = [row for seed in seeds for row in _pairs_of(make_world(kind, seed, count + 1, size), count)]
+    frames, flows, visible = (np.stack(part) for part in zip(*rows, strict=True))
+    return Pairs(
+        torch.from_numpy(frames).permute(0, 1, 4, 2, 3).contiguous(),
+        torch.from_numpy(flows).permute(0, 3, 1, 2),
+        torch.from_numpy(visible)[:, None],
+    )
+
+
+def _pairs_of(world, count: int) -> Iterator[tuple]:
+    frames = [world.frame(i) for i in range(count + 1)]
+    for first, second in zip(frames[:-1], frames[1:], strict=True):
+        flow, visible = first.flow_to(second)
+        yield np.stack([first.image, second.image]), flow, visible
+
+
+def batch_of(frames: Tensor, offsets: tuple[int, ...] = (0, 1)) -> ClipBatch:
+    """A batch as the store gives it; flow needs no intrinsics, so these are useless on purpose."""
+    size = len(frames)
+    return ClipBatch(frames, torch.full((size, 3, 3), torch.nan), offsets, torch.arange(size))
+
+
+def train(task: FlowTask, data: Pairs, steps: int, lr: float, batch_size: int = 8) -> FlowTask:
+    """Train with Adam on random samples; returns the task in evaluation mode."""
+    optimiser = torch.optim.Adam(task.parameter_groups(lr))
+    task.train()
+    for step in range(steps):
+        torch.manual_seed(step)
+        chosen = torch.randint(len(data.frames), (batch_size,))
+        loss, _ = task.training_loss(task.augment(batch_of(data.frames[chosen])))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return task.eval()
+
+
+@torch.no_grad()
+def end_point_errors(task: FlowTask, data: Pairs) -> tuple[float, float]:
+    """Mean end-point error in px over visible pixels: of the task, and of the guess that nothing moves."""
+    flow = torch.cat([task.predict_flow(part.float() / 255) for part in data.frames.split(16)])
+    errors = [(guess - data.flow).norm(dim=1, keepdim=True) for guess in (flow, torch.zeros_like(flow))]
+    return errors[0][data.visible].mean().item(), errors[1][data.visible].mean().item()
