@@ -1,0 +1,280 @@
+"""Photometric and geometry consistency of two views of a scene (SC-Depth).
+
+Bian et al., *Unsupervised Scale-consistent Depth Learning from Video*, IJCV 2021. A view is synthesised from
+another one, and at the same positions the two depth maps must agree; where they do not, something moves or is
+hidden, and the colours count less (the self-discovered mask).
+
+The released code differs from what its paper describes in ways that ``as_released`` reproduces, so that its
+numbers can be met:
+
+- losses on images normalised by (x - 0.45) / 0.225, the absolute difference clamped to 1;
+- zeros outside the view, ``align_corners=False`` at positions normalised by (W - 1, H - 1), and as mask only
+  that both colours differ from 0, so that a pixel of exactly mean grey is lost;
+- the smallest error is chosen among the maps of all directions, though each lives on its own frame's grid;
+- a loss of exactly 0 where 100 pixels or fewer are left.
+
+By default the images are compared in [0, 1], the view is masked by where the pixels land, the smallest error
+is chosen among the maps on the target's grid only, and every pixel that is left counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geopretrain.geometry import check_shapes, in_view, sample, source_pixels
+from geopretrain.losses.ssim import ssim_dissimilarity
+
+FEWEST_PIXELS = 100
+"""With so few pixels or fewer the released loss is 0."""
+GREY_MEAN, GREY_STD = 0.45, 0.225
+DARK = 1e-3
+"""A normalised colour nearer to 0 than this is "outside" in the released code."""
+
+
+@dataclass(frozen=True)
+class ConsistencyOptions:
+    """What the two terms are made of.
+
+    Attributes:
+        ssim_weight: share of SSIM in the photometric error; the rest is the absolute difference.
+        ssim_window: side of SSIM's windows.
+        automask: leave out pixels that an unmoved source explains as well.
+        self_mask: weight the photometric error by the consistency of the depths.
+        minimum: take for each pixel of the target only the source that explains it best.
+        as_released: see the head of this file.
+    """
+
+    ssim_weight: float = 0.85
+    ssim_window: int = 7
+    automask: bool = True
+    self_mask: bool = True
+    minimum: bool = True
+    as_released: bool = False
+
+
+@dataclass(frozen=True)
+class PairMaps:
+    """How one view explains another, on the grid of the view explained; all ``... 1 H W``.
+
+    Attributes:
+        photometric: error of the warped source, weighted by the consistency of the depths.
+        colour: its mean absolute difference from the target.
+        unmoved: that of the source as it is.
+        inconsistency: |computed - sampled| / (computed + sampled) depth, in [0, 1].
+        in_view: bool, the pixel lies in view and in front of the source.
+        valid: bool, in view and, with the auto-mask, better explained than by the unmoved source.
+    """
+
+    photometric: Tensor
+    colour: Tensor
+    unmoved: Tensor
+    inconsistency: Tensor
+    in_view: Tensor
+    valid: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> PairMaps:
+        """Return the maps after ``function``."""
+        return PairMaps(*(function(value) for value in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class ConsistencyResult:
+    """The two terms and what is worth knowing of them.
+
+    Attributes:
+        photometric: scalar, mean over valid pixels.
+        geometry: scalar, mean inconsistency over valid pixels.
+        consistency: ``B 1 H W`` detached: mean over the sources of 1 - inconsistency on the target's grid, 1
+            where a pixel is not valid (the dynamic mask of SC-Depth V3).
+        logs: detached scalars: ``valid_share`` (in view), ``kept_share`` (left after all masks),
+            ``empty_mask`` (1 where too few pixels are left to learn from), ``reprojection_error`` and
+            ``identity_error`` (mean absolute colour difference, in view, moved and unmoved).
+    """
+
+    photometric: Tensor
+    geometry: Tensor
+    consistency: Tensor
+    logs: dict[str, Tensor]
+
+
+def photometric_and_geometry(
+    images: Tensor,
+    depths: Tensor,
+    intrinsics: Tensor,
+    T_target_to_sources: Tensor,
+    T_sources_to_target: Tensor,
+    *,
+    known: Tensor | None = None,
+    options: ConsistencyOptions | None = None,
+    run: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+) -> ConsistencyResult:
+    """Compare a target with its sources in both directions (SC-Depth, photometric and geometry loss).
+
+    Args:
+        images: ``B F 3 H W`` in [0, 1], frame 0 the target.
+        depths: ``B F 1 H W``.
+        intrinsics: ``B 3 3`` px, the same for all frames.
+        T_target_to_sources: ``B F-1 4 4``.
+        T_sources_to_target: ``B F-1 4 4``; predicted on their own, not inverted.
+        known: ``B F 1 H W`` bool: pixels of the images that were seen by the camera; None = all.
+        options: what the terms are made of.
+        run: applied to the function of the pairs, e.g. a compiler.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    check_shapes(("images", images, "B F 3 H W"), ("depths", depths, "B F 1 H W"))
+    options = options or ConsistencyOptions()
+    sources = images.shape[1] - 1
+    target_first = [0] * sources + list(range(1, sources + 1))
+    source_first = target_first[sources:] + target_first[:sources]
+
+    def pick(frames: Tensor, order: list[int]) -> Tensor:
+        return torch.cat([frames[:, i] for i in order])
+
+    maps = run(pair_maps)(
+        pick(images, target_first),
+        pick(images, source_first),
+        pick(depths, target_first),
+        pick(depths, source_first),
+        intrinsics.repeat(2 * sources, 1, 1),
+        torch.cat([*T_target_to_sources.unbind(1), *T_sources_to_target.unbind(1)]),
+        None if known is None else (pick(known, target_first), pick(known, source_first)),
+        options,
+    )
+    # direction, then sample: the first half are the target's maps, one for each source
+    maps = maps.map(lambda value: value.unflatten(0, (2 * sources, -1)))
+    return _combine(maps, sources, options)
+
+
+def pair_maps(
+    target: Tensor,
+    source: Tensor,
+    target_depth: Tensor,
+    source_depth: Tensor,
+    intrinsics: Tensor,
+    T_target_to_source: Tensor,
+    known: tuple[Tensor, Tensor] | None,
+    options: ConsistencyOptions,
+) -> PairMaps:
+    """Warp a source and its depth into the target's view and compare both with the target's own.
+
+    Args:
+        target: ``B 3 H W`` in [0, 1].
+        source: ``B 3 H W`` in [0, 1].
+        target_depth: ``B 1 H W``.
+        source_depth: ``B 1 H W``.
+        intrinsics: ``B 3 3`` px.
+        T_target_to_source: ``B 4 4``.
+        known: where the target and the source were seen by the camera, ``B 1 H W`` bool each; None = all.
+        options: what the error is made of.
+
+    Returns:
+        Maps ``B 1 H W``.
+    """
+    if options.as_released:
+        target, source = ((image - GREY_MEAN) / GREY_STD for image in (target, source))
+    pixels, z = source_pixels(target_depth, intrinsics, T_target_to_source)
+    layers = [source, source_depth] if known is None else [source, source_depth, known[1].to(source)]
+    sampled = sample(
+        torch.cat(layers, 1),
+        pixels,
+        "zeros" if options.as_released else "border",
+        align_corners=not options.as_released,
+    )
+    warped, sampled_depth = sampled[:, :3], sampled[:, 3:4]
+    computed_depth = z if options.as_released else z.clamp(min=1e-3)
+    inconsistency = (computed_depth - sampled_depth).abs() / (computed_depth + sampled_depth)
+    difference = (target - warped).abs()
+    colour = difference.mean(1, keepdim=True)
+    unmoved = (target - source).abs().mean(1, keepdim=True)
+    visible = _colours_differ_from_grey(target, warped) if options.as_released else _lands(pixels, z)
+    if known is not None:
+        visible = visible & known[0] & (sampled[:, 4:] > 0.999)
+    return PairMaps(
+        _photometric(difference, target, warped, inconsistency, options),
+        colour,
+        unmoved,
+        inconsistency,
+        visible,
+        visible & (colour < unmoved) if options.automask else visible,
+    )
+
+
+def _photometric(
+    difference: Tensor, target: Tensor, warped: Tensor, inconsistency: Tensor, options: ConsistencyOptions
+) -> Tensor:
+    """Return the weighted sum of absolute difference and SSIM, less where the depths disagree."""
+    error = difference.clamp(max=1).mean(1, keepdim=True)
+    if options.ssim_weight:
+        dissimilarity = ssim_dissimilarity(warped, target, options.ssim_window).mean(1, keepdim=True)
+        error = (1 - options.ssim_weight) * error + options.ssim_weight * dissimilarity
+    return error * (1 - inconsistency).detach() if options.self_mask else error
+
+
+def _lands(pixels: Tensor, z: Tensor) -> Tensor:
+    return in_view(pixels, pixels.shape[-2:]) & (z > 0)
+
+
+def _colours_differ_from_grey(target: Tensor, warped: Tensor) -> Tensor:
+    target, warped = (image.abs().mean(1, keepdim=True) > DARK for image in (target, warped))
+    return target & warped
+
+
+def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> ConsistencyResult:
+    """Choose among the maps ``D B 1 H W``, average over what is valid, and log."""
+    chosen = maps
+    if options.minimum and options.as_released:
+        chosen = _best(maps, maps.colour)
+    elif options.minimum:
+        # a source that does not see the pixel is no candidate
+        ahead, back = maps.map(lambda v: v[:sources]), maps.map(lambda v: v[sources:])
+        best = _best(ahead, torch.where(ahead.in_view, ahead.colour, torch.inf))
+        chosen = PairMaps(*(torch.cat(pair) for pair in zip(_values(best), _values(back), strict=True)))
+    ahead = maps.map(lambda v: v[:sources].detach())
+    consistency = torch.where(ahead.valid, 1 - ahead.inconsistency, 1.0).mean(0)
+    return ConsistencyResult(
+        mean_over_mask(chosen.photometric, chosen.valid, options.as_released),
+        mean_over_mask(chosen.inconsistency, chosen.valid, options.as_released),
+        consistency,
+        _logs(maps, chosen),
+    )
+
+
+def mean_over_mask(values: Tensor, mask: Tensor, as_released: bool = False) -> Tensor:
+    """Return the mean of the values where the mask is true, a scalar; 0 without gradient where it never is.
+
+    ``as_released``: 0 as soon as the mask has 100 pixels or fewer. The value alone does not tell: look at the
+    number of pixels as well.
+    """
+    count = mask.sum()
+    total = torch.where(mask, values, 0.0).sum()
+    mean = total / count.clamp(min=1)
+    return torch.where(count > FEWEST_PIXELS, mean, 0.0) if as_released else mean
+
+
+def _values(maps: PairMaps) -> list[Tensor]:
+    return list(vars(maps).values())
+
+
+def _best(maps: PairMaps, cost: Tensor) -> PairMaps:
+    """Return for each pixel the maps (``1 B 1 H W``) of the direction with the smallest cost."""
+    index = cost.detach().argmin(0, keepdim=True)
+    return maps.map(lambda value: value.gather(0, index))
+
+
+@torch.no_grad()
+def _logs(maps: PairMaps, chosen: PairMaps) -> dict[str, Tensor]:
+    kept = chosen.valid.sum()
+    return {
+        "valid_share": maps.in_view.float().mean(),
+        "kept_share": chosen.valid.float().mean(),
+        "empty_mask": (kept <= FEWEST_PIXELS).float(),
+        "reprojection_error": mean_over_mask(maps.colour, maps.in_view),
+        "identity_error": mean_over_mask(maps.unmoved, maps.in_view),
+    }
