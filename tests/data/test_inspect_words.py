@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 from making_clips import sliding_frames, texture, write_images, write_video
 from test_sources_layouts import write_kitti
+from test_sources_stereo_depth import write_depth, write_stereo
 
 from geopretrain.data.inspect import inspect
 from geopretrain.data.prepare import prepare
@@ -76,3 +78,32 @@ def test_inspect_store_and_labels(tmp_path):
 def test_inspect_unknown(tmp_path):
     with pytest.raises(DataError, match="known layout"):
         inspect(tmp_path)
+
+
+def test_inspect_stereo_depth_and_poses(tmp_path):
+    write_stereo(tmp_path, count=6)
+    write_depth(tmp_path / "depth" / "000002.png", np.full((96, 128), 5000))
+    text = inspect(tmp_path).text()
+    assert "is a folder of stereo pairs: 6 frames" in text
+    assert "partner 0.200 m to the right for 6 of 6 frames" in text
+    assert "dense depth of 1 of 6 frames" in text
+
+
+def test_inspect_single_images_with_depth_are_fit_for_what_needs_no_video(tmp_path):
+    write_images(tmp_path / "images", [texture(96, 128, seed) for seed in range(4)])
+    values = np.full((96, 128), 4.0)
+    values[0, 0] = np.nan
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth" / "000000.npy", values * 1000)
+    report = inspect(tmp_path)
+    assert report.fit
+    text = report.text()
+    assert "--still-images" in text
+    assert "millimetres read as metres" in text
+    assert "1 not a number" in text
+    assert "motion" not in text
+
+
+def test_inspect_flow_pairs(shared_data):
+    assert "1 pair with known optical flow (kitti flow)" in inspect(shared_data / "flow" / "kitti").text()
+    assert "2 pairs with known" in inspect(shared_data / "flow" / "flyingchairs2_crop").text()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.depth_maps import clean_depth, unit_warning
+from geopretrain.data.flow_pairs import flow_files
 from geopretrain.data.images import IMAGE_SUFFIXES
 from geopretrain.data.intrinsics import field_of_view_degrees, fov_warning
 from geopretrain.data.motion import PairMotion, is_cut, measure
@@ -15,6 +17,7 @@ from geopretrain.data.resize import SMALLEST, central_crop, resize, working_size
 from geopretrain.data.sources import SourceClip, open_source
 from geopretrain.data.store import INDEX_FILE, FrameStore
 from geopretrain.data.summary import describe
+from geopretrain.errors import DataError
 
 TARGET_MOTION = 3.0  # px at working size, the default of `prepare`
 MIN_MOTION = 1.0
@@ -28,6 +31,14 @@ _KINDS = {
     "7scenes": "a 7-Scenes sequence",
     "camvid": "CamVid's validation sequence",
     "synthetic": "a synthetic world",
+    "stereo": "a folder of stereo pairs",
+    "middlebury": "a Middlebury stereo pair",
+    "images_depth": "a folder of images with depth",
+    "kitti_depth": "a set of KITTI images with depth",
+    "kitti_odometry": "a KITTI odometry sequence",
+    "cityscapes": "a Cityscapes city",
+    "nyuv2": "a set of NYU Depth v2 pairs",
+    "tum_rgbd": "a TUM RGB-D sequence",
 }
 
 
@@ -43,6 +54,7 @@ class ClipReport:
         standing: share of the pairs looked at in which the picture hardly moves.
         stride: suggested distance between the frames of a sample.
         cuts: number of scene cuts met.
+        single_images: whether it is no video, but images with depth or stereo partners.
         problems: sentences that speak against training on it as it is.
         advice: sentences that help to get more out of it.
     """
@@ -55,6 +67,7 @@ class ClipReport:
     standing: float = 0.0
     stride: int = 1
     cuts: int = 0
+    single_images: bool = False
     problems: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
 
@@ -68,12 +81,14 @@ class Inspection:
         clips: one report per clip (empty for a prepared store).
         store: the store when the path is one.
         labels: a sentence about labels found beside the images.
+        flow: a sentence about pairs with known optical flow.
     """
 
     path: str
     clips: list[ClipReport]
     store: FrameStore | None = None
     labels: str | None = None
+    flow: str | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -92,8 +107,9 @@ class Inspection:
         lines = [f"{self.path}: {len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}"]
         for report in self.clips:
             lines += ["", *_clip_lines(report)]
-        if self.labels:
-            lines += ["", self.labels]
+        if not self.clips:
+            return "\n".join([f"{self.path}: {self.flow}"])
+        lines += [line for found in (self.labels, self.flow) if found for line in ("", found)]
         return "\n".join([*lines, "", _verdict(self)])
 
 
@@ -109,7 +125,15 @@ def inspect(path: str | Path) -> Inspection:
     """
     if (Path(path) / INDEX_FILE).is_file():
         return Inspection(str(path), [], FrameStore.open(path))
-    return Inspection(str(path), [_look_at(clip) for clip in open_source(path)], labels=_labels(Path(path)))
+    flow = _flow(Path(path))
+    try:
+        # images beside flow files are pairs, not video
+        clips = [clip for clip in open_source(path) if flow is None or clip.kind != "folder"]
+    except DataError:
+        if flow is None:
+            raise
+        clips = []
+    return Inspection(str(path), [_look_at(clip) for clip in clips], labels=_labels(Path(path)), flow=flow)
 
 
 def _look_at(clip: SourceClip) -> ClipReport:
@@ -117,9 +141,10 @@ def _look_at(clip: SourceClip) -> ClipReport:
     size = working_size(clip.size)
     pairs = list(_pairs(clip, size, report))
     report.frames = max(report.frames, report.looked_at)
-    if pairs:
+    if pairs and clip.ordered:
         _judge_motion(report, pairs)
     _find_problems(report)
+    _try_extras(report)
     return report
 
 
@@ -162,7 +187,13 @@ def _find_problems(report: ClipReport) -> None:
         report.problems.append(
             f"frames are {clip.size[1]}x{clip.size[0]}; {SMALLEST} pixels on each side are needed."
         )
-    if readable < 3:
+    if readable and not (clip.ordered and readable >= 3) and (clip.has_depth or clip.has_stereo):
+        report.single_images = True
+        report.advice.append(
+            "These are single images, no video: prepare them with --still-images, for methods that learn "
+            "from measured depth or a stereo partner."
+        )
+    elif readable < 3:
         report.problems.append(f"too few frames ({readable} readable); three neighbouring are the least.")
     elif report.motion * 15 < MIN_MOTION:
         report.problems.append("the picture does not move. Depth is learned from a moving camera.")
@@ -175,7 +206,7 @@ def _find_problems(report: ClipReport) -> None:
     if len(report.broken) > readable:
         report.problems.append("more than half of the frames are broken.")
     usable = report.frames * (1 - report.standing)
-    if readable >= 3 and usable < _FEW_TRIPLETS:
+    if readable >= 3 and not report.single_images and usable < _FEW_TRIPLETS:
         report.advice.append(f"About {usable:.0f} usable frames are few: add more video of the same kind.")
     if clip.intrinsics is None:
         report.advice.append("Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them.")
@@ -184,13 +215,28 @@ def _find_problems(report: ClipReport) -> None:
         report.advice += [warning] if warning else []
 
 
+def _try_extras(report: ClipReport) -> None:
+    """Read one depth map and one stereo partner, and say what is wrong with them."""
+    clip = report.clip
+    indices = clip.depth_indices()
+    try:
+        depth = clip.depth(indices[0]) if indices else None
+        if depth is not None:
+            said = (clean_depth(depth)[1], unit_warning(depth))
+            report.advice += [f"Depth of frame {indices[0]}: {words}" for words in said if words]
+        if clip.has_stereo:
+            clip.stereo(clip.stereo_indices()[0])
+    except DataError as error:
+        report.advice.append(str(error))
+
+
 def _clip_lines(report: ClipReport) -> list[str]:
     clip = report.clip
     height, width = clip.size
     kind = _KINDS.get(clip.kind, clip.kind)
     lines = [f"{clip.name} is {kind}: {_length(report)}, {width}x{height} pixels."]
     lines.append(f"  camera     {_camera(clip)}")
-    if report.looked_at > 1:
+    if report.looked_at > 1 and not report.single_images:
         standing = f", {report.standing:.0%} of the frames stand still" if report.standing > 0.02 else ""
         at = "{1}x{0}".format(*working_size(clip.size))
         motion = f"{report.motion:.1f} px per frame at {at}{standing}"
@@ -203,11 +249,29 @@ def _clip_lines(report: ClipReport) -> list[str]:
         count = len(report.broken)
         lines.append(f"  broken     {count} frame{'s' * (count > 1)}. The first: {report.broken[0]}")
     if clip.has_depth:
-        kind = {"kitti": "sparse LiDAR depth", "dense": "dense depth"}.get(clip.depth_protocol or "", "depth")
-        lines.append(f"  depth      {kind} for at least some frames, used only for measuring errors")
+        lines.append(f"  depth      {_depth(report)}, for measuring errors and for supervised methods")
+    lines += _stereo_and_poses(report)
     lines += [f"  note       {note}" for note in clip.notes]
     lines += [f"  problem    {problem[0].upper()}{problem[1:]}" for problem in report.problems]
     return lines + [f"  advice     {advice}" for advice in report.advice]
+
+
+def _depth(report: ClipReport) -> str:
+    clip = report.clip
+    sparse = clip.depth_protocol == "kitti"
+    count = f"{len(clip.depth_indices())} of {report.frames} frame{'s' * (report.frames != 1)}"
+    return f"{'sparse LiDAR' if sparse else 'dense'} depth of {count}"
+
+
+def _stereo_and_poses(report: ClipReport) -> list[str]:
+    clip, lines = report.clip, []
+    if clip.has_stereo and clip.T_to_stereo is not None:
+        baseline = float(np.linalg.norm(clip.T_to_stereo[:3, 3]))
+        count = f"{len(clip.stereo_indices())} of {report.frames} frame{'s' * (report.frames != 1)}"
+        lines.append(f"  stereo     partner {baseline:.3f} m to the right for {count}: depth in metres")
+    if clip.has_poses:
+        lines.append("  poses      measured camera poses")
+    return lines
 
 
 def _length(report: ClipReport) -> str:
@@ -229,6 +293,16 @@ def _camera(clip: SourceClip) -> str:
     )
 
 
+def _flow(path: Path) -> str | None:
+    """Return a sentence when there are pairs with known optical flow."""
+    pairs = flow_files(path) if path.is_dir() else []
+    if not pairs:
+        return None
+    kinds = ", ".join(sorted({pair.kind.replace("_", " ") for pair in pairs}))
+    count = f"{len(pairs)} pair{'s' * (len(pairs) != 1)}"
+    return f"{count} with known optical flow ({kinds}), for measuring the error of flow methods."
+
+
 def _labels(path: Path) -> str | None:
     """Return a sentence when label images lie beside the frames."""
     if not path.is_dir():
@@ -247,4 +321,6 @@ def _verdict(inspection: Inspection) -> str:
     if good == 0:
         return "Not fit for learning depth: see the problems above."
     which = "It is" if len(inspection.clips) == 1 else f"{good} of {len(inspection.clips)} clips are"
-    return f"{which} fit for learning depth. Next: geopretrain data prepare {inspection.path} --out store"
+    still = " --still-images" if any(report.single_images for report in inspection.clips) else ""
+    command = f"geopretrain data prepare {inspection.path} --out store{still}"
+    return f"{which} fit for learning depth. Next: {command}"

@@ -28,12 +28,13 @@ class Frame:
 
 
 class SourceClip:
-    """One camera moving through one scene, frames in the order of time.
+    """One camera moving through one scene, frames in the order of time (or a set of single images).
 
     Attributes:
         name: short name, unique within what was opened.
         path: where it comes from (a path, or ``synthetic:...``).
         kind: which reader it is of, e.g. 'video', 'folder', 'kitti_raw', 'middlebury', 'synthetic'.
+        ordered: whether the frames follow each other in time; False for a set of single images.
         size: (height, width) of the frames, px.
         fps: frames per second, None when unknown.
         intrinsics: ``3 3`` in pixels of the original frames, None when unknown.
@@ -49,6 +50,7 @@ class SourceClip:
     """
 
     kind = "folder"
+    ordered = True  # frames follow each other in time; False for sets of single images
 
     def __init__(
         self,
@@ -85,6 +87,10 @@ class SourceClip:
     def depth_indices(self) -> list[int]:
         """Return the frames which have a depth map, found without reading one."""
         return list(range(self.length or 0)) if self.has_depth else []
+
+    def stereo_indices(self) -> list[int]:
+        """Return the frames which have a stereo partner, found without reading one."""
+        return list(range(self.length or 0)) if self.has_stereo else []
 
     def stereo(self, index: int) -> np.ndarray | None:
         """Return the frame the stereo partner took at the same time, ``H W 3`` uint8 of this clip's size;

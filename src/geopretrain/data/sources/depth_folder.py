@@ -21,6 +21,7 @@ class DepthFolder(ImageSequence):
     """``images/`` and ``depth/`` with equal names; depth as 16-bit PNG, or ``.npy`` / ``.pfm`` in metres."""
 
     kind = "images_depth"
+    ordered = False
 
     def __init__(self, folder: Path, name: str, *, depth_unit: float | None = None) -> None:
         images = _image_folder(folder)
@@ -57,6 +58,7 @@ class KittiDepth(ImageSequence):
     """KITTI depth: ``image_02/data`` with accumulated LiDAR in ``proj_depth/groundtruth/image_02``."""
 
     kind = "kitti_depth"
+    ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "image_02" / "data")
@@ -75,6 +77,7 @@ class NyuScene(ImageSequence):
     """NYU Depth v2 in the layout of depth projects: ``rgb_00045.jpg`` with ``sync_depth_00045.png`` (mm)."""
 
     kind = "nyuv2"
+    ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         files = sorted((f for f in image_files(folder) if f.stem.startswith("rgb_")), key=natural_key)

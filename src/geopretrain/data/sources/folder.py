@@ -89,6 +89,10 @@ class ImageSequence(SourceClip):
         """Return a depth file of this layout, float32 ``H W`` metres, 0 = no measurement."""
         raise NotImplementedError
 
+    def stereo_indices(self) -> list[int]:
+        """Return the frames which have a stereo partner."""
+        return sorted(self.stereo_files)
+
     def stereo(self, index: int) -> np.ndarray | None:
         """Return the stereo partner of a frame, ``H W 3`` uint8, None where there is none (DataError)."""
         file = self.stereo_files.get(index)

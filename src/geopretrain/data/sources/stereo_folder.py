@@ -94,6 +94,7 @@ class MiddleburyPair(ImageSequence):
     """One scene of Middlebury 2014: ``im0``, ``im1``, ``calib.txt`` and, where public, ``disp0.pfm``."""
 
     kind = "middlebury"
+    ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         images = {file.stem: file for file in image_files(folder)}
