@@ -10,9 +10,11 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 if TYPE_CHECKING:
     from geopretrain.data.inspect import inspect
     from geopretrain.data.prepare import prepare
+    from geopretrain.engine.evaluate import evaluate
     from geopretrain.engine.finetune import finetune
     from geopretrain.engine.predict import predict
     from geopretrain.engine.pretrain import pretrain
+    from geopretrain.engine.pseudo_depth import pseudo_depth
     from geopretrain.engine.run_folder import RunFolder
     from geopretrain.study.compare import compare
 
@@ -27,19 +29,23 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compare",
+    "evaluate",
     "finetune",
     "inspect",
     "predict",
     "prepare",
     "pretrain",
+    "pseudo_depth",
 ]
 
 _HOMES = {
     "inspect": "geopretrain.data.inspect",
     "prepare": "geopretrain.data.prepare",
     "pretrain": "geopretrain.engine.pretrain",
+    "evaluate": "geopretrain.engine.evaluate",
     "finetune": "geopretrain.engine.finetune",
     "predict": "geopretrain.engine.predict",
+    "pseudo_depth": "geopretrain.engine.pseudo_depth",
     "compare": "geopretrain.study.compare",
     "RunFolder": "geopretrain.engine.run_folder",
 }

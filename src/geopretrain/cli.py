@@ -54,11 +54,22 @@ COMMANDS = {
         ),
         continues="Repeat the command to continue.",
     ),
+    "data pseudo-depth": Command(
+        "geopretrain.engine.pseudo_depth:pseudo_depth",
+        "let a depth model look at every frame of a store, for methods that learn from its depth",
+        ("store",),
+        continues="Repeat the command to continue.",
+    ),
     "pretrain": Command(
         "geopretrain.engine.pretrain:pretrain", "pre-train a backbone on unlabelled video", ("method",)
     ),
     "finetune": Command(
         "geopretrain.engine.finetune:finetune", "fine-tune a backbone with few labelled images", ("task",)
+    ),
+    "evaluate": Command(
+        "geopretrain.engine.evaluate:evaluate",
+        "score predicted depth against measured depth under a named protocol",
+        ("run", "data"),
     ),
     "compare": Command(
         "geopretrain.study.compare:compare",

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from geopretrain.engine.depth_check import (
-    MeasuredFrame,
     check_depth,
     fitting_protocol,
     predict_disparity,
     score_depth,
     sentences,
 )
+from geopretrain.engine.measured import MeasuredFrame
 from geopretrain.errors import ConfigError
 from geopretrain.task import Task
 

@@ -123,7 +123,10 @@ def test_guesses_by_hand():
     second = np.array([[0.0, 0.0], [50.0, 50.0], [7.0, 0.0]])
     assert guess_constant([first], (2, 2)).tolist() == [[13.0, 13.0], [13.0, 13.0]]
     rows = guess_row_wise([first, second], (3, 2))
-    assert rows.tolist() == [[40.0, 40.0], [40.0, 40.0], [6.0, 6.0]]  # row 0 is unmeasured: takes row 1
+    # in units of the frames' medians, 13 and 50, rows 1 and 2 are 30/13, 50/50 and 5/13, 7/50; times 31.5;
+    # the last value is one measurement against two
+    expected = [31.5 * (30 / 13 + 1) / 2, 31.5 * (30 / 13 + 1) / 2, 31.5 * 5 / 13]
+    np.testing.assert_allclose(rows, np.array(expected)[:, None].repeat(2, 1))  # row 0: that of row 1
 
 
 def test_row_wise_solves_a_ramp_and_constant_does_not():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from geopretrain.engine.common import Size, as_float, spread_positions
+from geopretrain.engine.measured import MeasuredFrame, store_frames
 from geopretrain.errors import ConfigError
 from geopretrain.metrics import (
     DepthProtocol,
@@ -41,21 +41,6 @@ MEANINGS = {
 """What ``Task.depth_meaning`` says of the depth a network predicts."""
 
 
-@dataclass(frozen=True)
-class MeasuredFrame:
-    """A picture whose depth has been measured.
-
-    Attributes:
-        name: what it is called in tables.
-        image: reads it, ``H W 3`` uint8.
-        depth: reads its depth, float32 ``H W`` (of any size), m, 0 = no measurement.
-    """
-
-    name: str
-    image: Callable[[], np.ndarray]
-    depth: Callable[[], np.ndarray]
-
-
 def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     """Return errors of ``task.predict`` and of naive guesses under a named protocol, {} without true depth.
 
@@ -83,19 +68,6 @@ def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
         for name in ("held_out", "in_sample")
         if chosen[name]
     }
-
-
-def store_frames(store: FrameStore) -> dict[str, list[MeasuredFrame]]:
-    """Return the frames of a store that have depth: ``in_sample`` (of training samples) and ``held_out``."""
-    groups: dict[str, list[MeasuredFrame]] = {"in_sample": [], "held_out": []}
-    for clip, frame, held_out in store.depth_frames():
-        measured = MeasuredFrame(
-            f"{store.clips[clip].name}/{frame:06d}",
-            partial(store.frame_image, clip, frame),
-            partial(store.depth, clip, frame),
-        )
-        groups["held_out" if held_out else "in_sample"].append(measured)
-    return groups
 
 
 def default_protocol(task: Task, kind: str) -> str:

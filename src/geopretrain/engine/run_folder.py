@@ -27,6 +27,8 @@ _OWN_FILES = (
     "results.json",
     "subset.json",
     "figures/*.png",
+    "evaluation/*.json",
+    "evaluation/*.csv",
     "checkpoints/last.ckpt",
     "tensorboard/events.out.tfevents.*",
     "tensorboard/hparams.yaml",
@@ -261,7 +263,12 @@ class RunFolder:
             with writing(self.path):
                 for file in self.path.glob(pattern):
                     file.unlink(missing_ok=True)
-        for folder in (self.figures, self.checkpoint.parent, self.path / "tensorboard"):
+        for folder in (
+            self.figures,
+            self.checkpoint.parent,
+            self.path / "tensorboard",
+            self.path / "evaluation",
+        ):
             remove_leftovers(folder)
             if folder.is_dir() and not any(folder.iterdir()):
                 os.rmdir(folder)

@@ -36,8 +36,9 @@ def guess_row_wise(
 ) -> NDArray[np.float64]:
     """One depth per row: median over the OTHER frames of the median depth of that row. Returns ``H W``.
 
-    It knows that the floor is near and the horizon far, and nothing about the picture. Rows without any
-    measurement take the value of the nearest rows that have one.
+    Frames count by their measurements in the row, in units of their own median depth; the median of these
+    gives the metres. The guess knows that the floor is near and the horizon far, and nothing about the
+    picture. Rows without any measurement take the value of the nearest rows that have one.
     """
     return _Guesser(other_gts, protocol).row_wise(size)
 
@@ -85,12 +86,13 @@ def naive_guesses(
         "row_wise": guesser.row_wise,
         "ground_ramp": guesser.ground_ramp,
     }
-    maps: dict[str, list[NDArray[np.float64]]] = {name: [] for name in makers}
-    for position, gt in enumerate(truths):
-        used = None if made_from else guesser.away_from(position, min_gap)
-        for name, make in makers.items():
-            maps[name].append(make((gt.shape[0], gt.shape[1]), used))
-    return {name: evaluate_depth_maps(guesses, truths, rules) for name, guesses in maps.items()}
+    used = [None if made_from else guesser.away_from(i, min_gap) for i in range(len(truths))]
+    return {
+        name: evaluate_depth_maps(
+            (make(t.shape, u) for t, u in zip(truths, used, strict=True)), truths, rules
+        )
+        for name, make in makers.items()
+    }
 
 
 class _Guesser:
@@ -118,11 +120,13 @@ class _Guesser:
 
     def row_wise(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         if size[0] not in self._profiles:
-            rows = [row_profile(gt, self.rules, size[0]) for gt in self.gts]
-            self._profiles[size[0]] = np.stack(rows)
-        profiles = self._profiles[size[0]][_all(used)]
-        known = np.flatnonzero(np.isfinite(profiles).any(axis=0))
-        depths = np.interp(np.arange(size[0]), known, np.nanmedian(profiles[:, known], axis=0))
+            medians, counts = np.stack([row_profile(gt, self.rules, size[0]) for gt in self.gts], 1)
+            self._profiles[size[0]] = np.stack([medians / self.medians[:, None], counts])
+        medians, counts = self._profiles[size[0]][:, _all(used)]
+        known = np.flatnonzero(counts.any(axis=0))
+        middle = weighted_median(medians[:, known], counts[:, known])
+        depths = np.interp(np.arange(size[0]), known, middle)
+        depths *= np.nanmedian(self.medians[_all(used)])
         return np.repeat(depths[:, None], size[1], axis=1)
 
     def ground_ramp(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -147,12 +151,26 @@ def _all(used: NDArray[np.bool_] | None) -> Any:
 
 
 def row_profile(gt: ArrayLike, protocol: DepthProtocol, height: int) -> NDArray[np.float64]:
-    """Median depth of each image row, resampled to ``height`` rows; NaN where a row holds no measurement."""
+    """Median depth of each image row and number of its measurements, ``2 rows``; 0 and 0 without any.
+
+    The rows are resampled to ``height``.
+    """
     array = np.asarray(gt)
     rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(int)
     mask = measured(array, protocol)
-    medians = np.array([np.median(r[m]) if m.any() else np.nan for r, m in zip(array, mask, strict=True)])
-    return medians[rows]
+    medians = [np.median(r[m]) if m.any() else 0.0 for r, m in zip(array, mask, strict=True)]
+    return np.stack([medians, mask.sum(axis=1)])[:, rows]
+
+
+def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median over the first axis of ``N ...`` values of which each counts ``weights`` times."""
+    order = np.argsort(values, axis=0)
+    values, weights = (np.take_along_axis(array, order, axis=0) for array in (values, weights))
+    below = np.cumsum(weights, axis=0)
+    half = below[-1] / 2
+    first, second = (below >= half).argmax(axis=0), (below > half).argmax(axis=0)
+    pair = [np.take_along_axis(values, place[None], axis=0)[0] for place in (first, second)]
+    return (pair[0] + pair[1]) / 2
 
 
 def ramp_errors(gt: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.float64]:
