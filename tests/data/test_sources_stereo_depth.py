@@ -16,6 +16,7 @@ from geopretrain.data.depth_maps import (
     read_pfm,
     unit_warning,
 )
+from geopretrain.data.prepare import prepare
 from geopretrain.data.sources import open_source
 from geopretrain.data.sources.kitti_calibration import camera_of_size
 from geopretrain.data.sources.stereo_calibration import read_stereo_calibration
@@ -386,3 +387,25 @@ def test_sources_real_stereo_and_depth_are_recognised(shared_data, name, kind, h
     (clip,) = open_source(shared_data / name)
     assert clip.kind == kind
     assert getattr(clip, f"has_{has}")
+
+
+# ---------------------------------------------------------------- into a store
+
+
+def test_sources_stereo_and_depth_reach_the_store(tmp_path):
+    frames = sliding_frames(8, step=3.0)
+    write_images(tmp_path / "in" / "left", frames)
+    write_images(tmp_path / "in" / "right", [np.roll(f, -5, axis=1) for f in frames])
+    for i in range(8):
+        write_depth(tmp_path / "in" / "depth" / f"{i:06d}.png", np.full((96, 128), 512))
+    store = prepare(
+        tmp_path / "in", tmp_path / "store", size=(96, 128), holdout=0, baseline=0.25, depth_unit=256,
+        target_motion=3.0, progress=False,
+    )  # fmt: skip
+    assert store.has("stereo")
+    assert store.has("depth")
+    train, _ = store.samples((0, -1, 1), ("stereo", "depth"))
+    batch = store.read(train[:2], needs=("stereo", "depth"))
+    assert batch.T_target_to_stereo[0, :3, 3].tolist() == [-0.25, 0, 0]
+    assert np.array_equal(np.roll(batch.images[0, 0].numpy(), -5, axis=2), batch.stereo[0].numpy())
+    assert (batch.depth == 2).all()

@@ -113,11 +113,15 @@ class Inspection:
         return "\n".join([*lines, "", _verdict(self)])
 
 
-def inspect(path: str | Path) -> Inspection:
+def inspect(
+    path: str | Path, *, baseline: float | None = None, depth_unit: float | None = None
+) -> Inspection:
     """Look at a video, folder, data set or store; the first 300 frames of each clip are read.
 
     Args:
         path: video, folder of images, data set, prepared store or ``synthetic:...``.
+        baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
+        depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
 
     Raises:
         DataError: nothing there, unreadable, or of no known layout.
@@ -128,7 +132,8 @@ def inspect(path: str | Path) -> Inspection:
     flow = _flow(Path(path))
     try:
         # images beside flow files are pairs, not video
-        clips = [clip for clip in open_source(path) if flow is None or clip.kind != "folder"]
+        clips = open_source(path, baseline=baseline, depth_unit=depth_unit)
+        clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:
         if flow is None:
             raise

@@ -67,6 +67,8 @@ def prepare(
     max_frames: int | None = None,
     still_images: bool = False,
     fps: float | None = None,
+    baseline: float | None = None,
+    depth_unit: float | None = None,
     progress: bool = True,
 ) -> FrameStore:
     """Prepare videos, image folders or data sets as one frame store; repeat the call to continue an
@@ -89,6 +91,8 @@ def prepare(
         max_frames: read at most so many frames of each clip.
         fps: frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are
             chosen by how much the picture moves.
+        baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
+        depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
         still_images: take every frame as a sample of its own, for methods that look at single images.
         progress: show a progress line and a summary.
 
@@ -111,6 +115,8 @@ def prepare(
         max_frames,
         still_images,
         fps,
+        baseline,
+        depth_unit,
     )
     out = Path(out)
     request = {"format": VERSION, "inputs": fingerprint(inputs), "options": vars(options)}
@@ -159,7 +165,7 @@ def _build(
     """Fill the working folder clip by clip and move it into place."""
     work = out / WORK_FOLDER
     if not (work / INDEX_FILE).is_file():
-        clips = [resampled(clip, options.fps) for spec in inputs for clip in open_source(spec)]
+        clips = [resampled(clip, options.fps) for clip in _opened(inputs, options)]
         for clip in clips:
             check_frame_size(clip.size, clip.name)
         size = options.size or working_size(clips[0].size)
@@ -173,6 +179,14 @@ def _build(
     if not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
     _publish(work, out)
+
+
+def _opened(inputs: Sequence[str | Path], options: PrepareOptions) -> list[SourceClip]:
+    return [
+        clip
+        for spec in inputs
+        for clip in open_source(spec, baseline=options.baseline, depth_unit=options.depth_unit)
+    ]
 
 
 def _camera(clip: SourceClip, options: PrepareOptions) -> Camera:

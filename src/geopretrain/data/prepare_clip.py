@@ -39,6 +39,8 @@ class PrepareOptions:
     max_frames: int | None
     still_images: bool
     fps: float | None
+    baseline: float | None = None
+    depth_unit: float | None = None
 
     def __post_init__(self) -> None:
         if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
