@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ def pairs(kind: str, seeds: Sequence[int], count: int, size: tuple[int, int] = (
 
 def _pairs_of(world, count: int) -> Iterator[tuple]:
     frames = [world.frame(i) for i in range(count + 1)]
-    for first, second in zip(frames[:-1], frames[1:], strict=True):
+    for first, second in pairwise(frames):
         flow, visible = first.flow_to(second)
         yield np.stack([first.image, second.image]), flow, visible
 
