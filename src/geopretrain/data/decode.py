@@ -247,11 +247,6 @@ def _read_stereo(
     """Return the stereo partner of a frame at the size of the store, and note in the entry how it went."""
     try:
         image = clip.stereo(entry.index)
-        if image is not None and image.shape[:2] != clip.size:
-            raise DataError(
-                f"The stereo partner of frame {entry.index} is {image.shape[1]}x{image.shape[0]}, the frame "
-                f"{clip.size[1]}x{clip.size[0]}."
-            )
     except DataError as error:
         entry.stereo_error = str(error)
         return None

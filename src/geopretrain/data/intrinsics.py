@@ -61,7 +61,7 @@ def choose_camera(
         fov: horizontal field of view in degrees, used where nothing is known.
 
     Raises:
-        DataError: the intrinsics of the user belong to frames of another size, those of the data set are none.
+        DataError: the intrinsics of the user belong to frames of another size, or the data set has none.
     """
     if given is not None:
         _check_size(size, given, given_size)
@@ -118,8 +118,8 @@ def _check_matrix(own: np.ndarray) -> np.ndarray:
     if not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
         numbers = ", ".join(f"{v:g}" for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]))
         raise DataError(
-            f"The intrinsics of the data set (fx, fy, cx, cy = {numbers}) cannot be a camera's: focal lengths "
-            "must be above 0 px. Correct the calibration file, or pass --intrinsics fx,fy,cx,cy."
+            f"The intrinsics of the data set (fx, fy, cx, cy = {numbers}) cannot be a camera's: focal "
+            "lengths must be above 0 px. Correct the calibration file, or pass --intrinsics fx,fy,cx,cy."
         )
     return matrix
 

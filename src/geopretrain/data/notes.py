@@ -45,7 +45,7 @@ def clip_notes(
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
     if broken:
         notes.append(f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}")
-    notes += _depth_notes(decoded) + _stereo_notes(clip, decoded)
+    notes += _depth_notes(decoded) + _stereo_notes(decoded)
     if len(pieces) > 1:
         usable_pieces = f"{len(usable)} of them usable"
         notes.append(f"Split into {len(pieces)} pieces at scene cuts or missing frames, {usable_pieces}.")
@@ -74,16 +74,12 @@ def _depth_notes(decoded: Decoded) -> list[str]:
     return notes
 
 
-def _stereo_notes(clip: SourceClip, decoded: Decoded) -> list[str]:
-    """Return the sentence about frames without a stereo partner."""
-    if not clip.has_stereo:
+def _stereo_notes(decoded: Decoded) -> list[str]:
+    """Return the sentence about stereo partners which are there but cannot be used."""
+    errors = [entry.stereo_error for entry in decoded.entries if entry.stereo_error is not None]
+    if not errors:
         return []
-    lacking = [entry for entry in decoded.entries if entry.error is None and not entry.stereo]
-    if not lacking:
-        return []
-    why = next((entry.stereo_error for entry in lacking if entry.stereo_error), None)
-    first = f"The first: {why}" if why else f"The first is frame {lacking[0].index}."
-    return [f"{len(lacking)} of {len(decoded.frames)} frames have no stereo partner. {first}"]
+    return [f"{len(errors)} stereo partner{'s' * (len(errors) > 1)} skipped. The first: {errors[0]}"]
 
 
 def check_stereo(clip: SourceClip) -> None:
