@@ -34,7 +34,7 @@ from geopretrain.losses.photometric_core import (
     photometric_errors,
 )
 
-CHUNK_PIXELS = 2**18
+CHUNK_PIXELS = 2**16
 """Warped pixels handled at a time on a CPU: what lies in between then stays in its caches."""
 
 
