@@ -1,0 +1,216 @@
+"""One optimisation step of every method, ours in several variants and the released ones."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geopretrain.data.batches import ClipBatch
+from geopretrain.engine.common import method_settings
+from geopretrain.engine.memory import keep_freed_memory
+from geopretrain.engine.pretrain import create_pretext
+from geopretrain.pretext import PRETEXTS
+from geopretrain.weights import parse_init
+
+WORDS = {"cl": "channels_last", "pairs": "pairs", "compiled": "compiled", "keep": "keep"}
+STEP = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How our step is run, spelt ``fp32+cl+pairs+compiled+keep``.
+
+    Attributes:
+        precision: ``fp32``, or ``bf16`` for autocast of the networks.
+        channels_last: ``cl``, memory order of images and filters.
+        pairs: whatever can go through a network in one batch does (changes the batch statistics).
+        compiled: the loss compiled.
+        keep: freed memory is kept by the process.
+    """
+
+    precision: str
+    channels_last: bool = False
+    pairs: bool = False
+    compiled: bool = False
+    keep: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read the spelling."""
+        precision, *words = text.split("+")
+        if precision not in ("fp32", "bf16") or set(words) - set(WORDS):
+            raise SystemExit(f"Unknown variant {text}: spell it like bf16+cl+pairs+compiled+keep.")
+        return cls(precision, **{WORDS[word]: True for word in words})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Size and batch, spelt ``640x192:4``."""
+
+    size: tuple[int, int]
+    batch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """Read the spelling."""
+        size, batch = text.split(":")
+        width, height = size.split("x")
+        return cls((int(height), int(width)), int(batch))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is timed.
+
+    Attributes:
+        method: of ours.
+        setting: size and batch.
+        settings: of the method, ``name=value``.
+        monodepth2: checkout of the released Monodepth2, for the step named ``official``.
+        scdepth: checkout of the released SC-Depth, likewise.
+    """
+
+    method: str
+    setting: Setting
+    settings: Sequence[str] = ()
+    monodepth2: Path | None = None
+    scdepth: Path | None = None
+
+    @property
+    def official(self) -> Path | None:
+        """The checkout that this method is compared with."""
+        return {"monodepth": self.monodepth2, "scdepth": self.scdepth}.get(self.method)
+
+
+class OurStep:
+    """One optimisation step of our task, as the engine does it.
+
+    Args:
+        job: method and settings.
+        variant: how it is run.
+        weights: what the task starts from.
+        more: further settings of the method.
+    """
+
+    def __init__(self, job: Job, variant: Variant, weights: str = "random", **more: Any) -> None:
+        if variant.keep and not keep_freed_memory():
+            raise SystemExit("This C library cannot be told to keep freed memory: leave +keep away.")
+        torch.manual_seed(0)
+        self.task = create_task(job, {**_switches(job.method, variant), **more}, weights)
+        self.task.train()
+        if variant.channels_last:
+            self.task.to(memory_format=torch.channels_last)
+        self.bf16 = variant.precision == "bf16"
+        self.optimizer = torch.optim.Adam(self.task.parameter_groups(1e-4), fused=True)
+
+    def autocast(self) -> Any:
+        """Return the context in which the networks run."""
+        return torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+
+    def loss(self, batch: ClipBatch) -> Tensor:
+        """Return the loss of one batch."""
+        with self.autocast():
+            return self.task.training_loss(batch)[0]
+
+    def step(self, batch: ClipBatch) -> None:
+        """Do one optimisation step."""
+        self.optimizer.zero_grad()  # before the forward pass, which then has their memory
+        self.loss(batch).backward()
+        self.optimizer.step()
+
+
+def create_task(job: Job, settings: dict[str, Any], weights: str = "random") -> Any:
+    """Return our task; the job's own settings take precedence."""
+    own = method_settings(_config(job.method), list(job.settings), ())
+    config = {"method": job.method, "settings": {**settings, **own}}
+    return create_pretext(config, parse_init(weights))[0]
+
+
+def _config(method: str) -> Any:
+    if method not in PRETEXTS:
+        raise SystemExit(f"Unknown method {method}: {', '.join(PRETEXTS)}.")
+    task = PRETEXTS[method]
+    return getattr(sys.modules[task.__module__], f"{task.__name__}Config")
+
+
+def _switches(method: str, variant: Variant) -> dict[str, bool]:
+    """Return the variant's settings that this method has."""
+    known = {field.name for field in fields(_config(method))}
+    if variant.compiled and "compile_loss" not in known:
+        raise SystemExit(f"The loss of {method} cannot be compiled: leave +compiled away.")
+    switches = {name: variant.pairs for name in known if name.startswith("batch_")}
+    return switches | ({"compile_loss": variant.compiled} if "compile_loss" in known else {})
+
+
+def make_batch(setting: Setting) -> ClipBatch:
+    """Make smooth random pictures that move to the side, for every sample another, with all there may be."""
+    torch.manual_seed(0)
+    batch, (height, width) = setting.batch, setting.size
+    coarse = torch.rand(batch, 3, height // 8, width // 8 + 4)
+    wide = nn.functional.interpolate(coarse, (height, width + 32), mode="bicubic").clamp(0, 1)
+    images = torch.stack([wide[..., shift : shift + width] for shift in (16, 14, 18)], 1)
+    intrinsics = torch.tensor([[0.58 * width, 0, width / 2], [0, 1.92 * height, height / 2], [0, 0, 1]])
+    intrinsics = intrinsics.expand(batch, 3, 3)
+    baseline = torch.eye(4).repeat(batch, 1, 1)
+    baseline[:, 0, 3] = -0.54
+    rows = torch.linspace(0, 1, height)[:, None].expand(height, width)
+    depth = (4 / (0.05 + rows) + 2 * wide[:, :1, :, :width]).contiguous()
+    return ClipBatch(
+        images=images,
+        intrinsics=intrinsics,
+        offsets=(0, -1, 1),
+        index=torch.arange(batch),
+        clip=torch.zeros(batch, dtype=torch.int64),
+        stereo=wide[..., :width].contiguous(),
+        stereo_intrinsics=intrinsics,
+        T_target_to_stereo=baseline,
+        depth=depth,
+        pseudo_depth=depth,
+    )
+
+
+def build(name: str, job: Job) -> STEP:
+    """Return one step of a variant, or of the released code under the name ``official``."""
+    batch = make_batch(job.setting)
+    if name != "official":
+        ours = OurStep(job, Variant.parse(name))
+        batch = for_task(ours.task, batch)
+        return lambda: ours.step(batch)
+    if job.official is None:
+        raise SystemExit(f"Give the checkout of the released code that {job.method} is compared with.")
+    if job.method == "monodepth":
+        from official_monodepth2 import OfficialStep, official_inputs
+
+        theirs = OfficialStep(job.official, job.setting.size, job.setting.batch)
+        inputs = official_inputs(batch.images, batch.intrinsics)
+        return lambda: theirs.step(dict(inputs))
+    return _official_scdepth(job, batch)
+
+
+def _official_scdepth(job: Job, batch: ClipBatch) -> STEP:
+    from official_scdepth import OfficialStep, official_inputs
+
+    version = str(create_task(job, {}).config.version)
+    version = version if version.startswith("v") else f"v{version}"
+    theirs = OfficialStep(job.scdepth, version)  # type: ignore[arg-type]
+    teacher = None if version != "v3" or batch.pseudo_depth is None else batch.pseudo_depth
+    inputs = official_inputs(batch.images, batch.intrinsics, teacher)
+    return lambda: theirs.step(list(inputs))
+
+
+def for_task(task: Any, batch: ClipBatch) -> ClipBatch:
+    """Return the frames and fields that the task asks for, as a store would."""
+    offsets = tuple(task.offsets)
+    frames = [batch.offsets.index(offset) for offset in offsets]
+    optional = {"stereo": ("stereo", "stereo_intrinsics", "T_target_to_stereo")}
+    kept = {name for need in task.needs for name in optional.get(need, (need,))}
+    dropped: dict[str, Any] = dict.fromkeys({*optional["stereo"], "depth", "pseudo_depth"} - kept)
+    batch = replace(batch, **dropped)
+    return replace(batch, images=batch.images[:, frames].contiguous(), offsets=offsets)
