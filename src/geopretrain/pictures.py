@@ -17,19 +17,24 @@ _PAPER = 255
 _INK = (40, 40, 40)
 
 
-def colour_depth(disparity: NDArray[np.floating], percentile: float = 95.0) -> Picture:
+def colour_depth(disparity: NDArray[np.floating], limits: tuple[float, float] | None = None) -> Picture:
     """Colour a disparity map (``H W``, any unit) with the perceptually even ``magma``, near = bright.
 
-    The brightest colour stands for the given percentile, so that a few very near pixels do not darken the
-    rest; the darkest for the minimum. Pixels that are not finite are grey.
+    ``limits`` get the darkest and the brightest colour; None = `depth_limits` of this map. Pixels that are
+    not finite are grey.
     """
     finite = np.isfinite(disparity)
-    values = disparity[finite]
-    low, high = (values.min(), np.percentile(values, percentile)) if values.size else (0.0, 1.0)
+    low, high = depth_limits(disparity) if limits is None else limits
     scaled = (np.where(finite, disparity, low) - low) / max(float(high - low), 1e-12)
     picture = _magma()[(np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)]
     picture[~finite] = 128
     return picture
+
+
+def depth_limits(disparity: NDArray[np.floating], percentile: float = 95.0) -> tuple[float, float]:
+    """Return the least disparity and a percentile, so that few very near pixels do not darken the rest."""
+    values = disparity[np.isfinite(disparity)]
+    return (float(values.min()), float(np.percentile(values, percentile))) if values.size else (0.0, 1.0)
 
 
 def colour_flow(flow: NDArray[np.floating], largest: float | None = None) -> Picture:

@@ -1,24 +1,28 @@
-"""``predict``: a trained run and pictures or videos in, pictures of what it sees out."""
+"""``predict``: a trained run and pictures or videos in, what it sees out: pictures, depth, points, video."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from geopretrain.engine.common import as_float, parse_size
+from geopretrain.engine.common import Size, as_float, parse_size
 from geopretrain.engine.options import resolve_device
+from geopretrain.engine.predict_inputs import Shot, shots
 from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
-from geopretrain.errors import ConfigError, DataError, RunFolderError
+from geopretrain.errors import ConfigError, RunFolderError, one_of
 from geopretrain.files import remove_leftovers, write_picture
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from geopretrain.engine.predict_outputs import VideoWriter
     from geopretrain.task import Task
 
-MOST_VIDEO_PICTURES = 50
+SAVES = ("picture", "depth", "cloud", "video")
 OVERLAY = 0.55
 """Share of the class colour in an overlay."""
 
@@ -28,24 +32,32 @@ def predict(
     inputs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
+    save: str | Sequence[str] = "picture",
     every: int | None = None,
+    intrinsics: str | None = None,
+    fov: float | None = None,
     device: str = "auto",
     overwrite: bool = False,
     progress: bool = True,
 ) -> list[Path]:
-    """Show what a run sees in images or videos: classes over the picture, or depth (near = bright).
+    """Show what a run sees in images or videos: classes over the picture, depth (near = bright), or flow.
 
     Args:
         run: run folder of pretrain or finetune.
         inputs: images, folders of images or videos.
-        out: folder to write pictures into.
-        every: take every n-th frame of a video; left away: so that about 50 are written.
+        out: folder to write into.
+        save: what to write, one or several of picture (PNG in colour), depth (16-bit PNG with a JSON file
+            that says what a value means), cloud (PLY, coloured points) and video (MP4, for videos).
+        every: take every n-th frame of a video; left away: about 50 of them, or all with --save video.
+        intrinsics: fx,fy,cx,cy of the camera in px of the pictures, for cloud.
+        fov: horizontal field of view of the camera in degrees, for cloud.
         device: cpu, cuda, mps or auto.
-        overwrite: replace pictures of the same name.
+        overwrite: replace files of the same name.
         progress: show progress.
 
     Returns:
-        The pictures written, ``NAME.png`` for an image, ``NAME_000042.png`` for frame 42 of a video.
+        The files written: ``NAME.png``, ``NAME_depth.png``, ``NAME.ply`` for an image, ``NAME_000042.png``
+        for frame 42 of a video, ``NAME.mp4``. Flow is that from each picture or frame to the next one.
 
     Raises:
         UserError: run, inputs or folder cannot be used; the message says what to do.
@@ -54,6 +66,7 @@ def predict(
         raise ConfigError("--out is missing: the folder to write pictures into.")
     if every is not None and every < 1:
         raise ConfigError(f"every must be at least 1, not {every}.")
+    wanted = _wanted(save)
     folder, target = RunFolder.open(run), Path(out)
     sources = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     if not sources:
@@ -61,16 +74,42 @@ def predict(
     if target.exists() and not target.is_dir():
         raise RunFolderError(f"'{target}' is a file; --out needs the name of a folder.")
     task = load_task(folder).to(resolve_device(device)).eval()
-    size = parse_size(folder.config["size"])
+    _check_wanted(wanted, task, folder)
     remove_leftovers(target)
-    written: list[Path] = []
-    for source in sources:
-        for name, image in _images(Path(source), every, progress):
-            path = _free_name(target / f"{name}.png", written, overwrite)
-            write_picture(path, picture(task, image, size))
-            written.append(path)
-    say(f"{len(written)} pictures are in {target}.", progress=progress)
-    return written
+    writer = _Writer(task, folder, target, wanted, intrinsics, fov, overwrite)
+    pairs = hasattr(task, "predict_flow")
+    step = 1 if every is None and "video" in wanted else every
+    with writer:
+        for source in sources:
+            for shot in shots(Path(source), step, with_next=pairs, progress=progress):
+                writer.write(shot)
+    say(f"{len(writer.written)} files are in {target}.", progress=progress)
+    return writer.written
+
+
+def _wanted(save: str | Sequence[str]) -> list[str]:
+    words = save.split(",") if isinstance(save, str) else [w for part in save for w in part.split(",")]
+    for word in words:
+        one_of("save", word, SAVES)
+    return words
+
+
+def _check_wanted(wanted: Sequence[str], task: Task, run: RunFolder) -> None:
+    """Raise ConfigError where the run cannot give what is to be saved."""
+    from geopretrain.engine.depth_check import depth_meaning
+
+    for name in ("depth", "cloud"):
+        if name in wanted and not _sees_depth(task, run):
+            raise ConfigError(f"The run in '{run.path}' predicts no depth, so there is no {name} to save.")
+    if "cloud" in wanted and depth_meaning(task) == "scale_shift":
+        raise ConfigError(
+            "This run knows disparity only up to a factor and a shift, so a cloud of points would be bent. "
+            "Save 'depth' (its disparity) instead."
+        )
+
+
+def _sees_depth(task: Task, run: RunFolder) -> bool:
+    return run.kind == "pretrain" and hasattr(task, "predict")
 
 
 def load_task(run: RunFolder) -> Task:
@@ -98,81 +137,134 @@ def load_task(run: RunFolder) -> Task:
     return task
 
 
-def picture(task: Task, image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Return what ``task`` makes of an ``H W 3`` uint8 image, at its size; computed at ``size`` (h, w)."""
+@dataclass(frozen=True)
+class Seen:
+    """What a run sees in a picture, at the size of the picture.
+
+    Attributes:
+        picture: ``H W 3`` uint8.
+        disparity: ``H W`` float32 of depth runs, None of others.
+    """
+
+    picture: np.ndarray
+    disparity: np.ndarray | None = None
+
+
+def look(task: Task, shot: Shot, size: Size | None) -> Seen:
+    """Return what ``task`` makes of a picture; computed at ``size`` (h, w)."""
+    from geopretrain import pictures
+    from geopretrain.metrics.depth import resize_disparity
+
+    image = shot.image
+    if hasattr(task, "predict_flow"):
+        return Seen(pictures.colour_flow(_flow(task, shot, size)))
+    if not hasattr(task.config, "class_colours"):
+        from geopretrain.engine.depth_check import predict_disparity
+
+        disparity = resize_disparity(predict_disparity(task, image, size), (image.shape[0], image.shape[1]))
+        return Seen(pictures.colour_depth(disparity), disparity)
+    return Seen(_overlay(task, image, size))
+
+
+def _flow(task: Task, shot: Shot, size: Size | None) -> np.ndarray:
+    """Return the flow ``2 H W`` (px of the picture) from a picture to the next one."""
+    import torch
+
+    from geopretrain.metrics.flow import resize_flow_map
+
+    frames = torch.stack([_pixels(task, frame, size)[0] for frame in (shot.image, shot.next)])  # type: ignore[arg-type]
+    with torch.no_grad():
+        flow = task.predict_flow(frames[None])[0].float().cpu().numpy()  # type: ignore[operator]
+    return resize_flow_map(flow, shot.image.shape[:2])
+
+
+def _pixels(task: Task, image: np.ndarray, size: Size | None) -> Any:
+    """Return an ``H W 3`` uint8 image as ``1 3 h w`` floats in [0, 1] on the task's device."""
+    import torch
+    from torch.nn import functional
+
+    pixels = as_float(
+        torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(next(task.parameters()).device)
+    )
+    if size is None or tuple(size) == image.shape[:2]:
+        return pixels
+    return functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def _overlay(task: Task, image: np.ndarray, size: Size | None) -> np.ndarray:
+    """Return the classes in colour over the picture."""
     import numpy as np
     import torch
     from torch.nn import functional
 
     from geopretrain import pictures
 
-    device = next(task.parameters()).device
-    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device))
-    height, width = image.shape[:2]
-    if size is not None and size != (height, width):
-        pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
     with torch.no_grad():
-        predicted = task.predict(pixels)  # type: ignore[operator]
-    if predicted.dim() == 4:  # disparity B 1 H W
-        whole = functional.interpolate(
-            predicted.float(), (height, width), mode="bilinear", align_corners=False
-        )
-        return pictures.colour_depth(whole[0, 0].cpu().numpy())
-    whole = functional.interpolate(predicted[:, None].float(), (height, width), mode="nearest")
+        predicted = task.predict(_pixels(task, image, size))  # type: ignore[operator]
+    whole = functional.interpolate(predicted[:, None].float(), image.shape[:2], mode="nearest")
     colours = np.asarray(task.config.class_colours, np.uint8)  # type: ignore[union-attr]
     classes = pictures.colour_labels(whole[0, 0].cpu().numpy().astype(np.int64), colours)
     return (OVERLAY * classes + (1 - OVERLAY) * image).round().astype(np.uint8)
 
 
-def _images(source: Path, every: int | None, progress: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (name, ``H W 3`` uint8) of an image file, a folder of images or a video."""
-    from geopretrain.data.images import read_image
+class _Writer:
+    """Writes what is wanted of each picture; refuses to replace what was there before."""
 
-    if source.is_file() and source.suffix.lower() in image_suffixes():
-        yield source.stem, read_image(source)
-    elif source.is_dir() and (files := _image_files(source)):
-        for file in files:
-            yield file.stem, read_image(file)
-    else:
-        yield from _frames(source, every, progress)
+    def __init__(
+        self,
+        task: Task,
+        run: RunFolder,
+        target: Path,
+        wanted: Sequence[str],
+        intrinsics: str | None,
+        fov: float | None,
+        overwrite: bool,
+    ) -> None:
+        self.task, self.run, self.target, self.wanted = task, run, target, wanted
+        self.intrinsics, self.fov, self.overwrite = intrinsics, fov, overwrite
+        self.size = parse_size(run.config["size"])
+        self.written: list[Path] = []
+        self._videos: dict[str, VideoWriter] = {}
+        self._open = ExitStack()
 
+    def __enter__(self) -> _Writer:
+        self._open.__enter__()
+        return self
 
-def image_suffixes() -> set[str]:
-    """Return the endings of file names that Pillow opens."""
-    from PIL import Image
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
 
-    return {suffix for suffix, name in Image.registered_extensions().items() if name not in ("MPEG", "MPO")}
+    def write(self, shot: Shot) -> None:
+        from geopretrain.engine.predict_outputs import write_cloud, write_depth
 
+        seen = look(self.task, shot, self.size)
+        if "picture" in self.wanted:
+            write_picture(self._path(shot.name, ".png"), seen.picture)
+        if "depth" in self.wanted and seen.disparity is not None:
+            write_depth(self._path(shot.name, "_depth.png"), seen.disparity, self.task, self.run)
+        if "cloud" in self.wanted and seen.disparity is not None:
+            path = self._path(shot.name, ".ply")
+            write_cloud(path, seen.disparity, shot, self.task, intrinsics=self.intrinsics, fov=self.fov)
+        if "video" in self.wanted:
+            self._video(shot).add(shot.image, seen)
 
-def _image_files(folder: Path) -> list[Path]:
-    suffixes = image_suffixes()
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+    def _video(self, shot: Shot) -> VideoWriter:
+        from geopretrain.engine.predict_outputs import VideoWriter
 
+        if shot.video is None:
+            raise ConfigError(f"'{shot.name}' is a picture and no video. Leave 'video' out of --save.")
+        if shot.video not in self._videos:
+            path = self._path(shot.video, ".mp4")
+            self._videos[shot.video] = self._open.enter_context(VideoWriter(path, shot.fps))
+        return self._videos[shot.video]
 
-def _frames(source: Path, every: int | None, progress: bool) -> Iterator[tuple[str, np.ndarray]]:
-    from geopretrain.data import open_source
-
-    shown = 0
-    for clip in open_source(str(source)):
-        step = every or max(1, round((clip.length or 0) / MOST_VIDEO_PICTURES))
-        if step > 1:
-            say(f"{clip.name}: every {step}. frame is taken (--every 1 takes all).", progress=progress)
-        for frame in clip.frames():
-            if frame.index % step == 0 and frame.image is not None:
-                shown += 1
-                yield f"{Path(clip.name).stem}_{frame.index:06d}", frame.image
-            elif frame.image is None:
-                say(f"{clip.name}: {frame.error}", progress=progress)
-    if not shown:
-        raise DataError(f"'{source}' holds no readable picture.")
-
-
-def _free_name(path: Path, written: list[Path], overwrite: bool) -> Path:
-    """Return ``path``, numbered where this call has used it; refuse to replace what was there before."""
-    wanted, count = path, 1
-    while wanted in written:
-        count += 1
-        wanted = path.with_name(f"{path.stem}-{count}.png")
-    if wanted.exists() and not overwrite:
-        raise RunFolderError(f"'{wanted}' exists. Choose another --out, or replace it with --overwrite.")
-    return wanted
+    def _path(self, name: str, ending: str) -> Path:
+        """Return a free path, numbered where this call has used it."""
+        wanted, count = self.target / f"{name}{ending}", 1
+        while wanted in self.written:
+            count += 1
+            wanted = self.target / f"{name}-{count}{ending}"
+        if wanted.exists() and not self.overwrite:
+            raise RunFolderError(f"'{wanted}' exists. Choose another --out, or replace it with --overwrite.")
+        self.written.append(wanted)
+        return wanted
