@@ -90,7 +90,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
-    # read when torch is loaded; threads that spin while they wait stand in each other's way on a shared machine
+    # read when torch is loaded; threads that spin while they wait get in each other's way on a busy machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
