@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -103,6 +103,14 @@ def side_by_side(pictures: Sequence[Picture], captions: Sequence[str] | None = N
         _pad(p, height, p.shape[1] + (_GAP if i + 1 < len(pictures) else 0)) for i, p in enumerate(pictures)
     ]
     return np.concatenate(padded, 1)
+
+
+def rows(columns: Mapping[str, Sequence[Picture]]) -> dict[str, Picture]:
+    """Return one row per sample, ``sample_00`` and so on: its picture of each column, captioned by name."""
+    return {
+        f"sample_{i:02d}": side_by_side(parts, list(columns))
+        for i, parts in enumerate(zip(*columns.values(), strict=True))
+    }
 
 
 def grid(rows: Sequence[Picture]) -> Picture:

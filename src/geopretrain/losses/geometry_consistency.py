@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,6 +90,7 @@ class ConsistencyResult:
         geometry: scalar, mean inconsistency over valid pixels.
         consistency: ``B 1 H W`` detached: mean over the sources of 1 - inconsistency on the target's grid, 1
             where a pixel is not valid (the dynamic mask of SC-Depth V3).
+        weight: ``B 1 H W`` detached: the largest share with which a pixel of the target counts.
         logs: detached scalars: ``valid_share`` (in view), ``kept_share`` (left after all masks),
             ``empty_mask`` (1 where too few pixels are left to learn from), ``reprojection_error`` and
             ``identity_error`` (mean absolute colour difference, in view, moved and unmoved).
@@ -99,6 +99,7 @@ class ConsistencyResult:
     photometric: Tensor
     geometry: Tensor
     consistency: Tensor
+    weight: Tensor
     logs: dict[str, Tensor]
 
 
@@ -111,7 +112,6 @@ def photometric_and_geometry(
     *,
     known: Tensor | None = None,
     options: ConsistencyOptions | None = None,
-    run: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
 ) -> ConsistencyResult:
     """Compare a target with its sources in both directions (SC-Depth, photometric and geometry loss).
 
@@ -123,7 +123,6 @@ def photometric_and_geometry(
         T_sources_to_target: ``B F-1 4 4``; predicted on their own, not inverted.
         known: ``B F 1 H W`` bool: pixels of the images that were seen by the camera; None = all.
         options: what the terms are made of.
-        run: applied to the function of the pairs, e.g. a compiler.
 
     Raises:
         ValueError: a shape does not fit.
@@ -137,7 +136,7 @@ def photometric_and_geometry(
     def pick(frames: Tensor, order: list[int]) -> Tensor:
         return torch.cat([frames[:, i] for i in order])
 
-    maps = run(pair_maps)(
+    maps = pair_maps(
         pick(images, target_first),
         pick(images, source_first),
         pick(depths, target_first),
@@ -237,11 +236,12 @@ def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> Consi
         best = _best(ahead, torch.where(ahead.in_view, ahead.colour, torch.inf))
         chosen = PairMaps(*(torch.cat(pair) for pair in zip(_values(best), _values(back), strict=True)))
     ahead = maps.map(lambda v: v[:sources].detach())
-    consistency = torch.where(ahead.valid, 1 - ahead.inconsistency, 1.0).mean(0)
+    agreement = 1 - ahead.inconsistency
     return ConsistencyResult(
         mean_over_mask(chosen.photometric, chosen.valid, options.as_released),
         mean_over_mask(chosen.inconsistency, chosen.valid, options.as_released),
-        consistency,
+        torch.where(ahead.valid, agreement, 1.0).mean(0),
+        torch.where(ahead.valid, agreement, 0.0).amax(0),
         _logs(maps, chosen),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 _CLASSES = {
     "monodepth": "geopretrain.pretext.monodepth:Monodepth",
     "depth_supervised": "geopretrain.pretext.depth_supervised:DepthSupervised",
+    "scdepth": "geopretrain.pretext.scdepth:SCDepth",
     "geometric_flow": "geopretrain.pretext.geometric_flow:GeometricFlow",
     "optical_flow": "geopretrain.pretext.optical_flow:OpticalFlow",
 }
