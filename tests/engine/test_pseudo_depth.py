@@ -14,6 +14,7 @@ from geopretrain import cli
 from geopretrain.data.prepare import prepare
 from geopretrain.data.pseudo import FOLDER, INFO_FILE, PseudoDepthInfo, usable_values
 from geopretrain.data.store import FrameStore
+from geopretrain.data.summary import describe
 from geopretrain.engine.pretrain import pretrain
 from geopretrain.engine.pseudo_depth import pseudo_depth
 from geopretrain.engine.run_folder import RunFolder
@@ -247,6 +248,16 @@ def test_metres_that_are_none_are_said(store, monkeypatch, capsys):
     monkeypatch.setattr("geopretrain.engine.teachers.load_teacher", lambda *a, **k: FakeTeacher(millimetres))
     pseudo_depth(store, "fake")
     assert "median depth is" in capsys.readouterr().out
+
+
+def test_a_new_preparation_forgets_the_maps_of_the_old_one(store, tmp_path):
+    found = quiet(store, make_run(tmp_path / "run").path)
+    assert "Pseudo-depth: depth up to one unknown factor, by" in describe(found)
+    anew = prepare(
+        "synthetic:street?frames=12&height=64&width=96", store, size=SIZE, overwrite=True, progress=False
+    )
+    assert anew.pseudo_depth is None
+    assert not (store / FOLDER).exists()
 
 
 def test_maps_of_an_earlier_preparation_or_damaged_ones_are_refused(store, tmp_path):

@@ -32,6 +32,7 @@ from geopretrain.data.intrinsics import (
 from geopretrain.data.notes import check_stereo, grouped
 from geopretrain.data.pieces import hold_out_clips
 from geopretrain.data.prepare_clip import PrepareOptions, prepare_clip
+from geopretrain.data.pseudo import FOLDER as PSEUDO_FOLDER
 from geopretrain.data.resample import resampled
 from geopretrain.data.resize import check_frame_size, working_size
 from geopretrain.data.source_summary import SUMMARY_FILE, summarise, write_summary
@@ -294,8 +295,9 @@ def _publish(work: Path, out: Path) -> None:
     """Move the finished parts into place, the index last; safe to repeat after an interruption."""
     if (work / FRAMES_FILE).exists():
         (out / INDEX_FILE).unlink(missing_ok=True)
-        if (out / DEPTH_FOLDER).is_dir():
-            shutil.rmtree(out / DEPTH_FOLDER)
+        for name in (DEPTH_FOLDER, PSEUDO_FOLDER):
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)
         for name in (DEPTH_FILE, STEREO_FILE):
             (out / name).unlink(missing_ok=True)
     for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):

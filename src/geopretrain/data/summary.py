@@ -42,6 +42,8 @@ def describe(store: FrameStore) -> str:
             f"Measured depth ({store.depth_protocol}) for {_count(len(depth), 'frame')}, "
             f"{sum(held for *_, held in depth)} held out."
         )
+    if store.pseudo_depth is not None:
+        lines.append(f"Pseudo-depth: {store.pseudo_depth.in_words()}.")
     return "\n".join(lines + [f"Note: {note}" for note in store.notes])
 
 
