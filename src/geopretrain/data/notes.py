@@ -102,9 +102,9 @@ def why_nothing(name: str, decoded: Decoded, pieces: list[Piece], min_motion: fl
     still, standing = (sum(getattr(piece, name) for piece in pieces) for name in ("still", "standing"))
     if standing:
         return (
-            f"{name}: the camera stands still while things move in the picture (most of it moves by less "
-            f"than 0.1 px in nearly all of {standing} candidate frames). Depth is learned from a moving "
-            "camera: use other video, or --min-motion 0 to keep it for a method that does not need one."
+            f"{name}: the camera stands still while things move (at least half of the picture hardly moves "
+            f"in nearly all of {standing} candidate frames). Depth is learned from a moving camera: use "
+            "other video, or --min-motion 0 to keep it for a method that does not need one."
         )
     if still:
         return (

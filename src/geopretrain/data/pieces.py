@@ -13,7 +13,9 @@ from geopretrain.data.motion import choose_stride, flow_lengths, is_cut, target_
 
 _LEAST_TO_HOLD_OUT = 5  # targets a piece needs before some of them are held out
 _COARSE = 6.0  # px
-_STANDING_CAMERA = 0.1  # px; a median flow below it in a picture with enough mean flow: only things move
+# share of the mean flow under which the median says that only things move, not the camera; dash cameras stay
+# above 0.19 in every single pair, a tripod before moving things below 0.14
+_STANDING_CAMERA = 0.15
 _STANDING_SHARE = 0.9  # of the targets; below, single pictures may just show little texture
 
 
@@ -99,7 +101,7 @@ def analyse_piece(
         before, after = to_next[target - stride], to_next[target]
         if min(before[0], after[0]) >= min_motion:
             found[target] = (round(before[0], 3), round(after[0], 3))
-            standing += max(before[1], after[1]) < _STANDING_CAMERA
+            standing += all(median < _STANDING_CAMERA * mean for mean, median in (before, after))
         else:
             piece.still += 1
         advance(1)

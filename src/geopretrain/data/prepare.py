@@ -228,6 +228,7 @@ def _prepare_clips(
     if options.holdout > 0:
         infos = hold_out_clips(infos, options.holdout)
     if not any(info.train_end for info in infos):
+        shutil.rmtree(work)  # other options may be tried in the same folder
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
     _write_summary(work, facts, counts, infos, options.still_images)
     return infos, grouped(notes) + problems
