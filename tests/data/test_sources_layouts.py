@@ -179,6 +179,18 @@ def test_sources_kitti_real_scan_equals_the_stored_projection(shared_data):
     assert np.abs(ours - stored).max() <= 1 / 512  # the stored maps have a resolution of 1/256 m
 
 
+def test_sources_kitti_accumulated_depth_serves_where_there_are_no_scans(tmp_path):
+    write_kitti(tmp_path)
+    maps = next(tmp_path.rglob("velodyne_raw"))
+    (maps.parent / "groundtruth").mkdir()
+    shutil.copytree(maps / "image_02", maps.parent / "groundtruth" / "image_02")
+    assert open_source(tmp_path)[0].notes == []
+    shutil.rmtree(maps)
+    (clip,) = open_source(tmp_path)
+    assert clip.depth(1)[10, 20] == 5.5
+    assert "accumulated scans" in clip.notes[0]
+
+
 def write_right_camera(root, numbers=(0, 1, 2), shift=-40.0):
     """Add camera 3, 0.5 m right of camera 2, which is 0.1 m left of camera 0 (P = K [I | t])."""
     day = root / "2011_09_26"
@@ -243,6 +255,7 @@ def write_seven_scenes(root, with_matrix=True):
 
 def test_sources_seven_scenes(tmp_path):
     (clip,) = open_source(write_seven_scenes(tmp_path))
+    assert "Native depth maps are not used" in clip.notes[0]
     assert (clip.kind, clip.fps, clip.length, clip.depth_protocol) == ("7scenes", 10.0, 4, "dense")
     assert clip.intrinsics[0].tolist() == [105, 0, 64]
     assert clip.depth(0) is None

@@ -233,6 +233,19 @@ def test_sources_kitti_depth_and_nyu_pairs(tmp_path):
     assert clip.intrinsics[0, 0] == 518.8579
 
 
+def test_sources_kitti_depth_selection_pairs_by_drive_and_frame(tmp_path):
+    stem = "2011_09_26_drive_0002_sync_{}_0000000005_image_02"
+    write_images(tmp_path / "image", sliding_frames(1), stem.format("image") + ".png")
+    write_depth(
+        tmp_path / "groundtruth_depth" / f"{stem.format('groundtruth_depth')}.png", np.full((96, 128), 512)
+    )
+    (tmp_path / "intrinsics").mkdir()
+    (tmp_path / "intrinsics" / f"{stem.format('image')}.txt").write_text("100 0 63 0 100 47 0 0 1")
+    (clip,) = open_source(tmp_path)
+    assert (clip.kind, clip.ordered, clip.intrinsics[0, 2]) == ("kitti_depth", False, 63)
+    assert clip.depth(0)[0, 0] == 2
+
+
 # ---------------------------------------------------------------- Middlebury, TUM, odometry, Cityscapes
 
 

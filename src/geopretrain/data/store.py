@@ -182,7 +182,7 @@ class FrameStore:
 
     def depth(self, clip: int, frame: int) -> np.ndarray:
         """Return measured depth, float32 ``H W`` metres at source resolution, cropped like the frames."""
-        from geopretrain.data.sources.kitti_raw import read_depth_png
+        from geopretrain.data.depth_maps import read_depth_png
 
         if frame not in self.clips[clip].depth_frames:
             raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} has no depth map.")

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from geopretrain.data.sources.base import SourceClip
     from geopretrain.data.store import FrameStore
 
-UNORDERED = frozenset({"images_depth", "kitti_depth", "nyuv2", "middlebury"})
-"""Kinds of source whose pictures are no video: neighbours do not show the same scene."""
-
 
 @dataclass(frozen=True)
 class MeasuredFrame:
@@ -115,7 +112,7 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
     groups = store_frames(store)
     if store.depth_protocol is None or not any(groups.values()):
         raise DataError(f"The store '{data}' holds no measured depth. Give data that have some.")
-    kind, trained_on = store.depth_protocol, plain(data) == run.config["data"]
+    kind, trained_on = store.depth_protocol, plain(data) in (run.config["data"], run.lineage.get("store"))
     if frames == "auto":
         frames = "held_out" if trained_on and groups["held_out"] else "all"
     if frames == "all":
@@ -147,7 +144,7 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
     ]
     if not measured:
         raise DataError(f"None of the {len(wanted or ())} frames of '{split_file}' has depth in '{data}'.")
-    ordered = all(clip.kind not in UNORDERED for clip in clips)
+    ordered = all(clip.ordered for clip in clips)  # else neighbours do not show the same scene
     return MeasuredSet("all", clips[0].depth_protocol or "dense", measured, min_gap=10 if ordered else 1)
 
 

@@ -128,5 +128,6 @@ class SourceClip:
 
 def natural_key(path: Path | str) -> list[tuple[int, int | str]]:
     """Sort key that puts ``frame10`` after ``frame9``."""
-    parts = re.split(r"(\d+)", Path(path).name.lower())
+    name = path.name if isinstance(path, Path) else Path(path).name  # making a path anew takes longer
+    parts = re.split(r"(\d+)", name.lower())
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]

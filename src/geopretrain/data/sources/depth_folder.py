@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,27 @@ class KittiDepth(ImageSequence):
         return read_depth_png(file, 256.0)
 
 
+class KittiDepthSelection(ImageSequence):
+    """KITTI depth's validation selection: ``image/`` with ``groundtruth_depth/``, LiDAR (m x 256)."""
+
+    kind = "kitti_depth"
+    ordered = False
+
+    def __init__(self, folder: Path, name: str) -> None:
+        files = image_files(folder / "image")
+        super().__init__(name, files, path=folder)
+        maps = (folder / "groundtruth_depth").glob("*.png")
+        self.add_depth(partners_of(files, maps, _without_kind), "kitti")
+        cameras = partners_of(files, (folder / "intrinsics").glob("*.txt"), lambda stem: stem)
+        if cameras:
+            self.intrinsics = read_matrix_file(cameras[min(cameras)])
+            self.notes.append("The camera of the first image is used for all, although days differ.")
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return semi-dense LiDAR depth in metres."""
+        return read_depth_png(file, 256.0)
+
+
 class NyuScene(ImageSequence):
     """NYU Depth v2 in the layout of depth projects: ``rgb_00045.jpg`` with ``sync_depth_00045.png`` (mm)."""
 
@@ -104,10 +126,22 @@ def find_kitti_depth(path: Path) -> list[Path]:
     return sorted((f for f in found if _kitti_maps(f).is_dir()), key=natural_key)
 
 
+def find_kitti_selections(path: Path) -> list[Path]:
+    """Return the folders of KITTI depth's validation selection at or one or two levels below."""
+    patterns = ("groundtruth_depth", "*/groundtruth_depth", "*/*/groundtruth_depth")
+    found = [maps.parent for pattern in patterns for maps in path.glob(pattern)]
+    return sorted((f for f in found if (f / "image").is_dir()), key=natural_key)
+
+
 def find_nyu_scenes(path: Path) -> list[Path]:
     """Return the folders with NYU pairs at or one or two levels below."""
     patterns = ("sync_depth_*.png", "*/sync_depth_*.png", "*/*/sync_depth_*.png")
     return sorted({f.parent for pattern in patterns for f in path.glob(pattern)}, key=natural_key)
+
+
+def _without_kind(stem: str) -> str:
+    """Return a name of the selection without saying whether it is of the image or of the depth map."""
+    return re.sub(r"_(image|groundtruth_depth)_", "_", stem, count=1)
 
 
 def _kitti_maps(folder: Path) -> Path:

@@ -14,9 +14,11 @@ from geopretrain.data.sources.cityscapes import CityscapesCity, find_cities
 from geopretrain.data.sources.depth_folder import (
     DepthFolder,
     KittiDepth,
+    KittiDepthSelection,
     NyuScene,
     find_depth_folders,
     find_kitti_depth,
+    find_kitti_selections,
     find_nyu_scenes,
 )
 from geopretrain.data.sources.folder import image_files, open_folder
@@ -48,6 +50,7 @@ _DATA_SETS: tuple[tuple[Callable[[Path], list[Path]], Reader], ...] = (
     (find_drives, lambda drive, _: KittiDrive(drive, drive.name)),
     (find_odometry, KittiOdometrySequence),
     (find_kitti_depth, KittiDepth),
+    (find_kitti_selections, KittiDepthSelection),
     (find_sequences, SevenScenesSequence),
     (find_cities, CityscapesCity),
     (find_middlebury, MiddleburyPair),

@@ -2,7 +2,7 @@
 
 Layout: ``DATE/DATE_drive_NNNN_sync/image_02/data/*.png|jpg`` with ``DATE/calib_cam_to_cam.txt``; the partner
 is ``image_03/data``. Depth comes from ``proj_depth/velodyne_raw/image_02/*.png`` (metres x 256) or from
-``velodyne_points/data/*.bin`` projected here.
+``velodyne_points/data/*.bin`` projected here; ``proj_depth/groundtruth`` is used where there is neither.
 """
 
 from __future__ import annotations
@@ -71,12 +71,17 @@ class KittiDrive(ImageSequence):
         self.add_stereo(partners, to_right @ np.linalg.inv(to_left), intrinsics)
 
     def _depth_files(self) -> dict[int, Path]:
-        maps = partners_of(
-            self.files, (self.drive / "proj_depth" / "velodyne_raw" / "image_02").glob("*.png")
+        """Return projected scans, raw scans for frames without; accumulated scans where there is neither."""
+        maps, accumulated = (
+            partners_of(self.files, (self.drive / "proj_depth" / name / "image_02").glob("*.png"))
+            for name in ("velodyne_raw", "groundtruth")
         )
-        if self._velo_to_rect is None:
-            return maps
-        return partners_of(self.files, (self.drive / "velodyne_points" / "data").glob("*.bin")) | maps
+        if self._velo_to_rect is not None:
+            scans = (self.drive / "velodyne_points" / "data").glob("*.bin")
+            maps = partners_of(self.files, scans) | maps
+        if accumulated and not maps:
+            self.notes.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
+        return maps or accumulated
 
     def _velodyne_to_rectified(self) -> np.ndarray | None:
         """Return P_rect_02 * R_rect_00 * [R|T], ``3 4``; None where a calibration is missing."""

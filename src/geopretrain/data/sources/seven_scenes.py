@@ -67,6 +67,11 @@ class SevenScenesSequence(ImageSequence):
             candidates = (_sibling(file, ending) for ending in endings)
             if (depth := next((f for f in candidates if f.is_file()), None)) is not None:
                 found[index] = depth
+        if not can_move and any(_sibling(file, "depth.png").is_file() for file in self.files[:1]):
+            self.notes.append(
+                "Native depth maps are not used: moving them into the colour camera takes "
+                "camera-intrinsics.txt and depth-to-color.txt (4x4, metres)."
+            )
         return found
 
     def _read_intrinsics(self, folder: Path) -> np.ndarray:
