@@ -33,9 +33,12 @@ def test_options_are_the_parameters_of_the_public_function(name):
     assert all(positional in options for positional in cli.COMMANDS[name].positionals)
 
 
-@pytest.mark.parametrize("name", ["inspect", "prepare", "pretrain", "finetune", "compare", "predict"])
+PUBLIC = ["inspect", "prepare", "pretrain", "finetune", "finetune_depth", "evaluate", "compare", "predict"]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_the_public_api_is_what_the_commands_call(name):
-    commands = {command.split()[-1]: c for command, c in cli.COMMANDS.items()}
+    commands = {command.removeprefix("data ").replace(" ", "_"): c for command, c in cli.COMMANDS.items()}
     assert getattr(gp, name) is commands[name].function()
     assert name in dir(gp)
 
@@ -51,7 +54,7 @@ def test_help_imports_nothing_heavy():
     heavy = {"torch", "lightning", "timm", "cv2", "av", "transformers", "matplotlib", "plotly"}
     code = (
         "import sys; from geopretrain.cli import main\n"
-        "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], "
+        "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], ['evaluate', '-h'], "
         "['nonsense'], ['pretrain', '--bach-size', '3']): main(words)\n"
         f"sys.exit(str({heavy!r} & set(sys.modules)) if {heavy!r} & set(sys.modules) else 0)"
     )
@@ -66,7 +69,7 @@ def test_help_lists_all_commands_and_options(capsys):
     code, out, _ = run(capsys, "pretrain", "--help")
     assert code == 0
     assert "--batch-size" in out
-    assert "(default: resnet18)" in out
+    assert "(default: monodepth)" in out
     assert "geopretrain pretrain METHOD [options]" in out
     code, out, _ = run(capsys, "data")
     assert "data inspect" in out

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geopretrain.data.prepare import prepare
     from geopretrain.engine.evaluate import evaluate
     from geopretrain.engine.finetune import finetune
+    from geopretrain.engine.finetune_depth import finetune_depth
     from geopretrain.engine.predict import predict
     from geopretrain.engine.pretrain import pretrain
     from geopretrain.engine.pseudo_depth import pseudo_depth
@@ -31,6 +32,7 @@ __all__ = [
     "compare",
     "evaluate",
     "finetune",
+    "finetune_depth",
     "inspect",
     "predict",
     "prepare",
@@ -44,6 +46,7 @@ _HOMES = {
     "pretrain": "geopretrain.engine.pretrain",
     "evaluate": "geopretrain.engine.evaluate",
     "finetune": "geopretrain.engine.finetune",
+    "finetune_depth": "geopretrain.engine.finetune_depth",
     "predict": "geopretrain.engine.predict",
     "pseudo_depth": "geopretrain.engine.pseudo_depth",
     "compare": "geopretrain.study.compare",

@@ -66,9 +66,13 @@ COMMANDS = {
     "finetune": Command(
         "geopretrain.engine.finetune:finetune", "fine-tune a backbone with few labelled images", ("task",)
     ),
+    "finetune depth": Command(
+        "geopretrain.engine.finetune_depth:finetune_depth",
+        "train a depth network from any initialisation on part of the data, without labels, and score it",
+    ),
     "evaluate": Command(
         "geopretrain.engine.evaluate:evaluate",
-        "score predicted depth against measured depth under a named protocol",
+        "score predicted depth or flow against what was measured, under a named protocol",
         ("run", "data"),
     ),
     "compare": Command(
@@ -188,7 +192,7 @@ def _how_to_continue(words: list[str]) -> str:
         name, _ = _split(words)
     except ConfigError:
         return ""
-    if name in ("pretrain", "finetune"):
+    if name in ("pretrain", "finetune", "finetune depth"):
         again = [word for word in words if word not in ("--resume", "--overwrite")]
         return f"To continue: geopretrain {shlex.join(again)} --resume"
     return COMMANDS[name].continues if name else ""

@@ -112,15 +112,13 @@ def test_errors_of_each_image_carry_its_name():
 
 
 def test_a_protocol_never_takes_more_for_granted_than_the_run_knows():
-    task = KnowsEverything()  # up to a factor
-    assert fitting_protocol(task, "dense-80-median").scale == 1
+    assert fitting_protocol("scale", "dense-80-median").scale == 1
     with pytest.raises(ConfigError, match="--protocol kitti-eigen-garg-80-median"):
-        fitting_protocol(task, "kitti-eigen-garg-80-stereo")
+        fitting_protocol("scale", "kitti-eigen-garg-80-stereo")
     with pytest.raises(ConfigError, match="--protocol aligned-median"):
-        fitting_protocol(task, "metric")
-    task.depth_meaning = "scale_shift"
-    assert fitting_protocol(task, "aligned-scale-shift").alignment == "scale_shift"
+        fitting_protocol("scale", "metric")
+    assert fitting_protocol("scale_shift", "aligned-scale-shift").alignment == "scale_shift"
     with pytest.raises(ConfigError, match="aligned-scale-shift"):
-        fitting_protocol(task, "dense-80-median")
-    task.depth_meaning = "metric"  # multiplies by the baseline itself, 5.4 must not count twice
-    assert fitting_protocol(task, "kitti-eigen-garg-80-stereo").scale == 1
+        fitting_protocol("scale_shift", "dense-80-median")
+    # a task that knows metres multiplies by the baseline itself, 5.4 must not count twice
+    assert fitting_protocol("metric", "kitti-eigen-garg-80-stereo").scale == 1

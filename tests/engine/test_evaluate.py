@@ -104,3 +104,31 @@ def test_what_cannot_be_scored_is_said(run, store, tmp_path):
     images = tmp_path / "pairs" / "images"
     with pytest.raises(DataError, match="no measured depth"):
         geopretrain.evaluate(run, images, progress=False)
+
+
+@pytest.fixture(scope="module")
+def flow_run(store):
+    return geopretrain.pretrain(
+        "geometric_flow", data=store, out=store.parent / "flow", progress=False, **SMALL
+    )
+
+
+def test_flow_is_scored_on_pairs_beside_the_guess_that_nothing_moves(flow_run, shared_data, tmp_path):
+    pairs = shared_data / "flow" / "kitti"
+    result = geopretrain.evaluate(flow_run, pairs, csv=True, out=tmp_path, progress=False)
+    assert (result["protocol"], result["images"]) == ("flow-epe", 1)
+    assert result["guesses"]["zero"]["epe"] > 1  # px, the car drives
+    assert (tmp_path / "kitti-all-flow-epe.csv").is_file()
+
+
+def test_flow_and_depth_are_not_mixed_up(flow_run, run, store):
+    with pytest.raises(ConfigError, match="predicts flow"):
+        geopretrain.evaluate(flow_run, store, protocol="dense-80-median", progress=False)
+    with pytest.raises(ConfigError, match="predicts depth"):
+        geopretrain.evaluate(run, store, protocol="flow-epe", progress=False)
+
+
+def test_pictures_of_flow_are_those_from_each_frame_to_the_next(flow_run, tmp_path):
+    video = "synthetic:street?frames=5&seed=3"
+    written = geopretrain.predict(flow_run, video, tmp_path, every=2, progress=False)
+    assert [path.stem[-6:] for path in written] == ["000000", "000002"]  # frame 4 has none after it

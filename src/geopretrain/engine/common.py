@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -94,8 +95,9 @@ def as_text(size: Size) -> str:
 
 def plain(value: Any) -> Any:
     """Return ``value`` as config.yaml keeps it: paths that exist made absolute, sequences as lists."""
-    if isinstance(value, (str, Path)):
-        return str(Path(value).resolve()) if str(value) and Path(value).exists() else str(value)
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fspath(value)
+        return str(Path(text).resolve()) if text and Path(text).exists() else text
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value

@@ -52,7 +52,7 @@ def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     groups = store_frames(store)
     if not any(groups.values()) or store.depth_protocol is None:
         return {}
-    protocol = default_protocol(task, store.depth_protocol)
+    protocol = default_protocol(depth_meaning(task), store.depth_protocol)
     spacing = max(1, -(-len(groups["in_sample"]) // MOST_FRAMES))
     chosen = {
         name: [group[i] for i in spread_positions(len(group), MOST_FRAMES)] for name, group in groups.items()
@@ -70,9 +70,8 @@ def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     }
 
 
-def default_protocol(task: Task, kind: str) -> str:
-    """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what the task knows."""
-    meaning = depth_meaning(task)
+def default_protocol(meaning: str, kind: str) -> str:
+    """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what a task knows."""
     return PROTOCOLS[kind].get(meaning, "aligned-scale-shift")
 
 
@@ -81,8 +80,8 @@ def depth_meaning(task: Task) -> str:
     return str(getattr(task, "depth_meaning", "scale"))
 
 
-def fitting_protocol(task: Task, protocol: str | DepthProtocol) -> DepthProtocol:
-    """Return the protocol as it applies to a task.
+def fitting_protocol(meaning: str, protocol: str | DepthProtocol) -> DepthProtocol:
+    """Return the protocol as it applies to a task whose depth has this meaning (see `depth_meaning`).
 
     A protocol's fixed factor turns units of the network into metres and is left out where the task does that
     itself.
@@ -91,7 +90,6 @@ def fitting_protocol(task: Task, protocol: str | DepthProtocol) -> DepthProtocol
         ConfigError: the task knows less of depth than the protocol takes for granted.
     """
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    meaning = depth_meaning(task)
     if meaning == "metric":
         return replace(rules, scale=1.0)
     needs_scale, needs_shift = rules.alignment == "none", rules.alignment in ("none", "median", "scale")
@@ -139,7 +137,7 @@ def score_depth(
         ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), ``flip``,
         and the same errors for each guess under ``guesses``.
     """
-    rules = fitting_protocol(task, protocol)
+    rules = fitting_protocol(depth_meaning(task), protocol)
     truths = [frame.depth() for frame in frames]
     disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
     scores = evaluate_depth(disparities, truths, rules)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geopretrain.engine.common import parse_size, plain, required
+from geopretrain.engine.common import Size, parse_size, plain, required
 from geopretrain.engine.options import resolve_device
 from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.errors import ConfigError, one_of
 from geopretrain.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from geopretrain.engine.measured import MeasuredSet
+    from geopretrain.task import Task
 
 COLUMNS = {
     "abs_rel": "AbsRel",
@@ -21,6 +25,8 @@ COLUMNS = {
     "a2": "d<1.25^2",
     "a3": "d<1.25^3",
     "log10": "log10",
+    "epe": "EPE",
+    "fl_all": "Fl-all",
 }
 """What the table shows, and under which heading."""
 
@@ -41,11 +47,11 @@ def evaluate(
     threads: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Score the depth a run predicts against measured depth, beside guesses that have not seen the picture.
+    """Score the depth (or flow) a run predicts against what was measured, beside guesses that saw no picture.
 
     Args:
-        run: run folder of a method that learns depth.
-        data: prepared store with depth, data set with depth, or folder with images/ and depth/.
+        run: run folder of a method that learns depth or flow.
+        data: store or data set with depth, folder with images/ and depth/, or pairs with known flow.
         protocol: name of the protocol; left away: the one that suits the data and what the run knows.
         frames: of the store the run was trained on: held_out, in_sample or all; auto: held_out.
         split_file: text file with a line DRIVE FRAME SIDE per picture, as the lists of the Eigen split.
@@ -66,7 +72,6 @@ def evaluate(
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
     """
-    from geopretrain.engine.depth_check import default_protocol, fitting_protocol, score_depth
     from geopretrain.engine.measured import find_frames
     from geopretrain.engine.predict import load_task
 
@@ -77,31 +82,76 @@ def evaluate(
     folder = RunFolder.open(run)
     task = load_task(folder).to(resolve_device(device)).eval()
     _set_threads(threads)
-    if not hasattr(task, "predict") or folder.kind != "pretrain":
-        raise ConfigError(
-            f"The run in '{folder.path}' ({folder.lineage.get('method')}) predicts no depth. Give a run of a "
-            "method that learns depth, such as monodepth."
+    is_flow = _sees_flow(task, folder, protocol)
+    size = parse_size(folder.config["size"])
+    if is_flow:
+        scores = _flow_scores(task, str(data), every, size)
+    else:
+        found = find_frames(
+            str(data), folder, frames=frames, split_file=split_file, depth_unit=depth_unit, progress=progress
         )
-    found = find_frames(
-        str(data), folder, frames=frames, split_file=split_file, depth_unit=depth_unit, progress=progress
+        scores = _depth_scores(task, found, protocol, every, size, flip, progress)
+    result = {"run": str(folder.path), "data": plain(data), "every": every, **scores}
+    say(table(result), progress=progress)
+    _write(result, Path(out) if out is not None else folder.path / "evaluation", csv, progress)
+    return result
+
+
+def _depth_scores(
+    task: Task,
+    found: MeasuredSet,
+    protocol: str | None,
+    every: int,
+    size: Size | None,
+    flip: bool,
+    progress: bool,
+) -> dict[str, Any]:
+    from geopretrain.engine.depth_check import (
+        default_protocol,
+        depth_meaning,
+        fitting_protocol,
+        score_depth,
     )
-    rules = fitting_protocol(task, protocol or default_protocol(task, found.kind))
-    chosen = found.frames[::every]
+
+    meaning, chosen = depth_meaning(task), found.frames[::every]
+    rules = fitting_protocol(meaning, protocol or default_protocol(meaning, found.kind))
     say(f"Scoring {len(chosen)} pictures under {rules.name}.", progress=progress)
     scores = score_depth(
         task,
         chosen,
         rules,
-        size=parse_size(folder.config["size"]),
+        size=size,
         flip=flip,
         guesses_from=found.others[::every],
         min_gap=max(1, -(-found.min_gap // every)),
         per_image=True,
     )
-    result = {"run": str(folder.path), "data": plain(data), "frames": found.name, "every": every, **scores}
-    say(table(result), progress=progress)
-    _write(result, Path(out) if out is not None else folder.path / "evaluation", csv, progress)
-    return result
+    return {"frames": found.name, **scores}
+
+
+def _flow_scores(task: Task, data: str, every: int, size: Size | None) -> dict[str, Any]:
+    from geopretrain.data.flow_pairs import open_flow_pairs
+    from geopretrain.engine.flow_check import score_flow
+
+    return {"frames": "all", "flip": False, **score_flow(task, open_flow_pairs(data)[::every], size)}
+
+
+def _sees_flow(task: Task, run: RunFolder, protocol: str | None) -> bool:
+    """Return whether a run predicts flow, not depth; raises ConfigError where it is neither, or the other."""
+    from geopretrain.metrics.flow import FLOW_PROTOCOL
+
+    is_flow = hasattr(task, "predict_flow")
+    if not is_flow and (not hasattr(task, "predict") or run.kind != "pretrain"):
+        raise ConfigError(
+            f"The run in '{run.path}' ({run.lineage.get('method')}) predicts neither depth nor flow. Give a "
+            "run of a method that learns one of them, such as monodepth."
+        )
+    if protocol is not None and is_flow is not (protocol == FLOW_PROTOCOL):
+        raise ConfigError(
+            f"The run in '{run.path}' predicts {'flow' if is_flow else 'depth'}, so it cannot be scored "
+            f"under '{protocol}'. Leave --protocol away for the one that suits."
+        )
+    return is_flow
 
 
 def _set_threads(threads: int | None) -> None:
@@ -113,20 +163,26 @@ def _set_threads(threads: int | None) -> None:
 
 def table(result: dict[str, Any]) -> str:
     """Return the errors of the run and of the guesses as lines of text, under the name of the protocol."""
-    from geopretrain.engine.depth_check import MEANINGS
-
-    said = "flip average" if result["flip"] else "no post-processing"
+    columns = {name: heading for name, heading in COLUMNS.items() if name in result}
     lines = [
-        f"{result['protocol']}, {result['images']} pictures ({result['frames'].replace('_', '-')}), {said}; "
-        f"predicted depth is right {MEANINGS[result['meaning']]}".replace("right in metres", "in metres"),
-        f"{'':12}" + "".join(f"{heading:>9}" for heading in COLUMNS.values()),
+        f"{result['protocol']}, {result['images']} pictures ({result['frames'].replace('_', '-')}), "
+        f"{'flip average' if result['flip'] else 'no post-processing'}; {_meaning(result)}",
+        f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
     for name, errors in {"run": result, **result["guesses"]}.items():
-        values = "".join(f"{errors[column]:9.3f}" for column in COLUMNS)
+        values = "".join(f"{errors[column]:9.3f}" for column in columns)
         lines.append(f"{name.replace('_', ' '):12}{values}")
     if result["skipped"]:
         lines.append(f"{result['skipped']} pictures have no pixel that counts and were left out.")
     return "\n".join(lines)
+
+
+def _meaning(result: dict[str, Any]) -> str:
+    from geopretrain.engine.depth_check import MEANINGS
+
+    if result["predicted"] == "flow":
+        return "flow in px of the pictures"
+    return f"depth is known {MEANINGS[result['meaning']]}"
 
 
 def _write(result: dict[str, Any], folder: Path, csv: bool, progress: bool) -> None:

@@ -26,7 +26,7 @@ from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.errors import ConfigError, DataError, nearest_name
 from geopretrain.files import write_json
-from geopretrain.task import Recipe
+from geopretrain.settings import Recipe
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled import LabelledSet
@@ -108,6 +108,8 @@ def finetune(
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
+    if task == "depth":
+        raise ConfigError("Depth has options of its own: call finetune_depth (`geopretrain finetune depth`).")
     if task not in TASKS:
         raise ConfigError(f"Unknown task '{task}'.{nearest_name(task, TASKS)} Known: {', '.join(TASKS)}.")
     one_of("mode", mode, ("full", "encoder", "frozen"))

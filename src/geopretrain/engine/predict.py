@@ -13,7 +13,7 @@ from geopretrain.engine.options import resolve_device
 from geopretrain.engine.predict_inputs import Shot, shots
 from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
-from geopretrain.errors import ConfigError, RunFolderError, one_of
+from geopretrain.errors import ConfigError, DataError, RunFolderError, one_of
 from geopretrain.files import remove_leftovers, write_picture
 
 if TYPE_CHECKING:
@@ -157,25 +157,17 @@ def look(task: Task, shot: Shot, size: Size | None) -> Seen:
 
     image = shot.image
     if hasattr(task, "predict_flow"):
-        return Seen(pictures.colour_flow(_flow(task, shot, size)))
+        from geopretrain.engine.flow_check import predict_flow
+
+        if shot.next is None:
+            raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
+        return Seen(pictures.colour_flow(predict_flow(task, image, shot.next, size)))
     if not hasattr(task.config, "class_colours"):
         from geopretrain.engine.depth_check import predict_disparity
 
         disparity = resize_disparity(predict_disparity(task, image, size), (image.shape[0], image.shape[1]))
         return Seen(pictures.colour_depth(disparity), disparity)
     return Seen(_overlay(task, image, size))
-
-
-def _flow(task: Task, shot: Shot, size: Size | None) -> np.ndarray:
-    """Return the flow ``2 H W`` (px of the picture) from a picture to the next one."""
-    import torch
-
-    from geopretrain.metrics.flow import resize_flow_map
-
-    frames = torch.stack([_pixels(task, frame, size)[0] for frame in (shot.image, shot.next)])  # type: ignore[arg-type]
-    with torch.no_grad():
-        flow = task.predict_flow(frames[None])[0].float().cpu().numpy()  # type: ignore[operator]
-    return resize_flow_map(flow, shot.image.shape[:2])
 
 
 def _pixels(task: Task, image: np.ndarray, size: Size | None) -> Any:

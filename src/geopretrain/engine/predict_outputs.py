@@ -63,7 +63,7 @@ def depth_values(disparity: np.ndarray, task: Task) -> tuple[np.ndarray, dict[st
         note |= {"offset": float(disparity.min())}
     else:
         # the farthest depth a network can tell uses the whole range
-        farthest = float(getattr(task.config, "max_depth", 100.0))  # type: ignore[union-attr]
+        farthest = float(getattr(task.config, "max_depth", 100.0))
         per_unit = METRIC_VALUES if meaning == "metric" else 65535.0 // farthest
         unit = "metre" if meaning == "metric" else "unknown"
         with np.errstate(divide="ignore"):

@@ -32,7 +32,7 @@ from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.files import write_json
-from geopretrain.task import Recipe
+from geopretrain.settings import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,7 +188,7 @@ def _run(
     if already_finished(run, resume, progress=progress):
         return run
     origin = lineage(config["method"], task, parse_init(config["init"]), config)
-    run.write_lineage({"command": "pretrain", **origin})
+    run.write_lineage({"command": "pretrain", **origin, "store": str(store.path.absolute())})
     say(lineage_sentence(origin), progress=progress)
     if config["subset"] is not None:
         _write_subset(run, store, samples, config, progress)

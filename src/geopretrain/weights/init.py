@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,13 @@ class Init:
         return self.source
 
 
-def parse_init(text: str | Path) -> Init:
+def parse_init(text: str | os.PathLike[str]) -> Init:
     """Understand ``--init``.
 
     Raises:
         WeightsError: neither a known word nor an existing run folder or file.
     """
-    text = str(text)
+    text = os.fspath(text)
     if text in ("random", "imagenet"):
         return Init(text, text)
     path = Path(text)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import geopretrain
+from geopretrain import ConfigError, cli
+
+SMALL = {"steps": 2, "batch_size": 2, "threads": 1, "device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("depth") / "street"
+    geopretrain.prepare("synthetic:street?frames=16", path, size=(64, 96), progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(store):
+    return geopretrain.pretrain(data=store, out=store.parent / "first", backbone="test_resnet", **SMALL)
+
+
+def _samples(run):
+    return {(s["clip"], s["frame"]) for s in json.loads((run.path / "subset.json").read_text())["samples"]}
+
+
+def test_few_shot_transfer_is_nested_scored_and_knows_where_it_comes_from(store, first):
+    runs = {
+        share: geopretrain.finetune_depth(
+            data=store, out=store.parent / share[:-1], init=first, subset=share, **SMALL
+        )
+        for share in ("30%", "60%")
+    }
+    few, many = (_samples(run) for run in runs.values())
+    assert few < many
+    assert len(many) < len(geopretrain.data.FrameStore.open(store).train_samples)
+    run = runs["30%"]
+    assert [step["kind"] for step in run.lineage["chain"]] == ["random", "run"]
+    (written,) = (run.path / "evaluation").glob("*.json")
+    score = json.loads(written.read_text())
+    assert (score["protocol"], score["frames"]) == ("dense-80-median", "held_out")
+    assert score["abs_rel"] == pytest.approx(run.results["depth"]["held_out"]["abs_rel"])
+
+
+def test_another_seed_takes_other_samples_and_resuming_a_finished_run_scores_it_again(store, first):
+    options = {"data": store, "out": store.parent / "seed", "init": first, "subset": "40%", "subset_seed": 1}
+    run = geopretrain.finetune_depth(**options, **SMALL)
+    (written,) = (run.path / "evaluation").glob("*.json")
+    written.unlink()
+    geopretrain.finetune_depth(**options, **SMALL, resume=True)
+    assert written.exists()
+    other = geopretrain.pretrain(
+        data=store, out=store.parent / "other", init=first, subset="40%", subset_seed=2, **SMALL
+    )
+    assert _samples(run) != _samples(other)
+
+
+def test_what_cannot_work_is_said_before_training(store, tmp_path, capsys):
+    with pytest.raises(ConfigError, match="--protocol kitti-eigen-garg-80-median"):
+        geopretrain.finetune_depth(data=store, out=tmp_path, protocol="kitti-eigen-garg-80-stereo", **SMALL)
+    with pytest.raises(ConfigError, match="Known: mono, stereo, both"):
+        geopretrain.finetune_depth(data=store, out=tmp_path, supervision="X", **SMALL)
+    with pytest.raises(ConfigError, match="share such as 5%"):
+        geopretrain.finetune_depth(data=store, out=tmp_path, subset="200", **SMALL)
+    with pytest.raises(ConfigError, match="finetune_depth"):
+        geopretrain.finetune("depth", data=store, out=tmp_path)
+    assert cli.main(["finetune", "depth", "--help"]) == 0
+    assert "--supervision" in capsys.readouterr().out
