@@ -54,8 +54,8 @@ def test_help_imports_nothing_heavy():
     heavy = {"torch", "lightning", "timm", "cv2", "av", "transformers", "matplotlib", "plotly"}
     code = (
         "import sys; from geopretrain.cli import main\n"
-        "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], ['evaluate', '-h'], "
-        "['nonsense'], ['pretrain', '--bach-size', '3']): main(words)\n"
+        "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], "
+        "['evaluate', '-h'], ['nonsense'], ['pretrain', '--bach-size', '3']): main(words)\n"
         f"sys.exit(str({heavy!r} & set(sys.modules)) if {heavy!r} & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -357,6 +357,13 @@ def _finish(run: RunFolder, task: Task, store: FrameStore, held_out: int, progre
         f"The backbone is in {run.path / 'backbone.safetensors'}, pictures are in {run.figures}.",
         progress=progress,
     )
+    if hasattr(task, "predict_flow"):
+        say(
+            f"Next: geopretrain finetune depth --data {store.path} --init {run.path} "
+            f"--out {run.path.parent / 'depth'}",
+            progress=progress,
+        )
+        return
     say(
         "Next: geopretrain finetune segmentation --data LABELLED_FOLDER "
         f"--init {run.path} --labels 16 --out {run.path.parent / 'seg'}",
