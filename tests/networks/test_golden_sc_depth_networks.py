@@ -12,7 +12,8 @@ from test_golden_networks import deterministic_weights
 
 from geopretrain.geometry import disparity_to_depth
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
-from geopretrain.weights import sc_depth
+from geopretrain.pretext.scdepth import SCDepth, SCDepthConfig
+from geopretrain.weights import parse_init, sc_depth
 from geopretrain.weights.loading import rename
 
 LAYOUT = json.loads((Path(__file__).parents[1] / "golden" / "sc_depth_networks.json").read_text())
@@ -64,6 +65,22 @@ def test_rotation_net_equals_the_released_one(images):
         sc_depth.rotation_from_official(deterministic_weights(LAYOUT["RectifyNet18"])),
     )
     np.testing.assert_allclose(net(first, second), arrays["out_rot_12"], rtol=1e-9)
+
+
+def test_a_whole_checkpoint_is_taken_as_initialisation(tmp_path):
+    networks = {"depth_net.": "DepthNet18", "pose_net.": "PoseNet18", "rectify_net.": "RectifyNet18"}
+    state = {
+        prefix + name: tensor.float()
+        for prefix, network in networks.items()
+        for name, tensor in deterministic_weights(LAYOUT[network]).items()
+    }
+    torch.save({"state_dict": state}, tmp_path / "official.ckpt")
+    task, report = SCDepth.create(SCDepthConfig(version=2), parse_init(tmp_path / "official.ckpt"))
+    assert not report.reinitialised
+    assert all("decoder.heads." in name for name, _ in report.skipped)  # coarser outputs, never trained
+    assert task.depth_net.backbone.normalisation == {"mean": [0.45] * 3, "std": [0.225] * 3}
+    squeeze = state["rectify_net.decoder.conv_squeeze.weight"]
+    assert torch.equal(task.rotation_net.decoder.squeeze.weight, squeeze)
 
 
 def test_a_whole_checkpoint_becomes_our_saved_names():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
-from geopretrain.weights import monodepth2
+from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
 from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
 from geopretrain.weights.runs import weight_parts
@@ -99,7 +99,8 @@ class InitTensors:
 
     Attributes:
         backbone: tensors of the backbone, for foreign files everything there is.
-        others: the remaining tensors of a run or an official Monodepth2 folder (``decoder.*``, ``pose.*``).
+        others: the remaining tensors of a run, an official Monodepth2 folder or SC-Depth checkpoint
+            (``decoder.*``, ``pose.*``).
         normalisation: what is stored with the weights, if anything.
     """
 
@@ -117,9 +118,13 @@ def read_init(init: Init, backbone_name: str) -> InitTensors:
     path = Path(init.source)
     if init.kind not in ("run", "file"):
         return InitTensors({}, {}, None)
+    normalisation: Normalisation | None = {"mean": [*DEFAULT_MEAN], "std": [*DEFAULT_STD]}
     if path.is_file():
-        return InitTensors(read_tensors(path), {}, read_normalisation(path))
-    if init.kind == "run":
+        tensors = read_tensors(path)
+        if not sc_depth.is_official(tensors):
+            return InitTensors(tensors, {}, read_normalisation(path))
+        tensors = sc_depth.from_official(tensors)
+    elif init.kind == "run":
         lineage = read_lineage(path)
         if lineage["backbone"] != backbone_name:
             raise WeightsError(
@@ -131,12 +136,9 @@ def read_init(init: Init, backbone_name: str) -> InitTensors:
                 f"The run {path} has no weights yet: finish it by repeating its command with --resume."
             )
         tensors = read_tensors(path / "model.safetensors", strip=False)
-        normalisation: Normalisation | None = lineage.get("normalisation")
+        normalisation = lineage.get("normalisation")
     else:
-        tensors, normalisation = (
-            monodepth2.read_folder(path),
-            {"mean": [*DEFAULT_MEAN], "std": [*DEFAULT_STD]},
-        )
+        tensors = monodepth2.read_folder(path)
     others = {name: tensor for name, tensor in tensors.items() if not name.startswith("backbone.")}
     return InitTensors(rename(tensors, {"backbone.": ""}), others, normalisation)
 
