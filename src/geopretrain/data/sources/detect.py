@@ -70,7 +70,6 @@ _NOT_FRAMES = {
     "proj_depth",
     "figures",
     "disparity",
-    "right",
 }
 
 

@@ -84,7 +84,8 @@ def _calibration(folder: Path, baseline: float | None) -> tuple[np.ndarray | Non
     if baseline is None:
         raise DataError(
             f"{folder} has left/ and right/ but no calib.txt: the baseline is not known. Add calib.txt (fx, "
-            "fy, cx, cy in px and baseline in metres, one 'name: number' a line), or pass --baseline."
+            "fy, cx, cy in px and baseline in metres, one 'name: number' a line), or pass --baseline. To use "
+            "one camera only, name left/ itself."
         )
     own = read_matrix_file(folder / "intrinsics.txt")
     return own, None if own is None else own.copy(), baseline
