@@ -134,8 +134,8 @@ def score_depth(
         per_image: keep the errors of each image, with its ``name``.
 
     Returns:
-        ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), ``flip``,
-        and the same errors for each guess under ``guesses``.
+        ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), the
+        fixed ``factor`` applied to depth, ``flip``, and the same errors for each guess under ``guesses``.
     """
     rules = fitting_protocol(depth_meaning(task), protocol)
     truths = [frame.depth() for frame in frames]
@@ -148,6 +148,7 @@ def score_depth(
     return {
         **scores,
         "predicted": "disparity",
+        "factor": rules.scale,
         "meaning": depth_meaning(task),
         "flip": flip,
         "guesses": {name: _short(result) for name, result in guesses.items()},
