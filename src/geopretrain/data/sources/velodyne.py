@@ -31,8 +31,8 @@ def project_lidar(
         projection: ``3 4``, P_rect * R_rect_00 * [R|T].
         size: (height, width) of the image.
         as_released: as in the ground truth published numbers were computed with (Monodepth2's export): one
-            pixel to the left and up, and the distance in front of the LiDAR, 0.27 m more than the camera's. Of
-            50 246 pixels of three scans two differ from its output, where points share a pixel.
+            pixel to the left and up, and the distance in front of the LiDAR, 0.27 m more than the camera's.
+            Of 50 246 pixels of three scans two differ from its output, where points share a pixel.
 
     Returns:
         float32 ``H W`` depth in metres along the camera's axis, 0 where nothing was hit.
