@@ -71,6 +71,12 @@ def test_prepare_intrinsics_for_another_size_are_refused():
     assert choose_camera((188, 621), None, given=given, given_size=(188, 621)).known
 
 
+def test_prepare_intrinsics_of_a_data_set_that_cannot_be():
+    for bad in ([[0.0, 0, 9], [0, 50, 9], [0, 0, 1]], [[np.nan, 0, 9], [0, 50, 9], [0, 0, 1]]):
+        with pytest.raises(DataError, match="cannot be a camera's"):
+            choose_camera((100, 120), np.array(bad))
+
+
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "-1,1,1,1", "nan,1,1,1", ""])
 def test_prepare_intrinsics_text_is_checked(text):
     with pytest.raises(ConfigError, match="fx,fy,cx,cy"):
