@@ -310,3 +310,26 @@ def test_health_of_the_variants_in_sentences():
 def test_impossible_combinations_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         MonodepthConfig(**options)
+
+
+def test_stereo_from_a_store_to_metric_results(tmp_path):
+    from geopretrain.data.prepare import prepare
+    from geopretrain.engine.pretrain import pretrain
+
+    source = "synthetic:street?frames=12&height=64&width=96&worlds=1"
+    store = prepare(source, tmp_path / "store", size=(64, 96), progress=False)
+    run = pretrain(
+        data=store.path,
+        out=tmp_path / "run",
+        backbone="test_resnet",
+        steps=2,
+        batch_size=2,
+        settings=["supervision=both"],
+        device="cpu",
+        precision="fp32",
+        threads=1,
+        progress=False,
+    )
+    results = json.loads((run.path / "results.json").read_text())
+    assert results["findings"]["metres_per_unit"] == pytest.approx(5.4)
+    assert results["depth"]["in_sample"]["protocol"].endswith("metric")

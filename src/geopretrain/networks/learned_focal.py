@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from geopretrain.networks.pose_net import PoseDecoder
 
-#: The learned number counts this many times, so that it moves faster than the weights under Adam, whose steps
-#: are about as large as the learning rate.
-FOCAL_GAIN = 10.0
+#: The one learned number counts this many times, so that it moves faster than the weights under Adam, whose
+#: steps are about as large as the learning rate.
+FOCAL_GAIN = 30.0
+#: Scale of the prediction from frames: the first ones are near the guess.
+PREDICTION_SCALE = 0.1
 #: Share of the new batch in the running mean that is reported.
 MEAN_SHARE = 0.02
 
@@ -30,7 +32,7 @@ class LearnedFocal(nn.Module):
 
     def __init__(self, channels: int | None = None) -> None:
         super().__init__()
-        self.decoder = None if channels is None else PoseDecoder(channels, 1)
+        self.decoder = None if channels is None else PoseDecoder(channels, 1, PREDICTION_SCALE)
         self.log_factor = nn.Parameter(torch.zeros(())) if channels is None else None
         self.register_buffer("focal_length", torch.zeros(2))
 
@@ -46,7 +48,7 @@ class LearnedFocal(nn.Module):
         else:
             assert self.decoder is not None
             assert features is not None
-            logarithm = FOCAL_GAIN * self.decoder(features.flatten(0, 1)).view(features.shape[:2]).mean(1)
+            logarithm = self.decoder(features.flatten(0, 1)).view(features.shape[:2]).mean(1)
         factor = torch.ones_like(intrinsics)
         factor[:, :2, :2] = logarithm.float().exp()[:, None, None]
         learned = intrinsics * factor
