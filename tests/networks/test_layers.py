@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from geopretrain.networks.layers import upsample_join_pad
+from geopretrain.networks.layers import join_pad, upsample_join_pad
 
 
 def three_steps(features, skip):
@@ -15,14 +15,23 @@ def three_steps(features, skip):
     return F.pad(joined, (1, 1, 1, 1), mode="reflect")
 
 
+def two_steps(features, skip):
+    joined = features if skip is None else torch.cat([features, skip], 1)
+    return F.pad(joined, (1, 1, 1, 1), mode="reflect")
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(("height", "width", "skip_channels"), [(1, 1, 2), (3, 5, 2), (4, 2, 0)])
-def test_one_copy_equals_three(layout, height, width, skip_channels):
+@pytest.mark.parametrize(("height", "width", "skip_channels"), [(2, 2, 2), (6, 10, 2), (8, 4, 0)])
+@pytest.mark.parametrize(
+    ("function", "steps", "factor"), [(upsample_join_pad, three_steps, 2), (join_pad, two_steps, 1)]
+)
+def test_one_copy_equals_its_steps(function, steps, factor, layout, height, width, skip_channels):
     torch.manual_seed(0)
-    features = torch.rand(2, 3, height, width, dtype=torch.float64).to(memory_format=layout).requires_grad_()
-    skip = torch.rand(2, skip_channels, 2 * height, 2 * width, dtype=torch.float64).requires_grad_()
+    features = torch.rand(2, 3, height // factor, width // factor, dtype=torch.float64)
+    features = features.to(memory_format=layout).requires_grad_()
+    skip = torch.rand(2, skip_channels, height, width, dtype=torch.float64).requires_grad_()
     inputs = (features, skip if skip_channels else None)
-    found, expected = upsample_join_pad(*inputs), three_steps(*inputs)
+    found, expected = function(*inputs), steps(*inputs)
     assert torch.equal(found, expected)
     weights = torch.rand_like(found)
     leaves = [x for x in inputs if x is not None]
@@ -37,6 +46,7 @@ def test_gradient_is_that_of_finite_differences():
     features = torch.rand(1, 2, 2, 3, dtype=torch.float64, requires_grad=True)
     skip = torch.rand(1, 1, 4, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(upsample_join_pad, (features, skip))
+    assert torch.autograd.gradcheck(join_pad, (torch.rand_like(skip).requires_grad_(), skip))
 
 
 def test_the_incoming_gradient_is_left_alone():

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.networks.layers import Conv3x3, upsample_join_pad
+from geopretrain.networks.layers import Conv3x3, join_pad, upsample_join_pad
 
 #: Channels of the stages working at strides 1, 2, 4, 8, 16 (Godard et al. 2019, supplementary material).
 STAGE_CHANNELS = (16, 32, 64, 128, 256)
@@ -37,9 +36,9 @@ class UpStage(nn.Module):
         features = F.elu(self.before(features), inplace=True)
         if self.upsampling == "bilinear":
             features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-            features = features if skip is None else torch.cat([features, skip], 1)
-            return F.elu(self.after(features), inplace=True)
-        padded = upsample_join_pad(features, skip)
+            padded = join_pad(features, skip)
+        else:
+            padded = upsample_join_pad(features, skip)
         return F.elu(self.after.convolve_padded(padded), inplace=True)
 
 

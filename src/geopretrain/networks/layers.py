@@ -7,7 +7,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 
 class Conv3x3(nn.Conv2d):
@@ -18,11 +17,26 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``B C H W`` to ``B C' H W``."""
-        return self.convolve_padded(F.pad(features, (1, 1, 1, 1), mode="reflect"))
+        return self.convolve_padded(join_pad(features))
 
     def convolve_padded(self, padded: Tensor) -> Tensor:
         """Map features that are padded already, ``B C H+2 W+2``, to ``B C' H W``."""
         return super().forward(padded)
+
+
+def join_pad(features: Tensor, skip: Tensor | None = None) -> Tensor:
+    """Append the skip's channels and pad by one pixel (reflection), in a single copy.
+
+    Differentiable once; backwards several times faster than reflection padding, most of all in channels_last.
+
+    Args:
+        features: ``B C H W``.
+        skip: ``B C' H W`` or None.
+
+    Returns:
+        ``B C+C' H+2 W+2`` in the type of ``features``.
+    """
+    return cast(Tensor, _JoinPad.apply(features, skip))
 
 
 def upsample_join_pad(features: Tensor, skip: Tensor | None) -> Tensor:
@@ -41,36 +55,63 @@ def upsample_join_pad(features: Tensor, skip: Tensor | None) -> Tensor:
     return cast(Tensor, _UpsampleJoinPad.apply(features, skip))
 
 
-class _UpsampleJoinPad(torch.autograd.Function):
+class _JoinPad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, skip: Tensor | None) -> Tensor:
-        batch, channels, height, width = features.shape
-        ctx.channels = channels
-        ctx.skip_dtype = None if skip is None else skip.dtype
-        joined = channels + (0 if skip is None else skip.shape[1])
-        padded = torch.empty(
-            (batch, joined, 2 * height + 2, 2 * width + 2),
-            dtype=features.dtype,
-            device=features.device,
-            memory_format=_layout(features),
-        )
-        inner = padded[:, :, 1:-1, 1:-1]
-        for i in (0, 1):
-            for j in (0, 1):
-                inner[:, :channels, i::2, j::2] = features
-        if skip is not None:
-            inner[:, channels:] = skip
-        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 2], padded[:, :, -3]
-        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
-        return padded
+        padded, inner = _empty_padded(ctx, features, skip, 1)
+        inner[:, : ctx.channels] = features
+        return _reflect_border(padded)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        features, skip = gradient[:, : ctx.channels], gradient[:, ctx.channels :]
-        of_features = _sum_of_pixels(features) if ctx.needs_input_grad[0] else None
-        of_skip = _fold_border(skip).to(ctx.skip_dtype) if ctx.needs_input_grad[1] else None
-        return of_features, of_skip
+        of_features = _fold_border(gradient[:, : ctx.channels]) if ctx.needs_input_grad[0] else None
+        return of_features, _of_skip(ctx, gradient)
+
+
+class _UpsampleJoinPad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, skip: Tensor | None) -> Tensor:
+        padded, inner = _empty_padded(ctx, features, skip, 2)
+        for i in (0, 1):
+            for j in (0, 1):
+                inner[:, : ctx.channels, i::2, j::2] = features
+        return _reflect_border(padded)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        of_features = _sum_of_pixels(gradient[:, : ctx.channels]) if ctx.needs_input_grad[0] else None
+        return of_features, _of_skip(ctx, gradient)
+
+
+def _empty_padded(ctx: Any, features: Tensor, skip: Tensor | None, factor: int) -> tuple[Tensor, Tensor]:
+    """Return the padded result and its inner part, of which the skip is filled in."""
+    batch, channels, height, width = features.shape
+    ctx.channels = channels
+    ctx.skip_dtype = None if skip is None else skip.dtype
+    padded = torch.empty(
+        (batch, channels + (0 if skip is None else skip.shape[1]), factor * height + 2, factor * width + 2),
+        dtype=features.dtype,
+        device=features.device,
+        memory_format=_layout(features),
+    )
+    inner = padded[:, :, 1:-1, 1:-1]
+    if skip is not None:
+        inner[:, channels:] = skip
+    return padded, inner
+
+
+def _reflect_border(padded: Tensor) -> Tensor:
+    padded[:, :, 0], padded[:, :, -1] = padded[:, :, 2], padded[:, :, -3]
+    padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
+    return padded
+
+
+def _of_skip(ctx: Any, gradient: Tensor) -> Tensor | None:
+    if not ctx.needs_input_grad[1]:
+        return None
+    return _fold_border(gradient[:, ctx.channels :]).to(ctx.skip_dtype)
 
 
 def _sum_of_pixels(padded: Tensor) -> Tensor:
