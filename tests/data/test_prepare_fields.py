@@ -203,6 +203,17 @@ def test_prepare_still_images_makes_every_frame_a_sample(tmp_path):
     assert store.path.joinpath("contact_sheet.png").is_file()
 
 
+def test_prepare_single_images_without_neighbours_say_what_helps(tmp_path):
+    maps = {i: np.full((64, 96), 2.0) for i in range(2)}
+    data = write_depths(tmp_path / "data", maps)
+    for file in sorted((data / "images").iterdir())[2:]:
+        file.unlink()
+    with pytest.raises(DataError, match=r"single images.*--still-images"):
+        prepare(data, tmp_path / "store", size=SIZE, progress=False)
+    store = prepare(data, tmp_path / "store", size=SIZE, still_images=True, progress=False)
+    assert len(store.samples((0,), ("depth",))[0]) == 2
+
+
 def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
     for i in range(6):
         write_pairs(tmp_path / "data" / f"scene{i}", count=1)

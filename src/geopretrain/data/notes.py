@@ -97,8 +97,13 @@ def check_stereo(clip: SourceClip) -> None:
         )
 
 
-def why_nothing(name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:
+def why_nothing(clip: SourceClip, name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:
     """Return the sentence which says why a clip gives no sample."""
+    if not clip.ordered:
+        return (
+            f"{name} holds single images, of which no three show one place from a moving camera. Take each "
+            "as a sample with --still-images, for methods that look at one frame."
+        )
     still, standing = (sum(getattr(piece, name) for piece in pieces) for name in ("still", "standing"))
     if standing:
         return (

@@ -111,25 +111,16 @@ def prepare_clip(
         "depth_folder": folder if clip.has_depth else "",
         **_stereo_camera(clip, crop, size),
     }
-    broken = [entry.error for entry in decoded.entries if entry.error is not None]
-    rows = [sum(len(info.frames) for info in before), sum(len(info.stereo_frames) for info in before)]
-    rows.append(sum(len(info.depth_frames) for info in before))
-    infos = []
-    for part, piece in enumerate(usable):
-        info = _clip_info(
-            clip, name if len(usable) == 1 else f"{name}#{part + 1}", piece, decoded, options, rows
-        )
-        if part == 0:
-            info |= {"broken": broken[:_NAMED_BROKEN], "broken_count": len(broken)}
-        infos.append(common | info)
-        rows = [rows[0] + len(info["frames"]), rows[1] + len(info["stereo_frames"]), rows[2]]
-        rows[2] += len(info["depth_frames"])
+    infos = _clip_infos(clip, name, usable, decoded, options, before)
+    infos = [common | info for info in infos]
     _append(work, decoded, infos, size)
     return {
         "clips": infos,
         "notes": clip_notes(clip, camera, decoded, pieces, crop),
         "facts": read_facts(clip, name, decoded, pieces),
-        "problems": [] if usable else [problem or why_nothing(name, decoded, pieces, options.min_motion)],
+        "problems": []
+        if usable
+        else [problem or why_nothing(clip, name, decoded, pieces, options.min_motion)],
     }
 
 
@@ -157,6 +148,29 @@ def _stereo_camera(
         "stereo_intrinsics": stored_intrinsics(np.asarray(own), crop, size).tolist(),
         "T_to_stereo": np.asarray(clip.T_to_stereo, dtype=np.float64).tolist(),
     }
+
+
+def _clip_infos(
+    clip: SourceClip,
+    name: str,
+    pieces: list[Piece],
+    decoded: Decoded,
+    options: PrepareOptions,
+    before: list[ClipInfo],
+) -> list[dict[str, Any]]:
+    """Return what the index says of the pieces, without their camera, one after the other in the files."""
+    broken = [entry.error for entry in decoded.entries if entry.error is not None]
+    lists = ("frames", "stereo_frames", "depth_frames")
+    rows = [sum(len(getattr(info, listed)) for info in before) for listed in lists]
+    infos = []
+    for part, piece in enumerate(pieces):
+        piece_name = name if len(pieces) == 1 else f"{name}#{part + 1}"
+        info = _clip_info(clip, piece_name, piece, decoded, options, rows)
+        if part == 0:
+            info |= {"broken": broken[:_NAMED_BROKEN], "broken_count": len(broken)}
+        infos.append(info)
+        rows = [row + len(info[listed]) for row, listed in zip(rows, lists, strict=True)]
+    return infos
 
 
 def _clip_info(
