@@ -35,6 +35,15 @@ def test_the_source_is_seen_through_the_code_only():
     assert not torch.equal(net.motion(source, target), code)
 
 
+def test_the_code_is_standardised_over_the_batch_and_a_single_pair_does_not_fail():
+    torch.manual_seed(0)
+    motion, (target, source) = MotionEncoder("test_resnet"), torch.rand(2, 8, 3, *SIZE)
+    code = motion(target, source)
+    assert torch.allclose(code.mean(0), torch.zeros(128), atol=1e-4)
+    assert code.std(0, correction=0).median() > 0.5
+    assert torch.isfinite(motion(target[:1], source[:1])).all()
+
+
 def test_the_decoder_has_the_fourteen_layers_of_the_paper():
     net = ConditionalFlowNet(Backbone("resnet18"), MotionEncoder("resnet18"))
     assert sum(isinstance(m, torch.nn.Conv2d) for m in net.decoder.modules()) == 14

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError
 from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.depth_decoder import MultiscaleDecoder
 from geopretrain.networks.pose_net import PoseDecoder
 
+#: Factor on the difference between the frames where the motion encoder is shown it: differences are small.
+DIFFERENCE_GAIN = 2.0
 #: Length of the motion code (Wang et al., section III-A).
 CODE_SIZE = 128
 
@@ -20,7 +23,17 @@ class MotionEncoder(nn.Module):
     """A backbone over two stacked images and a bottleneck down to a few numbers (Wang et al., section III-A).
 
     The bottleneck is that of Monodepth2's pose decoder, which the paper names as its model: 1x1 and two 3x3
-    convolutions of 256 channels, a linear map, and the mean over the image. No scale, no bound.
+    convolutions of 256 channels, a linear map, and the mean over the image. Each number of the code is then
+    standardised over the batch (running statistics in evaluation), because pairs differ by some thousandths
+    at first, which a decoder overlooks beside its other features. No bound.
+
+    Args:
+        backbone_name: any timm model.
+        pretrained: take timm's weights.
+        code_size: numbers in the code.
+        difference: show the second image as its difference from the first. The first convolution could form
+            it itself, but what moves is then small beside what is seen, and the code is long ignored.
+        mean, std: normalisation of an image.
     """
 
     def __init__(
@@ -28,17 +41,25 @@ class MotionEncoder(nn.Module):
         backbone_name: str,
         pretrained: bool = False,
         code_size: int = CODE_SIZE,
+        difference: bool = True,
         mean: Sequence[float] = DEFAULT_MEAN,
         std: Sequence[float] = DEFAULT_STD,
     ) -> None:
         super().__init__()
         self.code_size = code_size
+        self.difference = difference
         self.backbone = Backbone(backbone_name, pretrained, in_images=2, mean=mean, std=std)
         self.decoder = PoseDecoder(self.backbone.channels[-1], out_channels=code_size, scale=1.0)
+        self.norm = nn.BatchNorm1d(code_size, affine=False)
 
     def forward(self, target: Tensor, source: Tensor) -> Tensor:
         """Map two images ``B 3 H W`` in [0, 1] to the code ``B code_size`` of the motion between them."""
-        return self.decoder(self.backbone(torch.cat([target, source], 1))[-1])
+        if self.difference:
+            source = self.backbone.mean[:, 3:] + DIFFERENCE_GAIN * (source - target)
+        code = self.decoder(self.backbone(torch.cat([target, source], 1))[-1])
+        # a single pair has no spread to standardise by
+        batch_statistics = self.training and len(code) > 1
+        return F.batch_norm(code, self.norm.running_mean, self.norm.running_var, training=batch_statistics)
 
 
 class ConditionalFlowNet(nn.Module):

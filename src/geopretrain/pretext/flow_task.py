@@ -117,9 +117,4 @@ def symptoms(logs: Mapping[str, float]) -> list[str]:
             f"The flow is the same everywhere (it varies by {spread:.3f} px): it tells nothing about the "
             "structure of the scene. Lower the learning rate or the smoothness."
         )
-    if (spread := logs.get("code_spread", 1.0)) < 1e-4:
-        found.append(
-            f"The motion code is the same for all pairs (it varies by {spread:.1g}): the flow ignores how "
-            "the camera moves. Train on clips that move in different ways."
-        )
     return found
