@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from geopretrain.engine.checkpoint import AtomicCheckpointIO, read_checkpoint
 from geopretrain.engine.fitted_task import FittedTask
+from geopretrain.engine.memory import keep_freed_memory
 from geopretrain.engine.options import TrainOptions, resolve_device, resolve_precision
 from geopretrain.engine.recorder import Interrupted, Recorder, Validate, interruptible
 from geopretrain.engine.run_folder import RunFolder
@@ -59,6 +60,8 @@ def fit(
     precision = resolve_precision(options.precision, device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    if device == "cpu":
+        keep_freed_memory()
     if options.channels_last:
         task.to(memory_format=torch.channels_last)
     task.train()
