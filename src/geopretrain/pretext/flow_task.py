@@ -87,7 +87,7 @@ def flow_logs(flow: Tensor, in_view: Tensor, error: Tensor, identity: Tensor) ->
         "reprojection_error": error.mean(),
         "identity_error": identity.mean(),
         "valid_share": in_view.float().mean(),
-        "flow_length": flow.norm(dim=1).mean(),
+        "flow_length": flow.square().sum(1).sqrt().mean(),
         "flow_spread": flow.std((2, 3)).mean(),
     }
 
