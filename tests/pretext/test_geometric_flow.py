@@ -163,7 +163,7 @@ def test_pictures_show_one_row_per_sample():
 
 def test_a_few_steps_on_one_street_explain_part_of_its_flow():
     data = street(8)
-    task = train(make_task(), data, steps=60, lr=1e-3, batch_size=4)
+    task = train(make_task(), data, steps=120, lr=1e-3, batch_size=4)
     error, still = end_point_errors(task, data)
     assert error < 0.9 * still
 
