@@ -47,15 +47,26 @@ def test_pairs_relations_and_loss_equal_the_released_ones(arrays):
                 depth.flatten(1).gather(1, i).flatten(), arrays[f"out_rank_{name}_z{side}"]
             )
     pairs = torch.cat([moving, first], 1), torch.cat([still, second], 1)
-    loss = ranking_loss(depth, torch.cat(labels, 1), *pairs)
+    loss = ranking_loss(depth, torch.cat(labels, 1), *pairs, as_released=True)
     np.testing.assert_allclose(loss, arrays["out_mask_ranking_loss"], atol=1e-12)
 
 
 def test_a_pair_by_hand():
     depth = torch.tensor([[[[1.0, 3.0]]]])
     first, second = torch.tensor([[0, 1]]), torch.tensor([[1, 0]])
-    loss = ranking_loss(depth, torch.tensor([[1.0, 0.0]]), first, second)
-    assert loss.item() == pytest.approx(math.log(1 + math.exp(2)))
+    pair = depth, torch.tensor([[1.0, 0.0]]), first, second
+    assert ranking_loss(*pair, as_released=True).item() == pytest.approx(math.log(1 + math.exp(2)))
+    x = math.log(1 / 3) / math.log(1.15)
+    assert ranking_loss(*pair).item() == pytest.approx(math.log(1 + math.exp(-x)))
+
+
+def test_the_unit_of_depth_matters_only_as_released():
+    torch.manual_seed(0)
+    depth, first, second = torch.rand(1, 1, 8, 8) + 0.1, *torch.randint(64, (2, 1, 30))
+    labels = farther(depth.flatten(1).gather(1, first), depth.flatten(1).gather(1, second))
+    for released in (False, True):
+        near, far = (ranking_loss(s * depth, labels, first, second, released) for s in (1, 20))
+        assert torch.isclose(near, far, rtol=1e-4) != released
 
 
 def test_only_clearly_different_measured_pairs_are_ranked():
@@ -77,16 +88,17 @@ def test_the_right_order_costs_less_and_a_flat_teacher_is_told():
     torch.manual_seed(0)
     teacher, consistency = torch.rand(2, 1, 16, 16) + 0.2, torch.rand(2, 1, 16, 16)
     right, share = confident_ranking(5 * teacher, teacher, consistency)
-    wrong, _ = confident_ranking(-5 * teacher, teacher, consistency)
+    wrong, _ = confident_ranking(1 / teacher, teacher, consistency)
     assert right < wrong
     assert share > 0.5
     loss, share = confident_ranking(teacher, torch.ones_like(teacher), consistency)
     assert (loss.item(), share.item()) == (0, 0)
 
 
-def test_gradients_are_right():
+@pytest.mark.parametrize("released", [False, True])
+def test_gradients_are_right(released):
     torch.manual_seed(0)
-    depth = torch.rand(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    depth = (0.1 + torch.rand(2, 1, 4, 5, dtype=torch.float64)).requires_grad_()
     first, second = torch.randint(20, (2, 2, 9))
     labels = torch.randint(-1, 2, (2, 9)).double()
-    assert torch.autograd.gradcheck(lambda d: ranking_loss(d, labels, first, second), depth)
+    assert torch.autograd.gradcheck(lambda d: ranking_loss(d, labels, first, second, released), depth)

@@ -121,5 +121,5 @@ def test_a_teacher_helps_version_3():
     """The teacher knows the depth up to a factor; its normals and order are learned beside the geometry."""
     alone, _ = errors(trained(SCDepthConfig(), 80, 3e-4))
     helped, constant = errors(trained(SCDepthConfig(version=3), 80, 3e-4))
-    assert helped < alone
-    assert helped < 0.75 * constant
+    assert helped < 0.9 * alone
+    assert helped < 0.6 * constant

@@ -4,9 +4,14 @@ Sun et al., *SC-DepthV3: Robust Self-supervised Monocular Depth Estimation for D
 the ranking loss itself is that of Chen et al. 2016. Pixels whose depths disagree between the frames (moving
 things) are ranked against pixels that are reliable, and random pixels against random pixels; only pairs
 that the teacher sees clearly apart count.
+
+Our choice: depths are compared by their ratio, so that the unit of depth does not matter; ``as_released``
+compares them by their difference (see :func:`ranking_loss`).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -61,19 +66,25 @@ def farther(first: Tensor, second: Tensor, as_released: bool = False) -> Tensor:
     return label if as_released else label * ((first > 0) & (second > 0))
 
 
-def ranking_loss(depth: Tensor, labels: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean over the ranked pairs of log(1 + exp(-label (z_first - z_second))), a scalar.
+def ranking_loss(
+    depth: Tensor, labels: Tensor, first: Tensor, second: Tensor, as_released: bool = False
+) -> Tensor:
+    """Return the mean over the ranked pairs of log(1 + exp(-label x)), a scalar; 0 where no pair is ranked.
 
-    0 where no pair is ranked.
+    x = log(z_first / z_second) / log(1.15): a pair that is as clearly apart as the teacher's must be has x
+    = 1, and one far beyond that no longer counts. ``as_released`` takes x = z_first - z_second, which
+    depends on the unit of depth: the loss falls by making everything larger, and in small units it drives
+    right pairs ever further apart.
 
     Args:
-        depth: predicted, ``B 1 H W``.
+        depth: predicted, ``B 1 H W``, positive.
         labels: ``B P``, +1 where the first pixel is farther, -1 where the second one is, 0 = ignored.
         first: ``B P`` positions in the flattened image.
         second: ``B P`` the other pixels.
+        as_released: see above.
     """
     check_shapes(("labels", labels, "B P"), ("first", first, "B P"), ("second", second, "B P"))
-    flat = depth.flatten(1)
+    flat = depth.flatten(1) if as_released else depth.flatten(1).log() / math.log(CLEAR_RATIO)
     difference = flat.gather(1, first) - flat.gather(1, second)
     ranked = labels.abs()
     return (F.softplus(-labels * difference) * ranked).sum() / ranked.sum().clamp(min=1)
@@ -88,7 +99,7 @@ def confident_ranking(
         depth: predicted, ``B 1 H W``.
         teacher: ``B 1 H W`` depth, 0 = none; only its order and rough ratios matter.
         consistency: ``B 1 H W`` in [0, 1], 1 where the depths of the frames agree.
-        as_released: see :func:`farther`.
+        as_released: see :func:`farther` and :func:`ranking_loss`.
 
     Returns:
         The loss and the share of pairs that the teacher ranks, scalars.
@@ -96,4 +107,4 @@ def confident_ranking(
     first, second = draw_pairs(consistency)
     flat = teacher.flatten(1)
     labels = farther(flat.gather(1, first), flat.gather(1, second), as_released)
-    return ranking_loss(depth, labels, first, second), labels.abs().mean()
+    return ranking_loss(depth, labels, first, second, as_released), labels.abs().mean()

@@ -328,10 +328,8 @@ class SCDepth(Task):
     def poses(self, frames: Tensor, offsets: tuple[int, ...], intrinsics: Tensor | None = None) -> Tensor:
         """Return ``T_target_to_source``, ``B F-1 4 4``, of the neighbours in frames ``B F 3 H W``.
 
-        Args:
-            frames: in [0, 1], frame 0 the target.
-            offsets: their times, which make no difference here.
-            intrinsics: ``B 3 3`` px, needed with rectification.
+        Frame 0 is the target; the times ``offsets`` make no difference here. Rectification needs the
+        intrinsics, ``B 3 3`` px.
 
         Raises:
             ValueError: rectification without intrinsics.
