@@ -81,7 +81,9 @@ class _UpsampleJoinPad(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        of_features = _sum_of_pixels(gradient[:, : ctx.channels]) if ctx.needs_input_grad[0] else None
+        of_features = None
+        if ctx.needs_input_grad[0]:
+            of_features = _sum_of_copies(_fold_border(gradient[:, : ctx.channels]))
         return of_features, _of_skip(ctx, gradient)
 
 
@@ -114,19 +116,12 @@ def _of_skip(ctx: Any, gradient: Tensor) -> Tensor | None:
     return _fold_border(gradient[:, ctx.channels :]).to(ctx.skip_dtype)
 
 
-def _sum_of_pixels(padded: Tensor) -> Tensor:
-    """Return, for each pixel before upsampling, the sum over its copies and their reflections."""
-    even, odd = slice(1, -1, 2), slice(2, -1, 2)
-    total = padded[:, :, even, even] + padded[:, :, odd, even]
-    total += padded[:, :, even, odd]
-    total += padded[:, :, odd, odd]
-    for edge in (0, -1):
-        row, column = padded[:, :, edge], padded[..., edge]
-        total[:, :, edge] += row[..., even] + row[..., odd]
-        total[..., edge] += column[..., even] + column[..., odd]
-        total[:, :, edge, 0] += row[..., 0]
-        total[:, :, edge, -1] += row[..., -1]
-    return total
+def _sum_of_copies(gradient: Tensor) -> Tensor:
+    """Return, for each pixel before nearest upsampling by two, the sum over its four copies."""
+    batch, channels, height, width = gradient.shape
+    before = [batch, channels, height // 2, width // 2]
+    summed: Tensor = torch.ops.aten.upsample_nearest2d_backward(gradient, [height, width], before)
+    return summed
 
 
 def _fold_border(padded: Tensor) -> Tensor:
