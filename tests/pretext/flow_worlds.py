@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.synthetic import make_world
+from geopretrain.engine.schedule import learning_rate_factor
 from geopretrain.pretext.flow_task import FlowTask
 
 
@@ -50,13 +51,14 @@ def batch_of(frames: Tensor, offsets: tuple[int, ...] = (0, 1)) -> ClipBatch:
 
 
 def train(task: FlowTask, data: Pairs, steps: int, lr: float, batch_size: int = 8) -> FlowTask:
-    """Train with Adam on random samples; returns the task in evaluation mode."""
+    """Train with Adam on random samples, the rate falling at the end; returns the task in evaluation mode."""
     optimiser = torch.optim.Adam(task.parameter_groups(lr))
     task.train()
     for step in range(steps):
         torch.manual_seed(step)
         chosen = torch.randint(len(data.frames), (batch_size,))
         loss, _ = task.training_loss(task.augment(batch_of(data.frames[chosen])))
+        optimiser.param_groups[0]["lr"] = lr * learning_rate_factor(step, steps, "warm_cosine")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
