@@ -158,7 +158,7 @@ def test_on_the_street_it_learns_flow_that_is_better_than_none():
     data = pairs("street", (10, 11, 12, 13), 12)
     task = train(make_task(replace(SMALL, weights="script")), data, steps=400, lr=1e-3)
     error, still = end_point_errors(task, data)
-    assert error < 0.8 * still
+    assert error < 0.5 * still
 
 
 @pytest.mark.parametrize(
