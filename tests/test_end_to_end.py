@@ -90,7 +90,7 @@ def test_depth_is_reported_beside_guesses_with_its_protocol(depth_run):
     depth = gp.RunFolder.open(depth_run).results["depth"]
     for kind in ("held_out", "in_sample"):
         assert depth[kind]["protocol"] == "dense-80-median"
-        assert set(depth[kind]["guesses"]) == {"constant", "row_wise"}
+        assert set(depth[kind]["guesses"]) == {"constant", "row_wise", "ground_ramp"}
         assert 0 < depth[kind]["guesses"]["constant"]["abs_rel"] < 5
         assert 0 < depth[kind]["abs_rel"] < 5
     assert gp.RunFolder.open(depth_run).results["validation"]["samples"] > 0

@@ -30,7 +30,7 @@ FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 DEPTH_UNITS_PER_METRE = 256.0
 NEEDS = {
-    "stereo": "a stereo partner",
+    "stereo": "stereo partners",
     "depth": "measured depth",
     "pseudo_depth": "depth by a teacher",
 }
