@@ -50,7 +50,8 @@ COMMANDS = {
         "decode videos once and pick frames by measured motion into a store",
         ("inputs",),
         lambda store: (
-            f"Next: geopretrain pretrain monodepth --data {shlex.quote(str(store.path))} --out runs/depth"
+            f"Next: geopretrain pretrain {'depth_supervised' if store.still_images else 'monodepth'} "
+            f"--data {shlex.quote(str(store.path))} --out runs/depth"
         ),
         continues="Repeat the command to continue.",
     ),
