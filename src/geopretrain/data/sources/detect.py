@@ -166,4 +166,6 @@ def _hidden(parts: Sequence[str]) -> bool:
 
 def _short_name(folder: Path, root: Path) -> str:
     relative = folder.relative_to(root)
-    return f"{root.name}/{relative}" if str(relative) != "." else f"{root.parent.name}/{root.name}".lstrip("/")
+    if str(relative) != ".":
+        return f"{root.name}/{relative}"
+    return f"{root.parent.name}/{root.name}".lstrip("/")  # a relative path has a parent without a name
