@@ -71,6 +71,7 @@ def test_help_lists_all_commands_and_options(capsys):
     assert "--batch-size" in out
     assert "(default: monodepth)" in out
     assert "geopretrain pretrain METHOD [options]" in out
+    assert "e.g. 5%;" in out
     code, out, _ = run(capsys, "data")
     assert "data inspect" in out
     assert "finetune" not in out

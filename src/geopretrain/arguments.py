@@ -244,7 +244,8 @@ class _Help(DefaultHelpFormatter):
     def _get_help_string(self, action: Action) -> str:
         default = action.default
         shown = default not in (None, inspect.Parameter.empty, "==SUPPRESS==", False)
-        return (action.help or "").replace("%", "%%") + (f" (default: {_shown(default)})" if shown else "")
+        text = (action.help or "").replace("%%", "%")
+        return text + (f" (default: {_shown(default)})" if shown else "")
 
 
 def _shown(value: Any) -> str:
