@@ -160,6 +160,32 @@ def test_a_method_learns_from_what_the_teacher_saw(store, tmp_path, depth_anythi
         )
 
 
+def scdepth_learns(store, out, *options):
+    """Run version 3 for three steps by the command line; return the last value of everything logged."""
+    command = f"pretrain scdepth --data {store} --out {out} --backbone test_convnext --steps 3 --batch-size 2"
+    settings = ["version=3", "pose_backbone=test_resnet", "enlarge=1", "flip=0"]
+    plain = ["--preset", "short", "--precision", "fp32"]
+    assert cli.main([*command.split(), *options, *plain, "--settings", *settings]) == 0
+    lines = (out / "metrics.jsonl").read_text().splitlines()
+    return {name: value for line in lines for name, value in json.loads(line).items()}
+
+
+def test_relative_disparity_teaches_scdepth_by_the_command_line(store, tmp_path, depth_anything):
+    """A teacher of random weights fits nothing; the run that the network starts from fits."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert cli.main(["data", "pseudo-depth", str(store), "--teacher", str(depth_anything)]) == 0
+    logged = scdepth_learns(store, first)
+    assert logged["teacher_share"] == 1
+    assert logged["aligned_share"] < 0.5
+    teacher = ["--teacher", str(first), "--meaning", "scale_shift", "--overwrite"]
+    assert cli.main(["data", "pseudo-depth", str(store), *teacher]) == 0
+    assert FrameStore.open(store).pseudo_depth.quantity == "disparity"
+    logged = scdepth_learns(store, second, "--init", str(first))
+    assert logged["aligned_share"] > 0.5
+    assert logged["unaligned_batch"] == 0
+    assert logged["normals"] > 0
+
+
 def test_without_a_teacher_the_sentence_names_the_command(store):
     opened = FrameStore.open(store)
     assert opened.pseudo_depth is None

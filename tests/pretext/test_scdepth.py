@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,21 +207,18 @@ def test_pictures_show_one_row_per_sample(options, captions):
     assert captions * 96 < rows["sample_01"].shape[1] < (captions + 1) * 96
 
 
-def test_a_teacher_is_needed_and_must_give_depth_for_normals(tmp_path):
-    task = make_task(version=3)
-    with pytest.raises(DataError, match="pseudo-depth STORE"):
-        task.training_loss(replace(sliding_clips(), pseudo_depth=None))
-    store = SimpleNamespace(path=tmp_path, pseudo_depth=PseudoDepthInfo("x", "disparity", "scale_shift"))
-    with pytest.raises(ConfigError, match="normals=0"):
-        task.check_data(store)
-    ranked = make_task(version=3, normals=0, relative_normals=0)
-    ranked.check_data(store)
-    batch = sliding_clips()
-    disparity = replace(batch, pseudo_depth=1 / batch.pseudo_depth)
-    torch.testing.assert_close(ranked._teacher_depth(disparity), batch.pseudo_depth)
-    _, logs = ranked.eval().training_loss(disparity)
+def test_a_teacher_of_relative_disparity_teaches_order_and_where_it_fits_normals():
+    task, batch = make_task(version=3).eval(), sliding_clips()
+    task.teacher = PseudoDepthInfo("x", "disparity", "scale_shift")
+    with torch.no_grad():
+        own = task.predict(batch.images[:, 0])
+    _, logs = task.training_loss(replace(batch, pseudo_depth=50 * own + 3))
+    assert logs["aligned_share"] > 0.9
+    assert logs["normals"] < 1e-3
+    _, logs = task.training_loss(replace(batch, pseudo_depth=1 / batch.pseudo_depth))
     assert logs["ranked_share"] > 0.3
-    assert "normals" not in logs
+    with pytest.raises(DataError, match="pseudo-depth STORE"):
+        task.training_loss(replace(batch, pseudo_depth=None))
 
 
 HEALTHY = {
@@ -249,6 +245,7 @@ HEALTHY = {
         ({"rotation_before": 0.5}, "turns the neighbours by 29 degrees", False),
         ({"teacher_share": 0.01}, "covers 1% of the pixels", False),
         ({"ranked_share": 0.01}, "almost flat", False),
+        ({"unaligned_batch": 0.5}, "In 50% of the last steps no picture of the teacher's", False),
     ],
 )
 def test_every_illness_gets_one_sentence_with_advice(change, sentence, at_once):

@@ -22,7 +22,8 @@ Our choice, where ``as_released`` gives the released behaviour back: see `losses
 `losses.rectification`, `losses.normals`, `losses.ranking`; smoothness of the disparity, not of the depth;
 what a rectified neighbour does not show is masked, not grey. Beyond that: any timm backbone; all frames in
 one batch of the depth network and all pairs in both orders in one batch of the pose network (see
-``batch_frames``).
+``batch_frames``); a teacher's disparity up to scale and shift is aligned to the network's own (see
+`scdepth_teacher`).
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
-from geopretrain.errors import ConfigError, DataError
 from geopretrain.losses.geometry_consistency import GREY_MEAN, GREY_STD
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
 from geopretrain.pretext.monodepth_health import SETTLED_AFTER, not_a_number, symptoms
 from geopretrain.pretext.scdepth_config import INDOORS, OUTDOORS, SCDepthConfig
 from geopretrain.pretext.scdepth_health import empty_masks, own_symptoms
+from geopretrain.pretext.scdepth_teacher import check_teacher, ordered_depth, teacher_terms
 from geopretrain.task import Task
 from geopretrain.weights import (
     Init,
@@ -143,15 +144,13 @@ class SCDepth(Task):
         return task, report
 
     def check_data(self, store: FrameStore) -> None:
-        """Learn what a teacher's maps mean; refuse normals of maps that no depth can be made of."""
+        """Learn what a teacher's maps mean.
+
+        Raises:
+            ConfigError: ``as_released`` does not go with such maps.
+        """
         self.teacher = store.pseudo_depth if self.needs else None
-        if self.teacher is None or self.teacher.quantity == "depth":
-            return
-        if self.config.normals or self.config.relative_normals:
-            raise ConfigError(
-                f"The pseudo-depth of {store.path} is {self.teacher.in_words()}: surfaces have no normals in "
-                "it. Use a teacher that gives depth, or --settings normals=0 relative_normals=0."
-            )
+        check_teacher(self.teacher, self.config, store.path)
 
     def augment(self, batch: ClipBatch) -> ClipBatch:
         """Flip, enlarge and cut back, jitter where asked for: same draw for all frames of a sample."""
@@ -187,7 +186,9 @@ class SCDepth(Task):
             if self.config.smoothness_weight:
                 terms["smoothness"] = self._smoothness(depths[:, 0], views.images[:, 0])
             if self.config.version == 3:
-                of_teacher, more = self._teacher_terms(depths[:, 0], result.consistency, batch)
+                of_teacher, more = teacher_terms(
+                    depths[:, 0], result.consistency, batch, self.teacher, self.config
+                )
                 terms |= of_teacher
                 logs |= more
             loss = torch.stack([self._weight(name) * term for name, term in terms.items()]).sum()
@@ -212,38 +213,6 @@ class SCDepth(Task):
             image = (image - GREY_MEAN) / GREY_STD
             return losses.edge_aware_smoothness(losses.mean_normalised(depth), image)
         return losses.edge_aware_smoothness(losses.mean_normalised(1 / depth), image)
-
-    def _teacher_terms(
-        self, depth: Tensor, consistency: Tensor, batch: ClipBatch
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the terms of version 3 that have a weight (MeSa eq. 5), and what to log of them."""
-        teacher, released = self._teacher_depth(batch), self.config.as_released
-        terms, logs = {}, {"teacher_share": (teacher > 0).float().mean()}
-        if self.config.ranking:
-            terms["ranking"], logs["ranked_share"] = losses.confident_ranking(
-                depth, teacher, consistency, released
-            )
-        if self.config.normals or self.config.relative_normals:
-            own = geometry.surface_normals(depth, batch.intrinsics)
-            truth = geometry.surface_normals(teacher, batch.intrinsics)
-            known = None if released else losses.known_normals(teacher)
-            terms["normals"] = losses.normal_matching(own, truth, known)
-            terms["relative_normals"], logs["edge_share"] = losses.edge_aware_relative_normals(
-                own, truth, batch.images[:, 0], teacher, released
-            )
-        return terms, logs
-
-    def _teacher_depth(self, batch: ClipBatch) -> Tensor:
-        """Return the teacher's depth ``B 1 H W``, 0 = none; of disparity, a depth of the same order."""
-        if batch.pseudo_depth is None:
-            raise DataError(
-                "version=3 learns from a teacher's depth, and these data have none. "
-                "Make it with `geopretrain data pseudo-depth STORE --teacher NAME`, or use version=2."
-            )
-        values = batch.pseudo_depth.float()
-        if self.teacher is not None and self.teacher.quantity == "disparity":
-            return torch.where(values > 0, 1 / values.clamp(min=1e-6), 0)
-        return values
 
     def _depth_sigmoids(self, frames: Tensor) -> Tensor:
         """Map frames ``B F 3 H W`` to sigmoid disparities ``B F 1 H W`` (float32)."""
@@ -386,7 +355,7 @@ class SCDepth(Task):
         if self.rotation_net is not None:
             shown["rectified neighbour"] = [pictures.image(v) for v in views.images[:, 1].cpu().numpy()]
         if self.config.version == 3:
-            near = torch.where((t := self._teacher_depth(batch)) > 0, 1 / t, torch.nan)
+            near = torch.where((t := ordered_depth(batch, self.teacher)) > 0, 1 / t, torch.nan)
             shown["teacher"] = [pictures.colour_depth(v[0]) for v in near.cpu().numpy()]
         return pictures.rows(shown)
 

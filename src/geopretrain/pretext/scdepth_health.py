@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 LOST = 0.35
 """A mean estimated rotation beyond this, in rad per axis, is none that a camera makes between two frames."""
+OFTEN_UNALIGNED = 0.1
+"""More batches than this share without a usable normal of the teacher are no accident."""
 
 
 def empty_masks(logs: Mapping[str, float]) -> list[str]:
@@ -38,5 +40,11 @@ def own_symptoms(logs: Mapping[str, float]) -> list[str]:
         found.append(
             f"The teacher sees {share:.0%} of the pixel pairs clearly apart: its depth is almost flat. "
             "Look at the pictures, and use another teacher."
+        )
+    if (share := logs.get("unaligned_batch", 0.0)) > OFTEN_UNALIGNED:
+        found.append(
+            f"In {share:.0%} of the last steps no picture of the teacher's disparity could be aligned to the "
+            "network's own, so that its normals taught nothing: the two do not agree. If this stays, look at "
+            "the pictures; use another teacher, or --settings normals=0 relative_normals=0."
         )
     return found
