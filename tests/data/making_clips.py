@@ -71,3 +71,16 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def write_pfm(path: Path, values: np.ndarray, order: str = "<") -> None:
+    """Write a PFM file of one channel in either byte order."""
+    height, width = values.shape
+    header = f"Pf\n{width} {height}\n{-1.0 if order == '<' else 1.0}\n".encode()
+    path.write_bytes(header + values[::-1].astype(f"{order}f4").tobytes())
+
+
+def write_depth(path: Path, values: np.ndarray) -> None:
+    """Write a 16-bit PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.asarray(values, np.uint16))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from making_clips import sliding_frames, texture, write_images, write_video
+from making_clips import sliding_frames, texture, write_depth, write_images, write_video
 from test_sources_layouts import write_kitti
-from test_sources_stereo_depth import write_depth, write_stereo
+from test_sources_stereo_depth import write_stereo
 
 from geopretrain.data.inspect import inspect
 from geopretrain.data.prepare import prepare
