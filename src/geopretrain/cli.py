@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.errors import ConfigError, UserError, nearest_name
+from geopretrain.processor import choose_waiting
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,6 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
-    # read when torch is loaded; threads that spin while they wait get in each other's way on a busy machine
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -140,6 +139,7 @@ def _run(words: list[str]) -> int:
     if name is None:
         print(overview(words[0]))
         return 0
+    choose_waiting()
     from geopretrain.arguments import parse
 
     command = COMMANDS[name]

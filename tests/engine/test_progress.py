@@ -17,13 +17,18 @@ def test_clock_time(seconds, text):
 
 
 def test_waiting_for_data_and_time_away_are_told_apart(monkeypatch):
-    now = [100.0]
+    now, processor = [100.0], [7.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("time.process_time", lambda: processor[0])
     clock = Clock()
     clock.restart(10, waited=1.0)
-    now[0] += 8.0
-    clock.leave_out(3.0)  # validation
+    now[0] += 5.0
+    processor[0] += 8.0
+    with clock.leave_out():  # validation
+        now[0] += 3.0
+        processor[0] += 6.0
     timing = clock.interval(20, waited=3.0)
     assert timing["seconds_per_step"] == pytest.approx(0.5)
     assert timing["data_share"] == pytest.approx(0.4)
+    assert timing["cores"] == pytest.approx(1.6)
     assert timing["seconds"] == pytest.approx(8.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from geopretrain.engine.screen import console
@@ -16,30 +18,34 @@ PLAIN_LINE_EVERY = 30.0
 
 
 class Clock:
-    """Measures an interval of steps: seconds per step, share of them spent waiting for data."""
+    """Measures an interval of steps: seconds per step, share of them spent waiting for data, cores in use."""
 
     def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._last_step = 0
-        self._last_waited = 0.0
-        self._away = 0.0
+        self._start = time.perf_counter()
+        self.restart(0)
 
     def restart(self, step: int, waited: float = 0.0) -> None:
         """Start measuring at ``step``."""
-        self._last, self._last_step, self._last_waited, self._away = time.perf_counter(), step, waited, 0.0
+        self._last, self._last_processor = time.perf_counter(), time.process_time()
+        self._last_step, self._last_waited = step, waited
 
-    def leave_out(self, seconds: float) -> None:
-        """Don't count ``seconds`` of validation as training."""
-        self._away += seconds
+    @contextmanager
+    def leave_out(self) -> Iterator[None]:
+        """Don't count what is done inside as training."""
+        start, processor = time.perf_counter(), time.process_time()
+        yield
+        self._last += time.perf_counter() - start
+        self._last_processor += time.process_time() - processor
 
     def interval(self, step: int, waited: float) -> dict[str, float]:
         """Return the timing of the steps since the last call."""
         now, steps = time.perf_counter(), max(1, step - self._last_step)
-        seconds = max(1e-9, now - self._last - self._away)
+        seconds = max(1e-9, now - self._last)
         timing = {
             "seconds": round(now - self._start, 3),
             "seconds_per_step": seconds / steps,
             "data_share": (waited - self._last_waited) / seconds,
+            "cores": (time.process_time() - self._last_processor) / seconds,
             "memory_gb": memory_gb(),
         }
         self.restart(step, waited)

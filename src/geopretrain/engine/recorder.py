@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +22,7 @@ from geopretrain.engine.run_folder import RunFolder
 from geopretrain.engine.screen import say
 from geopretrain.engine.stream import BatchStream
 from geopretrain.files import write_picture, writing
+from geopretrain.processor import crowded
 from geopretrain.task import Task
 
 Validate = Callable[[int], dict[str, Any]]
@@ -51,6 +51,7 @@ class Recorder(Callback):
         self.line = ProgressLine(options.steps, shown=options.progress)
         self.last_good_step: int | None = None
         self._restored: dict[str, Any] = {}
+        self._crowded = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interval interrupted by a checkpoint needs."""
@@ -109,7 +110,16 @@ class Recorder(Callback):
         for sentence in self.watch.new_sentences(fitted.task, logs, step):
             self.run.append_metrics({"kind": "health", "step": step, "sentence": sentence})
             say(f"Step {step}: {sentence}", progress=self.options.progress)
+        if fitted.device.type == "cpu" and step > self.options.log_every:  # the first steps warm up
+            self._say_if_crowded(step, timing["cores"])
         self.line.update(step, logs["loss"], timing)
+
+    def _say_if_crowded(self, step: int, cores_used: float) -> None:
+        """Say once when others take the processor; not recorded, since it belongs to the machine."""
+        sentence = None if self._crowded else crowded(cores_used, torch.get_num_threads())
+        if sentence:
+            self._crowded = True
+            say(f"Step {step}: {sentence}", progress=self.options.progress)
 
     def _stop_if_diverged(self, step: int) -> None:
         bad_step = self.averages.bad_step()
@@ -120,23 +130,24 @@ class Recorder(Callback):
 
     def _validate(self, trainer: Trainer, step: int) -> None:
         task = cast(FittedTask, trainer.lightning_module).task
-        start = time.perf_counter()
-        task.eval()
-        with torch.no_grad():
-            record = self.validate(step) if self.validate else {}
-            pictures = (
-                task.pictures(self.picture_batch.to(_device(task))) if self.picture_batch is not None else {}
-            )
-        task.train()
-        for name, picture in pictures.items():
-            write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
-        if record:
-            self.run.append_metrics({"kind": "validation", "step": step, **record})
-            numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
-            self._tensorboard(trainer, numbers, step)
-            shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
-            say(f"Step {step}: validation {shown}", progress=self.options.progress and bool(shown))
-        self.clock.leave_out(time.perf_counter() - start)
+        with self.clock.leave_out():
+            task.eval()
+            with torch.no_grad():
+                record = self.validate(step) if self.validate else {}
+                shown = self.picture_batch
+                pictures = task.pictures(shown.to(_device(task))) if shown is not None else {}
+            task.train()
+            for name, picture in pictures.items():
+                write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
+            if record:
+                self._record_validation(trainer, step, record)
+
+    def _record_validation(self, trainer: Trainer, step: int, record: dict[str, Any]) -> None:
+        self.run.append_metrics({"kind": "validation", "step": step, **record})
+        numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
+        self._tensorboard(trainer, numbers, step)
+        shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
+        say(f"Step {step}: validation {shown}", progress=self.options.progress and bool(shown))
 
     def _save(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         self._stop_if_diverged(step)

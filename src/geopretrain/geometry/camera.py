@@ -103,7 +103,11 @@ def project(points: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: a shape does not fit.
     """
     check_shapes(("points", points, "B 3 H W"), ("intrinsics", intrinsics, "B 3 3"))
-    homogeneous = (intrinsics @ points.flatten(2)).unflatten(-1, points.shape[-2:])
+    return divide_by_z((intrinsics @ points.flatten(2)).unflatten(-1, points.shape[-2:]))
+
+
+def divide_by_z(homogeneous: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions ``B 2 H W`` and z ``B 1 H W`` of homogeneous image coordinates ``B 3 H W``."""
     z = homogeneous[:, 2:]
     return homogeneous[:, :2] / (z + PROJECTION_EPSILON), z
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geopretrain.geometry.camera import backproject, pixel_grid, project
+from geopretrain.geometry.camera import divide_by_z, invert_intrinsics, pixel_grid
 from geopretrain.geometry.checks import check_shapes
 
 Padding = Literal["border", "zeros"]
@@ -179,7 +179,10 @@ def source_pixels(
         ("intrinsics", intrinsics, "B 3 3"),
         ("T_target_to_source", T_target_to_source, "B 4 4"),
     )
-    points = backproject(depth, intrinsics)
-    moved = T_target_to_source[:, :3, :3] @ points.flatten(2) + T_target_to_source[:, :3, 3:]
     camera = intrinsics if source_intrinsics is None else source_intrinsics
-    return project(moved.unflatten(-1, depth.shape[-2:]), camera)
+    rotation, translation = T_target_to_source[:, :3, :3], T_target_to_source[:, :3, 3:]
+    grid = pixel_grid(*depth.shape[-2:], device=depth.device, dtype=depth.dtype)
+    # K' (R d K⁻¹ r + t) as d (K' R K⁻¹) r + K' t: one product of the size of the image instead of three
+    rays = camera @ rotation @ invert_intrinsics(intrinsics) @ grid.flatten(1)
+    moved = (camera @ translation)[..., None]
+    return divide_by_z(torch.addcmul(moved, depth, rays.unflatten(-1, depth.shape[-2:])))

@@ -38,9 +38,9 @@ class Target(NamedTuple):
 
 
 class Similarity(NamedTuple):
-    """SSIM = A1 A2 / (B1 B2) of sums instead of means, each ``N B 3 M``.
+    """SSIM = 4 A1 A2 / (B1 B2) of sums instead of means, each ``N B 3 M``.
 
-    With the window sums X, Y, XX, YY, XY, and c = 81 C: A1 = 2 X Y + c1, A2 = 2 (9 XY - X Y) + c2,
+    With the window sums X, Y, XX, YY, XY, and c = 81 C: A1 = X Y + c1 / 2, A2 = 9 XY - X Y + c2 / 2,
     B1 = X² + Y² + c1, B2 = 9 XX - X² + 9 YY - Y² + c2.
     """
 
@@ -50,7 +50,7 @@ class Similarity(NamedTuple):
     b1: Tensor
     b2: Tensor
     inverse: Tensor  # 1 / (B1 B2)
-    ssim: Tensor
+    ratio: Tensor  # SSIM / 4
 
 
 class Explained(NamedTuple):
@@ -103,9 +103,9 @@ def similarity(prediction: Tensor, target: Target, width: int) -> Similarity:
     total = window_sum(prediction, width)
     product, square = total * target.total, total * total
     # formed alike, so that rounding cancels where prediction and target are equal
-    a2 = window_sum(prediction * target.image, width).mul_(9).sub_(product).mul_(2).add_(C2)
+    a2 = window_sum(prediction * target.image, width).mul_(9).sub_(product).add_(C2 / 2)
     b2 = window_sum(prediction * prediction, width).mul_(9).sub_(square).add_(target.variance)
-    a1 = product.mul_(2).add_(C1)
+    a1 = product.add_(C1 / 2)
     b1 = square.add_(target.luminance)
     inverse = (b1 * b2).reciprocal_()
     return Similarity(total, a1, a2, b1, b2, inverse, (a1 * a2).mul_(inverse))
@@ -116,18 +116,20 @@ def similarity_gradient(
 ) -> Tensor:
     """Return the gradient of ``sum(weight · ssim)`` with respect to the prediction.
 
-    The derivatives of SSIM by X, XX and XY are 2 (Y (A2 - A1) - X SSIM (B2 - B1)) / (B1 B2), -9 SSIM / B2 and
-    18 A1 / (B1 B2). The adjoint of a window sum is a window sum that ends, instead of starts, at a position.
+    The derivatives of SSIM by X, XX and XY are 4 (Y (A2 - A1) - X ratio (B2 - B1) 2) / (B1 B2),
+    -9 SSIM / B2 and 36 A1 / (B1 B2). The adjoint of a window sum is a window sum that ends, instead of
+    starts, at a position. No pixel is left out, because SSIM never leaves [-1, 1].
     """
-    common = (weight * terms.inverse).mul_(2)
-    similar = common * terms.ssim
-    of_total = (terms.a2 - terms.a1).mul_(common).mul_(target.total)
-    of_total.sub_((terms.b2 - terms.b1).mul_(similar).mul_(terms.total))
+    common = (4 * weight) * terms.inverse
+    similar = common * terms.ratio
+    rising = (terms.a2 - terms.a1).mul_(common).mul_(target.total)
+    falling = (terms.b2 - terms.b1).mul_(similar)
+    of_total = window_sum(rising.addcmul_(falling, terms.total, value=-2), width)
     of_squares = window_sum(similar.mul_(terms.b1), width)
     of_product = window_sum(common.mul_(terms.a1), width)
     end = 2 * width + 2
-    inner = of_product.mul_(target.image[..., end:-end]).sub_(of_squares.mul_(prediction[..., end:-end]))
-    return window_sum(of_total, width).add_(inner, alpha=9)
+    of_total.addcmul_(of_product, target.image[..., end:-end], value=9)
+    return of_total.addcmul_(of_squares, prediction[..., end:-end], value=-18)
 
 
 def photometric_errors(
@@ -139,7 +141,9 @@ def photometric_errors(
     if not ssim_weight:
         return errors, difference, None
     terms = similarity(prediction, target, width)
-    dissimilarity = (0.5 - 0.5 * terms.ssim).clamp_(0, 1).sum(2, keepdim=True)
+    # (1 - SSIM) / 2 of three channels; rounding may lift SSIM above 1
+    alike = terms.ratio.clamp(max=0.25).sum(2, keepdim=True)
+    dissimilarity = alike.mul_(-2).add_(1.5)
     return errors.add_(dissimilarity, alpha=ssim_weight / 3), difference, terms
 
 
@@ -188,10 +192,13 @@ def explain(
     gradient = None
     if needs_gradient:
         share = share * better
-        centre = difference[..., width + 1 : -width - 1].sign()
-        gradient = centre.mul_(share[..., width + 1 : -width - 1]).mul_((1 - ssim_weight) / 3)
-        if terms is not None:
-            weight = (terms.ssim.abs() <= 1) * (share * (-ssim_weight / 6))
-            gradient = similarity_gradient(weight, terms, prediction, target, width).add_(gradient)
+        sign = difference[..., width + 1 : -width - 1].sign()
+        of_difference = share[..., width + 1 : -width - 1] * ((1 - ssim_weight) / 3)
+        if terms is None:
+            gradient = sign.mul_(of_difference)
+        else:
+            weight = share * (-ssim_weight / 6)
+            gradient = similarity_gradient(weight, terms, prediction, target, width)
+            gradient.addcmul_(sign, of_difference)
     masked = (inside - better).sum()
     return Explained((minimum * inside).sum(), (reprojection * inside).sum(), masked, gradient)

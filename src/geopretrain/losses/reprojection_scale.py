@@ -174,24 +174,26 @@ def locate(inverse_depth: Tensor, grid: Tensor, form: Tensor) -> tuple[Tensor, T
         form: ``N B 3 4``, see :func:`homography_form`.
 
     Returns:
-        Positions ``N B h w 2`` in [-1, 1] and z / depth ``N B h w``.
+        Positions ``N B 2 h w`` in [-1, 1] and z / depth ``N B 1 h w``.
     """
     a, b, c, translation = form[..., None, None].unbind(3)
     moved = torch.addcmul(torch.addcmul(c, a, grid[0]), b, grid[1])
-    x, y, z = torch.addcmul(moved, translation, inverse_depth).unbind(2)
-    return torch.stack([x / z, y / z], dim=-1), z
+    moved = torch.addcmul(moved, translation, inverse_depth)
+    return moved[:, :, :2] / moved[:, :, 2:], moved[:, :, 2:]
 
 
 def count_in_view(positions: Tensor, z: Tensor) -> Tensor:
     """Count the pixels, without the reflected border, that lie in view and in front of the source."""
-    x, y = positions[..., 1:-1, 1:-1, :].unbind(-1)
-    return ((x.abs() <= 1) & (y.abs() <= 1) & (z[..., 1:-1, 1:-1] > 0)).sum().to(z.dtype)
+    x, y = positions[..., 1:-1, 1:-1].unbind(2)
+    return ((x.abs() <= 1) & (y.abs() <= 1) & (z[:, :, 0, 1:-1, 1:-1] > 0)).sum().to(z.dtype)
 
 
 def position_gradient(gradient: Tensor, positions: Tensor, z: Tensor) -> Tensor:
-    """Carry the gradient of the positions ``N B h w 2`` to the homogeneous coordinates ``N B 3 h w``."""
-    x, y = (gradient / z[..., None]).unbind(-1)
-    return torch.stack([x, y, -(x * positions[..., 0] + y * positions[..., 1])], dim=2)
+    """Carry the gradient of the positions ``N B 2 h w`` to the homogeneous coordinates ``N B 3 h w``."""
+    homogeneous = gradient.new_empty((*gradient.shape[:2], 3, *gradient.shape[3:]))
+    planes = torch.div(gradient, z, out=homogeneous[:, :, :2])
+    torch.sum(planes * positions, 2, keepdim=True, out=homogeneous[:, :, 2:]).neg_()
+    return homogeneous
 
 
 class PhotometricScale(torch.autograd.Function):
@@ -230,7 +232,7 @@ def _explain_chunk(
     positions, z = options.run(locate)(inverse_depth, views.grid, form)
     sources = views.sources[:, chunk].flatten(0, 1)
     with torch.set_grad_enabled(needs_gradient):
-        grid = positions.flatten(0, 1).requires_grad_(needs_gradient)
+        grid = positions.flatten(0, 1).movedim(1, -1).requires_grad_(needs_gradient)
         sampled = F.grid_sample(sources, grid, padding_mode="border", align_corners=options.align_corners)
     warped = sampled.detach()
     explained = options.run(explain)(
@@ -248,7 +250,7 @@ def _explain_chunk(
     if not needs_gradient:
         return sums, None
     (of_grid,) = torch.autograd.grad(sampled, grid, explained.gradient.view_as(warped))
-    homogeneous = options.run(position_gradient)(of_grid.view_as(positions), positions, z)
+    homogeneous = options.run(position_gradient)(of_grid.movedim(-1, 1).view_as(positions), positions, z)
     flat = homogeneous.flatten(3)
     of_depth = (flat * form[..., 3:]).sum((0, 2)).view_as(inverse_depth)
     of_form = torch.cat([flat @ views.grid.flatten(1).mT, flat @ inverse_depth.flatten(2).mT], dim=-1)

@@ -2,7 +2,7 @@
 
 Written plainly, SSIM keeps some twenty maps of the size of the image for the backward pass and walks through
 memory for each of them. Here a few images at a time are worked on, so that everything in between stays in a
-processor's caches, and only the images are kept: the backward pass computes the sums again.
+processor's caches, and beside the images only three maps of derivatives are kept.
 
 With window sums X, Y, XX, YY, XY over n pixels and c = n² C: SSIM = A1 A2 / (B1 B2), where A1 = 2 X Y + c1,
 A2 = 2 (n XY - X Y) + c2, B1 = X² + Y² + c1, B2 = n XX - X² + n YY - Y² + c2 (Wang et al. 2004, equation 13).
@@ -67,51 +67,63 @@ class _Dissimilarity(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, window: int) -> Tensor:
-        ctx.save_for_backward(x, y)
-        ctx.window = window
+        needed = ctx.needs_input_grad[:2]
         result = torch.empty_like(x)
+        kept = [torch.empty_like(x) for _ in range(2 + sum(needed))] if any(needed) else []
         for part in _chunks(x):
             terms = _terms(_padded(x[part], window), _padded(y[part], window), window)
-            torch.clamp(terms.ssim.mul_(-0.5).add_(0.5), 0, 1, out=result[part])
+            torch.clamp(terms.ssim * -0.5 + 0.5, 0, 1, out=result[part])
+            if kept:
+                for whole, values in zip(kept, _derivatives(terms, window, needed), strict=True):
+                    whole[part] = values
+        ctx.save_for_backward(x, y, *kept)
+        ctx.window = window
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, Any, None]:
-        x, y = ctx.saved_tensors
-        needed = ctx.needs_input_grad[:2]
-        parts = [_gradients(x[p], y[p], gradient[p], ctx.window, needed) for p in _chunks(x)]
-        of_x, of_y = (torch.cat(side) if side[0] is not None else None for side in zip(*parts, strict=True))
-        return of_x, of_y, None
+        x, y, by_product, by_squares, *by_totals = ctx.saved_tensors
+        results: list[Tensor | None] = []
+        for need, own, other in zip(ctx.needs_input_grad, (x, y), (y, x), strict=False):
+            if not need:
+                results.append(None)
+                continue
+            derivatives = (by_product, by_squares, by_totals.pop(0))
+            whole = torch.empty_like(own)
+            for p in _chunks(x):
+                parts = [gradient[p] * values[p] for values in derivatives]
+                whole[p] = _gradient(ctx.window, own[p], other[p], *parts)
+            results.append(whole)
+        return results[0], results[1], None
 
 
-def _gradients(x: Tensor, y: Tensor, gradient: Tensor, window: int, needed: tuple[bool, bool]) -> list[Any]:
-    """Return the gradients by x and y where they are needed.
+def _derivatives(terms: _Terms, window: int, needed: tuple[bool, bool]) -> list[Tensor]:
+    """Return the derivatives of (1 - SSIM) / 2 by XY, by XX and YY (halved), and by those of X, Y needed.
 
-    The derivatives of SSIM are 2 (Y (A2 - A1) - X SSIM (B2 - B1)) / (B1 B2) by X, -n SSIM / B2 by XX and
-    2 n A1 / (B1 B2) by XY; those by Y and YY likewise.
+    Those of SSIM are 2 n A1 / (B1 B2) by XY, -n SSIM / B2 by XX and YY, and by X (likewise Y)
+    2 (Y (A2 - A1) - X SSIM (B2 - B1)) / (B1 B2). SSIM never leaves [-1, 1], but for rounding.
     """
-    x, y = _padded(x, window), _padded(y, window)
-    terms = _terms(x, y, window)
-    weight = (gradient * -0.5).mul_(terms.ssim.abs() <= 1)
-    common = weight.mul_(terms.inverse).mul_(2)
+    common = -terms.inverse
     similar = common * terms.ssim
-    of_product = _spread((common * terms.a1).mul_(window**2), window)
-    of_squares = _spread((similar * terms.b1).mul_(-(window**2)), window)
+    results = [(common * terms.a1).mul_(window**2), (similar * terms.b1).mul_(-(window**2))]
     rising = (terms.a2 - terms.a1).mul_(common)
     falling = (terms.b2 - terms.b1).mul_(similar)
-    results: list[Any] = []
-    for need, own, other, total, total_other in (
-        (needed[0], x, y, terms.total_x, terms.total_y),
-        (needed[1], y, x, terms.total_y, terms.total_x),
-    ):
-        if not need:
-            results.append(None)
-            continue
-        of_total = _spread(torch.addcmul(rising * total_other, falling, total, value=-1), window)
-        whole = of_total.addcmul_(of_product, other).addcmul_(of_squares, own)
-        results.append(_fold(whole, window // 2))
+    totals = ((terms.total_x, terms.total_y), (terms.total_y, terms.total_x))
+    for need, (own, other) in zip(needed, totals, strict=True):
+        if need:
+            results.append(torch.addcmul(rising * other, falling, own, value=-1))
     return results
+
+
+def _gradient(
+    window: int, own: Tensor, other: Tensor, of_product: Tensor, of_squares: Tensor, of_total: Tensor
+) -> Tensor:
+    """Carry the gradients of an image's window sums to the image ``own``."""
+    whole = _spread(of_total, window)
+    whole.addcmul_(_spread(of_product, window), _padded(other, window))
+    whole.addcmul_(_spread(of_squares, window), _padded(own, window))
+    return _fold(whole, window // 2)
 
 
 def _terms(x: Tensor, y: Tensor, window: int) -> _Terms:
