@@ -180,7 +180,7 @@ def test_relative_disparity_teaches_scdepth_by_the_command_line(store, tmp_path,
     teacher = ["--teacher", str(first), "--meaning", "scale_shift", "--overwrite"]
     assert cli.main(["data", "pseudo-depth", str(store), *teacher]) == 0
     assert FrameStore.open(store).pseudo_depth.quantity == "disparity"
-    logged = scdepth_learns(store, second, "--init", str(first))
+    logged = scdepth_learns(store, second, "--init", str(first), "--lr", "1e-6")
     assert logged["aligned_share"] > 0.5
     assert logged["unaligned_batch"] == 0
     assert logged["normals"] > 0
