@@ -139,6 +139,7 @@ def test_imagenet_without_network_says_what_to_do(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("geopretrain.networks.hub.why_unreachable", lambda: None)
     with pytest.raises(WeightsError, match=r"no route to host\. They are downloaded.*--init random"):
         init_backbone("resnet18", parse_init("imagenet"))
 
@@ -151,6 +152,7 @@ def test_imagenet_brings_its_own_normalisation(monkeypatch):
         return create(name, pretrained=False, **options)
 
     monkeypatch.setattr(timm, "create_model", without_download)
+    monkeypatch.setattr("geopretrain.networks.hub.why_unreachable", lambda: None)
     task, _ = Monodepth.create(MonodepthConfig("resnet18"), parse_init("imagenet"))
     for backbone in (task.depth_net.backbone, task.pose_net.backbone):
         assert backbone.normalisation == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}

@@ -19,6 +19,7 @@ from geopretrain.data.pseudo import PseudoDepthInfo
 from geopretrain.engine.common import as_float, parse_size
 from geopretrain.engine.run_folder import RunFolder
 from geopretrain.errors import ConfigError, DataError, WeightsError
+from geopretrain.networks.hub import first_line, hub_or_cache
 
 _METRIC_DEPTH, _RELATIVE_DISPARITY = ("depth", "metric"), ("disparity", "scale_shift")
 _OF_MODEL_TYPE = {
@@ -166,14 +167,14 @@ def _load(name: str, local: bool) -> tuple[Any, Any]:
         raise ConfigError(
             "Teachers from transformers need the package: pip install 'geopretrain[teachers]'."
         ) from error
-    with _quiet_transformers():
+    with _quiet_transformers(), hub_or_cache(needed=not local) as unreachable:
         try:
             model, found = AutoModelForDepthEstimation.from_pretrained(
                 name, use_safetensors=True, output_loading_info=True
             )
             processor = AutoImageProcessor.from_pretrained(name)
         except (OSError, ValueError) as error:
-            raise WeightsError(_why_not_loaded(name, local, error)) from error
+            raise WeightsError(_why_not_loaded(name, local, first_line(error, unreachable))) from error
     if missing := sorted(found["missing_keys"]):
         raise WeightsError(
             f"'{name}' lacks {len(missing)} tensors of a depth model, e.g. {missing[0]}: it would answer at "
@@ -182,16 +183,15 @@ def _load(name: str, local: bool) -> tuple[Any, Any]:
     return model, processor
 
 
-def _why_not_loaded(name: str, local: bool, error: Exception) -> str:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _why_not_loaded(name: str, local: bool, reason: str) -> str:
     if local:
         return (
-            f"The folder '{name}' holds no usable depth model of transformers ({reason.rstrip('.')}). It "
+            f"The folder '{name}' holds no usable depth model of transformers ({reason}). It "
             "needs config.json, model.safetensors and preprocessor_config.json."
         )
     return (
         f"The teacher '{name}' is no folder here and could not be fetched from the Hugging Face hub "
-        f"({reason.rstrip('.')}). Where there is a network: `hf download {name} --local-dir DIR`; then copy "
+        f"({reason}). Where there is a network: `hf download {name} --local-dir DIR`; then copy "
         "DIR and give it as --teacher."
     )
 

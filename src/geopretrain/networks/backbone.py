@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
+from geopretrain.networks.hub import first_line, hub_or_cache
 
 #: Monodepth2 and everything trained here from random numbers: (x - 0.45) / 0.225 in every channel.
 DEFAULT_MEAN = (0.45, 0.45, 0.45)
@@ -134,26 +135,24 @@ def _create_timm_model(name: str, pretrained: bool, channels: int) -> Any:
     if not timm.is_model(name):
         hint = nearest_name(name, timm.list_models())
         raise ConfigError(f"Unknown backbone '{name}'.{hint} Any model of timm.list_models() can be used.")
-    for options in _ANY_SIZE:
-        try:
-            return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=channels, **options)
-        except TypeError as error:
-            if not options or next(iter(options)) not in str(error):
-                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-        except Exception as error:
-            if not pretrained:
-                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-            raise WeightsError(
-                f"timm's weights of '{name}' cannot be had: {_first_line(error)} "
-                "They are downloaded at first use, which needs network access; "
-                "without it use --init random, a run folder or a weights file."
-            ) from error
+    with hub_or_cache(pretrained) as unreachable:
+        for options in _ANY_SIZE:
+            try:
+                return timm.create_model(
+                    name, pretrained=pretrained, num_classes=0, in_chans=channels, **options
+                )
+            except TypeError as error:
+                if not options or next(iter(options)) not in str(error):
+                    raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
+            except Exception as error:
+                if not pretrained:
+                    raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
+                raise WeightsError(
+                    f"timm's weights of '{name}' cannot be had: {first_line(error, unreachable)}. "
+                    "They are downloaded at first use, which needs network access; "
+                    "without it use --init random, a run folder or a weights file."
+                ) from error
     raise AssertionError("unreachable")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".") + "."
 
 
 def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[int], int]:
