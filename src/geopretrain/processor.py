@@ -49,7 +49,7 @@ def crowded(cores_used: float, threads: int) -> str | None:
         return None
     return (
         f"Other processes use this processor, too: {threads} threads get {cores_used:.1f} cores, and wait "
-        "for each other at full speed meanwhile. Steps may get several times faster if you interrupt this with "
+        "for each other at full speed. Steps may get several times faster if you interrupt this with "
         "Ctrl-C, set OMP_WAIT_POLICY=PASSIVE and continue; the numbers stay the same."
     )
 
