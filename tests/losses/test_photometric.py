@@ -94,3 +94,16 @@ def test_shapes_are_checked():
         ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="target"):
         photometric_error(torch.rand(1, 3, 4, 4), torch.rand(2, 3, 4, 4))
+
+
+@pytest.mark.slow
+def test_compiled_ssim_equals_plain():
+    torch.manual_seed(0)
+    weight, *images = torch.rand(3, 2, 3, 24, 32).unbind()
+    results = []
+    for compiled in (False, True):
+        leaves = [image.clone().requires_grad_() for image in images]
+        values = ssim_dissimilarity(*leaves, 7, compiled)
+        results.append([values, *torch.autograd.grad((weight * values).sum(), leaves)])
+    for plain, fast in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)

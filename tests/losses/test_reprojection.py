@@ -10,7 +10,7 @@ from geopretrain.losses import (
     multiscale_reprojection,
     reprojection_candidates,
 )
-from geopretrain.losses.reprojection_scale import _compiled
+from geopretrain.losses.compiling import compiled
 
 MODES = {"M": ("m1", "p1"), "S": ("s",), "MS": ("m1", "p1", "s")}
 
@@ -315,15 +315,15 @@ def test_without_gradients_nothing_is_recorded():
 def test_compiled_equals_plain():
     *_, poses = arguments = random_scene(torch.float32, size=(32, 40), scales=2)
     leaves = [*(d.requires_grad_() for d in arguments[0]), poses.requires_grad_()]
-    eager, compiled = (multiscale_reprojection(*arguments, noise=0, compiled=c).loss for c in (False, True))
-    assert compiled.item() == pytest.approx(eager.item(), abs=1e-6)
-    gradients = (torch.autograd.grad(loss, leaves) for loss in (compiled, eager))
+    eager, fast = (multiscale_reprojection(*arguments, noise=0, compiled=c).loss for c in (False, True))
+    assert fast.item() == pytest.approx(eager.item(), abs=1e-6)
+    gradients = (torch.autograd.grad(loss, leaves) for loss in (fast, eager))
     for ours, theirs in zip(*gradients, strict=True):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()
 
 
 def test_compiling_without_a_compiler_says_so(monkeypatch):
-    _compiled.cache_clear()
+    compiled.cache_clear()
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match="no-such-compiler was not found"):
         multiscale_reprojection(*random_scene(), compiled=True)

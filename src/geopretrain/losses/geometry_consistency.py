@@ -47,6 +47,7 @@ class ConsistencyOptions:
         self_mask: weight the photometric error by the consistency of the depths.
         minimum: take for each pixel of the target only the source that explains it best.
         as_released: see the head of this file.
+        compiled: run SSIM through ``torch.compile``.
     """
 
     ssim_weight: float = 0.85
@@ -55,6 +56,7 @@ class ConsistencyOptions:
     self_mask: bool = True
     minimum: bool = True
     as_released: bool = False
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,8 @@ def _photometric(
     """Return the weighted sum of absolute difference and SSIM, less where the depths disagree."""
     error = difference.clamp(max=1).mean(1, keepdim=True) if options.as_released else colour
     if options.ssim_weight:
-        dissimilarity = ssim_dissimilarity(warped, target, options.ssim_window).mean(1, keepdim=True)
+        maps = ssim_dissimilarity(warped, target, options.ssim_window, options.compiled)
+        dissimilarity = maps.mean(1, keepdim=True)
         error = (1 - options.ssim_weight) * error + options.ssim_weight * dissimilarity
     return error * (1 - inconsistency).detach() if options.self_mask else error
 

@@ -8,12 +8,8 @@ backward pass.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -21,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from geopretrain.errors import ConfigError
 from geopretrain.geometry import pixel_grid
 from geopretrain.geometry.camera import PROJECTION_EPSILON
+from geopretrain.losses.compiling import compiled
 from geopretrain.losses.photometric_core import (
     Target,
     border,
@@ -56,18 +52,7 @@ class PhotometricOptions:
 
     def run(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function, compiled where that is asked for."""
-        return _compiled(function) if self.compiled else function
-
-
-@cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(compiler) is None:
-        raise ConfigError(
-            f"Compiling the loss needs a C++ compiler, and {compiler} was not found. "
-            "Install one, name it in the environment variable CXX, or do not compile the loss."
-        )
-    return torch.compile(function, dynamic=False)
+        return compiled(function) if self.compiled else function
 
 
 @dataclass(frozen=True)

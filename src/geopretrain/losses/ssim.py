@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from geopretrain.geometry import check_shapes
+from geopretrain.losses import compiling
 
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
@@ -27,7 +28,7 @@ CHUNK_NUMBERS = 2**18
 """Numbers of an image map handled at a time on a CPU: what lies in between then stays in its caches."""
 
 
-def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3) -> Tensor:
+def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3, compiled: bool = False) -> Tensor:
     """Return (1 - SSIM) / 2 clamped to [0, 1]; means over windows, reflection padding (Monodepth2, eq. 2).
 
     Differentiable once, by both images.
@@ -36,17 +37,19 @@ def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3) -> Tensor:
         x: images ``B C H W`` in [0, 1].
         y: images ``B C H W`` in [0, 1].
         window: side of the windows in px, odd: 3 in Monodepth2, 7 in SC-Depth.
+        compiled: run the arithmetic through ``torch.compile``.
 
     Returns:
         ``B C H W``; 0 where the neighbourhoods are equal.
 
     Raises:
         ValueError: the shapes differ, or the window is even.
+        ConfigError: ``compiled`` without a C++ compiler.
     """
     check_shapes(("x", x, "B C H W"), ("y", y, "B C H W"))
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be odd, got {window}")
-    return cast(Tensor, _Dissimilarity.apply(x, y, window))
+    return cast(Tensor, _Dissimilarity.apply(x, y, window, compiled))
 
 
 class _Terms(NamedTuple):
@@ -66,36 +69,40 @@ class _Dissimilarity(torch.autograd.Function):
     """SSIM a few images at a time, in both directions."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, window: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, window: int, compiled: bool) -> Tensor:
         needed = ctx.needs_input_grad[:2]
-        result = torch.empty_like(x)
-        kept = [torch.empty_like(x) for _ in range(2 + sum(needed))] if any(needed) else []
+        compute = compiling.compiled(_value_and_derivatives) if compiled else _value_and_derivatives
+        whole = [torch.empty_like(x) for _ in range(3 + sum(needed) if any(needed) else 1)]
         for part in _chunks(x):
-            terms = _terms(_padded(x[part], window), _padded(y[part], window), window)
-            torch.clamp(terms.ssim * -0.5 + 0.5, 0, 1, out=result[part])
-            if kept:
-                for whole, values in zip(kept, _derivatives(terms, window, needed), strict=True):
-                    whole[part] = values
-        ctx.save_for_backward(x, y, *kept)
-        ctx.window = window
-        return result
+            for kept, values in zip(whole, compute(x[part], y[part], window, needed), strict=True):
+                kept[part] = values
+        ctx.save_for_backward(x, y, *whole[1:])
+        ctx.window, ctx.compiled = window, compiled
+        return whole[0]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, Any, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, Any, None, None]:
         x, y, by_product, by_squares, *by_totals = ctx.saved_tensors
+        compute = compiling.compiled(_gradient) if ctx.compiled else _gradient
         results: list[Tensor | None] = []
         for need, own, other in zip(ctx.needs_input_grad, (x, y), (y, x), strict=False):
             if not need:
                 results.append(None)
                 continue
-            derivatives = (by_product, by_squares, by_totals.pop(0))
+            maps = (gradient, own, other, by_product, by_squares, by_totals.pop(0))
             whole = torch.empty_like(own)
-            for p in _chunks(x):
-                parts = [gradient[p] * values[p] for values in derivatives]
-                whole[p] = _gradient(ctx.window, own[p], other[p], *parts)
+            for part in _chunks(x):
+                whole[part] = compute(ctx.window, *(values[part] for values in maps))
             results.append(whole)
-        return results[0], results[1], None
+        return results[0], results[1], None, None
+
+
+def _value_and_derivatives(x: Tensor, y: Tensor, window: int, needed: tuple[bool, bool]) -> list[Tensor]:
+    """Return (1 - SSIM) / 2 and, where a gradient is needed, its derivatives."""
+    terms = _terms(_padded(x, window), _padded(y, window), window)
+    value = (terms.ssim * -0.5 + 0.5).clamp(0, 1)
+    return [value, *_derivatives(terms, window, needed)] if any(needed) else [value]
 
 
 def _derivatives(terms: _Terms, window: int, needed: tuple[bool, bool]) -> list[Tensor]:
@@ -117,12 +124,18 @@ def _derivatives(terms: _Terms, window: int, needed: tuple[bool, bool]) -> list[
 
 
 def _gradient(
-    window: int, own: Tensor, other: Tensor, of_product: Tensor, of_squares: Tensor, of_total: Tensor
+    window: int,
+    gradient: Tensor,
+    own: Tensor,
+    other: Tensor,
+    by_product: Tensor,
+    by_squares: Tensor,
+    by_total: Tensor,
 ) -> Tensor:
-    """Carry the gradients of an image's window sums to the image ``own``."""
-    whole = _spread(of_total, window)
-    whole.addcmul_(_spread(of_product, window), _padded(other, window))
-    whole.addcmul_(_spread(of_squares, window), _padded(own, window))
+    """Carry the gradient of the values through the window sums to the image ``own``."""
+    whole = _spread(gradient * by_total, window)
+    whole.addcmul_(_spread(gradient * by_product, window), _padded(other, window))
+    whole.addcmul_(_spread(gradient * by_squares, window), _padded(own, window))
     return _fold(whole, window // 2)
 
 
