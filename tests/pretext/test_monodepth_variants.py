@@ -110,6 +110,17 @@ def test_after_stereo_the_prediction_is_metric_and_stays_so_in_the_run_folder(tm
         torch.testing.assert_close(other.predict(images), task.predict(images))
 
 
+@pytest.mark.parametrize(("supervision", "begin"), [("mono", 0.2), ("stereo", 2.0), ("both", 2.0)])
+def test_with_stereo_new_output_layers_begin_at_twenty_baselines(supervision, begin):
+    """At two baselines, a sigmoid of one half, most of a partner seen through a long lens is out of view."""
+    task = make_task(supervision=supervision).eval()
+    with torch.no_grad():
+        sigmoids = task.depth_net(as_floats(clips()).images[:, 0])
+        for sigmoid in sigmoids:
+            depth = 1 / geometry.disparity_to_inverse_depth(sigmoid, 0.1, 100)
+            assert depth.median().item() == pytest.approx(begin, rel=0.35)
+
+
 def test_true_depth_explains_the_stereo_partner():
     """The pose's sign and unit fit the worlds: the partner stands to the right, a tenth of a unit away."""
     batch = as_floats(clips(size=(96, 160)))

@@ -25,11 +25,14 @@ with the PyTorch of its time; all pose pairs in one batch (see ``batch_pose_pair
 travels with the weights, which may start from any earlier run; each partner has its own intrinsics; the unit
 of depth is set by the first baseline seen, other baselines count in proportion, and ``predict`` is metric
 after stereo; the focal length may be learned (``learned_intrinsics``, after Gordon et al., *Depth from Videos
-in the Wild*, ICCV 2019): as one factor on a first guess, since pixels are square in nearly all video.
+in the Wild*, ICCV 2019): as one factor on a first guess, since pixels are square in nearly all video. With
+stereo, new output layers start at twenty baselines instead of at two, where most of the partner lies out of
+view and, with a long lens, nothing is learned.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,6 +54,9 @@ from geopretrain.weights import (
     normalise_like_timm,
     read_init,
 )
+
+STARTING_DEPTH = 2.0
+"""Where new output layers begin with stereo, in units of ten baselines."""
 
 
 class Monodepth(Task):
@@ -79,7 +85,16 @@ class Monodepth(Task):
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.pose_net = pose_net
         self.scale = MetricScale() if self.needs else None
+        if self.needs:
+            self._start_within_view()
         self.camera = _camera(config, pose_net)
+
+    def _start_within_view(self) -> None:
+        """Let new output layers begin at a distance from which the stereo partner sees the same things."""
+        near, far = 1 / self.config.min_depth, 1 / self.config.max_depth
+        share = min(max((1 / STARTING_DEPTH - far) / (near - far), 0.01), 0.99)
+        for head in self.depth_net.decoder.heads.values():
+            torch.nn.init.constant_(head.bias, math.log(share / (1 - share)))
 
     @property
     def weight_parts(self) -> dict[str, str]:
