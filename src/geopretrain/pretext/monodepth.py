@@ -93,8 +93,9 @@ class Monodepth(Task):
         """Let new output layers begin at a distance from which the stereo partner sees the same things."""
         near, far = 1 / self.config.min_depth, 1 / self.config.max_depth
         share = min(max((1 / STARTING_DEPTH - far) / (near - far), 0.01), 0.99)
-        for head in self.depth_net.decoder.heads.values():
-            torch.nn.init.constant_(head.bias, math.log(share / (1 - share)))
+        for name, values in self.depth_net.decoder.heads.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.constant_(values, math.log(share / (1 - share)))
 
     @property
     def weight_parts(self) -> dict[str, str]:
