@@ -1,55 +1,19 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from geopretrain import processor
-
-LINES = ["cpu  1000 0 500 8000 100 0 0 0 0 0", "cpu  1015 0 500 8004 101 0 0 0 0 0"]
-"""15 ticks used and 5 not: three quarters of all cores."""
+from geopretrain.processor import crowded
 
 
-@pytest.fixture
-def stat(tmp_path, monkeypatch):
-    """Make each reading of the system's file give the next of the lines."""
-    path, lines = tmp_path / "stat", list(LINES)
-    path.write_text(lines.pop(0))
-    monkeypatch.setattr(processor, "_STAT", path)
-    monkeypatch.setattr("time.sleep", lambda seconds: path.write_text(lines.pop(0)))
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    return path
+@pytest.mark.parametrize(
+    ("cores_used", "threads", "advice"), [(1.3, 2, 1), (1.5, 2, 1), (0.4, 2, 1), (5.2, 8, 5), (6.3, 8, 6)]
+)
+def test_lost_cores_are_told_with_how_many_threads_to_use(cores_used, threads, advice):
+    sentence = crowded(cores_used, threads)
+    assert f"{threads} threads get {cores_used} cores" in sentence
+    assert f"--threads {advice} " in sentence
 
 
-def test_busy_cores_are_the_share_of_all(stat):
-    assert processor.busy_cores() == pytest.approx(3.0)
-
-
-def test_threads_sleep_while_they_wait_on_a_busy_machine(stat):
-    processor.choose_waiting()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-
-
-def test_threads_wait_as_the_user_says(stat, monkeypatch):
-    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
-    processor.choose_waiting()
-    assert "OMP_WAIT_POLICY" not in os.environ
-
-
-@pytest.mark.parametrize("text", [None, "", "cpu  what is this"])
-def test_nothing_is_changed_where_the_system_does_not_tell(stat, text, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    stat.unlink() if text is None else stat.write_text(text)
-    processor.choose_waiting()
-    assert "OMP_WAIT_POLICY" not in os.environ
-
-
-def test_a_lost_core_is_told(stat, monkeypatch):
-    assert "2 threads get 1.0 cores" in processor.crowded(1.0, 2)
-    assert processor.crowded(1.9, 2) is None
-    assert processor.crowded(0.5, 1) is None  # a single thread waits for no other
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    assert processor.crowded(1.0, 2) is None  # sleeping threads use few cores by themselves
+@pytest.mark.parametrize(("cores_used", "threads"), [(1.97, 2), (1.7, 2), (0.5, 1), (7.0, 8)])
+def test_a_process_that_has_its_cores_is_left_alone(cores_used, threads):
+    assert crowded(cores_used, threads) is None

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.errors import ConfigError, UserError, nearest_name
-from geopretrain.processor import choose_waiting
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,6 @@ def _run(words: list[str]) -> int:
     if name is None:
         print(overview(words[0]))
         return 0
-    choose_waiting()
     from geopretrain.arguments import parse
 
     command = COMMANDS[name]
