@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CROWDED_BELOW = 0.8
-"""Share of its threads below which a process has lost cores to others; alone it is 0.98 and more."""
+"""Share of its threads below which a process has lost cores to others; alone monodepth has 0.98."""
 
 
 def crowded(cores_used: float, threads: int) -> str | None:
