@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from geopretrain.losses import photometric_error, ssim, ssim_dissimilarity
+from geopretrain.losses import loops, photometric_error, ssim, ssim_dissimilarity
 
 
 def test_equal_images_do_not_differ():
@@ -75,6 +75,53 @@ def test_value_and_gradients_of_ssim_are_those_of_its_definition(monkeypatch, wi
             assert torch.allclose(a, b, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("window", [1, 3, 7])
+@pytest.mark.parametrize("size", [(4, 5), (9, 23)])
+def test_photometric_error_is_its_definition_with_its_gradients(window, size):
+    torch.manual_seed(0)
+    x, y = (torch.rand(5, 2, *size, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weight = torch.rand(5, 1, *size, dtype=torch.float64)
+    value = photometric_error(x, y, 0.7, window)
+    expected = 0.3 * (x - y).abs() + 0.7 * plain_dissimilarity(x, y, window)
+    torch.testing.assert_close(value, expected.mean(1, keepdim=True), rtol=0, atol=1e-12)
+    for wanted in ((x, y), (x,), (y,)):
+        ours = torch.autograd.grad((value * weight).sum(), wanted, retain_graph=True)
+        theirs = torch.autograd.grad(
+            (expected.mean(1, keepdim=True) * weight).sum(), wanted, retain_graph=True
+        )
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
+def test_photometric_error_of_images_in_any_memory_order():
+    x, y = torch.rand(2, 2, 3, 6, 7).unbind()
+    x = x.requires_grad_()
+    results = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        error = photometric_error(x.contiguous(memory_format=order), y.contiguous(memory_format=order))
+        results.append([error, *torch.autograd.grad(error.sum(), x)])
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_loops_run_once_for_each_sample(monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    counts = torch.zeros(5)
+
+    def count(start, stop, values):
+        values[start:stop] += 1
+
+    loops.share_out(count, 5, counts)
+    assert counts.tolist() == [1] * 5
+
+
+def test_errors_in_loops_are_not_lost():
+    def fail(start, stop):
+        raise RuntimeError(f"sample {start}")
+
+    with pytest.raises(RuntimeError, match="sample"):
+        loops.share_out(fail, 2)
+
+
 def plain_dissimilarity(x, y, window):
     def mean(image):
         padded = torch.nn.functional.pad(image, (window // 2,) * 4, mode="reflect")
@@ -90,6 +137,8 @@ def plain_dissimilarity(x, y, window):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="window must be odd, got 4"):
         ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4), 4)
+    with pytest.raises(ValueError, match="a window of 7 px needs images larger than 3 px"):
+        photometric_error(torch.rand(1, 3, 3, 9), torch.rand(1, 3, 3, 9), window=7)
     with pytest.raises(ValueError, match=r"y must have shape \(B C H W\) with B=1, C=3, H=4, W=4"):
         ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="target"):

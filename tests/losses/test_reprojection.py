@@ -3,14 +3,17 @@ import torch
 import torch.nn.functional as F
 
 from geopretrain.errors import ConfigError
-from geopretrain.geometry import invert_pose, pixel_grid, pose_matrix, sample
+from geopretrain.geometry import disparity_to_inverse_depth, invert_pose, pixel_grid, pose_matrix, sample
 from geopretrain.losses import (
     edge_aware_smoothness,
     mean_normalised,
     multiscale_reprojection,
     reprojection_candidates,
+    reprojection_cpu,
+    reprojection_tensors,
 )
 from geopretrain.losses.compiling import compiled
+from geopretrain.losses.reprojection_scale import PhotometricOptions, homography_form, prepare_views
 
 MODES = {"M": ("m1", "p1"), "S": ("s",), "MS": ("m1", "p1", "s")}
 
@@ -172,13 +175,29 @@ def test_fast_equals_plain_in_float32(size):
     assert difference.abs().item() < 1e-6
 
 
-def test_batches_too_big_for_one_chunk(monkeypatch):
-    arguments = random_scene(batch=5, scales=1)
-    whole = multiscale_reprojection(*arguments, noise=0)
-    monkeypatch.setattr("geopretrain.losses.reprojection_scale.CHUNK_PIXELS", 2 * 2 * 16 * 24)
-    chunked = multiscale_reprojection(*arguments, noise=0)
-    assert chunked.loss.item() == pytest.approx(whole.loss.item(), abs=1e-14)
-    assert chunked.valid_share.item() == pytest.approx(whole.valid_share.item(), abs=1e-14)
+@pytest.mark.parametrize("options", [{}, {"average": True}, {"align_corners": False}, {"ssim_weight": 0.0}])
+@pytest.mark.parametrize("automask", [True, False])
+def test_loops_do_what_tensor_operations_do(options, automask):
+    """The loops are what a CPU runs, the tensor operations what other devices run."""
+    (disparity, *_), target, sources, intrinsics, poses = random_scene(batch=3)
+    sources = sources.transpose(0, 1).contiguous()
+    poses[0, 0, 2, 3] = -3  # some points lie behind this camera
+    views = prepare_views(target, sources, None, automask, PhotometricOptions(**options))
+    form = homography_form(intrinsics[:, None], torch.linalg.inv(intrinsics), poses, target.shape[-2:])
+    inverse_depth = disparity_to_inverse_depth(disparity, 0.1, 100)
+    ours, theirs = (
+        module.explain(inverse_depth, form, views, True)
+        for module in (reprojection_cpu, reprojection_tensors)
+    )
+    assert 0 < ours.in_view < disparity.numel()
+    for one, other in zip((*ours[:4], *ours.gradients), (*theirs[:4], *theirs.gradients), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_a_disparity_that_is_not_a_number_reads_no_foreign_memory():
+    (disparity, *_), *arguments = random_scene(scales=1)
+    disparity[:] = torch.nan
+    assert multiscale_reprojection([disparity], *arguments, noise=0).valid_share == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"automask": False}, {"average": True}, {"ssim_weight": 0.0}])

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from geopretrain.geometry import check_shapes, in_view, sample, source_pixels
 from geopretrain.geometry.warp import Padding
-from geopretrain.losses.ssim import ssim_dissimilarity
+from geopretrain.losses.photometric import photometric_error
 
 FEWEST_PIXELS = 100
 """With so few pixels or fewer the released loss is 0."""
@@ -47,7 +47,7 @@ class ConsistencyOptions:
         self_mask: weight the photometric error by the consistency of the depths.
         minimum: take for each pixel of the target only the source that explains it best.
         as_released: see the head of this file.
-        compiled: run SSIM through ``torch.compile``.
+        compiled: SSIM out of tensor operations that run through ``torch.compile``.
     """
 
     ssim_weight: float = 0.85
@@ -190,14 +190,13 @@ def pair_maps(
     warped = sampled[:, :3]
     computed_depth = z if options.as_released else z.clamp(min=1e-3)
     inconsistency = (computed_depth - sampled_depth).abs() / (computed_depth + sampled_depth)
-    difference = (target - warped).abs()
-    colour = difference.mean(1, keepdim=True)
-    unmoved = (target - source).abs().mean(1, keepdim=True)
+    with torch.no_grad():  # only compared
+        colour, unmoved = photometric_error(warped, target, 0), photometric_error(source, target, 0)
     visible = _colours_differ_from_grey(target, warped) if options.as_released else _lands(pixels, z)
     if known is not None:
         visible = visible & known[0] & (sampled[:, 3:] > 0.999)
     return PairMaps(
-        _photometric(difference, colour, target, warped, inconsistency, options),
+        _photometric(target, warped, inconsistency, options),
         colour,
         unmoved,
         inconsistency,
@@ -207,19 +206,16 @@ def pair_maps(
 
 
 def _photometric(
-    difference: Tensor,
-    colour: Tensor,
-    target: Tensor,
-    warped: Tensor,
-    inconsistency: Tensor,
-    options: ConsistencyOptions,
+    target: Tensor, warped: Tensor, inconsistency: Tensor, options: ConsistencyOptions
 ) -> Tensor:
     """Return the weighted sum of absolute difference and SSIM, less where the depths disagree."""
-    error = difference.clamp(max=1).mean(1, keepdim=True) if options.as_released else colour
-    if options.ssim_weight:
-        maps = ssim_dissimilarity(warped, target, options.ssim_window, options.compiled)
-        dissimilarity = maps.mean(1, keepdim=True)
-        error = (1 - options.ssim_weight) * error + options.ssim_weight * dissimilarity
+    weight, how = options.ssim_weight, (options.ssim_window, options.compiled)
+    if options.as_released:
+        # here the colours have a deviation of one, and differences above that are cut off
+        difference = (target - warped).abs().clamp(max=1).mean(1, keepdim=True)
+        error = (1 - weight) * difference + weight * photometric_error(warped, target, 1, *how)
+    else:
+        error = photometric_error(warped, target, weight, *how)
     return error * (1 - inconsistency).detach() if options.self_mask else error
 
 

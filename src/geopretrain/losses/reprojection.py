@@ -77,11 +77,10 @@ def multiscale_reprojection(
     the source that explains it best counts; where an unwarped source explains it as well, nothing is learned
     from the pixel (auto-mask). Computed in float32 also under autocast, without waiting for the device.
 
-    The value is that of :func:`reprojection_candidates` put together plainly, but it takes a third of the
-    time: the unwarped sources, the target's SSIM statistics and the rays are computed once for all scales,
-    and the gradient is computed in closed form together with the loss, so that almost nothing is kept for the
-    backward pass. It is differentiable once, by the disparities, the poses and the intrinsics (not by the
-    images).
+    The value is that of :func:`reprojection_candidates` put together plainly, but it takes a fraction of the
+    time: what the scales share is computed once, and the gradient is computed in closed form together with
+    the loss, so that almost nothing is kept for the backward pass. It is differentiable once, by the
+    disparities, the poses and the intrinsics (not by the images).
 
     Args:
         disparities: sigmoid outputs ``B 1 h w``, finest first; any sizes.
@@ -153,11 +152,11 @@ def _check(
 
 def _noise(noise: Tensor | float, sources: Tensor, average: bool) -> Tensor | None:
     if isinstance(noise, Tensor):
-        return noise.to(sources.dtype).transpose(0, 1)[:, :, None]
+        return noise.to(sources.dtype).transpose(0, 1)
     if not noise:
         return None
     count, batch, _, height, width = sources.shape
-    shape = (1 if average else count, batch, 1, height, width)
+    shape = (1 if average else count, batch, height, width)
     return torch.randn(shape, dtype=sources.dtype, device=sources.device) * noise
 
 
@@ -170,8 +169,7 @@ def _full_size(disparity: Tensor, target: Tensor) -> Tensor:
 
 def _photometric(inverse_depth: Tensor, form: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     needs_gradient = torch.is_grad_enabled() and (inverse_depth.requires_grad or form.requires_grad)
-    padded = F.pad(inverse_depth, (1, 1, 1, 1), mode="reflect")
-    total, statistics = PhotometricScale.apply(padded, form, views, needs_gradient)
+    total, statistics = PhotometricScale.apply(inverse_depth, form, views, needs_gradient)
     return total / inverse_depth.numel(), statistics / inverse_depth.numel()
 
 
@@ -188,14 +186,13 @@ def _smoothness(disparities: Sequence[Tensor], target: Tensor) -> Tensor:
 def _result(photometric: Tensor, smoothness: Tensor, statistics: Tensor, views: Views) -> ReprojectionResult:
     losses = photometric + smoothness
     reprojection_error, identity_share, valid_share = statistics.unbind()
-    identity_error = (views.identity * views.inside).sum() / (views.inside.sum() * len(views.identity))
     return ReprojectionResult(
         loss=losses.mean(),
         photometric=photometric.detach().mean(),
         smoothness=smoothness.detach().mean(),
         identity_share=identity_share,
         reprojection_error=reprojection_error,
-        identity_error=identity_error,
+        identity_error=views.identity.mean(),
         valid_share=valid_share,
         scale_losses=losses.detach(),
     )

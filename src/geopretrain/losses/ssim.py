@@ -43,13 +43,22 @@ def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3, compiled: bool = F
         ``B C H W``; 0 where the neighbourhoods are equal.
 
     Raises:
-        ValueError: the shapes differ, or the window is even.
+        ValueError: the shapes differ, the window is even, or its half is not smaller than the images.
         ConfigError: ``compiled`` without a C++ compiler.
     """
     check_shapes(("x", x, "B C H W"), ("y", y, "B C H W"))
+    check_window(window, x)
+    return cast(Tensor, _Dissimilarity.apply(x, y, window, compiled))
+
+
+def check_window(window: int, images: Tensor) -> None:
+    """Raise ValueError unless windows of this side can be laid around all pixels of images ``... H W``."""
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be odd, got {window}")
-    return cast(Tensor, _Dissimilarity.apply(x, y, window, compiled))
+    if window // 2 >= min(images.shape[-2:]):
+        raise ValueError(
+            f"a window of {window} px needs images larger than {window // 2} px, got {tuple(images.shape)}"
+        )
 
 
 class _Terms(NamedTuple):

@@ -1,0 +1,62 @@
+"""Loops over pixels, compiled by Numba for a CPU, and their threads.
+
+A loss out of tensor operations walks through memory dozens of times, which on a CPU takes longer than its
+arithmetic. Such loops do all at once, row by row. This module and those with loops are imported only where
+they run, because Numba takes half a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = np.ndarray
+
+compiled_loops: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, error_model="numpy"
+)
+"""Compiles a function when it is first called with new types, for some seconds; kept on disk afterwards."""
+
+reordered_sums: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"}
+)
+"""The same for sums whose order does not matter, so that they can be vectorised."""
+
+
+def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
+    """Call ``loops(start, stop, *arguments)`` for all samples of a batch, in as many threads as torch has.
+
+    Args:
+        loops: compiled with ``nogil``.
+        batch: number of samples.
+        arguments: tensors, which must be contiguous and on the CPU, are given as arrays.
+    """
+    given = [value.detach().numpy() if isinstance(value, Tensor) else value for value in arguments]
+    samples = iter(range(batch))
+
+    def work() -> None:
+        # one by one: torch's own threads, waiting, slow down some of these
+        for sample in samples:
+            loops(sample, sample + 1, *given)
+
+    others = [_pool().submit(work) for _ in range(min(torch.get_num_threads(), batch) - 1)]
+    work()
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "loops")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
