@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from geopretrain.data.batches import ClipBatch
 from geopretrain.engine.common import method_settings
 from geopretrain.engine.memory import keep_freed_memory
+from geopretrain.engine.optimiser import Adam
 from geopretrain.engine.pretrain import create_pretext
 from geopretrain.pretext import PRETEXTS
 from geopretrain.weights import parse_init
@@ -108,7 +109,7 @@ class OurStep:
         if variant.channels_last:
             self.task.to(memory_format=torch.channels_last)
         self.bf16 = variant.precision == "bf16"
-        self.optimizer = torch.optim.Adam(self.task.parameter_groups(1e-4), fused=True)
+        self.optimizer = Adam(self.task.parameter_groups(1e-4), torch.device("cpu"))
 
     def autocast(self) -> Any:
         """Return the context in which the networks run."""

@@ -10,7 +10,7 @@ import torch
 
 from geopretrain import geometry, losses
 from geopretrain.losses import ConsistencyOptions, photometric_and_geometry
-from geopretrain.losses.geometry_consistency import mean_over_mask, pair_maps
+from geopretrain.losses.geometry_consistency import _read, _read_by_loops, mean_over_mask, pair_maps
 
 RELEASED = ConsistencyOptions(as_released=True)
 VARIANTS = {
@@ -56,6 +56,24 @@ def test_both_terms_equal_the_released_ones(arrays, variant, dtype, tolerance):
     if variant == "default":
         off = (result.consistency - arrays["out_v3_dynamic_mask"]).abs() > 2e-4
         assert off.sum() <= (0 if dtype == torch.float64 else 2)  # rounding decides whether a pixel is valid
+
+
+def test_loops_read_what_tensor_operations_read(arrays):
+    """The loops are what a CPU runs, the tensor operations what other devices run; gradients alike."""
+    images, depths, intrinsics, ahead, _ = inputs(arrays)
+    leaves = [depths[1], depths[0], poses(ahead)[:, 0]]
+    leaves[2][0, 2, 3] = -5  # some points lie behind the source
+    results = []
+    for read in (_read_by_loops, _read):
+        source_depth, depth, pose = (values.clone().requires_grad_() for values in leaves)
+        seen = read(images[:, 1], source_depth, depth, intrinsics, pose, False)
+        torch.manual_seed(0)
+        total = sum((torch.randn_like(v) * v).sum() for v in (seen.layers, seen.depth, seen.z))
+        results.append([*seen, *torch.autograd.grad(total, (source_depth, depth, pose))])
+    assert 0 < seen.in_view.sum() < seen.in_view.numel()
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.equal(ours, theirs) if ours.dtype == torch.bool else True
+        assert (ours.double() - theirs.double()).abs().max() < 1e-6 * theirs.double().abs().max()
 
 
 @pytest.mark.parametrize("i", [0, 1])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 
+from geopretrain.engine.optimiser import Adam
 from geopretrain.engine.options import TrainOptions
 from geopretrain.engine.schedule import learning_rate_factor
 from geopretrain.engine.stream import seed_step
@@ -40,8 +41,7 @@ class FittedTask(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return Adam over the task's own groups, and the schedule as a function of the step."""
         groups = self.task.parameter_groups(self.options.learning_rate)
-        # one pass over each parameter instead of nine: half the time, 4 % of a small step on a CPU
-        optimizer = torch.optim.Adam(groups, fused=self.device.type in ("cpu", "cuda"))
+        optimizer = Adam(groups, self.device)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

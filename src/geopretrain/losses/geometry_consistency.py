@@ -21,13 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from geopretrain.geometry import check_shapes, in_view, sample, source_pixels
+from geopretrain.geometry import check_shapes, in_view, invert_intrinsics, sample, source_pixels
 from geopretrain.geometry.warp import Padding
 from geopretrain.losses.photometric import photometric_error
+from geopretrain.losses.reprojection_scale import homography_form
 
 FEWEST_PIXELS = 100
 """With so few pixels or fewer the released loss is 0."""
@@ -181,20 +183,18 @@ def pair_maps(
     """
     if options.as_released:
         target, source = ((image - GREY_MEAN) / GREY_STD for image in (target, source))
-    pixels, z = source_pixels(target_depth, intrinsics, T_target_to_source)
     layers = source if known is None else torch.cat([source, known[1].to(source)], 1)
-    outside: Padding = "zeros" if options.as_released else "border"
-    # apart, because only the depth needs a gradient by what is sampled, and that is the slow one
-    sampled = sample(layers, pixels, outside, align_corners=not options.as_released)
-    sampled_depth = sample(source_depth, pixels, outside, align_corners=not options.as_released)
-    warped = sampled[:, :3]
-    computed_depth = z if options.as_released else z.clamp(min=1e-3)
-    inconsistency = (computed_depth - sampled_depth).abs() / (computed_depth + sampled_depth)
+    by_loops = target.device.type == "cpu" and not (options.as_released or options.compiled)
+    read = _read_by_loops if by_loops else _read
+    seen = read(layers, source_depth, target_depth, intrinsics, T_target_to_source, options.as_released)
+    warped = seen.layers[:, :3]
+    computed_depth = seen.z if options.as_released else seen.z.clamp(min=1e-3)
+    inconsistency = (computed_depth - seen.depth).abs() / (computed_depth + seen.depth)
     with torch.no_grad():  # only compared
         colour, unmoved = photometric_error(warped, target, 0), photometric_error(source, target, 0)
-    visible = _colours_differ_from_grey(target, warped) if options.as_released else _lands(pixels, z)
+    visible = _colours_differ_from_grey(target, warped) if options.as_released else seen.in_view
     if known is not None:
-        visible = visible & known[0] & (sampled[:, 3:] > 0.999)
+        visible = visible & known[0] & (seen.layers[:, 3:] > 0.999)
     return PairMaps(
         _photometric(target, warped, inconsistency, options),
         colour,
@@ -203,6 +203,38 @@ def pair_maps(
         visible,
         visible & (colour < unmoved) if options.automask else visible,
     )
+
+
+class _Seen(NamedTuple):
+    """What is read of a source, and the target's points in its camera; all but layers ``B 1 H W``."""
+
+    layers: Tensor  # B C H W
+    depth: Tensor
+    z: Tensor
+    in_view: Tensor
+
+
+def _read(
+    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor, as_released: bool
+) -> _Seen:
+    pixels, z = source_pixels(depth, intrinsics, pose)
+    outside: Padding = "zeros" if as_released else "border"
+    # apart, because only the depth needs a gradient by what is sampled, and that is the slow one
+    read, read_depth = (
+        sample(values, pixels, outside, align_corners=not as_released) for values in (layers, source_depth)
+    )
+    return _Seen(read, read_depth, z, in_view(pixels, pixels.shape[-2:]) & (z > 0))
+
+
+def _read_by_loops(
+    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor, as_released: bool
+) -> _Seen:
+    from geopretrain.losses.warp_cpu import WarpWithDepth
+
+    cameras, size = intrinsics[:, None], (depth.shape[-2], depth.shape[-1])
+    form = homography_form(cameras, invert_intrinsics(intrinsics), pose[:, None], size)[0]
+    read, read_depth, z, inside = WarpWithDepth.apply(1 / depth, form, layers, source_depth)
+    return _Seen(read, read_depth, z * depth, inside)
 
 
 def _photometric(
@@ -217,10 +249,6 @@ def _photometric(
     else:
         error = photometric_error(warped, target, weight, *how)
     return error * (1 - inconsistency).detach() if options.self_mask else error
-
-
-def _lands(pixels: Tensor, z: Tensor) -> Tensor:
-    return in_view(pixels, pixels.shape[-2:]) & (z > 0)
 
 
 def _colours_differ_from_grey(target: Tensor, warped: Tensor) -> Tensor:

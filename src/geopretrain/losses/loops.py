@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -20,15 +20,19 @@ from torch import Tensor
 
 Array = np.ndarray
 
-compiled_loops: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
-    nogil=True, cache=True, error_model="numpy"
-)
-"""Compiles a function when it is first called with new types, for some seconds; kept on disk afterwards."""
 
-reordered_sums: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"}
-)
-"""The same for sums whose order does not matter, so that they can be vectorised."""
+def compiled_loops(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile a function when first called with new types, for some seconds; kept on disk afterwards."""
+    options = {"nogil": True, "error_model": "numpy", **options}
+    try:
+        return cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # there is no folder that can be written to
+        return cast(Callable[..., Any], numba.njit(**options)(function))
+
+
+def reordered_sums(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile sums whose order does not matter, so that they can be vectorised."""
+    return compiled_loops(function, fastmath={"reassoc"})
 
 
 def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:

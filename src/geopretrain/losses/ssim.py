@@ -1,8 +1,7 @@
 """Structural similarity of images over square windows, with its gradient in closed form.
 
-Written plainly, SSIM keeps some twenty maps of the size of the image for the backward pass and walks through
-memory for each of them. Here a few images at a time are worked on, so that everything in between stays in a
-processor's caches, and beside the images only three maps of derivatives are kept.
+Written plainly, SSIM keeps some twenty maps of the size of the image for the backward pass; here three are
+kept beside the images. (On a CPU training takes the loops of `losses.photometric_loops` instead.)
 
 With window sums X, Y, XX, YY, XY over n pixels and c = n² C: SSIM = A1 A2 / (B1 B2), where A1 = 2 X Y + c1,
 A2 = 2 (n XY - X Y) + c2, B1 = X² + Y² + c1, B2 = n XX - X² + n YY - Y² + c2 (Wang et al. 2004, equation 13).
@@ -23,9 +22,6 @@ from geopretrain.losses import compiling
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
 """Constants of SSIM (Wang et al. 2004) for images in [0, 1]."""
-
-CHUNK_NUMBERS = 2**18
-"""Numbers of an image map handled at a time on a CPU: what lies in between then stays in its caches."""
 
 
 def ssim_dissimilarity(x: Tensor, y: Tensor, window: int = 3, compiled: bool = False) -> Tensor:
@@ -75,35 +71,26 @@ class _Terms(NamedTuple):
 
 
 class _Dissimilarity(torch.autograd.Function):
-    """SSIM a few images at a time, in both directions."""
+    """SSIM's dissimilarity and its gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, window: int, compiled: bool) -> Tensor:
-        needed = ctx.needs_input_grad[:2]
         compute = compiling.compiled(_value_and_derivatives) if compiled else _value_and_derivatives
-        whole = [torch.empty_like(x) for _ in range(3 + sum(needed) if any(needed) else 1)]
-        for part in _chunks(x):
-            for kept, values in zip(whole, compute(x[part], y[part], window, needed), strict=True):
-                kept[part] = values
-        ctx.save_for_backward(x, y, *whole[1:])
+        value, *derivatives = compute(x, y, window, ctx.needs_input_grad[:2])
+        ctx.save_for_backward(x, y, *derivatives)
         ctx.window, ctx.compiled = window, compiled
-        return whole[0]
+        return cast(Tensor, value)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, Any, None, None]:
         x, y, by_product, by_squares, *by_totals = ctx.saved_tensors
         compute = compiling.compiled(_gradient) if ctx.compiled else _gradient
-        results: list[Tensor | None] = []
-        for need, own, other in zip(ctx.needs_input_grad, (x, y), (y, x), strict=False):
-            if not need:
-                results.append(None)
-                continue
-            maps = (gradient, own, other, by_product, by_squares, by_totals.pop(0))
-            whole = torch.empty_like(own)
-            for part in _chunks(x):
-                whole[part] = compute(ctx.window, *(values[part] for values in maps))
-            results.append(whole)
+        results: list[Tensor | None] = [None, None]
+        for side, (own, other) in enumerate(((x, y), (y, x))):
+            if ctx.needs_input_grad[side]:
+                maps = own, other, by_product, by_squares, by_totals.pop(0)
+                results[side] = compute(ctx.window, gradient, *maps)
         return results[0], results[1], None, None
 
 
@@ -203,10 +190,3 @@ def _fold(padded: Tensor, border: int) -> Tensor:
         inner.narrow(dim, size - 1 - border, border).add_(padded.narrow(dim, border + size, border).flip(dim))
         padded = inner
     return padded
-
-
-def _chunks(images: Tensor) -> list[slice]:
-    size = len(images)
-    if images.device.type == "cpu":
-        size = max(1, CHUNK_NUMBERS // images[0].numel())
-    return [slice(start, start + size) for start in range(0, len(images), size)]

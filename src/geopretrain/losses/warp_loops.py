@@ -28,7 +28,7 @@ def warp_images(
     in_view: Array,
 ) -> None:
     """Fill ``images`` with the sources seen from the target, ``in_view`` (``N B``) with numbers of pixels."""
-    height, width = sources.shape[3:]
+    colours, height, width = sources.shape[2:]
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
     for source in range(len(sources)):
         for sample in range(start, stop):
@@ -37,7 +37,7 @@ def warp_images(
                 depths = inverse_depth[sample, 0, row]
                 _places(form[source, sample], row, depths, height, align_corners, places, corners)
                 count += _count_in_view(places)
-                for colour in range(3):
+                for colour in range(colours):
                     image = sources[source, sample, colour]
                     _sample(image, places, corners, images[source, sample, colour, row])
             in_view[source, sample] = count
@@ -56,12 +56,10 @@ def warp_gradient(
     of_form: Array,
 ) -> None:
     """Fill ``of_depth`` and ``of_form`` (shapes of ``inverse_depth`` and ``form``) with the gradients."""
-    height, width = sources.shape[3:]
-    number = sources.dtype.type
+    colours, height, width = sources.shape[2:]
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
     slopes, moved = np.empty((2, width), sources.dtype), np.empty((3, width), sources.dtype)
     columns = np.arange(width).astype(sources.dtype)
-    scale_x, scale_y = number(_pixels(width, align_corners)), number(_pixels(height, align_corners))
     for sample in range(start, stop):
         of_depth[sample] = 0
         for source in range(len(sources)):
@@ -70,15 +68,83 @@ def warp_gradient(
                 depths = inverse_depth[sample, 0, row]
                 _places(motion, row, depths, height, align_corners, places, corners)
                 slopes[:] = 0
-                for colour in range(3):
+                for colour in range(colours):
                     image = sources[source, sample, colour]
                     _add_slopes(image, places, corners, of_images[source, sample, colour, row], slopes)
-                _homogeneous(slopes, places, scale_x, scale_y, moved)
+                _homogeneous(slopes, places, height, align_corners, moved)
                 _add_depth_gradient(moved, motion, of_depth[sample, 0, row])
                 _add_form_gradient(moved, columns, row, depths, total)
-            for i in range(3):
-                for j in range(4):
-                    of_form[source, sample, i, j] = total[i, j]
+            of_form[source, sample] = total.astype(sources.dtype)
+
+
+@compiled_loops
+def warp_with_depth(
+    start: int,
+    stop: int,
+    inverse_depth: Array,
+    form: Array,
+    sources: Array,
+    depths: Array,
+    images: Array,
+    read_depths: Array,
+    z: Array,
+    in_view: Array,
+) -> None:
+    """Warp sources ``B C H W`` and their depths ``B 1 H W``, each by a form of its own (``B 3 4``).
+
+    ``z`` gets z / depth of the target's points in the source, ``in_view`` (bool) whether they lie in view and
+    in front of it, both ``B 1 H W``.
+    """
+    colours, height, width = sources.shape[1:]
+    places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
+    for sample in range(start, stop):
+        for row in range(height):
+            _places(form[sample], row, inverse_depth[sample, 0, row], height, True, places, corners)
+            for colour in range(colours):
+                _sample(sources[sample, colour], places, corners, images[sample, colour, row])
+            _sample(depths[sample, 0], places, corners, read_depths[sample, 0, row])
+            z[sample, 0, row] = places[Z]
+            _mark_in_view(places, in_view[sample, 0, row])
+
+
+@compiled_loops
+def warp_with_depth_gradient(
+    start: int,
+    stop: int,
+    inverse_depth: Array,
+    form: Array,
+    sources: Array,
+    depths: Array,
+    of_images: Array,
+    of_read_depths: Array,
+    of_z: Array,
+    of_inverse_depth: Array,
+    of_form: Array,
+    of_depths: Array,
+) -> None:
+    """Fill the last three with the gradients by what :func:`warp_with_depth` was given, the sources apart."""
+    colours, height, width = sources.shape[1:]
+    places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
+    slopes, moved = np.empty((2, width), sources.dtype), np.empty((3, width), sources.dtype)
+    columns = np.arange(width).astype(sources.dtype)
+    for sample in range(start, stop):
+        of_inverse_depth[sample] = 0
+        of_depths[sample] = 0
+        motion, total = form[sample], np.zeros((3, 4))
+        for row in range(height):
+            inverse = inverse_depth[sample, 0, row]
+            _places(motion, row, inverse, height, True, places, corners)
+            slopes[:] = 0
+            for colour in range(colours):
+                _add_slopes(sources[sample, colour], places, corners, of_images[sample, colour, row], slopes)
+            upstream = of_read_depths[sample, 0, row]
+            _add_slopes(depths[sample, 0], places, corners, upstream, slopes)
+            _scatter(upstream, places, corners, of_depths[sample, 0])
+            _homogeneous(slopes, places, height, True, moved)
+            moved[2] += of_z[sample, 0, row]
+            _add_depth_gradient(moved, motion, of_inverse_depth[sample, 0, row])
+            _add_form_gradient(moved, columns, row, inverse, total)
+        of_form[sample] = total.astype(sources.dtype)
 
 
 @compiled_loops
@@ -135,6 +201,13 @@ def _count_in_view(places: Array) -> int:
 
 
 @compiled_loops
+def _mark_in_view(places: Array, in_view: Array) -> None:
+    x, y, z = places[X], places[Y], places[Z]
+    for u in range(len(x)):
+        in_view[u] = abs(x[u]) <= 1 and abs(y[u]) <= 1 and z[u] > 0
+
+
+@compiled_loops
 def _sample(image: Array, places: Array, corners: Array, result: Array) -> None:
     """Read one colour ``H W`` bilinearly."""
     pixels, width, next_one = image.reshape(-1), np.uintp(image.shape[1]), np.uintp(1)
@@ -161,11 +234,29 @@ def _add_slopes(image: Array, places: Array, corners: Array, upstream: Array, sl
 
 
 @compiled_loops
-def _homogeneous(slopes: Array, places: Array, scale_x: float, scale_y: float, moved: Array) -> None:
+def _scatter(upstream: Array, places: Array, corners: Array, image: Array) -> None:
+    """Add upstream to the pixels ``H W`` that were read: the adjoint of :func:`_sample`."""
+    pixels, width, next_one = image.reshape(-1), np.uintp(image.shape[1]), np.uintp(1)
+    along, down = places[ALONG], places[DOWN]
+    for u in range(len(upstream)):
+        above = corners[u]
+        below = above + width
+        lower = upstream[u] * down[u]
+        upper = upstream[u] - lower
+        pixels[above] += upper - upper * along[u]
+        pixels[above + next_one] += upper * along[u]
+        pixels[below] += lower - lower * along[u]
+        pixels[below + next_one] += lower * along[u]
+
+
+@compiled_loops
+def _homogeneous(slopes: Array, places: Array, height: int, align_corners: bool, moved: Array) -> None:
     """Carry the gradient of the position in px to homogeneous coordinates; on the border there is none."""
+    number, width = slopes.dtype.type, slopes.shape[1]
+    scale_x, scale_y = number(_pixels(width, align_corners)), number(_pixels(height, align_corners))
     free_x, free_y, x, y, z = places[FREE_X], places[FREE_Y], places[X], places[Y], places[Z]
     by_x, by_y, of_x, of_y, of_z = slopes[0], slopes[1], moved[0], moved[1], moved[2]
-    zero = slopes.dtype.type(0)
+    zero = number(0)
     for u in range(len(x)):
         # a factor of 0 would not do where z is 0 and x is infinite
         a = by_x[u] * scale_x / z[u] if free_x[u] > 0 else zero
