@@ -100,6 +100,14 @@ def test_photometric_error_of_images_in_any_memory_order():
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
+def test_photometric_error_of_half_precision_is_that_of_the_rounded_images():
+    x, y = torch.rand(2, 2, 3, 6, 7).bfloat16().unbind()
+    x.requires_grad_()
+    error = photometric_error(x, y)
+    assert torch.equal(error, photometric_error(x.float(), y.float()))
+    assert torch.autograd.grad(error.sum(), x)[0].dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_loops_run_once_for_each_sample(monkeypatch, threads):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)

@@ -100,7 +100,7 @@ def pretrain(
         settings: settings of the method as name=value, e.g. smoothness=0.002.
         precision: fp32, bf16, or auto: bf16 where the machine computes in it.
         channels_last: keep images and filters in the memory order that makes convolutions faster.
-        compile_loss: compile the loss with torch.compile.
+        compile_loss: compile the loss with torch.compile; on a CPU what runs otherwise is faster.
         seed: fixes everything random in the run.
         validate_every: steps between validations.
         checkpoint_every: steps between writings of the checkpoint that --resume needs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from geopretrain.geometry import check_shapes
@@ -26,7 +27,7 @@ def photometric_error(
         compiled: tensor operations everywhere, those of SSIM run through ``torch.compile``.
 
     Returns:
-        ``B 1 H W``, the mean over the colours.
+        ``B 1 H W``, the mean over the colours; on a CPU in float32 at least.
 
     Raises:
         ValueError: the shapes differ, the window is even, or its half is not smaller than the images.
@@ -37,6 +38,8 @@ def photometric_error(
     if prediction.device.type == "cpu" and not compiled:
         from geopretrain.losses.photometric_cpu import PhotometricError
 
+        dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
+        prediction, target = prediction.to(dtype), target.to(dtype)
         return cast(Tensor, PhotometricError.apply(prediction, target, ssim_weight, window))
     error = (1 - ssim_weight) * (prediction - target).abs().mean(1, keepdim=True)
     if ssim_weight:
