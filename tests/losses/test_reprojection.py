@@ -354,5 +354,7 @@ def test_shapes_are_checked():
         multiscale_reprojection(disparities, target, sources, intrinsics, poses[:, :1])
     with pytest.raises(ValueError, match=r"disparity must have shape \(B 1 h w\) with B=2"):
         multiscale_reprojection([disparities[0][:1]], target, sources, intrinsics, poses)
+    with pytest.raises(ValueError, match="at least 2 px high and wide, got 1 x 24"):
+        homography_form(intrinsics[:, None], intrinsics, poses, (1, 24))
     with pytest.raises(ValueError, match="at least one scale"):
         multiscale_reprojection([], target, sources, intrinsics, poses)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from geopretrain.pretext.flow_task import FlowTask
 
 
 class Pairs(NamedTuple):
-    """Frames ``N 2 3 H W`` uint8, flow ``N 2 H W`` px and ``N 1 H W`` bool: visible in both."""
+    """Frames ``N F 3 H W`` uint8, flow ``N 2 H W`` px to the second and ``N 1 H W`` bool: visible in both."""
 
     frames: Tensor
     flow: Tensor
@@ -26,9 +25,13 @@ class Pairs(NamedTuple):
 
 
 @cache
-def pairs(kind: str, seeds: Sequence[int], count: int, size: tuple[int, int] = (64, 96)) -> Pairs:
-    """The first ``count`` pairs of neighbouring frames of each world."""
-    rows = [row for seed in seeds for row in _pairs_of(make_world(kind, seed, count + 1, size), count)]
+def pairs(
+    kind: str, seeds: Sequence[int], count: int, size: tuple[int, int] = (64, 96), before: bool = False
+) -> Pairs:
+    """The first ``count`` pairs of neighbours of each world; ``before``: with the frame before them."""
+    first = int(before)
+    worlds = (make_world(kind, seed, first + count + 1, size) for seed in seeds)
+    rows = [row for world in worlds for row in _pairs_of(world, first, count)]
     frames, flows, visible = (np.stack(part) for part in zip(*rows, strict=True))
     return Pairs(
         torch.from_numpy(frames).permute(0, 1, 4, 2, 3).contiguous(),
@@ -37,11 +40,11 @@ def pairs(kind: str, seeds: Sequence[int], count: int, size: tuple[int, int] = (
     )
 
 
-def _pairs_of(world, count: int) -> Iterator[tuple]:
-    frames = [world.frame(i) for i in range(count + 1)]
-    for first, second in pairwise(frames):
-        flow, visible = first.flow_to(second)
-        yield np.stack([first.image, second.image]), flow, visible
+def _pairs_of(world, first: int, count: int) -> Iterator[tuple]:
+    frames = [world.frame(i) for i in range(first + count + 1)]
+    for i in range(first, first + count):
+        flow, visible = frames[i].flow_to(frames[i + 1])
+        yield np.stack([frames[j].image for j in (i, i + 1, i - 1)[: 2 + first]]), flow, visible
 
 
 def batch_of(frames: Tensor, offsets: tuple[int, ...] = (0, 1)) -> ClipBatch:
@@ -57,7 +60,7 @@ def train(task: FlowTask, data: Pairs, steps: int, lr: float, batch_size: int = 
     for step in range(steps):
         torch.manual_seed(step)
         chosen = torch.randint(len(data.frames), (batch_size,))
-        loss, _ = task.training_loss(task.augment(batch_of(data.frames[chosen])))
+        loss, _ = task.training_loss(task.augment(batch_of(data.frames[chosen], task.offsets)))
         optimiser.param_groups[0]["lr"] = lr * learning_rate_factor(step, steps, "warm_cosine")
         optimiser.zero_grad()
         loss.backward()

@@ -169,12 +169,15 @@ def test_a_few_steps_on_one_street_explain_part_of_its_flow():
 
 
 @pytest.mark.slow
-def test_on_unseen_streets_the_flow_is_twice_as_good_as_none_and_motion_and_structure_are_apart():
+@pytest.mark.parametrize(
+    "options", [{}, {"neighbours": "both"}, {"neighbours": "both", "combine": "minimum"}], ids=str
+)
+def test_on_unseen_streets_the_flow_is_twice_as_good_as_none_and_motion_and_structure_are_apart(options):
     seen, unseen = (
-        pairs("street", tuple(range(10, 18)), 24),
+        pairs("street", tuple(range(10, 18)), 24, before=bool(options)),
         pairs("street", (50, 51, 52, 53), 12),
     )
-    task = train(make_task(replace(SMALL, still=0.1)), seen, steps=400, lr=1e-3)
+    task = train(make_task(replace(SMALL, still=0.1, **options)), seen, steps=400, lr=1e-3)
     error, still = end_point_errors(task, unseen)
     assert error < 0.5 * still
     with torch.no_grad():

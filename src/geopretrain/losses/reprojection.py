@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from geopretrain.geometry import (
     check_shapes,
@@ -19,7 +21,6 @@ from geopretrain.geometry import (
 from geopretrain.losses.photometric import photometric_error
 from geopretrain.losses.reprojection_scale import (
     PhotometricOptions,
-    PhotometricScale,
     Views,
     homography_form,
     prepare_views,
@@ -169,8 +170,38 @@ def _full_size(disparity: Tensor, target: Tensor) -> Tensor:
 
 def _photometric(inverse_depth: Tensor, form: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     needs_gradient = torch.is_grad_enabled() and (inverse_depth.requires_grad or form.requires_grad)
-    total, statistics = PhotometricScale.apply(inverse_depth, form, views, needs_gradient)
+    total, statistics = _PhotometricScale.apply(inverse_depth, form, views, needs_gradient)
     return total / inverse_depth.numel(), statistics / inverse_depth.numel()
+
+
+class _PhotometricScale(torch.autograd.Function):
+    """Sum over all pixels of the smallest photometric error; differentiable by inverse depth and motion.
+
+    The gradient comes with the sum, and it alone is kept for the backward pass: ``B 1 H W`` and ``N B 3 4``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, inverse_depth: Tensor, form: Tensor, views: Views, needs_gradient: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the sum, and (reprojection error, auto-masked, in view) summed over the pixels to log."""
+        if inverse_depth.device.type == "cpu" and not views.options.compiled:
+            from geopretrain.losses.reprojection_cpu import explain
+        else:
+            from geopretrain.losses.reprojection_tensors import explain
+        explained = explain(inverse_depth, form, views, needs_gradient)
+        if explained.gradients is not None:
+            ctx.save_for_backward(*explained.gradients)
+        statistics = torch.stack([explained.reprojection, explained.masked, explained.in_view])
+        ctx.mark_non_differentiable(statistics)
+        return explained.minimum, statistics
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Scale the kept gradients."""
+        of_depth, of_form = ctx.saved_tensors
+        return of_depth * gradients[0], of_form * gradients[0], None, None
 
 
 def _smoothness(disparities: Sequence[Tensor], target: Tensor) -> Tensor:

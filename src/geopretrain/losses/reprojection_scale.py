@@ -1,19 +1,17 @@
-"""One scale of the reprojection loss as a single differentiable operation.
+"""What the scales of the reprojection loss are computed from.
 
 The camera motion enters in its homography form: a pixel r = (u, v, 1) with inverse depth q lies in the source
-at A r + q b with A = K' R K⁻¹ and b = K' t, so that no point is ever lifted to space. The gradient comes
-with the loss, and only that of q (``B 1 H W``) and of [A | b] (``N B 3 4``) is kept for the backward pass.
+at A r + q b with A = K' R K⁻¹ and b = K' t, so that no point is ever lifted to space.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from geopretrain.geometry import pixel_grid
 from geopretrain.geometry.camera import PROJECTION_EPSILON
@@ -101,7 +99,12 @@ def homography_form(
 
     Returns:
         ``N B 3 4``.
+
+    Raises:
+        ValueError: the image is less than 2 px high or wide.
     """
+    if min(size) < 2:
+        raise ValueError(f"images must be at least 2 px high and wide, got {size[0]} x {size[1]}")
     rays = _matmul(pose[..., :3, :3], inverse_intrinsics[:, None])
     moved = _matmul(source_intrinsics, torch.cat([rays, pose[..., :3, 3:]], dim=-1))
     x, y, z = moved.unbind(-2)
@@ -131,30 +134,3 @@ class Explained(NamedTuple):
     masked: Tensor
     in_view: Tensor
     gradients: tuple[Tensor, Tensor] | None
-
-
-class PhotometricScale(torch.autograd.Function):
-    """Sum over all pixels of the smallest photometric error; differentiable by inverse depth and motion."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, inverse_depth: Tensor, form: Tensor, views: Views, needs_gradient: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return the sum, and (reprojection error, auto-masked, in view) summed over the pixels to log."""
-        if inverse_depth.device.type == "cpu" and not views.options.compiled:
-            from geopretrain.losses.reprojection_cpu import explain
-        else:
-            from geopretrain.losses.reprojection_tensors import explain
-        explained = explain(inverse_depth, form, views, needs_gradient)
-        if explained.gradients is not None:
-            ctx.save_for_backward(*explained.gradients)
-        statistics = torch.stack([explained.reprojection, explained.masked, explained.in_view])
-        ctx.mark_non_differentiable(statistics)
-        return explained.minimum, statistics
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Scale the kept gradients."""
-        of_depth, of_form = ctx.saved_tensors
-        return of_depth * gradients[0], of_form * gradients[0], None, None

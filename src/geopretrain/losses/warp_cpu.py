@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from geopretrain.geometry import check_shapes
 from geopretrain.losses.loops import share_out
 from geopretrain.losses.warp_loops import warp_with_depth, warp_with_depth_gradient
 
@@ -26,7 +27,16 @@ class WarpWithDepth(torch.autograd.Function):
             form: ``B 3 4``, see `losses.reprojection_scale`.
             sources: ``B C H W``.
             depths: ``B 1 H W`` of the sources.
+
+        Raises:
+            ValueError: the shapes differ.
         """
+        check_shapes(  # loops do not notice when they leave an array
+            ("sources", sources, "B C H W"),
+            ("inverse_depth", inverse_depth, "B 1 H W"),
+            ("depths", depths, "B 1 H W"),
+            ("form", form, "B 3 4"),
+        )
         given = [values.detach().contiguous() for values in (inverse_depth, form, sources, depths)]
         ctx.save_for_backward(*given)
         images, read, z = (torch.empty_like(values) for values in (given[2], given[3], given[0]))
