@@ -169,9 +169,7 @@ def test_a_few_steps_on_one_street_explain_part_of_its_flow():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [{}, {"neighbours": "both"}, {"neighbours": "both", "combine": "minimum"}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"neighbours": "both"}], ids=str)
 def test_on_unseen_streets_the_flow_is_twice_as_good_as_none_and_motion_and_structure_are_apart(options):
     seen, unseen = (
         pairs("street", tuple(range(10, 18)), 24, before=bool(options)),

@@ -26,8 +26,10 @@ Our choice, since nothing settles it:
   and ignores the code for hundreds of steps: on the synthetic street (64x96, a small ResNet, 150 to 200
   steps) equal pictures then get 1.4 px of flow without the standardisation, 1.6 px without the difference,
   0.2 to 0.3 px with both.
-- One pair, t and t+1 (``neighbours``); with both, the mean of their errors (``combine``). Occlusion is not
-  handled: where flow leaves the picture its border counts, and ``valid_share`` is logged.
+- One pair, t and t+1 (``neighbours``); with both, the mean of their errors (``combine``). Their per-pixel
+  minimum is worse than no flow at all on the street: nothing ties the two flows together as one depth ties
+  them in Monodepth2, so that a pixel explained by one neighbour lets the other flow go anywhere. Occlusion is
+  not handled: where flow leaves the picture its border counts, and ``valid_share`` is logged.
 - Both encoders get the same normalisation, which travels with the weights; horizontal flips as in
   Monodepth2, but no colour jitter, which the paper does not mention and which slows the start; 20 epochs. A
   share of the samples has its source replaced by the target (``still``): no other data say that equal
