@@ -8,6 +8,9 @@ from torch import Tensor
 
 from geopretrain.geometry.camera import backproject
 
+SMALLEST = 1e-12
+"""Vectors shorter than this are not made unit vectors."""
+
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the derivatives by x and y of ``B C H W`` (Sobel kernels / 8, repeated border), same shape."""
@@ -33,4 +36,7 @@ def surface_normals(depth: Tensor, intrinsics: Tensor) -> Tensor:
         ValueError: a shape does not fit.
     """
     by_x, by_y = sobel(backproject(depth, intrinsics))
-    return F.normalize(torch.linalg.cross(by_x, by_y, dim=1), dim=1)
+    # written out: cross product and norm of torch.linalg are ten times slower along this dimension on a CPU
+    (a, b, c), (d, e, f) = by_x.unbind(1), by_y.unbind(1)
+    product = torch.stack([b * f - c * e, c * d - a * f, a * e - b * d], 1)
+    return product * product.square().sum(1, keepdim=True).clamp(min=SMALLEST**2).rsqrt()

@@ -59,9 +59,22 @@ def edges(image: Tensor, as_released: bool = False) -> tuple[Tensor, Tensor]:
     if as_released and image.shape[1] > 1:
         by_x, by_y = derivatives.abs().mean(2, keepdim=True)
     else:
-        strongest = derivatives.square().sum(0).argmax(1, keepdim=True)
-        by_x, by_y = (derivative.gather(1, strongest) for derivative in derivatives)
+        by_x, by_y = _strongest(derivatives)
     return torch.sqrt(by_x**2 + by_y**2), torch.atan2(by_y, by_x)
+
+
+def _strongest(derivatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives ``B 1 H W`` of the channel of ``2 B C H W`` where they are largest together."""
+    # argmax along the channels is ten times slower on a CPU
+    squares = derivatives.square().sum(0)
+    best, largest = derivatives[:, :, :1], squares[:, :1]
+    for channel in range(1, squares.shape[1]):
+        other = squares[:, channel : channel + 1]
+        better = other > largest
+        best = torch.where(better, derivatives[:, :, channel : channel + 1], best)
+        largest = torch.where(better, other, largest)
+    by_x, by_y = best
+    return by_x, by_y
 
 
 def edge_pixels(strength: Tensor, over_batch: bool = False) -> Tensor:
