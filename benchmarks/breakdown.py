@@ -21,10 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from geopretrain.processor import wait_briefly
-
-wait_briefly()
-
 import torch
 from steps import Job, OurStep, Setting, Variant, for_task, make_batch
 from torch import Tensor, nn

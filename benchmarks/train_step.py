@@ -27,10 +27,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from geopretrain.processor import wait_briefly
-
-wait_briefly()
-
 import torch
 from steps import STEP, Job, OurStep, Setting, Variant, build, make_batch
 

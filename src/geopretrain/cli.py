@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.errors import ConfigError, UserError, nearest_name
-from geopretrain.processor import wait_briefly
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,6 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
-    wait_briefly()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
