@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 CROWDED_BELOW = 0.8
 """Share of its threads below which a process has lost cores to others; alone monodepth has 0.98."""
 
