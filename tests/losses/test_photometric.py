@@ -113,16 +113,16 @@ def test_loops_run_once_for_each_sample(monkeypatch, threads):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     counts = torch.zeros(5)
 
-    def count(start, stop, values):
-        values[start:stop] += 1
+    def count(sample, values):
+        values[sample] += 1
 
     loops.share_out(count, 5, counts)
     assert counts.tolist() == [1] * 5
 
 
 def test_errors_in_loops_are_not_lost():
-    def fail(start, stop):
-        raise RuntimeError(f"sample {start}")
+    def fail(sample):
+        raise RuntimeError(f"sample {sample}")
 
     with pytest.raises(RuntimeError, match="sample"):
         loops.share_out(fail, 2)

@@ -36,7 +36,7 @@ def reordered_sums(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """Call ``loops(start, stop, *arguments)`` for all samples of a batch, in as many threads as torch has.
+    """Call ``loops(sample, *arguments)`` for all samples of a batch, in as many threads as torch has.
 
     Args:
         loops: compiled with ``nogil``.
@@ -49,7 +49,7 @@ def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
     def work() -> None:
         # one by one: torch's own threads, waiting, slow down some of these
         for sample in samples:
-            loops(sample, sample + 1, *given)
+            loops(sample, *given)
 
     others = [_pool().submit(work) for _ in range(min(torch.get_num_threads(), batch) - 1)]
     work()

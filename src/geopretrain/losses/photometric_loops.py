@@ -1,9 +1,9 @@
 """The photometric error and its gradient as loops over rows of pixels.
 
-The formulas are those of `losses.ssim`. Images are ``B C H W``, errors ``B 1 H W``, all contiguous and of one
-floating-point type; windows reach over the border by reflection, so images must be larger than their radius.
-A window is a tuple of its side's length: lengths of tuples are known when loops are compiled, so that those
-over the window are unrolled and those over the row vectorised.
+Each call does one image of a batch. The formulas are those of `losses.ssim`. Images are ``B C H W``, errors
+``B 1 H W``, all contiguous and of one floating-point type; windows reach over the border by reflection, so
+images must be larger than their radius. A window is a tuple of its side's length: lengths of tuples are known
+when loops are compiled, so that those over the window are unrolled and those over the row vectorised.
 """
 
 from __future__ import annotations
@@ -20,33 +20,31 @@ Window = tuple[int, ...]
 
 @compiled_loops
 def photometric_errors(
-    start: int, stop: int, x: Array, y: Array, ssim_weight: float, window: Window, errors: Array
+    image: int, x: Array, y: Array, ssim_weight: float, window: Window, errors: Array
 ) -> None:
     """Fill ``errors`` with the weighted sum of SSIM dissimilarity and absolute difference, mean over C."""
     _, colours, height, _ = x.shape
     radius = len(window) // 2
     padded, sums, total = _padded_rows(x, window), _sum_rows(x, window), _sum_rows(x, (0,))[0]
-    for image in range(start, stop):
-        errors[image] = 0
-        for colour in range(colours):
-            first, second, into = x[image, colour], y[image, colour], errors[image, 0]
-            for row in range(height):
-                _add_differences(first[row], second[row], (1 - ssim_weight) / colours, into[row])
-            if ssim_weight == 0:
-                continue
-            for row in range(-radius, height + radius):
-                slot = (row + radius) % len(window)
-                _pad_rows(first, second, row, window, padded[slot])
-                _sum_along_row(padded[slot], window, sums[slot])
-                if row >= radius:
-                    _sum_over_rows(sums, window, total)
-                    _add_dissimilarities(total, window, ssim_weight / colours, into[row - radius])
+    errors[image] = 0
+    for colour in range(colours):
+        first, second, into = x[image, colour], y[image, colour], errors[image, 0]
+        for row in range(height):
+            _add_differences(first[row], second[row], (1 - ssim_weight) / colours, into[row])
+        if ssim_weight == 0:
+            continue
+        for row in range(-radius, height + radius):
+            slot = (row + radius) % len(window)
+            _pad_rows(first, second, row, window, padded[slot])
+            _sum_along_row(padded[slot], window, sums[slot])
+            if row >= radius:
+                _sum_over_rows(sums, window, total)
+                _add_dissimilarities(total, window, ssim_weight / colours, into[row - radius])
 
 
 @compiled_loops
 def photometric_gradient(
-    start: int,
-    stop: int,
+    image: int,
     x: Array,
     y: Array,
     ssim_weight: float,
@@ -65,35 +63,34 @@ def photometric_gradient(
     derivatives = np.zeros((3, width + 2 * (side - 1)), x.dtype)
     spread = np.empty((side, 3, width + 2 * radius), x.dtype)
     done = np.empty(width + 2 * radius, x.dtype)
-    for image in range(start, stop):
-        of_x[image] = 0
-        for colour in range(colours):
-            first, second, into = x[image, colour], y[image, colour], of_x[image, colour]
-            upstream = of_errors[image, 0]
-            for row in range(height):
-                weight = (1 - ssim_weight) / colours
-                _add_signs(first[row], second[row], weight, upstream[row], into[row])
-            if ssim_weight == 0:
+    of_x[image] = 0
+    for colour in range(colours):
+        first, second, into = x[image, colour], y[image, colour], of_x[image, colour]
+        upstream = of_errors[image, 0]
+        for row in range(height):
+            weight = (1 - ssim_weight) / colours
+            _add_signs(first[row], second[row], weight, upstream[row], into[row])
+        if ssim_weight == 0:
+            continue
+        spread[:] = 0
+        # windows start at padded rows 0 to height - 1, padded rows end at height + 2 radius - 1
+        for row in range(-radius, height + 3 * radius):
+            slot = (row + radius) % side
+            if row < height + radius:
+                _pad_rows(first, second, row, window, padded[slot])
+                _sum_along_row(padded[slot], window, sums[slot])
+            first_row = row - radius
+            if first_row < 0:
                 continue
-            spread[:] = 0
-            # windows start at padded rows 0 to height - 1, padded rows end at height + 2 radius - 1
-            for row in range(-radius, height + 3 * radius):
-                slot = (row + radius) % side
-                if row < height + radius:
-                    _pad_rows(first, second, row, window, padded[slot])
-                    _sum_along_row(padded[slot], window, sums[slot])
-                first_row = row - radius
-                if first_row < 0:
-                    continue
-                _clear(spread[slot])
-                if first_row < height:
-                    _sum_over_rows(sums, window, total)
-                    weight = -ssim_weight / colours
-                    _derivatives(total, window, weight, upstream[first_row], derivatives)
-                    _spread_over_window(derivatives, window, spread, done)
-                own = first_row % side
-                _row_gradient(spread[own], padded[own], done)
-                _fold(done, radius, into[_reflected(first_row - radius, height)])
+            _clear(spread[slot])
+            if first_row < height:
+                _sum_over_rows(sums, window, total)
+                weight = -ssim_weight / colours
+                _derivatives(total, window, weight, upstream[first_row], derivatives)
+                _spread_over_window(derivatives, window, spread, done)
+            own = first_row % side
+            _row_gradient(spread[own], padded[own], done)
+            _fold(done, radius, into[_reflected(first_row - radius, height)])
 
 
 @compiled_loops

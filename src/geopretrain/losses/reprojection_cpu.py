@@ -40,8 +40,7 @@ def explain(inverse_depth: Tensor, form: Tensor, views: Views, needs_gradient: b
 
 @compiled_loops
 def choose(
-    start: int,
-    stop: int,
+    sample: int,
     errors: Array,
     identity: Array,
     automask: bool,
@@ -56,24 +55,23 @@ def choose(
     are, since they stand first among the candidates.
     """
     sources, _, _, height, width = errors.shape
-    for sample in range(start, stop):
-        smallest, reprojection, masked = 0.0, 0.0, 0
-        for row in range(height):
-            for column in range(width):
-                best, least, total = 0, errors[0, sample, 0, row, column], errors[0, sample, 0, row, column]
-                for source in range(1, sources):
-                    error = errors[source, sample, 0, row, column]
-                    total += error
-                    if error < least:
-                        best, least = source, error
-                value = total / sources if average else least
-                unwarped = identity[sample, row, column]
-                hidden = automask and value >= unwarped
-                for source in range(sources):
-                    counts = average or source == best
-                    share = (1 / sources if average else 1.0) if counts and not hidden else 0.0
-                    shares[source, sample, 0, row, column] = share
-                reprojection += value
-                smallest += unwarped if hidden else value
-                masked += hidden
-        sums[sample, 0], sums[sample, 1], sums[sample, 2] = smallest, reprojection, masked
+    smallest, reprojection, masked = 0.0, 0.0, 0
+    for row in range(height):
+        for column in range(width):
+            best, least, total = 0, errors[0, sample, 0, row, column], errors[0, sample, 0, row, column]
+            for source in range(1, sources):
+                error = errors[source, sample, 0, row, column]
+                total += error
+                if error < least:
+                    best, least = source, error
+            value = total / sources if average else least
+            unwarped = identity[sample, row, column]
+            hidden = automask and value >= unwarped
+            for source in range(sources):
+                counts = average or source == best
+                share = (1 / sources if average else 1.0) if counts and not hidden else 0.0
+                shares[source, sample, 0, row, column] = share
+            reprojection += value
+            smallest += unwarped if hidden else value
+            masked += hidden
+    sums[sample, 0], sums[sample, 1], sums[sample, 2] = smallest, reprojection, masked

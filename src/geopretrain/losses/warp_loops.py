@@ -18,8 +18,7 @@ ALONG, DOWN, FREE_X, FREE_Y, X, Y, Z = range(7)
 
 @compiled_loops
 def warp_images(
-    start: int,
-    stop: int,
+    sample: int,
     inverse_depth: Array,
     form: Array,
     sources: Array,
@@ -31,22 +30,20 @@ def warp_images(
     colours, height, width = sources.shape[2:]
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
     for source in range(len(sources)):
-        for sample in range(start, stop):
-            count = 0
-            for row in range(height):
-                depths = inverse_depth[sample, 0, row]
-                _places(form[source, sample], row, depths, height, align_corners, places, corners)
-                count += _count_in_view(places)
-                for colour in range(colours):
-                    image = sources[source, sample, colour]
-                    _sample(image, places, corners, images[source, sample, colour, row])
-            in_view[source, sample] = count
+        count = 0
+        for row in range(height):
+            depths = inverse_depth[sample, 0, row]
+            _places(form[source, sample], row, depths, height, align_corners, places, corners)
+            count += _count_in_view(places)
+            for colour in range(colours):
+                image = sources[source, sample, colour]
+                _sample(image, places, corners, images[source, sample, colour, row])
+        in_view[source, sample] = count
 
 
 @compiled_loops
 def warp_gradient(
-    start: int,
-    stop: int,
+    sample: int,
     inverse_depth: Array,
     form: Array,
     sources: Array,
@@ -60,27 +57,25 @@ def warp_gradient(
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
     slopes, moved = np.empty((2, width), sources.dtype), np.empty((3, width), sources.dtype)
     columns = np.arange(width).astype(sources.dtype)
-    for sample in range(start, stop):
-        of_depth[sample] = 0
-        for source in range(len(sources)):
-            motion, total = form[source, sample], np.zeros((3, 4))
-            for row in range(height):
-                depths = inverse_depth[sample, 0, row]
-                _places(motion, row, depths, height, align_corners, places, corners)
-                slopes[:] = 0
-                for colour in range(colours):
-                    image = sources[source, sample, colour]
-                    _add_slopes(image, places, corners, of_images[source, sample, colour, row], slopes)
-                _homogeneous(slopes, places, height, align_corners, moved)
-                _add_depth_gradient(moved, motion, of_depth[sample, 0, row])
-                _add_form_gradient(moved, columns, row, depths, total)
-            of_form[source, sample] = total.astype(sources.dtype)
+    of_depth[sample] = 0
+    for source in range(len(sources)):
+        motion, total = form[source, sample], np.zeros((3, 4))
+        for row in range(height):
+            depths = inverse_depth[sample, 0, row]
+            _places(motion, row, depths, height, align_corners, places, corners)
+            slopes[:] = 0
+            for colour in range(colours):
+                image = sources[source, sample, colour]
+                _add_slopes(image, places, corners, of_images[source, sample, colour, row], slopes)
+            _homogeneous(slopes, places, height, align_corners, moved)
+            _add_depth_gradient(moved, motion, of_depth[sample, 0, row])
+            _add_form_gradient(moved, columns, row, depths, total)
+        of_form[source, sample] = total.astype(sources.dtype)
 
 
 @compiled_loops
 def warp_with_depth(
-    start: int,
-    stop: int,
+    sample: int,
     inverse_depth: Array,
     form: Array,
     sources: Array,
@@ -97,20 +92,18 @@ def warp_with_depth(
     """
     colours, height, width = sources.shape[1:]
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
-    for sample in range(start, stop):
-        for row in range(height):
-            _places(form[sample], row, inverse_depth[sample, 0, row], height, True, places, corners)
-            for colour in range(colours):
-                _sample(sources[sample, colour], places, corners, images[sample, colour, row])
-            _sample(depths[sample, 0], places, corners, read_depths[sample, 0, row])
-            z[sample, 0, row] = places[Z]
-            _mark_in_view(places, in_view[sample, 0, row])
+    for row in range(height):
+        _places(form[sample], row, inverse_depth[sample, 0, row], height, True, places, corners)
+        for colour in range(colours):
+            _sample(sources[sample, colour], places, corners, images[sample, colour, row])
+        _sample(depths[sample, 0], places, corners, read_depths[sample, 0, row])
+        z[sample, 0, row] = places[Z]
+        _mark_in_view(places, in_view[sample, 0, row])
 
 
 @compiled_loops
 def warp_with_depth_gradient(
-    start: int,
-    stop: int,
+    sample: int,
     inverse_depth: Array,
     form: Array,
     sources: Array,
@@ -127,24 +120,23 @@ def warp_with_depth_gradient(
     places, corners = np.empty((7, width), sources.dtype), np.empty(width, np.uintp)
     slopes, moved = np.empty((2, width), sources.dtype), np.empty((3, width), sources.dtype)
     columns = np.arange(width).astype(sources.dtype)
-    for sample in range(start, stop):
-        of_inverse_depth[sample] = 0
-        of_depths[sample] = 0
-        motion, total = form[sample], np.zeros((3, 4))
-        for row in range(height):
-            inverse = inverse_depth[sample, 0, row]
-            _places(motion, row, inverse, height, True, places, corners)
-            slopes[:] = 0
-            for colour in range(colours):
-                _add_slopes(sources[sample, colour], places, corners, of_images[sample, colour, row], slopes)
-            upstream = of_read_depths[sample, 0, row]
-            _add_slopes(depths[sample, 0], places, corners, upstream, slopes)
-            _scatter(upstream, places, corners, of_depths[sample, 0])
-            _homogeneous(slopes, places, height, True, moved)
-            moved[2] += of_z[sample, 0, row]
-            _add_depth_gradient(moved, motion, of_inverse_depth[sample, 0, row])
-            _add_form_gradient(moved, columns, row, inverse, total)
-        of_form[sample] = total.astype(sources.dtype)
+    of_inverse_depth[sample] = 0
+    of_depths[sample] = 0
+    motion, total = form[sample], np.zeros((3, 4))
+    for row in range(height):
+        inverse = inverse_depth[sample, 0, row]
+        _places(motion, row, inverse, height, True, places, corners)
+        slopes[:] = 0
+        for colour in range(colours):
+            _add_slopes(sources[sample, colour], places, corners, of_images[sample, colour, row], slopes)
+        upstream = of_read_depths[sample, 0, row]
+        _add_slopes(depths[sample, 0], places, corners, upstream, slopes)
+        _scatter(upstream, places, corners, of_depths[sample, 0])
+        _homogeneous(slopes, places, height, True, moved)
+        moved[2] += of_z[sample, 0, row]
+        _add_depth_gradient(moved, motion, of_inverse_depth[sample, 0, row])
+        _add_form_gradient(moved, columns, row, inverse, total)
+    of_form[sample] = total.astype(sources.dtype)
 
 
 @compiled_loops
