@@ -25,7 +25,7 @@ def build_end_to_end(name: str, job: Job, data: Path, suffix: str | None, folder
 
 
 def _ours(job: Job, variant: Variant, data: Path, folder: Path) -> STEP:
-    from geopretrain.data.prepare import prepare
+    from geopretrain.data.prepare.preparation import prepare
 
     # prepared by the first variant, found there by the others
     store = prepare(data, folder, size=job.setting.size, min_motion=0.0, progress=False)

@@ -34,9 +34,9 @@ from torch.utils.data import default_collate
 from torchvision import transforms
 from torchvision.transforms import functional as tf
 
-from geopretrain.data.augment import augment_clip
-from geopretrain.data.prepare import prepare
-from geopretrain.data.sources import open_source
+from geopretrain.data.augment.batches import augment_clip
+from geopretrain.data.prepare.preparation import prepare
+from geopretrain.data.readers import open_source
 
 SETTINGS = ("640x192:12", "320x96:8")
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"

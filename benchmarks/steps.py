@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geopretrain.commands.common import method_settings
+from geopretrain.commands.pretrain import create_pretext
 from geopretrain.data.batches import ClipBatch
-from geopretrain.engine.common import method_settings
-from geopretrain.engine.memory import keep_freed_memory
-from geopretrain.engine.optimiser import Adam
-from geopretrain.engine.pretrain import create_pretext
-from geopretrain.pretext import PRETEXTS
+from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.training.memory import keep_freed_memory
+from geopretrain.training.optimisers import Adam
 from geopretrain.weights import parse_init
 
 WORDS = {"cl": "channels_last", "pairs": "pairs", "compiled": "compiled", "keep": "keep"}

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import geopretrain as gp
-from geopretrain import arguments, cli
+from geopretrain import cli
+from geopretrain.config import arguments
 from geopretrain.errors import UserError
 
 WITHOUT_OPTION = {"demo": {"size"}}  # a dataclass for tests, no plain value
@@ -120,7 +121,7 @@ def test_debug_shows_where_it_came_from():
 @pytest.fixture
 def called(monkeypatch):
     """Replace the function behind ``pretrain``; return the keyword arguments it is called with."""
-    from geopretrain.engine import pretrain as module
+    from geopretrain.commands import pretrain as module
 
     seen = {}
     original = module.pretrain
@@ -154,7 +155,7 @@ def test_several_values(called):
 
 
 def test_numbers_where_one_or_many_are_allowed():
-    from geopretrain.engine.finetune import finetune
+    from geopretrain.commands.finetune_segmentation import finetune
 
     def points(*words):
         return arguments.parse(finetune, ["--curve-points", *words], command="finetune")["curve_points"]

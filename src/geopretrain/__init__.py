@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
 
 if TYPE_CHECKING:
-    from geopretrain.data.inspect import inspect
-    from geopretrain.data.prepare import prepare
-    from geopretrain.engine.evaluate import evaluate
-    from geopretrain.engine.finetune import finetune
-    from geopretrain.engine.finetune_depth import finetune_depth
-    from geopretrain.engine.predict import predict
-    from geopretrain.engine.pretrain import pretrain
-    from geopretrain.engine.pseudo_depth import pseudo_depth
-    from geopretrain.engine.run_folder import RunFolder
+    from geopretrain.commands.evaluate import evaluate
+    from geopretrain.commands.finetune_depth import finetune_depth
+    from geopretrain.commands.finetune_segmentation import finetune
+    from geopretrain.commands.predict import predict
+    from geopretrain.commands.pretrain import pretrain
+    from geopretrain.commands.pseudo_depth import pseudo_depth
+    from geopretrain.data.prepare.inspection import inspect
+    from geopretrain.data.prepare.preparation import prepare
+    from geopretrain.runs.folder import RunFolder
     from geopretrain.study.compare import compare
 
 __version__ = "0.1.0"
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "inspect": "geopretrain.data.inspect",
-    "prepare": "geopretrain.data.prepare",
-    "pretrain": "geopretrain.engine.pretrain",
-    "evaluate": "geopretrain.engine.evaluate",
-    "finetune": "geopretrain.engine.finetune",
-    "finetune_depth": "geopretrain.engine.finetune_depth",
-    "predict": "geopretrain.engine.predict",
-    "pseudo_depth": "geopretrain.engine.pseudo_depth",
+    "inspect": "geopretrain.data.prepare.inspection",
+    "prepare": "geopretrain.data.prepare.preparation",
+    "pretrain": "geopretrain.commands.pretrain",
+    "evaluate": "geopretrain.commands.evaluate",
+    "finetune": "geopretrain.commands.finetune_segmentation",
+    "finetune_depth": "geopretrain.commands.finetune_depth",
+    "predict": "geopretrain.commands.predict",
+    "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "compare": "geopretrain.study.compare",
-    "RunFolder": "geopretrain.engine.run_folder",
+    "RunFolder": "geopretrain.runs.folder",
 }
 
 

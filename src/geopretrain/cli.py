@@ -40,13 +40,13 @@ class Command:
 
 COMMANDS = {
     "data inspect": Command(
-        "geopretrain.data.inspect:inspect",
+        "geopretrain.data.prepare.inspection:inspect",
         "say in words what a video, folder or data set is and whether it is fit for training",
         ("path",),
         lambda inspection: inspection.text(),
     ),
     "data prepare": Command(
-        "geopretrain.data.prepare:prepare",
+        "geopretrain.data.prepare.preparation:prepare",
         "decode videos once and pick frames by measured motion into a store",
         ("inputs",),
         lambda store: (
@@ -56,23 +56,25 @@ COMMANDS = {
         continues="Repeat the command to continue.",
     ),
     "data pseudo-depth": Command(
-        "geopretrain.engine.pseudo_depth:pseudo_depth",
+        "geopretrain.commands.pseudo_depth:pseudo_depth",
         "let a depth model look at every frame of a store, for methods that learn from its depth",
         ("store",),
         continues="Repeat the command to continue.",
     ),
     "pretrain": Command(
-        "geopretrain.engine.pretrain:pretrain", "pre-train a backbone on unlabelled video", ("method",)
+        "geopretrain.commands.pretrain:pretrain", "pre-train a backbone on unlabelled video", ("method",)
     ),
     "finetune": Command(
-        "geopretrain.engine.finetune:finetune", "fine-tune a backbone with few labelled images", ("task",)
+        "geopretrain.commands.finetune_segmentation:finetune",
+        "fine-tune a backbone with few labelled images",
+        ("task",),
     ),
     "finetune depth": Command(
-        "geopretrain.engine.finetune_depth:finetune_depth",
+        "geopretrain.commands.finetune_depth:finetune_depth",
         "train a depth network from any initialisation on part of the data, without labels, and score it",
     ),
     "evaluate": Command(
-        "geopretrain.engine.evaluate:evaluate",
+        "geopretrain.commands.evaluate:evaluate",
         "score predicted depth or flow against what was measured, under a named protocol",
         ("run", "data"),
     ),
@@ -82,7 +84,7 @@ COMMANDS = {
         continues="Repeat the command to continue; what is finished is kept.",
     ),
     "predict": Command(
-        "geopretrain.engine.predict:predict", "show what a run sees in images or videos", ("run", "inputs")
+        "geopretrain.commands.predict:predict", "show what a run sees in images or videos", ("run", "inputs")
     ),
     "demo": Command(
         "geopretrain.recipes.demo:run",
@@ -138,7 +140,7 @@ def _run(words: list[str]) -> int:
     if name is None:
         print(overview(words[0]))
         return 0
-    from geopretrain.arguments import parse
+    from geopretrain.config.arguments import parse
 
     command = COMMANDS[name]
     function = command.function()

@@ -14,6 +14,19 @@ class ConfigError(UserError):
     """An option has an impossible value or an unknown name."""
 
 
+class OptionError(ConfigError):
+    """The value of one option is impossible; on the command line the option is named as it is typed there.
+
+    Args:
+        name: of the option in Python.
+        problem: the rest of the sentence: ``must be ..., not ...``.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name, self.problem = name, problem
+
+
 class DataError(UserError):
     """A video, image, label, intrinsics file or store cannot be used as it is."""
 
@@ -44,4 +57,4 @@ def one_of(name: str, value: str, known: Iterable[str]) -> None:
 def require(condition: bool, option: str, expected: str, value: object) -> None:
     """Raise ConfigError unless the condition holds: ``option must be expected, not value.``"""
     if not condition:
-        raise ConfigError(f"{option} must be {expected}, not {value}.")
+        raise OptionError(option, f"must be {expected}, not {value}.")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_golden_networks import deterministic_weights
+from golden_networks import deterministic_weights
 
 from geopretrain.geometry import disparity_to_depth
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
-from geopretrain.pretext.scdepth import SCDepth, SCDepthConfig
+from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
 from geopretrain.weights import parse_init, sc_depth
 from geopretrain.weights.loading import rename
 

@@ -6,9 +6,9 @@ import pytest
 import timm
 from huggingface_hub import constants
 
-from geopretrain.engine.teachers import load_teacher
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone, hub
+from geopretrain.prediction.teachers import load_teacher
 
 
 class FakeSession:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from geopretrain.networks.layers import join_pad, upsample_join_pad
+from geopretrain.networks.decoders.layers import join_pad, upsample_join_pad
 
 
 def three_steps(features, skip):

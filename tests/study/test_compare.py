@@ -19,7 +19,7 @@ from geopretrain.study import worker
 from geopretrain.study.compare import compare
 from geopretrain.study.comparison import Comparison
 
-HERE = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def labelled(tmp_path):
 @pytest.fixture
 def depth(tmp_path):
     """A folder that looks like a pre-training run."""
-    from geopretrain.engine.run_folder import RunFolder
+    from geopretrain.runs.folder import RunFolder
 
     run = RunFolder.create(tmp_path / "runs" / "depth", config={"command": "pretrain", "steps": 7})
     run.write_lineage({"method": "scripted", "backbone": "resnet18", "chain": [], "data": "video.mp4"})
@@ -53,8 +53,7 @@ def depth(tmp_path):
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch):
     monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
-    monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL"):
         monkeypatch.delenv(name, raising=False)
 

@@ -29,7 +29,7 @@ def stripes(tmp_path):
 @pytest.mark.slow
 def test_same_initialisation_twice_gives_exactly_no_difference(stripes, tmp_path):
     """Two runs with equal settings hold equal weights, so every pair of trainings must agree to the bit."""
-    from geopretrain.engine.finetune import finetune
+    from geopretrain.commands.finetune_segmentation import finetune
 
     options = {"data": stripes, "size": "64x64", "iterations": 1, "batch_size": 2, "progress": False}
     for name in ("one", "two"):

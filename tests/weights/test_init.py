@@ -10,8 +10,8 @@ import torch
 
 from geopretrain.errors import ConfigError, WeightsError
 from geopretrain.networks import Backbone
-from geopretrain.pretext.monodepth import Monodepth, MonodepthConfig
-from geopretrain.transfer import Segmentation, SegmentationConfig
+from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
+from geopretrain.tasks.transfer import Segmentation, SegmentationConfig
 from geopretrain.weights import (
     ancestors,
     backbone_state,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from geopretrain.errors import WeightsError
-from geopretrain.pretext.monodepth import Monodepth, MonodepthConfig
-from geopretrain.transfer import Segmentation, SegmentationConfig
+from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
+from geopretrain.tasks.transfer import Segmentation, SegmentationConfig
 from geopretrain.weights import export_state, monodepth2, parse_init
 
 LAYOUT = json.loads((Path(__file__).parents[1] / "golden" / "monodepth2_networks.json").read_text())

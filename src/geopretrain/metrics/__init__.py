@@ -7,7 +7,7 @@ from geopretrain.metrics.depth import (
     evaluate_depth,
     evaluate_depth_maps,
 )
-from geopretrain.metrics.depth_guesses import (
+from geopretrain.metrics.depth_baselines import (
     guess_constant,
     guess_ground_ramp,
     guess_row_wise,

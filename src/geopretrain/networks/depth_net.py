@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.networks.backbone import Backbone
-from geopretrain.networks.depth_decoder import MultiscaleDecoder, Upsampling
+from geopretrain.networks.decoders.multiscale import MultiscaleDecoder, Upsampling
 
 
 class DepthNet(nn.Module):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError
 from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone
-from geopretrain.networks.depth_decoder import MultiscaleDecoder
+from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
 from geopretrain.networks.pose_net import PoseDecoder
 
 #: Factor on the difference between the frames where the motion encoder is shown it: differences are small.

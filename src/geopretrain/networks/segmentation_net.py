@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from geopretrain.networks.backbone import Backbone
-from geopretrain.networks.depth_decoder import MultiscaleDecoder
+from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
 
 
 class SegmentationNet(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import geopretrain as gp
-from geopretrain.engine.screen import say
+from geopretrain.console import say
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.errors import ConfigError, UserError
-from geopretrain.study.cells import Cell
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
 from geopretrain.study.learning_rate import choose_rates
@@ -16,6 +15,7 @@ from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import CellProgress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise
+from geopretrain.study.trials import Cell
 from geopretrain.study.workers import choose_jobs, run_cells
 
 
@@ -195,7 +195,7 @@ def _write_report(comparison: Comparison) -> None:
 
 
 def _say_what_came_out(comparison: Comparison, progress: bool) -> None:
-    from geopretrain.engine.screen import say
+    from geopretrain.console import say
 
     say(f"\n{comparison.table()}\n", progress=progress)
     failures = comparison.results["failures"]

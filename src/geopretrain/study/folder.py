@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from geopretrain.engine.run_folder import MARKER
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_yaml, writing
+from geopretrain.runs.folder import MARKER
 
 _OWN_FOLDERS = ("cells", "search", "figures")
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", "config.yaml")

@@ -84,7 +84,7 @@ def _read(source: str, name: str) -> NamedInit:
         return NamedInit(
             name, path, "file", f"weights file {source}", None, None, [], _fingerprint(Path(path)), {}
         )
-    from geopretrain.engine.run_folder import RunFolder
+    from geopretrain.runs.folder import RunFolder
 
     run, lineage = RunFolder.open(path), read_lineage(path)
     description = f"{lineage.get('method') or 'run'} pre-trained on {_short(lineage.get('data', ''))}"

@@ -12,8 +12,8 @@ from geopretrain.errors import UserError
 from geopretrain.files import write_picture
 
 if TYPE_CHECKING:
-    from geopretrain.study.cells import Cell
     from geopretrain.study.plan import Plan
+    from geopretrain.study.trials import Cell
 
 
 def draw_pictures(plan: Plan, cells: list[Cell]) -> list[dict[str, Any]]:
@@ -60,9 +60,9 @@ def _draw_predictions(plan: Plan, cells: list[Cell], folder: Path, shown: list[d
 
 def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
     """Show the disparity that depth pre-training runs predict on the test images."""
-    from geopretrain.engine.depth_check import predict_disparity
-    from geopretrain.engine.predict import load_task
-    from geopretrain.engine.run_folder import RunFolder
+    from geopretrain.commands.predict import load_task
+    from geopretrain.evaluation.depth import predict_disparity
+    from geopretrain.runs.folder import RunFolder
 
     images = plan.data.load("test", plan.pictures).images.permute(0, 2, 3, 1).numpy()
     for init in plan.inits:

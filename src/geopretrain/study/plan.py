@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.errors import ConfigError, nearest_name
-from geopretrain.study.cells import Cell
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import parse_rates, seeds_for_search
+from geopretrain.study.trials import Cell
 
 if TYPE_CHECKING:
-    from geopretrain.data.labelled import LabelledSet
+    from geopretrain.data.labelled.labelled_set import LabelledSet
 
 MODES = ("full", "encoder", "frozen")
 
@@ -111,10 +111,10 @@ def make_plan(
     progress: bool,
 ) -> Plan:
     """Resolve the arguments of ``compare`` and read all data needed (raises as ``compare`` does)."""
-    from geopretrain.data.labelled import LabelledSet
-    from geopretrain.engine.common import as_text, choose_preset, parse_size, plain, required
-    from geopretrain.engine.finetune import PRESETS
-    from geopretrain.engine.options import resolve_device
+    from geopretrain.commands.common import as_text, choose_preset, parse_size, plain, required
+    from geopretrain.commands.finetune_segmentation import PRESETS
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.training.options import resolve_device
 
     target = Path(required(out, "out", "the folder to write the comparison into"))
     required(data, "data", "a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street")
@@ -209,7 +209,7 @@ def _check_data(
     data: LabelledSet, labels: int, subset_seed: int, pictures: int, search: bool
 ) -> tuple[int, ...]:
     """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
-    from geopretrain.data.labelled import nested_subset
+    from geopretrain.data.labelled.labelled_set import nested_subset
 
     data.load("train", nested_subset(data.splits["train"], labels, subset_seed))
     for split in ("test", "val") if search else ("test",):

@@ -6,8 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.engine.screen import console, say
-from geopretrain.study.cells import Cell
+from geopretrain.console import console, say
+from geopretrain.study.trials import Cell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -19,8 +19,8 @@ _SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
 
 def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything about how the numbers were made."""
-    from geopretrain.data.labelled import nested_subset
-    from geopretrain.engine.run_folder import RunFolder
+    from geopretrain.data.labelled.labelled_set import nested_subset
+    from geopretrain.runs.folder import RunFolder
 
     settings = plan.settings
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}

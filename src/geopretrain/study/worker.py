@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from geopretrain.errors import UserError
-from geopretrain.study.cells import Cell
+from geopretrain.study.trials import Cell
 
-RUNNER = "geopretrain.study.cells:run_cell"
+RUNNER = "geopretrain.study.trials:run_cell"
 
 
 def cell_from_json(content: dict[str, Any]) -> Cell:

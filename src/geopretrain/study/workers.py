@@ -15,7 +15,7 @@ from typing import Any
 
 from geopretrain.errors import ConfigError
 from geopretrain.study import worker
-from geopretrain.study.cells import Cell
+from geopretrain.study.trials import Cell
 
 MOST_WORKERS = 8
 Answer = dict[str, Any]

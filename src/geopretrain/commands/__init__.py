@@ -1,0 +1,1 @@
+"""The public commands, one file each: options in, calls, what to do next."""

@@ -1,0 +1,1 @@
+"""Labelled images: class maps and known flow, whatever their layout on disk."""

@@ -1,0 +1,233 @@
+"""One source clip into a store: decode, choose samples, append frames, partners and depth to the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geopretrain.data.prepare.decode import Decoded, decode
+from geopretrain.data.prepare.intrinsics import Camera, parse_intrinsics, stored_intrinsics
+from geopretrain.data.prepare.resize import central_crop, check_working_size
+from geopretrain.data.prepare.segments import Piece, analyse_piece, find_pieces, hold_out
+from geopretrain.data.prepare.source_summary import read_facts
+from geopretrain.data.prepare.summary import ProgressLine
+from geopretrain.data.prepare.warnings import clip_notes, mostly_broken, why_nothing
+from geopretrain.data.readers import SourceClip
+from geopretrain.data.store.clip_info import ClipInfo
+from geopretrain.data.store.frame_store import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
+from geopretrain.errors import ConfigError
+
+_NAMED_BROKEN = 20  # broken frames named in the index; all are counted
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What decides on the content of a store besides its inputs."""
+
+    size: tuple[int, int] | None
+    intrinsics: str | None
+    intrinsics_size: tuple[int, int] | None
+    fov: float | None
+    target_motion: float
+    min_motion: float
+    holdout: float
+    max_frames: int | None
+    still_images: bool
+    fps: float | None
+    baseline: float | None = None
+    depth_unit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
+            raise ConfigError(
+                f"target_motion ({self.target_motion:g} px) must be above min_motion ({self.min_motion:g} "
+                "px), "
+                "and both must be positive."
+            )
+        if not 0 <= self.holdout <= 0.5:
+            raise ConfigError(f"holdout is the share kept for validation, 0 to 0.5, not {self.holdout:g}.")
+        if self.max_frames is not None and self.max_frames < 3:
+            raise ConfigError(f"max_frames must be at least 3 (one triplet), not {self.max_frames}.")
+        if self.fps is not None and not 0 < self.fps < 1000:
+            raise ConfigError(f"fps is the number of frames per second to keep, above 0, not {self.fps:g}.")
+        if self.size is not None:
+            check_working_size(self.size)
+        if self.intrinsics is not None:
+            parse_intrinsics(self.intrinsics)
+
+
+def prepare_clip(
+    clip: SourceClip,
+    name: str,
+    number: int,
+    camera: Camera,
+    size: tuple[int, int],
+    before: list[ClipInfo],
+    options: PrepareOptions,
+    work: Path,
+    line: ProgressLine,
+) -> dict[str, Any]:
+    """Decode one source clip, choose its samples, append what they need to the store's files.
+
+    Args:
+        clip: what to read.
+        name: unique in the store.
+        number: of the source clip among all of them.
+        camera: chosen for it.
+        size: (height, width) of the stored frames, px.
+        before: the clips which are in the store already.
+        options: of the preparation.
+        work: working folder.
+        line: shows the progress.
+
+    Returns:
+        ``clips`` (as in the index), ``facts`` for the summary, ``notes`` and ``problems`` (sentences).
+    """
+    crop = central_crop(clip.size, size)
+    folder = f"{DEPTH_FOLDER}/{number:03d}"
+    line.start(f"{name}: decoding", options.max_frames or clip.length)
+    decoded = decode(
+        clip,
+        work / f"decoding_{number:03d}",
+        work / folder,
+        crop,
+        size,
+        max_frames=options.max_frames,
+        motion=not options.still_images,
+        advance=line.advance,
+    )
+    problem = mostly_broken(decoded, name)
+    pieces = [] if problem else _analyse(decoded, name, options, line)
+    usable = [piece for piece in pieces if piece.targets]
+    common = {
+        "crop": crop,
+        "intrinsics": stored_intrinsics(camera.intrinsics, crop, size).tolist(),
+        "intrinsics_known": camera.known,
+        "depth_folder": folder if clip.has_depth else "",
+        **_stereo_camera(clip, crop, size),
+    }
+    infos = _clip_infos(clip, name, usable, decoded, options, before)
+    infos = [common | info for info in infos]
+    _append(work, decoded, infos, size)
+    return {
+        "clips": infos,
+        "notes": clip_notes(clip, camera, decoded, pieces, crop),
+        "facts": read_facts(clip, name, decoded, pieces),
+        "problems": []
+        if usable
+        else [problem or why_nothing(clip, name, decoded, pieces, options.min_motion)],
+    }
+
+
+def _analyse(decoded: Decoded, name: str, options: PrepareOptions, line: ProgressLine) -> list[Piece]:
+    """Return the pieces of a clip with the samples in them."""
+    if options.still_images:
+        frames = decoded.frames
+        return [Piece(frames, targets=list(frames), target_motion=[(0.0, 0.0)] * len(frames))]
+    pieces = find_pieces(decoded)
+    line.start(f"{name}: measuring motion", len(decoded.frames))
+    return [
+        analyse_piece(decoded, piece, options.target_motion, options.min_motion, line.advance)
+        for piece in pieces
+    ]
+
+
+def _stereo_camera(
+    clip: SourceClip, crop: tuple[int, int, int, int], size: tuple[int, int]
+) -> dict[str, list[list[float]]]:
+    """Return what the index says of the stereo partner's camera."""
+    if not clip.has_stereo or clip.T_to_stereo is None:
+        return {}
+    own = clip.intrinsics if clip.stereo_intrinsics is None else clip.stereo_intrinsics
+    return {
+        "stereo_intrinsics": stored_intrinsics(np.asarray(own), crop, size).tolist(),
+        "T_to_stereo": np.asarray(clip.T_to_stereo, dtype=np.float64).tolist(),
+    }
+
+
+def _clip_infos(
+    clip: SourceClip,
+    name: str,
+    pieces: list[Piece],
+    decoded: Decoded,
+    options: PrepareOptions,
+    before: list[ClipInfo],
+) -> list[dict[str, Any]]:
+    """Return what the index says of the pieces, without their camera, one after the other in the files."""
+    broken = [entry.error for entry in decoded.entries if entry.error is not None]
+    lists = ("frames", "stereo_frames", "depth_frames")
+    rows = [sum(len(getattr(info, listed)) for info in before) for listed in lists]
+    infos = []
+    for part, piece in enumerate(pieces):
+        piece_name = name if len(pieces) == 1 else f"{name}#{part + 1}"
+        info = _clip_info(clip, piece_name, piece, decoded, options, rows)
+        if part == 0:
+            info |= {"broken": broken[:_NAMED_BROKEN], "broken_count": len(broken)}
+        infos.append(info)
+        rows = [row + len(info[listed]) for row, listed in zip(rows, lists, strict=True)]
+    return infos
+
+
+def _clip_info(
+    clip: SourceClip, name: str, piece: Piece, decoded: Decoded, options: PrepareOptions, rows: list[int]
+) -> dict[str, Any]:
+    """Return what the index says of a piece, without its camera."""
+    targets, motions = piece.targets or [], piece.target_motion or []
+    apart = 0 if options.still_images else piece.stride
+    train_end, val_start = hold_out(targets, apart, options.holdout)
+    used = {target + offset * apart for target in targets for offset in (-1, 0, 1)}
+    depth_frames = [frame for frame in piece.frames if frame in decoded.with_depth]
+    return {
+        "name": name,
+        "source": clip.path,
+        "kind": clip.kind,
+        "original_size": clip.size,
+        "fps": clip.fps,
+        "stride": piece.stride,
+        "motion": round(float(np.mean(motions)), 3),
+        "frames": sorted(used | set(depth_frames)),
+        "targets": targets,
+        "target_motion": motions,
+        "train_end": train_end,
+        "val_start": val_start,
+        "depth_frames": depth_frames,
+        "stereo_frames": [target for target in targets if target in decoded.with_stereo],
+        "first_row": rows[0],
+        "stereo_row": rows[1],
+        "depth_row": rows[2],
+        "still": piece.still,
+    }
+
+
+def _append(work: Path, decoded: Decoded, infos: list[dict[str, Any]], size: tuple[int, int]) -> None:
+    """Append the frames used, the partners of the targets and the depth maps to the files of the store."""
+    if not infos:
+        return
+    pixels = size[0] * size[1]
+    for file, listed, first_row, read, row_bytes in (
+        (FRAMES_FILE, "frames", "first_row", decoded.image, 3 * pixels),
+        (STEREO_FILE, "stereo_frames", "stereo_row", decoded.stereo, 3 * pixels),
+        (DEPTH_FILE, "depth_frames", "depth_row", decoded.depth, 2 * pixels),
+    ):
+        frames = [frame for info in infos for frame in info[listed]]
+        if frames:
+            _append_rows(work / file, infos[0][first_row] * row_bytes, map(read, frames))
+
+
+def _append_rows(path: Path, start: int, maps: Iterable[np.ndarray]) -> None:
+    """Write maps (``H W 3`` as ``3 H W``) from byte ``start`` on; older leftovers are cut off."""
+    path.touch()
+    with path.open("r+b") as file:
+        file.truncate(start)
+        file.seek(0, os.SEEK_END)
+        for values in maps:
+            file.write(
+                np.ascontiguousarray(values.transpose(2, 0, 1) if values.ndim == 3 else values).tobytes()
+            )
+        file.flush()
+        os.fsync(file.fileno())

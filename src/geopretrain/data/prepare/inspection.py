@@ -1,0 +1,331 @@
+"""Say in words what a path is and whether depth can be learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.data.labelled.flow_pairs import flow_files
+from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
+from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
+from geopretrain.data.prepare.resize import SMALLEST, central_crop, resize, working_size
+from geopretrain.data.prepare.summary import describe
+from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
+from geopretrain.data.readers.images import IMAGE_SUFFIXES
+from geopretrain.data.store.frame_store import INDEX_FILE, FrameStore
+from geopretrain.errors import DataError
+
+TARGET_MOTION = 3.0  # px at working size, the default of `prepare`
+MIN_MOTION = 1.0
+_FRAMES_LOOKED_AT = 300
+_WORLD_FRAMES_LOOKED_AT = 40  # rendering takes longer than reading, and a world moves evenly
+_FEW_TRIPLETS = 200
+_KINDS = {
+    "video": "a video",
+    "folder": "a folder of images",
+    "kitti_raw": "a KITTI raw drive",
+    "7scenes": "a 7-Scenes sequence",
+    "camvid": "CamVid's validation sequence",
+    "synthetic": "a synthetic world",
+    "stereo": "a folder of stereo pairs",
+    "middlebury": "a Middlebury stereo pair",
+    "images_depth": "a folder of images with depth",
+    "kitti_depth": "a set of KITTI images with depth",
+    "kitti_odometry": "a KITTI odometry sequence",
+    "cityscapes": "a Cityscapes city",
+    "nyuv2": "a set of NYU Depth v2 pairs",
+    "tum_rgbd": "a TUM RGB-D sequence",
+}
+
+
+@dataclass
+class ClipReport:
+    """What was found in one clip; motion is per frame, in px at working size.
+
+    Attributes:
+        frames: number of frames, as far as known.
+        looked_at: number of frames read for this report.
+        broken: why frames could not be read.
+        motion: mean flow to the next frame over the frames looked at, 0 without any pair.
+        standing: share of the pairs looked at in which the picture hardly moves.
+        stride: suggested distance between the frames of a sample.
+        cuts: number of scene cuts met.
+        single_images: whether it is no video, but images with depth or stereo partners.
+        problems: sentences that speak against training on it as it is.
+        advice: sentences that help to get more out of it.
+    """
+
+    clip: SourceClip
+    frames: int = 0
+    looked_at: int = 0
+    broken: list[str] = field(default_factory=list)
+    motion: float = 0.0
+    standing: float = 0.0
+    stride: int = 1
+    cuts: int = 0
+    single_images: bool = False
+    problems: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Inspection:
+    """The report on a path.
+
+    Attributes:
+        path: what was inspected.
+        clips: one report per clip (empty for a prepared store).
+        store: the store when the path is one.
+        labels: a sentence about labels found beside the images.
+        flow: a sentence about pairs with known optical flow.
+    """
+
+    path: str
+    clips: list[ClipReport]
+    store: FrameStore | None = None
+    labels: str | None = None
+    flow: str | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """Sentences that speak against training on it, with the clip they are about."""
+        return [f"{report.clip.name}: {problem}" for report in self.clips for problem in report.problems]
+
+    @property
+    def fit(self) -> bool:
+        """Whether at least one clip can be used for learning depth."""
+        return self.store is not None or any(not report.problems for report in self.clips)
+
+    def text(self) -> str:
+        """Return the report in words."""
+        if self.store is not None:
+            return describe(self.store) + "\n\nReady for training."
+        lines = [f"{self.path}: {len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}"]
+        for report in self.clips:
+            lines += ["", *_clip_lines(report)]
+        if not self.clips:
+            return "\n".join([f"{self.path}: {self.flow}"])
+        lines += [line for found in (self.labels, self.flow) if found for line in ("", found)]
+        return "\n".join([*lines, "", _verdict(self)])
+
+
+def inspect(
+    path: str | Path, *, baseline: float | None = None, depth_unit: float | None = None
+) -> Inspection:
+    """Look at a video, folder, data set or store; the first 300 frames of each clip are read.
+
+    Args:
+        path: video, folder of images, data set, prepared store or ``synthetic:...``.
+        baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
+        depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
+
+    Raises:
+        DataError: nothing there, unreadable, or of no known layout.
+        ConfigError: a synthetic spec with an unknown kind or option.
+    """
+    if (Path(path) / INDEX_FILE).is_file():
+        return Inspection(str(path), [], FrameStore.open(path))
+    flow = _flow(Path(path))
+    try:
+        # images beside flow files are pairs, not video
+        clips = open_source(path, baseline=baseline, depth_unit=depth_unit)
+        clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
+    except DataError:
+        if flow is None:
+            raise
+        clips = []
+    return Inspection(str(path), [_look_at(clip) for clip in clips], labels=_labels(Path(path)), flow=flow)
+
+
+def _look_at(clip: SourceClip) -> ClipReport:
+    report = ClipReport(clip, frames=clip.length or 0)
+    size = working_size(clip.size)
+    pairs = list(_pairs(clip, size, report))
+    report.frames = max(report.frames, report.looked_at)
+    if pairs and clip.ordered:
+        _judge_motion(report, pairs)
+    _find_problems(report)
+    _try_extras(report)
+    return report
+
+
+def _pairs(clip: SourceClip, size: tuple[int, int], report: ClipReport) -> Iterator[PairMotion]:
+    """Yield the motion between neighbouring frames and count what is read."""
+    before: np.ndarray | None = None
+    crop = central_crop(clip.size, size)
+    most = _WORLD_FRAMES_LOOKED_AT if clip.kind == "synthetic" else _FRAMES_LOOKED_AT
+    for frame in clip.frames():
+        if frame.index >= most:
+            return
+        report.looked_at += 1
+        if frame.error is not None:
+            report.broken.append(frame.error)
+        image = None if frame.image is None else resize(frame.image, crop, size)
+        if image is not None and before is not None:
+            yield measure(before, image)
+        before = image
+
+
+def _judge_motion(report: ClipReport, pairs: list[PairMotion]) -> None:
+    means = np.array([pair.mean for pair in pairs])
+    errors, histograms = np.array([p.error for p in pairs]), np.array([p.histogram for p in pairs])
+    report.cuts = int(is_cut(errors, histograms).sum())
+    threshold = 0.2 * np.percentile(means, 80)
+    moving = means[means >= threshold]
+    report.motion = float(np.median(moving))
+    report.standing = float(np.mean(means < max(threshold, 0.1)))
+    report.stride = int(np.clip(round(TARGET_MOTION / max(report.motion, 1e-3)), 1, 15))
+    medians = np.median([pair.median for pair in pairs])
+    if medians < 0.1 and report.motion > 0.3:
+        report.problems.append(
+            "most of the picture stands still while things move in it. Depth needs a camera that moves."
+        )
+
+
+def _find_problems(report: ClipReport) -> None:
+    clip, readable = report.clip, report.looked_at - len(report.broken)
+    if min(clip.size) < SMALLEST:
+        report.problems.append(
+            f"frames are {clip.size[1]}x{clip.size[0]}; {SMALLEST} pixels on each side are needed."
+        )
+    if readable and not (clip.ordered and readable >= 3) and (clip.has_depth or clip.has_stereo):
+        report.single_images = True
+        report.advice.append(
+            "These are single images, no video: prepare them with --still-images, for methods that learn "
+            "from measured depth or a stereo partner."
+        )
+    elif readable < 3:
+        report.problems.append(f"too few frames ({readable} readable); three neighbouring are the least.")
+    elif report.motion * 15 < MIN_MOTION:
+        report.problems.append("the picture does not move. Depth is learned from a moving camera.")
+    elif report.motion > 2 * TARGET_MOTION:
+        report.advice.append(
+            f"Neighbouring frames are far apart ({report.motion:.0f} px of motion): video with more frames "
+            "per second "
+            "would serve better."
+        )
+    if len(report.broken) > readable:
+        report.problems.append("more than half of the frames are broken.")
+    usable = report.frames * (1 - report.standing)
+    if readable >= 3 and not report.single_images and usable < _FEW_TRIPLETS:
+        report.advice.append(f"About {usable:.0f} usable frames are few: add more video of the same kind.")
+    if clip.intrinsics is None:
+        report.advice.append("Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them.")
+    else:
+        warning = fov_warning(clip.intrinsics, clip.size)
+        report.advice += [warning] if warning else []
+
+
+def _try_extras(report: ClipReport) -> None:
+    """Read one depth map and one stereo partner, and say what is wrong with them."""
+    clip = report.clip
+    indices = clip.depth_indices()
+    try:
+        depth = clip.depth(indices[0]) if indices else None
+        if depth is not None:
+            said = (clean_depth(depth)[1], unit_warning(depth))
+            report.advice += [f"Depth of frame {indices[0]}: {words}" for words in said if words]
+        if clip.has_stereo:
+            clip.stereo(clip.stereo_indices()[0])
+    except DataError as error:
+        report.advice.append(str(error))
+
+
+def _clip_lines(report: ClipReport) -> list[str]:
+    clip = report.clip
+    height, width = clip.size
+    kind = _KINDS.get(clip.kind, clip.kind)
+    lines = [f"{clip.name} is {kind}: {_length(report)}, {width}x{height} pixels."]
+    lines.append(f"  camera     {_camera(clip)}")
+    if report.looked_at > 1 and not report.single_images:
+        standing = f", {report.standing:.0%} of the frames stand still" if report.standing > 0.02 else ""
+        at = "{1}x{0}".format(*working_size(clip.size))
+        motion = f"{report.motion:.1f} px per frame at {at}{standing}"
+        lines.append(f"  motion     {motion}; suggested stride {report.stride}")
+    if report.cuts:
+        lines.append(
+            f"  cuts       {report.cuts} scene cut{'s' * (report.cuts > 1)}; the clip is split there"
+        )
+    if report.broken:
+        count = len(report.broken)
+        lines.append(f"  broken     {count} frame{'s' * (count > 1)}. The first: {report.broken[0]}")
+    if clip.has_depth:
+        lines.append(f"  depth      {_depth(report)}, for measuring errors and for supervised methods")
+    lines += _stereo_and_poses(report)
+    lines += [f"  note       {note}" for note in clip.notes]
+    lines += [f"  problem    {problem[0].upper()}{problem[1:]}" for problem in report.problems]
+    return lines + [f"  advice     {advice}" for advice in report.advice]
+
+
+def _depth(report: ClipReport) -> str:
+    clip = report.clip
+    sparse = clip.depth_protocol == "kitti"
+    count = f"{len(clip.depth_indices())} of {report.frames} frame{'s' * (report.frames != 1)}"
+    return f"{'sparse LiDAR' if sparse else 'dense'} depth of {count}"
+
+
+def _stereo_and_poses(report: ClipReport) -> list[str]:
+    clip, lines = report.clip, []
+    if clip.has_stereo and clip.T_to_stereo is not None:
+        baseline = float(np.linalg.norm(clip.T_to_stereo[:3, 3]))
+        count = f"{len(clip.stereo_indices())} of {report.frames} frame{'s' * (report.frames != 1)}"
+        lines.append(f"  stereo     partner {baseline:.3f} m to the right for {count}: depth in metres")
+    if clip.has_poses:
+        lines.append("  poses      measured camera poses")
+    return lines
+
+
+def _length(report: ClipReport) -> str:
+    clip = report.clip
+    text = f"{report.frames} frames" if report.frames != 1 else "1 frame"
+    if clip.fps:
+        text += f" at {clip.fps:.3g} frames/s ({report.frames / clip.fps:.1f} s)"
+    return text
+
+
+def _camera(clip: SourceClip) -> str:
+    if clip.intrinsics is None:
+        return "unknown intrinsics"
+    horizontal, vertical = field_of_view_degrees(clip.intrinsics, clip.size)
+    fx, cx, cy = clip.intrinsics[0, 0], clip.intrinsics[0, 2], clip.intrinsics[1, 2]
+    return (
+        f"known: focal length {fx:.1f} px, centre ({cx:.1f}, {cy:.1f}), field of view {horizontal:.0f} x "
+        f"{vertical:.0f} degrees"
+    )
+
+
+def _flow(path: Path) -> str | None:
+    """Return a sentence when there are pairs with known optical flow."""
+    pairs = flow_files(path) if path.is_dir() else []
+    if not pairs:
+        return None
+    kinds = ", ".join(sorted({pair.kind.replace("_", " ") for pair in pairs}))
+    count = f"{len(pairs)} pair{'s' * (len(pairs) != 1)}"
+    return f"{count} with known optical flow ({kinds}), for measuring the error of flow methods."
+
+
+def _labels(path: Path) -> str | None:
+    """Return a sentence when label images lie beside the frames."""
+    if not path.is_dir():
+        return None
+    names = {p.name for p in path.iterdir() if p.is_dir()}
+    found = sorted(name for name in names if name == "labels" or name.endswith("annot"))
+    count = sum(f.suffix.lower() in IMAGE_SUFFIXES for name in found for f in (path / name).rglob("*"))
+    if not count:
+        return None
+    use = f"geopretrain finetune segmentation --data {path}"
+    return f"Labels: {count} label images in {', '.join(found)}; `{use}` can use them."
+
+
+def _verdict(inspection: Inspection) -> str:
+    good = sum(not report.problems for report in inspection.clips)
+    if good == 0:
+        return "Not fit for learning depth: see the problems above."
+    which = "It is" if len(inspection.clips) == 1 else f"{good} of {len(inspection.clips)} clips are"
+    still = " --still-images" if any(report.single_images for report in inspection.clips) else ""
+    command = f"geopretrain data prepare {inspection.path} --out store{still}"
+    return f"{which} fit for learning depth. Next: {command}"

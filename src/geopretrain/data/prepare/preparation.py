@@ -1,0 +1,307 @@
+"""From video to frame store: decode once, resize, measure motion, choose samples, write a contact sheet.
+
+Work goes on in ``OUT/.preparing`` and is moved into place at the very end, so that an interruption at any
+moment loses nothing: the same command continues, and an older store stays usable until the new one is
+complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from geopretrain.data.prepare.clip import PrepareOptions, prepare_clip
+from geopretrain.data.prepare.intrinsics import (
+    Camera,
+    choose_camera,
+    parse_intrinsics,
+)
+from geopretrain.data.prepare.resample import resampled
+from geopretrain.data.prepare.resize import check_frame_size, working_size
+from geopretrain.data.prepare.segments import hold_out_clips
+from geopretrain.data.prepare.source_summary import SUMMARY_FILE, summarise, write_summary
+from geopretrain.data.prepare.summary import ProgressLine, print_summary
+from geopretrain.data.prepare.warnings import check_stereo, grouped
+from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.store.clip_info import ClipInfo
+from geopretrain.data.store.folders import (
+    fingerprint,
+    locked,
+    read_json,
+    storage_errors,
+    write_json,
+)
+from geopretrain.data.store.frame_store import (
+    DEPTH_FILE,
+    DEPTH_FOLDER,
+    FORMAT,
+    FRAMES_FILE,
+    INDEX_FILE,
+    SHEET_FILE,
+    STEREO_FILE,
+    VERSION,
+    WORK_FOLDER,
+    FrameStore,
+)
+from geopretrain.data.store.pseudo_depth import FOLDER as PSEUDO_FOLDER
+from geopretrain.errors import ConfigError, DataError, RunFolderError
+
+
+def prepare(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    intrinsics: str | None = None,
+    intrinsics_size: tuple[int, int] | None = None,
+    fov: float | None = None,
+    target_motion: float = 3.0,
+    min_motion: float = 1.0,
+    holdout: float = 0.1,
+    overwrite: bool = False,
+    max_frames: int | None = None,
+    still_images: bool = False,
+    fps: float | None = None,
+    baseline: float | None = None,
+    depth_unit: float | None = None,
+    progress: bool = True,
+) -> FrameStore:
+    """Prepare videos, image folders or data sets as one frame store; repeat the call to continue an
+    interrupted one.
+
+    Args:
+        inputs: paths or ``synthetic:...``; each may hold several clips.
+        out: folder of the store.
+        size: (height, width) of the frames, multiples of 32; None chooses about 30 000 px near the first
+            clip's aspect.
+        intrinsics: ``"fx,fy,cx,cy"`` in pixels of the original frames; replaces what the data set says.
+        intrinsics_size: (height, width) of the images the intrinsics were measured on.
+        fov: horizontal field of view in degrees, used where the intrinsics are unknown.
+        target_motion: mean flow in px (of the stored frames) between neighbouring frames of a sample to aim
+            at.
+        min_motion: least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what
+            a camera standing still sees.
+        holdout: share of each clip, at its end, kept for validation.
+        overwrite: replace a store of other inputs or options.
+        max_frames: read at most so many frames of each clip.
+        fps: frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are
+            chosen by how much the picture moves.
+        baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
+        depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
+        still_images: take every frame as a sample of its own, for methods that look at single images.
+        progress: show a progress line and a summary.
+
+    Raises:
+        DataError: inputs which cannot be used (the message says which and why).
+        ConfigError: an option with an impossible value.
+        RunFolderError: the output folder is in use, not writable, or its disk is full.
+    """
+    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    if not inputs:
+        raise ConfigError("Nothing to prepare: name at least one video, folder or data set.")
+    options = PrepareOptions(
+        size,
+        intrinsics,
+        intrinsics_size,
+        fov,
+        target_motion,
+        min_motion,
+        holdout,
+        max_frames,
+        still_images,
+        fps,
+        baseline,
+        depth_unit,
+    )
+    out = Path(out)
+    request = {"format": VERSION, "inputs": fingerprint(inputs), "options": vars(options)}
+    request = json.loads(json.dumps(request))  # as it will be read back
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            if not _is_done(out, request, overwrite):
+                with ProgressLine(progress) as line:
+                    _build(inputs, out, options, request, line)
+    store = FrameStore.open(out)
+    if progress:
+        print_summary(store)
+    return store
+
+
+def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
+    """Return whether the store asked for is there already; otherwise make sure ``out`` may be written."""
+    work = out / WORK_FOLDER
+    if (work / "request.json").is_file() and read_json(work / "request.json") == request:
+        return False  # continue
+    index = read_json(out / INDEX_FILE) if (out / INDEX_FILE).is_file() else None
+    if index is not None and index.get("request") == request and not overwrite and not work.exists():
+        return True
+    if index is None and not work.exists() and any(out.iterdir()):
+        raise RunFolderError(f"{out} is not empty and holds no frame store. Choose another folder for --out.")
+    if (index is not None or work.exists()) and not overwrite:
+        what = "an unfinished store" if work.exists() else "a store"
+        raise RunFolderError(
+            f"{out} holds {what} of other inputs or options. Choose another folder for --out, or pass "
+            "--overwrite to replace it."
+        )
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    write_json(work / "request.json", request)
+    return False
+
+
+def _build(
+    inputs: Sequence[str | Path],
+    out: Path,
+    options: PrepareOptions,
+    request: dict[str, Any],
+    line: ProgressLine,
+) -> None:
+    """Fill the working folder clip by clip and move it into place."""
+    work = out / WORK_FOLDER
+    if not (work / INDEX_FILE).is_file():
+        clips = [resampled(clip, options.fps) for clip in _opened(inputs, options)]
+        for clip in clips:
+            check_frame_size(clip.size, clip.name)
+        size = options.size or working_size(clips[0].size)
+        cameras = [_camera(clip, options) for clip in clips]
+        for clip, camera in zip(clips, cameras, strict=True):
+            clip.set_intrinsics(camera.intrinsics)
+            check_stereo(clip)
+        _check_space(clips, size, out, options.max_frames)
+        infos, notes = _prepare_clips(clips, cameras, size, options, work, line)
+        _write_index(work, infos, notes, size, clips, request, options)
+    if not (work / SHEET_FILE).is_file():
+        _draw_sheet(work)
+    _publish(work, out)
+
+
+def _opened(inputs: Sequence[str | Path], options: PrepareOptions) -> list[SourceClip]:
+    return [
+        clip
+        for spec in inputs
+        for clip in open_source(spec, baseline=options.baseline, depth_unit=options.depth_unit)
+    ]
+
+
+def _camera(clip: SourceClip, options: PrepareOptions) -> Camera:
+    given = parse_intrinsics(options.intrinsics) if options.intrinsics else None
+    return choose_camera(
+        clip.size, clip.intrinsics, given=given, given_size=options.intrinsics_size, fov=options.fov
+    )
+
+
+def _prepare_clips(
+    clips: list[SourceClip],
+    cameras: list[Camera],
+    size: tuple[int, int],
+    options: PrepareOptions,
+    work: Path,
+    line: ProgressLine,
+) -> tuple[list[ClipInfo], list[str]]:
+    """Prepare every clip which is not done yet; return all clips of the store and the notes."""
+    infos: list[ClipInfo] = []
+    notes: list[tuple[str, str]] = []
+    problems: list[str] = []
+    facts: list[dict[str, Any]] = []
+    counts: list[int] = []
+    repeated = Counter(clip.name for clip in clips)
+    for number, (clip, camera) in enumerate(zip(clips, cameras, strict=True)):
+        name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
+        done = work / f"clip_{number:03d}.json"
+        if not done.is_file():
+            result = prepare_clip(clip, name, number, camera, size, infos, options, work, line)
+            write_json(done, result)
+            shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
+        result = read_json(done)
+        counts.append(len(result["clips"]))
+        facts.append(result["facts"])
+        infos += [ClipInfo.from_json(values) for values in result["clips"]]
+        notes += [(name, sentence) for sentence in result["notes"]]
+        problems += result["problems"]
+    if options.holdout > 0:
+        infos = hold_out_clips(infos, options.holdout)
+    if not any(info.train_end for info in infos):
+        shutil.rmtree(work)  # other options may be tried in the same folder
+        raise DataError(" ".join(problems) or "The inputs hold no frames.")
+    _write_summary(work, facts, counts, infos, options.still_images)
+    return infos, grouped(notes) + problems
+
+
+def _write_summary(
+    work: Path, facts: list[dict[str, Any]], counts: list[int], infos: list[ClipInfo], still_images: bool
+) -> None:
+    """Write the table of what became of each source; ``counts`` clips in the store belong to each."""
+    ends = list(accumulate(counts, initial=0))
+    write_summary(
+        work,
+        [
+            summarise(known, infos[start:end], still_images)
+            for known, start, end in zip(facts, ends[:-1], ends[1:], strict=True)
+        ],
+    )
+
+
+def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_frames: int | None) -> None:
+    """Raise early when the disk is plainly too small for the decoded frames."""
+    lengths = [clip.length or 0 for clip in clips]
+    frames = sum(min(length, max_frames) if max_frames else length for length in lengths)
+    pixel_bytes = 3 + 3 * any(clip.has_stereo for clip in clips) + 2 * any(clip.has_depth for clip in clips)
+    needed, free = frames * pixel_bytes * size[0] * size[1], shutil.disk_usage(out).free
+    if needed > free:
+        raise RunFolderError(
+            f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {size[1]}x{size[0]}, but the "
+            f"disk of {out} has only "
+            f"{free / 1e9:.1f} GB free. Free some, choose another --out, a smaller --size, or --max-frames."
+        )
+
+
+def _write_index(
+    work: Path,
+    infos: list[ClipInfo],
+    notes: list[str],
+    size: tuple[int, int],
+    clips: list[SourceClip],
+    request: dict[str, Any],
+    options: PrepareOptions,
+) -> None:
+    """Write the index last of all: its presence says that the working folder is complete."""
+    protocols = {clip.depth_protocol for clip in clips if clip.depth_protocol}
+    index = {
+        "format": FORMAT,
+        "version": VERSION,
+        "size": size,
+        "still_images": options.still_images,
+        "depth_protocol": "kitti" if "kitti" in protocols else next(iter(protocols), None),
+        "notes": notes,
+        "request": request,
+        "clips": [info.as_json() for info in infos],
+    }
+    write_json(work / INDEX_FILE, index)
+
+
+def _draw_sheet(work: Path) -> None:
+    from geopretrain.data.prepare.contact_sheet import draw_contact_sheet
+
+    draw_contact_sheet(FrameStore.open(work), work / SHEET_FILE)
+
+
+def _publish(work: Path, out: Path) -> None:
+    """Move the finished parts into place, the index last; safe to repeat after an interruption."""
+    if (work / FRAMES_FILE).exists():
+        (out / INDEX_FILE).unlink(missing_ok=True)
+        for name in (DEPTH_FOLDER, PSEUDO_FOLDER):
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)
+        for name in (DEPTH_FILE, STEREO_FILE):
+            (out / name).unlink(missing_ok=True)
+    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
+        if (work / name).exists():
+            os.replace(work / name, out / name)
+    shutil.rmtree(work)

@@ -1,0 +1,108 @@
+"""A clip at a lower frame rate: internet video of 24, 30 or 60 frames/s becomes comparable at, say, 10."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from geopretrain.data.readers import Frame, SourceClip
+from geopretrain.errors import DataError
+
+_TOLERANCE = 0.02  # share of an interval by which times may be early
+
+
+class ResampledClip(SourceClip):
+    """The first readable frame of each interval of 1 / fps seconds; frames are counted anew.
+
+    Times of the source decide, so that video of a changing frame rate is resampled evenly too. Depth, partner
+    and pose are those of the frames chosen.
+    """
+
+    def __init__(self, clip: SourceClip, fps: float) -> None:
+        length = None if clip.length is None or clip.fps is None else -int(-clip.length * fps // clip.fps)
+        super().__init__(clip.name, clip.path, clip.size, fps=fps, intrinsics=clip.intrinsics, length=length)
+        self.kind, self.ordered = clip.kind, clip.ordered
+        self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
+        self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
+        self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
+        self.notes = [
+            *clip.notes,
+            f"Resampled from {clip.fps:.4g} to {fps:g} frames/s; frame numbers count the frames taken.",
+        ]
+        self._clip = clip
+        self._taken: list[int] = []
+        self._anew: set[int] = set()
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield the frames taken, from ``start`` on; those before it are gone through again."""
+        self._taken, self._anew = [], set()
+        for index, (frame, anew) in enumerate(self._chosen()):
+            self._taken.append(frame.index)
+            if anew:
+                self._anew.add(index)
+            if index >= start:
+                yield replace(frame, index=index)
+
+    def _chosen(self) -> Iterator[tuple[Frame, bool]]:
+        """Yield the frame of each interval which holds any, and whether frames are missing before it."""
+        assert self.fps is not None
+        best: Frame | None = None
+        slot = before = -1
+        gap = anew = False
+        for frame in self._clip.frames():
+            time = self._clip.time(frame.index)
+            now = slot if time is None else max(slot, int(np.floor(time * self.fps + _TOLERANCE)))
+            gap = gap or self._clip.starts_anew(frame.index)
+            if now != slot and best is not None:
+                yield best, anew
+                best, before = None, slot
+            if best is None:
+                best, slot = frame, now
+                anew, gap = gap or (before >= 0 and now - before > 2), False
+            elif best.error is not None and frame.error is None:
+                best = frame
+        if best is not None:
+            yield best, anew
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return measured depth of a frame taken, float32 ``H W`` metres."""
+        return self._clip.depth(self._taken[index])
+
+    def stereo(self, index: int) -> np.ndarray | None:
+        """Return the stereo partner of a frame taken, ``H W 3`` uint8."""
+        return self._clip.stereo(self._taken[index])
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """Return the measured pose of a frame taken, ``4 4``."""
+        return self._clip.pose(self._taken[index])
+
+    def time(self, index: int) -> float | None:
+        """Return the time of a frame already taken, else an estimate."""
+        return self._clip.time(self._taken[index]) if index < len(self._taken) else super().time(index)
+
+    def starts_anew(self, index: int) -> bool:
+        """Return whether frames are missing just before this one."""
+        return index in self._anew
+
+
+def resampled(clip: SourceClip, fps: float | None) -> SourceClip:
+    """Return the clip at ``fps`` frames per second; as it is where that is None or its own rate.
+
+    Raises:
+        DataError: the clip's own frame rate is unknown or lower.
+    """
+    if fps is None:
+        return clip
+    if clip.fps is None:
+        raise DataError(
+            f"{clip.name}: its frame rate is unknown, so it cannot be brought to {fps:g} frames/s. Prepare "
+            "it without --fps."
+        )
+    if clip.fps < 0.95 * fps:
+        raise DataError(
+            f"{clip.name} has only {clip.fps:.3g} frames/s and cannot be brought to {fps:g}. Choose a lower "
+            "--fps."
+        )
+    return clip if clip.fps < 1.05 * fps else ResampledClip(clip, fps)

@@ -1,0 +1,148 @@
+"""From decoded frames to what can be learned from: pieces without cuts, strides, targets, split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geopretrain.data.prepare.decode import Decoded
+from geopretrain.data.prepare.motion import choose_stride, flow_lengths, is_cut, target_frames
+from geopretrain.data.store.clip_info import ClipInfo
+
+_LEAST_TO_HOLD_OUT = 5  # targets a piece needs before some of them are held out
+_COARSE = 6.0  # px
+# share of the mean flow under which the median says that only things move, not the camera; dash cameras stay
+# above 0.19 in every single pair, a tripod before moving things below 0.14
+_STANDING_CAMERA = 0.15
+_STANDING_SHARE = 0.9  # of the targets; below, single pictures may just show little texture
+
+
+@dataclass
+class Piece:
+    """A part of a source clip between two cuts, with the samples in it.
+
+    Attributes:
+        frames: numbers of the readable frames.
+        stride: distance between the frames of a sample.
+        tried: mean flow per stride tried, px.
+        targets, target_motion: frames to learn from, and their mean flow to the previous and the next frame,
+            px.
+        still: number of frames left out because the picture hardly moves.
+        standing: number of targets given up because most of the picture stands still in nearly all of them:
+            things move, the camera does not.
+    """
+
+    frames: list[int]
+    stride: int = 1
+    tried: dict[int, float] | None = None
+    targets: list[int] | None = None
+    target_motion: list[tuple[float, float]] | None = None
+    still: int = 0
+    standing: int = 0
+
+
+def cut_positions(decoded: Decoded) -> list[int]:
+    """Return the frames with which a new scene begins."""
+    cuts = is_cut(decoded.steps[:, 2], decoded.steps[:, 3])
+    return [frame for frame, cut in zip(decoded.frames, cuts, strict=True) if cut]
+
+
+def find_pieces(decoded: Decoded) -> list[list[int]]:
+    """Split the readable frames at scene cuts and where frames are known to be missing."""
+    cuts = set(cut_positions(decoded))
+    pieces: list[list[int]] = [[]]
+    good = set(decoded.frames)
+    for entry in decoded.entries:
+        if (entry.gap or entry.index in cuts) and pieces[-1]:
+            pieces.append([])
+        if entry.index in good:
+            pieces[-1].append(entry.index)
+    return [piece for piece in pieces if piece]
+
+
+def analyse_piece(
+    decoded: Decoded,
+    frames: list[int],
+    target_motion: float,
+    min_motion: float,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Piece:
+    """Choose the stride of a piece and the targets worth learning from.
+
+    Args:
+        decoded: pixels and journal of the source clip.
+        frames: numbers of the piece's frames.
+        target_motion: wanted mean flow between the frames of a sample, px.
+        min_motion: least mean flow of a target to both of its neighbours, px; with 0 a camera that stands
+            still is put up with.
+        advance: called with the number of targets measured since the last call.
+    """
+    rows = [decoded.row[frame] for frame in frames]
+    following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
+
+    def lengths(first: int, second: int) -> tuple[float, float]:
+        known = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
+        if np.isfinite(known).all():
+            return float(known[0]), float(known[1])
+        return flow_lengths(decoded.image(first), decoded.image(second))
+
+    steps = np.array([following.get(frame, np.nan) for frame in frames])
+    stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
+    piece = Piece(frames, stride, tried)
+    to_next: dict[int, tuple[float, float]] = {}
+    found: dict[int, tuple[float, float]] = {}
+    standing = 0
+    for target in target_frames(frames, stride):
+        for first in (target - stride, target):
+            if first not in to_next:
+                to_next[first] = lengths(first, first + stride)
+        before, after = to_next[target - stride], to_next[target]
+        if min(before[0], after[0]) >= min_motion:
+            found[target] = (round(before[0], 3), round(after[0], 3))
+            standing += all(median < _STANDING_CAMERA * mean for mean, median in (before, after))
+        else:
+            piece.still += 1
+        advance(1)
+    if min_motion > 0 and standing >= _STANDING_SHARE * len(found):
+        piece.standing, found = len(found), {}
+    piece.targets, piece.target_motion = list(found), list(found.values())
+    return piece
+
+
+def is_coarse(piece: Piece) -> bool:
+    """Return whether even neighbouring frames show much more motion than flow and warping can follow well."""
+    return piece.stride == 1 and bool(piece.tried) and (piece.tried or {})[1] > _COARSE
+
+
+def hold_out(targets: list[int], stride: int, share: float) -> tuple[int, int]:
+    """Return (train_end, val_start): the last ``share`` of the targets is for validation.
+
+    Targets whose frames would appear in a validation sample belong to neither, unless more than half of the
+    piece would be lost.
+    """
+    count = round(share * len(targets)) if share > 0 and len(targets) >= _LEAST_TO_HOLD_OUT else 0
+    if share > 0 and len(targets) >= _LEAST_TO_HOLD_OUT:
+        count = max(count, 1)
+    val_start = len(targets) - count
+    if count == 0:
+        return val_start, val_start
+    first_seen = targets[val_start] - stride
+    apart = sum(target + stride < first_seen for target in targets[:val_start])
+    return (apart if apart >= len(targets) / 2 else val_start), val_start
+
+
+def hold_out_clips(clips: list[ClipInfo], share: float) -> list[ClipInfo]:
+    """Return the clips, the last ones held out whole where each is too short to hold out a part of it."""
+    counts = [len(clip.targets) for clip in clips]
+    if any(clip.val_start < len(clip.targets) for clip in clips) or sum(counts) < _LEAST_TO_HOLD_OUT:
+        return clips
+    wanted = max(1, round(share * sum(counts)))
+    held = [sum(counts[number:]) <= wanted for number in range(len(counts))]
+    if not any(held) and len(clips) > 1:
+        held[-1] = counts[-1] <= sum(counts) / 2
+    return [
+        replace(clip, train_end=0, val_start=0) if out else clip
+        for clip, out in zip(clips, held, strict=True)
+    ]

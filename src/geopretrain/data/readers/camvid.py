@@ -1,0 +1,42 @@
+"""CamVid in the SegNet layout, used without its labels: the validation split is a video sequence.
+
+The training and test splits hold one frame a second or fewer of other drives: too far apart for neighbours to
+overlap, and test images must not be looked at during pre-training.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from geopretrain.data.readers.folder import ImageSequence, image_files
+from geopretrain.errors import DataError
+
+CAMERA_FPS = 30.0
+
+
+class CamVidSequence(ImageSequence):
+    """The validation sequence; file names count the frames of a 30 frames/s video."""
+
+    kind = "camvid"
+
+    def __init__(self, folder: Path, name: str) -> None:
+        files = image_files(folder / "val")
+        if not files:
+            raise DataError(
+                f"{folder / 'val'} holds no images. CamVid's validation sequence was expected there."
+            )
+        super().__init__(name, files, path=folder / "val")
+        numbers = [int(re.sub(r".*?(\d+)$", r"\1", f.stem)) for f in files if f.stem[-1].isdigit()]
+        steps = sorted(b - a for a, b in pairwise(numbers) if b > a)
+        self.fps = CAMERA_FPS / steps[len(steps) // 2] if steps else None
+        self.notes.append(
+            "Only CamVid's validation sequence is used: the other splits are no sequences, or are for "
+            "testing."
+        )
+
+
+def is_camvid(path: Path) -> bool:
+    """Return whether a folder has the SegNet layout of CamVid."""
+    return (path / "val").is_dir() and (path / "valannot").is_dir()

@@ -1,0 +1,115 @@
+"""Cityscapes: ``leftImg8bit_sequence`` (or ``leftImg8bit``) by split and city, with ``rightImg8bit*``,
+``disparity*`` (16-bit PNG) and ``camera`` (json) beside it.
+
+One clip per city; a snippet of 30 frames begins wherever the frame number does not follow on. Disparity of
+value p > 0 is (p - 1) / 256 px, as the data set says.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.depth_maps import depth_from_disparity, read_grey16
+from geopretrain.data.readers.folder import (
+    ImageSequence,
+    image_files,
+    partner_to_the_right,
+    partners_of,
+)
+from geopretrain.errors import DataError
+
+CAMERA_FPS = 17.0
+LEFT_FOLDERS = ("leftImg8bit_sequence", "leftImg8bit")
+_SPLITS_LEFT_OUT = {"test", "demoVideo"}
+
+
+class CityscapesCity(ImageSequence):
+    """The left camera in one city of one split."""
+
+    kind = "cityscapes"
+
+    def __init__(self, city: Path, name: str) -> None:
+        files = image_files(city)
+        super().__init__(name, files, path=city)
+        numbers = [_number(file) for file in files]
+        self._gaps = {i + 1 for i, (a, b) in enumerate(pairwise(numbers)) if b != (a[0], a[1] + 1)}
+        self.fps = CAMERA_FPS if len(self._gaps) < len(files) - 1 else None
+        root, place = city.parents[2], (city.parent.name, city.name)
+        cameras = partners_of(files, _beside(root, ("camera",), place, ".json"), _frame_name)
+        if not cameras:
+            self.notes.append("camera/ is not there: intrinsics, stereo and disparity cannot be used.")
+            return
+        self.intrinsics, self._baseline = read_camera(cameras[min(cameras)])
+        right = _beside(root, ("rightImg8bit_sequence", "rightImg8bit"), place, ".png")
+        if partners := partners_of(files, right, _frame_name):
+            motion = partner_to_the_right(self._baseline)
+            self.add_stereo(partners, motion, self.intrinsics.copy())
+        disparities = _beside(root, ("disparity_sequence", "disparity"), place, ".png")
+        self._focal = float(self.intrinsics[0, 0])
+        self.add_depth(partners_of(files, disparities, _frame_name), "dense")
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return depth (m) of a disparity map, 0 where it is unknown."""
+        return depth_from_disparity(read_disparity(file), self._focal, self._baseline)
+
+
+def read_disparity(file: Path) -> np.ndarray:
+    """Return ``H W`` px, (p - 1) / 256; 0 = unknown (DataError)."""
+    values = read_grey16(file).astype(np.float32)
+    return np.where(values > 0, (values - 1) / 256, np.float32(0))
+
+
+def read_camera(file: Path) -> tuple[np.ndarray, float]:
+    """Return intrinsics (``3 3`` px) and baseline (m) of a camera file (DataError where they are missing)."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        camera = content["intrinsic"]
+        fx, fy, cx, cy = (float(camera[name]) for name in ("fx", "fy", "u0", "v0"))
+        baseline = float(content["extrinsic"]["baseline"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{file} is no camera file of Cityscapes: intrinsic (fx, fy, u0, v0) and extrinsic (baseline) "
+            "were expected."
+        ) from error
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), baseline
+
+
+def find_cities(path: Path) -> list[Path]:
+    """Return the city folders below a Cityscapes folder; the test split is left out.
+
+    Sequences are preferred; the single annotated frames serve where there are none.
+    """
+    root = path.parent if path.name in LEFT_FOLDERS else path
+    for name in LEFT_FOLDERS:
+        cities = [
+            c for c in (root / name).glob("*/*") if c.is_dir() and c.parent.name not in _SPLITS_LEFT_OUT
+        ]
+        if cities := [c for c in cities if image_files(c)]:
+            return sorted(cities, key=lambda c: (c.parent.name, natural_key(c)))
+    return []
+
+
+def _beside(root: Path, folders: tuple[str, ...], place: tuple[str, str], suffix: str) -> list[Path]:
+    """Return the files of a split and city in the first of some folders that has any."""
+    for folder in folders:
+        if files := sorted(root.joinpath(folder, *place).glob(f"*{suffix}")):
+            return files
+    return []
+
+
+def _frame_name(stem: str) -> str:
+    """Return ``aachen_000000_000019`` of ``aachen_000000_000019_leftImg8bit``."""
+    return stem.rsplit("_", 1)[0]
+
+
+def _number(file: Path) -> tuple[str, int]:
+    """Return the sequence (``aachen_000000``) and the frame number (19)."""
+    sequence, _, frame = _frame_name(file.stem).rpartition("_")
+    if not frame.isdigit():
+        raise DataError(f"{file} is not named as in Cityscapes (CITY_SEQUENCE_FRAME_leftImg8bit.png).")
+    return sequence, int(frame)

@@ -1,0 +1,262 @@
+"""A folder of images as one clip; also the base of the layouts which are folders of images with extras."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.data.readers.base import Frame, SourceClip, natural_key
+from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
+from geopretrain.errors import DataError
+
+_SIZES_LOOKED_AT = 200
+MIN_BASELINE, MAX_BASELINE = 1e-4, 10.0  # m
+_FEW = 0.1  # share of frames of another size (or unreadable) that is put up with
+
+
+class ImageSequence(SourceClip):
+    """Frames stored as one image file each, in the order given.
+
+    Readers of data sets add depth maps and stereo partners with `add_depth` and `add_stereo`, and say in
+    `read_depth` how a depth file of theirs is read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[Path],
+        *,
+        path: Path,
+        fps: float | None = None,
+        intrinsics: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(
+            name, str(path), common_size(files, path), fps=fps, intrinsics=intrinsics, length=len(files)
+        )
+        self.files = list(files)
+        self._gaps = numbering_gaps([file.name for file in self.files])
+        self.depth_files: dict[int, Path] = {}
+        self.stereo_files: dict[int, Path] = {}
+
+    def add_depth(self, files: dict[int, Path], protocol: str) -> None:
+        """Say which frames have a depth map, and the protocol that fits it ('kitti' or 'dense')."""
+        self.depth_files = files
+        self.has_depth = bool(files)
+        self.depth_protocol = protocol if files else None
+
+    def add_stereo(
+        self, files: dict[int, Path], T_to_stereo: np.ndarray, intrinsics: np.ndarray | None
+    ) -> None:
+        """Say which frames have a stereo partner, where it stands (``4 4`` m) and its camera (``3 3`` px).
+
+        Raises:
+            DataError: the baseline is 0, or not to the right.
+        """
+        check_baseline(float(-T_to_stereo[0, 3]), self.path)
+        missing = len(self.files) - len(files)
+        if missing:
+            self.notes.append(f"{missing} of {len(self.files)} frames have no stereo partner.")
+        self.stereo_files, self.has_stereo = files, bool(files)
+        if files:
+            self.T_to_stereo, self.stereo_intrinsics = T_to_stereo, intrinsics
+
+    def frame(self, index: int) -> Frame:
+        """Return one image; it comes with ``error`` set when it is unreadable or of another size."""
+        return self._frame(index)
+
+    def depth_indices(self) -> list[int]:
+        """Return the frames which have a depth map."""
+        return sorted(self.depth_files)
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return the depth map of a frame as `read_depth` gives it, None where there is none.
+
+        Raises:
+            DataError: it is unreadable or of another size than the frames.
+        """
+        file = self.depth_files.get(index)
+        if file is None:
+            return None
+        depth = self.read_depth(file)
+        self._check_shape(file, depth.shape[:2], "Depth map")
+        return depth
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return a depth file of this layout, float32 ``H W`` metres, 0 = no measurement."""
+        raise NotImplementedError
+
+    def stereo_indices(self) -> list[int]:
+        """Return the frames which have a stereo partner."""
+        return sorted(self.stereo_files)
+
+    def stereo(self, index: int) -> np.ndarray | None:
+        """Return the stereo partner of a frame, ``H W 3`` uint8, None where there is none (DataError)."""
+        file = self.stereo_files.get(index)
+        if file is None:
+            return None
+        image = read_image(file)
+        self._check_shape(file, image.shape[:2], "Stereo partner")
+        return image
+
+    def _check_shape(self, file: Path, shape: tuple[int, ...], what: str) -> None:
+        if tuple(shape) != tuple(self.size):
+            raise DataError(
+                f"{what} {file} is {shape[1]}x{shape[0]}, the frames are {self.size[1]}x{self.size[0]}. Both "
+                "must have one size: resize neither, but use the files as they come with the data set."
+            )
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield the images; one which is unreadable or of another size comes with ``error`` set."""
+        for index in range(start, len(self.files)):
+            yield self._frame(index)
+
+    def starts_anew(self, index: int) -> bool:
+        """Return whether file numbers were left out just before this one."""
+        return index in self._gaps
+
+    def _frame(self, index: int) -> Frame:
+        file = self.files[index]
+        try:
+            image = read_image(file)
+        except DataError as error:
+            return Frame(index, file.name, None, str(error))
+        if image.shape[:2] != self.size:
+            (h, w), (height, width) = image.shape[:2], self.size
+            return Frame(index, file.name, None, f"{file} is {w}x{h}, the other frames are {width}x{height}.")
+        return Frame(index, file.name, image)
+
+
+def open_folder(path: Path, name: str) -> ImageSequence:
+    """Open a folder of images (natural order of the names); four numbers or 3x3 in ``intrinsics.txt`` are
+    used if there.
+
+    Raises:
+        DataError: no readable image, or images of mixed sizes.
+    """
+    clip = ImageSequence(
+        name, image_files(path), path=path, intrinsics=read_matrix_file(path / "intrinsics.txt")
+    )
+    if clip.intrinsics is not None:
+        clip.notes.append("Intrinsics were read from intrinsics.txt in the folder.")
+    return clip
+
+
+def partners_of(
+    files: Sequence[Path], others: Iterable[Path], key: Callable[[str], str] = str
+) -> dict[int, Path]:
+    """Return by position those of ``others`` which have the same name as a file, endings left out.
+
+    Args:
+        files: frames.
+        others: files of a partner camera, depth maps, ...
+        key: what two names without ending must have in common, by default all.
+    """
+    by_name = {key(other.stem): other for other in others}
+    pairs = ((index, by_name.get(key(file.stem))) for index, file in enumerate(files))
+    return {index: other for index, other in pairs if other is not None}
+
+
+def check_baseline(baseline: float, where: object) -> None:
+    """Raise the DataError for a stereo baseline (m) which is 0, negative, not finite or over 10 m."""
+    if not np.isfinite(baseline) or abs(baseline) < MIN_BASELINE:
+        raise DataError(
+            f"{where}: the stereo baseline is {abs(baseline):g} m. It is the distance between both cameras "
+            "in metres and must be above 0: correct the calibration."
+        )
+    if baseline < 0:
+        raise DataError(
+            f"{where}: the stereo baseline is {baseline:g} m, so the partner stands on the left. "
+            "Exchange left and right."
+        )
+    if baseline > MAX_BASELINE:
+        raise DataError(
+            f"{where}: the stereo baseline is {baseline:g} m. Metres were expected; is it in millimetres?"
+        )
+
+
+def partner_to_the_right(baseline: float) -> np.ndarray:
+    """Return ``4 4``, from a rectified left camera into its partner ``baseline`` metres to the right."""
+    motion = np.eye(4)
+    motion[0, 3] = -baseline
+    return motion
+
+
+def image_files(path: Path) -> list[Path]:
+    """Return the image files directly in a folder, hidden ones left out, in natural order."""
+    files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted(files, key=natural_key)
+
+
+def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
+    """Return the (height, width) of nearly all of the images, looking at the headers of up to 200 of them.
+
+    Raises:
+        DataError: there is no readable image, or more than a tenth have another size.
+    """
+    looked_at = (
+        [files[i] for i in np.unique(np.linspace(0, len(files) - 1, _SIZES_LOOKED_AT).astype(int))]
+        if files
+        else []
+    )
+    sizes: dict[Path, tuple[int, int]] = {}
+    reasons: list[str] = []
+    for file in looked_at:
+        try:
+            sizes[file] = image_size(file)
+        except DataError as error:
+            reasons.append(str(error))
+    if not sizes:
+        why = f" First problem: {reasons[0]}" if reasons else ""
+        raise DataError(f"{path} holds no readable image.{why}")
+    (size, count), *others = Counter(sizes.values()).most_common()
+    if len(sizes) - count > _FEW * len(sizes):
+        example = next(file for file, other in sizes.items() if other == others[0][0])
+        raise DataError(
+            f"{path} mixes image sizes: {count} of {len(sizes)} images looked at are {size[1]}x{size[0]}, "
+            "but for example "
+            f"{example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames of one camera and "
+            "one size: "
+            "put each size into its own folder."
+        )
+    return size
+
+
+def numbering_gaps(names: Sequence[str]) -> set[int]:
+    """Return the positions before which numbers are skipped (step over 1.5 times the usual) or restart."""
+    stems = [re.match(r"(.*?)(\d+)?(\D*)$", Path(name).name.split(".")[0]) for name in names]
+    prefixes = [m.group(1) if m else "" for m in stems]
+    numbers = [int(m.group(2)) if m and m.group(2) else None for m in stems]
+    if any(number is None for number in numbers) or len(names) < 3:
+        return set()
+    values = np.array(numbers, dtype=np.float64)
+    steps = np.diff(values)
+    usual = np.median(steps)
+    odd = (steps > 1.5 * usual) | (steps <= 0) if usual > 0 else np.zeros(len(steps), dtype=bool)
+    return {i + 1 for i in range(len(steps)) if odd[i] or prefixes[i] != prefixes[i + 1]}
+
+
+def read_matrix_file(path: Path) -> np.ndarray | None:
+    """Return ``3 3`` intrinsics from a text file with fx fy cx cy or nine numbers; None without the file."""
+    if not path.is_file():
+        return None
+    values = read_numbers(path, (4, 9))
+    if values.size == 9:
+        return values.reshape(3, 3)
+    fx, fy, cx, cy = values
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+
+
+def read_numbers(path: Path, counts: tuple[int, ...]) -> np.ndarray:
+    """Return the numbers of a text file, which must be as many as one of ``counts`` (DataError)."""
+    expected = " or ".join(str(count) for count in counts)
+    try:
+        values = np.array([float(v) for v in path.read_text(encoding="utf-8").replace(",", " ").split()])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} holds something else than numbers; {expected} were expected.") from error
+    if values.size not in counts:
+        raise DataError(f"{path} holds {values.size} numbers; {expected} were expected.")
+    return values

@@ -1,0 +1,120 @@
+"""KITTI raw: rectified drives of the left colour camera, the right one as stereo partner, LiDAR depth.
+
+Layout: ``DATE/DATE_drive_NNNN_sync/image_02/data/*.png|jpg`` with ``DATE/calib_cam_to_cam.txt``; the partner
+is ``image_03/data``. Depth comes from ``proj_depth/velodyne_raw/image_02/*.png`` (metres x 256) or from
+``velodyne_points/data/*.bin`` projected here; ``proj_depth/groundtruth`` is used where there is neither.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.depth_maps import read_depth_png
+from geopretrain.data.readers.folder import ImageSequence, image_files, partners_of
+from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
+from geopretrain.data.readers.velodyne import project_lidar, read_scan
+from geopretrain.errors import DataError
+
+NOMINAL_FPS = 10.0
+UNITS_PER_METRE = 256.0
+
+
+class KittiDrive(ImageSequence):
+    """One synchronised drive, left colour camera."""
+
+    kind = "kitti_raw"
+
+    def __init__(self, drive: Path, name: str) -> None:
+        self.drive = drive
+        self._calibration_file = drive.parent / "calib_cam_to_cam.txt"
+        self.calibration = read_calibration(self._calibration_file)
+        intrinsics, _ = camera_of(self._projection("02"))
+        files = image_files(drive / "image_02" / "data")
+        super().__init__(name, files, path=drive, fps=NOMINAL_FPS, intrinsics=intrinsics)
+        self._timestamps = _read_timestamps(drive / "image_02" / "timestamps.txt", files)
+        if self._timestamps is not None and len(files) > 1:
+            self.fps = float(1 / np.median(np.diff(self._timestamps)))
+        self._velo_to_rect = self._velodyne_to_rectified()
+        self.add_depth(self._depth_files(), "kitti")
+        right = drive / "image_03" / "data"
+        if right.is_dir():
+            self._add_right_camera(right)
+
+    def time(self, index: int) -> float | None:
+        """Return seconds since the first frame, from timestamps.txt or 10 frames/s."""
+        return float(self._timestamps[index]) if self._timestamps is not None else super().time(index)
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return sparse LiDAR depth, float32 ``H W`` metres, 0 = no measurement."""
+        return read_depth_png(file, UNITS_PER_METRE) if file.suffix == ".png" else self.project(file)
+
+    def project(self, scan: Path, *, as_released: bool = False) -> np.ndarray:
+        """Return a Velodyne scan (.bin) as depth of the left camera, see `project_lidar`."""
+        if self._velo_to_rect is None:
+            day = self.drive.parent
+            raise DataError(
+                f"{scan} cannot be projected: calib_velo_to_cam.txt or R_rect_00 is missing in {day}."
+            )
+        return project_lidar(read_scan(scan), self._velo_to_rect, self.size, as_released=as_released)
+
+    def _projection(self, camera: str) -> np.ndarray:
+        return matrix(self.calibration, f"P_rect_{camera}", (3, 4), self._calibration_file)
+
+    def _add_right_camera(self, folder: Path) -> None:
+        _, to_left = camera_of(self._projection("02"))
+        intrinsics, to_right = camera_of(self._projection("03"))
+        partners = partners_of(self.files, image_files(folder))
+        self.add_stereo(partners, to_right @ np.linalg.inv(to_left), intrinsics)
+
+    def _depth_files(self) -> dict[int, Path]:
+        """Return projected scans, raw scans for frames without; accumulated scans where there is neither."""
+        maps, accumulated = (
+            partners_of(self.files, (self.drive / "proj_depth" / name / "image_02").glob("*.png"))
+            for name in ("velodyne_raw", "groundtruth")
+        )
+        if self._velo_to_rect is not None:
+            scans = (self.drive / "velodyne_points" / "data").glob("*.bin")
+            maps = partners_of(self.files, scans) | maps
+        if accumulated and not maps:
+            self.notes.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
+        return maps or accumulated
+
+    def _velodyne_to_rectified(self) -> np.ndarray | None:
+        """Return P_rect_02 * R_rect_00 * [R|T], ``3 4``; None where a calibration is missing."""
+        file = self.drive.parent / "calib_velo_to_cam.txt"
+        if not file.is_file() or "R_rect_00" not in self.calibration:
+            return None
+        velo = read_calibration(file)
+        to_camera = rigid(matrix(velo, "R", (3, 3), file), matrix(velo, "T", (3,), file))
+        rectify = rigid(matrix(self.calibration, "R_rect_00", (3, 3), self._calibration_file), np.zeros(3))
+        return self._projection("02") @ rectify @ to_camera
+
+
+def find_drives(path: Path) -> list[Path]:
+    """Return the drives at, one or two levels below a folder, in natural order."""
+    patterns = ("image_02/data", "*/image_02/data", "*/*/image_02/data")
+    found = {data.parent.parent for pattern in patterns for data in path.glob(pattern) if data.is_dir()}
+    drives = [
+        d
+        for d in found
+        if (d.parent / "calib_cam_to_cam.txt").is_file() and image_files(d / "image_02" / "data")
+    ]
+    return sorted(drives, key=natural_key)
+
+
+def _read_timestamps(path: Path, files: list[Path]) -> np.ndarray | None:
+    """Return seconds since the first line for each file; None without the file or with another length."""
+    if not path.is_file():
+        return None
+    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        stamps = [datetime.fromisoformat(line.strip()[:26]) for line in lines if line.strip()]
+    except ValueError:
+        return None
+    if len(stamps) != len(files):
+        return None
+    return np.array([(stamp - stamps[0]).total_seconds() for stamp in stamps])

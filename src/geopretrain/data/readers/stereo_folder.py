@@ -1,0 +1,144 @@
+"""Rectified stereo: a plain ``left/`` and ``right/`` folder, and pairs in the layout of Middlebury 2014."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.depth_maps import (
+    DEPTH_SUFFIXES,
+    depth_from_disparity,
+    read_depth,
+    read_grey16,
+    read_pfm,
+)
+from geopretrain.data.readers.folder import (
+    ImageSequence,
+    image_files,
+    partner_to_the_right,
+    partners_of,
+    read_matrix_file,
+)
+from geopretrain.data.readers.stereo_calibration import read_stereo_calibration
+from geopretrain.errors import DataError
+
+MILLIMETRES = 1000.0  # units of 16-bit depth per metre
+DISPARITY_UNITS = 256.0  # per px, in 16-bit disparity PNGs (KITTI)
+
+
+class StereoFolder(ImageSequence):
+    """``left/`` and ``right/`` with equal names, ``calib.txt`` or a baseline.
+
+    ``depth/`` or ``disparity/`` is used where it is there; a disparity map is a ``.pfm`` (px) or a
+    16-bit PNG (px x 256, 0 = unknown) of the left image.
+    """
+
+    kind = "stereo"
+
+    def __init__(self, folder: Path, name: str, *, baseline: float | None, depth_unit: float | None) -> None:
+        files = image_files(folder / "left")
+        super().__init__(name, files, path=folder)
+        self.depth_unit = depth_unit or MILLIMETRES
+        camera, partner_camera, self.baseline = _calibration(folder, baseline)
+        self.intrinsics = camera
+        partners = partners_of(files, image_files(folder / "right"), _without_side)
+        if not partners:
+            raise DataError(
+                f"{folder / 'right'} holds no partner of any frame in left/: {_example(folder)}. Give both "
+                "images of a pair the same name."
+            )
+        self.add_stereo(partners, partner_to_the_right(self.baseline), partner_camera)
+        self._add_maps(folder)
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return depth from ``depth/`` or from ``disparity/``."""
+        if file.parent.name == "depth":
+            return read_depth(file, self.depth_unit)
+        disparity = read_pfm(file) if file.suffix == ".pfm" else read_grey16(file) / DISPARITY_UNITS
+        return depth_from_disparity(disparity, self._focal, self.baseline, self._offset)
+
+    def _add_maps(self, folder: Path) -> None:
+        """Use ``depth/``, else ``disparity/`` where the focal length is known."""
+        if self.intrinsics is not None and self.stereo_intrinsics is not None:
+            self._focal = float(self.intrinsics[0, 0])
+            self._offset = float(self.stereo_intrinsics[0, 2] - self.intrinsics[0, 2])
+        place = next((folder / n for n in ("depth", "disparity") if (folder / n).is_dir()), None)
+        if place is None:
+            return
+        if place.name == "disparity" and self.intrinsics is None:
+            self.notes.append("disparity/ is not used: no focal length is known. Add a calib.txt.")
+            return
+        maps = (f for f in place.iterdir() if f.suffix.lower() in DEPTH_SUFFIXES)
+        self.add_depth(partners_of(self.files, maps, _without_side), "dense")
+
+
+def _calibration(folder: Path, baseline: float | None) -> tuple[np.ndarray | None, np.ndarray | None, float]:
+    """Return both cameras and the baseline (m) of calib.txt, or with a given baseline of intrinsics.txt."""
+    file = folder / "calib.txt"
+    if file.is_file():
+        read = read_stereo_calibration(file)
+        return read.intrinsics, read.partner_intrinsics, read.baseline if baseline is None else baseline
+    if baseline is None:
+        raise DataError(
+            f"{folder} has left/ and right/ but no calib.txt: the baseline is not known. Add calib.txt (fx, "
+            "fy, cx, cy in px and baseline in metres, one 'name: number' a line), or pass --baseline. To use "
+            "one camera only, name left/ itself."
+        )
+    own = read_matrix_file(folder / "intrinsics.txt")
+    return own, None if own is None else own.copy(), baseline
+
+
+class MiddleburyPair(ImageSequence):
+    """One scene of Middlebury 2014: ``im0``, ``im1``, ``calib.txt`` and, where public, ``disp0.pfm``."""
+
+    kind = "middlebury"
+    ordered = False
+
+    def __init__(self, folder: Path, name: str) -> None:
+        images = {file.stem: file for file in image_files(folder)}
+        super().__init__(name, [images["im0"]], path=folder)
+        self.calibration = read_stereo_calibration(folder / "calib.txt")
+        self.intrinsics = self.calibration.intrinsics
+        partners = {0: images["im1"]} if "im1" in images else {}
+        motion = partner_to_the_right(self.calibration.baseline)
+        self.add_stereo(partners, motion, self.calibration.partner_intrinsics)
+        disparity = folder / "disp0.pfm"
+        self.add_depth({0: disparity} if disparity.is_file() else {}, "dense")
+
+    def read_depth(self, file: Path) -> np.ndarray:
+        """Return f b / (disparity + doffs); infinite disparity is unknown."""
+        focal, calibration = self.calibration.intrinsics[0, 0], self.calibration
+        return depth_from_disparity(read_pfm(file), focal, calibration.baseline, calibration.offset)
+
+
+def find_stereo_folders(path: Path) -> list[Path]:
+    """Return the folders with ``left/`` and ``right/`` at or one or two levels below, in natural order.
+
+    Raises:
+        DataError: a folder has ``left/`` with images and a ``right/`` without.
+    """
+    found = [left.parent for pattern in ("left", "*/left", "*/*/left") for left in path.glob(pattern)]
+    pairs = [f for f in found if (f / "right").is_dir() and image_files(f / "left")]
+    for folder in pairs:
+        if not image_files(folder / "right"):
+            raise DataError(f"{folder / 'right'} holds no images; the partners of left/ were expected there.")
+    return sorted(pairs, key=natural_key)
+
+
+def find_middlebury(path: Path) -> list[Path]:
+    """Return the scenes (``im0.*`` with ``calib.txt``) at or one or two levels below, in natural order."""
+    found = {f.parent for pattern in ("im0.*", "*/im0.*", "*/*/im0.*") for f in path.glob(pattern)}
+    return sorted((f for f in found if (f / "calib.txt").is_file()), key=natural_key)
+
+
+def _without_side(stem: str) -> str:
+    """Return a name without the word for the side: ``left_01`` and ``right_01`` are a pair."""
+    return re.sub(r"left|right|(?<=[_-])[lr](?![a-z])", "", stem.lower())
+
+
+def _example(folder: Path) -> str:
+    left, right = image_files(folder / "left")[0].name, image_files(folder / "right")[0].name
+    return f"for example left/{left} and right/{right}"

@@ -1,0 +1,196 @@
+"""Video files, decoded with PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.errors import DataError
+
+if TYPE_CHECKING:
+    import av
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+    }
+)
+_ERRORS_IN_A_ROW = 50  # undecodable packets after which the rest of the file is given up
+
+
+class VideoClip(SourceClip):
+    """The first real video stream of a file, upright and with square pixels.
+
+    Rotation stored in the file is applied, pixels that are not square are made square by resizing the width,
+    a file cut off in the middle gives its readable part and one broken frame which says so.
+    """
+
+    kind = "video"
+
+    def __init__(self, path: Path, name: str, intrinsics: np.ndarray | None = None) -> None:
+        size, fps, length, self._duration = _probe(path)
+        super().__init__(name, str(path), size, fps=fps, intrinsics=intrinsics, length=length)
+        self._times: list[float | None] = []
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield decoded frames; undecodable packets, corrupt or resized frames come with ``error`` set."""
+        import av
+
+        index = 0
+        with av.open(self.path) as container:
+            stream = _video_stream(container, Path(self.path))
+            stream.thread_type = "AUTO"
+            for decoded in _decoded(container, stream):
+                if len(self._times) == index:
+                    self._times.append(None if isinstance(decoded, str) else decoded.time)
+                if index >= start:
+                    yield self._frame(index, decoded, stream.sample_aspect_ratio)
+                index += 1
+        if index >= start and self._ends_early(index):
+            promise = f"promises {self._duration:.1f} s but ends after {index} frames"
+            name = f"end of {Path(self.path).name}"
+            yield Frame(index, name, None, f"{self.path} {promise}: the file is cut off.")
+
+    def time(self, index: int) -> float | None:
+        """Return the presentation time of a frame already read, else an estimate from the frame rate."""
+        if index < len(self._times) and self._times[index] is not None:
+            return self._times[index]
+        return super().time(index)
+
+    def starts_anew(self, index: int) -> bool:
+        """Return whether more than five usual frame intervals passed before this frame."""
+        if not 0 < index < len(self._times) or self.fps is None:
+            return False
+        now, before = self._times[index], self._times[index - 1]
+        return now is not None and before is not None and (now - before) * self.fps > 5
+
+    def _ends_early(self, count: int) -> bool:
+        """Return whether the last time seen is well before the duration in the header."""
+        known = [t for t in self._times[:count] if t is not None]
+        if self._duration is None or not known or self.fps is None:
+            return False
+        return known[-1] - known[0] + 3 / self.fps < 0.97 * self._duration
+
+    def _frame(self, index: int, decoded: av.VideoFrame | str, pixel_aspect: Any) -> Frame:
+        name = f"frame {index}"
+        if isinstance(decoded, str):
+            return Frame(index, name, None, f"{self.path}, {name}: {decoded}")
+        if decoded.is_corrupt:
+            return Frame(index, name, None, f"{self.path}, {name}: decoded with errors.")
+        image = upright(decoded, pixel_aspect)
+        if image.shape[:2] != self.size:
+            (h, w), (height, width) = image.shape[:2], self.size
+            return Frame(
+                index, name, None, f"{self.path}, {name} is {w}x{h}, the first frame is {width}x{height}."
+            )
+        return Frame(index, name, image)
+
+
+def upright(decoded: av.VideoFrame, pixel_aspect: Any) -> np.ndarray:
+    """Return a decoded frame as ``H W 3`` uint8 RGB, turned by its display rotation, pixels made square."""
+    width = decoded.width
+    if pixel_aspect and pixel_aspect > 0:
+        width = max(1, round(width * float(pixel_aspect)))
+    image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
+    quarter_turns = round(decoded.rotation / 90) % 4  # counter-clockwise, degrees
+    return np.ascontiguousarray(np.rot90(image, quarter_turns))
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[av.VideoFrame | str]:
+    """Yield decoded frames, and one sentence for each packet that cannot be decoded."""
+    import av
+
+    errors = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+            errors = 0
+        except EOFError:
+            return
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            errors += 1
+            yield f"cannot be decoded ({getattr(error, 'strerror', None) or error})."
+            if errors >= _ERRORS_IN_A_ROW:
+                return
+            continue
+        yield from frames
+
+
+def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float | None]:
+    """Return (height, width), frames per second, number of frames and duration in s, as the header says.
+
+    Raises:
+        DataError: not there, empty, no video, or not one frame of it can be decoded.
+    """
+    import av
+
+    if not path.exists():
+        raise DataError(f"{path} does not exist.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes). Copy or record the video again.")
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(container, path)
+            frames = (f for f in _decoded(container, stream) if not isinstance(f, str) and not f.is_corrupt)
+            first = next(frames, None)
+            if first is None:
+                raise DataError(
+                    f"{path} has a video stream but no frame of it can be decoded: it is damaged."
+                )
+            height, width = upright(first, stream.sample_aspect_ratio).shape[:2]
+            rate = stream.average_rate or stream.guessed_rate
+            fps = float(rate) if rate else None
+            duration = _duration(container, stream)
+            length = stream.frames or (round(duration * fps) if duration and fps else None)
+            return (height, width), fps, length, duration
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be opened: permission denied.") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read as a video ({getattr(error, 'strerror', None) or error}). It may be "
+            "truncated or of an unknown format: convert it to .mp4 (H.264) or record it again."
+        ) from error
+
+
+def _duration(container: Any, stream: Any) -> float | None:
+    """Return the duration in s of the video stream; that of the file when it is the only stream."""
+    import av
+
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    """Return the first video stream which is no attached picture (DataError when there is none)."""
+    import av
+
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    kinds = ", ".join(sorted({s.type for s in container.streams})) or "no streams"
+    raise DataError(f"{path} has no video stream (it holds: {kinds}).")

@@ -1,6 +1,0 @@
-"""Readers of video layouts: one file per layout, all giving clips of frames."""
-
-from geopretrain.data.sources.base import Frame, SourceClip
-from geopretrain.data.sources.detect import LAYOUTS, open_source
-
-__all__ = ["LAYOUTS", "Frame", "SourceClip", "open_source"]

@@ -1,0 +1,125 @@
+"""What the index of a store says of one clip, and the table that finds a frame's row in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What the index says of one clip (a source clip, or the part of one between two scene cuts).
+
+    Attributes:
+        name: unique in the store.
+        source: path or ``synthetic:...`` it was read from.
+        kind: layout, see `geopretrain.data.readers`.
+        original_size: (height, width) of the source's frames, px.
+        crop: (top, left, height, width) of the part used, in px of the source's frames.
+        fps: frames per second of the source, None when unknown.
+        intrinsics: ``3 3`` in px of the stored frames.
+        intrinsics_known: False when the field of view was guessed.
+        stride: distance between the frames of a sample, in source frames.
+        motion: mean optical flow between neighbouring frames of a sample, px of the stored frames; 0 for
+            still images.
+        first_row: position of the clip's first stored frame in ``frames.u8``.
+        frames: source numbers of the stored frames, ascending.
+        targets: source numbers of the frames that are targets of samples.
+        target_motion: mean flow to the previous and the next frame per target, px.
+        train_end, val_start: ``targets[:train_end]`` are training samples, ``targets[val_start:]``
+            validation.
+        depth_frames: source numbers of the stored frames which have a depth map.
+        depth_folder: folder of the depth maps inside the store.
+        depth_row: position of the first depth map in ``depth.f16``, which holds those of ``depth_frames``.
+        stereo_frames: source numbers of the targets which have a stereo partner.
+        stereo_row: position of the first partner in ``stereo.u8``, which holds those of ``stereo_frames``.
+        stereo_intrinsics: ``3 3`` of the partner in px of the stored frames, None without stereo.
+        T_to_stereo: ``4 4``, m, maps points of the camera into the partner's; None without stereo.
+        broken: sentences about frames that could not be read (the first ones), told with a clip's first
+            piece.
+        broken_count: number of frames that could not be read.
+        still: number of frames left out as targets because the picture hardly moves.
+    """
+
+    name: str
+    source: str
+    kind: str
+    original_size: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    fps: float | None
+    intrinsics: list[list[float]]
+    intrinsics_known: bool
+    stride: int
+    motion: float
+    first_row: int
+    frames: list[int]
+    targets: list[int]
+    target_motion: list[tuple[float, float]]
+    train_end: int
+    val_start: int
+    depth_frames: list[int] = field(default_factory=list)
+    depth_folder: str = ""
+    depth_row: int = 0
+    stereo_frames: list[int] = field(default_factory=list)
+    stereo_row: int = 0
+    stereo_intrinsics: list[list[float]] | None = None
+    T_to_stereo: list[list[float]] | None = None
+    broken: list[str] = field(default_factory=list)
+    broken_count: int = 0
+    still: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the clip as it is written to the index."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ClipInfo:
+        """Rebuild a clip from the index (TypeError or KeyError when it is not one)."""
+        names = {f.name for f in fields(cls)}
+        values = {name: value for name, value in values.items() if name in names}
+        for name in ("original_size", "crop"):
+            values[name] = tuple(values[name])
+        values["target_motion"] = [tuple(pair) for pair in values["target_motion"]]
+        return cls(**values)
+
+    @property
+    def sample_frames(self) -> set[int]:
+        """Frames which belong to a triplet of the clip."""
+        return {target + offset * self.stride for target in self.targets for offset in (-1, 0, 1)}
+
+    @property
+    def first_held_out(self) -> int:
+        """From this frame on none is in a training sample; past the end without validation samples."""
+        if self.val_start >= len(self.targets):
+            return self.frames[-1] + 1
+        last_trained = self.targets[self.train_end - 1] + self.stride if self.train_end else -1
+        return max(last_trained + 1, self.targets[self.val_start] - self.stride)
+
+
+class RowTable:
+    """Where (clip, frame) lies in a file of equally large rows, for any number of frames in one look-up.
+
+    Attributes:
+        count: number of rows in the file.
+    """
+
+    def __init__(self, frames: Sequence[Sequence[int]], first_rows: Sequence[int]) -> None:
+        """Take the source numbers of the frames in each clip, ascending, and each clip's first row."""
+        self.count = sum(len(listed) for listed in frames)
+        self._first = np.array([listed[0] if len(listed) else 0 for listed in frames], dtype=np.int64)
+        last = np.array([listed[-1] if len(listed) else -1 for listed in frames], dtype=np.int64)
+        self._span = last - self._first + 1
+        self._base = np.concatenate([[0], np.cumsum(self._span)[:-1]]).astype(np.int64)
+        self._row_of = np.full(int(self._span.sum()) + 1, -1, dtype=np.int64)  # the last one for "not there"
+        for number, (listed, first_row) in enumerate(zip(frames, first_rows, strict=True)):
+            places = self._base[number] + np.asarray(listed, dtype=np.int64) - self._first[number]
+            self._row_of[places] = first_row + np.arange(len(listed))
+
+    def __call__(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        """Return the rows of frames, -1 where there is none; ``clip`` and ``frame`` broadcast."""
+        place = frame - self._first[clip]
+        inside = (place >= 0) & (place < self._span[clip])
+        return self._row_of[np.where(inside, self._base[clip] + place, -1)]

@@ -1,0 +1,354 @@
+"""The frame store: frames decoded once, resized, uint8, memory-mapped, with a JSON index.
+
+A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (partners of
+the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/`` (16-bit
+PNG, metres x 256, at the source's resolution), ``contact_sheet.png`` and ``summary.json``. Frames are
+addressed by (clip, frame), the frame number being the one of the source, so that a number in the store can be
+found again in the video.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from geopretrain.data.batches import ClipBatch
+from geopretrain.data.store.clip_info import ClipInfo, RowTable
+from geopretrain.data.store.pseudo_depth import PseudoDepth, PseudoDepthInfo
+from geopretrain.errors import ConfigError, DataError, nearest_name
+
+FORMAT = "geopretrain-frame-store"
+VERSION = 2
+INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
+FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
+WORK_FOLDER = ".preparing"  # holds a store until it is complete
+DEPTH_UNITS_PER_METRE = 256.0
+NEEDS = {
+    "stereo": "stereo partners",
+    "depth": "measured depth",
+    "pseudo_depth": "depth by a teacher",
+}
+"""What a sample may have besides its frames, in words."""
+
+
+class FrameStore:
+    """A prepared store, open for reading.
+
+    Attributes:
+        path: the folder.
+        size: (height, width) of the frames, px.
+        clips: what is in it.
+        num_samples: number of targets; samples are numbered clip after clip.
+        train_samples, val_samples: int64 numbers of the training and validation samples.
+        intrinsics_known: whether no clip's field of view was guessed.
+        still_images: whether every frame is a sample of its own; then there are no neighbours.
+        depth_protocol: 'kitti' or 'dense' when there are depth maps, else None.
+        notes: sentences worth knowing about how it was prepared.
+    """
+
+    def __init__(self, path: Path, index: dict[str, Any]) -> None:
+        self.path = path
+        self.index = index
+        self.size: tuple[int, int] = tuple(index["size"])
+        self.clips = [ClipInfo.from_json(clip) for clip in index["clips"]]
+        self.still_images: bool = index["still_images"]
+        self.depth_protocol: str | None = index["depth_protocol"]
+        self.notes: list[str] = list(index["notes"])
+        self.intrinsics_known = all(clip.intrinsics_known for clip in self.clips)
+        self._build_tables()
+
+    @classmethod
+    def open(cls, path: str | Path) -> FrameStore:
+        """Open a prepared store.
+
+        Raises:
+            DataError: not there, no store, written by a newer version, or damaged.
+        """
+        path = Path(path)
+        index_file = path / INDEX_FILE
+        if not index_file.is_file():
+            raise DataError(_why_no_store(path))
+        try:
+            index = json.loads(index_file.read_text(encoding="utf-8"))
+            if not isinstance(index, dict) or index.get("format") != FORMAT:
+                raise DataError(f"{index_file} does not belong to a frame store of geopretrain.")
+            if index["version"] != VERSION:
+                raise DataError(
+                    f"{path} was written in format {index['version']}, this version reads {VERSION}. Prepare "
+                    "it again."
+                )
+            store = cls(path, index)
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise DataError(f"{index_file} is damaged ({error!r}). Prepare the store again.") from error
+        store._check()
+        return store
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def read(
+        self,
+        indices: np.ndarray | list[int],
+        offsets: tuple[int, ...] = (0, -1, 1),
+        needs: tuple[str, ...] = (),
+    ) -> ClipBatch:
+        """Read samples in one indexed read of each memory-mapped file.
+
+        Args:
+            indices: sample numbers, ``B``.
+            offsets: time of the frames of a sample, in strides from the target.
+            needs: what else to read: ``stereo``, ``depth``, ``pseudo_depth``.
+
+        Returns:
+            uint8 images ``B F 3 H W`` with float32 intrinsics ``B 3 3`` and the fields needed.
+
+        Raises:
+            ConfigError: a sample number out of range, an offset for which some sample has no frame, or an
+                unknown need.
+            DataError: a sample lacks what is needed.
+        """
+        samples = np.asarray(indices, dtype=np.int64)
+        if samples.size and (samples.min() < 0 or samples.max() >= self.num_samples):
+            raise ConfigError(
+                f"Sample {samples.max()} does not exist: the store has {self.num_samples} samples."
+            )
+        clips = self._sample_clip[samples]
+        batch = ClipBatch(
+            images=torch.from_numpy(self._pixels[self._frame_rows(samples, offsets)]),
+            intrinsics=torch.from_numpy(self._intrinsics[clips]),
+            offsets=tuple(offsets),
+            index=torch.from_numpy(samples),
+            clip=torch.from_numpy(clips),
+        )
+        for need in needs:
+            batch = replace(batch, **self._read_need(need, samples))  # type: ignore[arg-type]
+        return batch
+
+    def samples(
+        self, offsets: tuple[int, ...] = (0, -1, 1), needs: tuple[str, ...] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the training and the validation samples which have these frames and all that is needed.
+
+        Raises:
+            ConfigError: an unknown need.
+            DataError: no training sample has all of it; the message says what is missing.
+        """
+        everything = np.arange(self.num_samples)
+        usable = np.asarray((self._rows(everything, offsets) >= 0).all(1))
+        if self.still_images and tuple(offsets) != (0,):
+            usable[:] = False  # the next picture in the store may show another place
+        for need in needs:
+            usable &= self._need_rows(need, everything) >= 0
+        train, val = (samples[usable[samples]] for samples in (self.train_samples, self.val_samples))
+        if not len(train):
+            raise DataError(self._why_no_samples(offsets, needs))
+        return train, val
+
+    def has(self, need: str) -> bool:
+        """Return whether any sample has a ``stereo`` partner, measured ``depth`` or ``pseudo_depth``."""
+        return bool((self._need_rows(need, np.arange(self.num_samples)) >= 0).any())
+
+    def sample(self, number: int) -> tuple[int, int]:
+        """Return (clip, frame) of a sample's target."""
+        return int(self._sample_clip[number]), int(self._sample_frame[number])
+
+    def frame_image(self, clip: int, frame: int) -> np.ndarray:
+        """Return one stored frame as ``H W 3`` uint8 (ConfigError when it is not stored)."""
+        row = self._lookup_row(clip, frame)
+        return np.ascontiguousarray(self._pixels[row].transpose(1, 2, 0))
+
+    def depth_frames(self, moving_only: bool = True) -> list[tuple[int, int, bool]]:
+        """Return (clip, frame, held out) of the frames with a depth map.
+
+        Args:
+            moving_only: leave out frames of no sample (the camera stood still), which repeat one view many
+                times.
+        """
+        listed = []
+        for number, clip in enumerate(self.clips):
+            used, first_held_out = self._used_frames(clip), clip.first_held_out
+            listed += [
+                (number, frame, frame >= first_held_out)
+                for frame in clip.depth_frames
+                if frame in used or not moving_only
+            ]
+        return listed
+
+    def depth(self, clip: int, frame: int) -> np.ndarray:
+        """Return measured depth, float32 ``H W`` metres at source resolution, cropped like the frames."""
+        from geopretrain.data.readers.depth_maps import read_depth_png
+
+        if frame not in self.clips[clip].depth_frames:
+            raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} has no depth map.")
+        return read_depth_png(
+            self.path / self.clips[clip].depth_folder / f"{frame:06d}.png", DEPTH_UNITS_PER_METRE
+        )
+
+    def intrinsics(self, clip: int) -> np.ndarray:
+        """Return a clip's intrinsics, float32 ``3 3``, px of the stored frames."""
+        return self._intrinsics[clip]
+
+    @property
+    def pseudo_depth(self) -> PseudoDepthInfo | None:
+        """What the teacher's depth means, None where no teacher has seen the store."""
+        return None if self._pseudo is None else self._pseudo.info
+
+    @cached_property
+    def _pseudo(self) -> PseudoDepth | None:
+        return PseudoDepth.open(self)
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        return self._mapped(FRAMES_FILE, np.uint8, 3, self._frame_row.count)
+
+    @cached_property
+    def _stereo_pixels(self) -> np.ndarray:
+        return self._mapped(STEREO_FILE, np.uint8, 3, self._stereo_row.count)
+
+    @cached_property
+    def _depth_maps(self) -> np.ndarray:
+        return self._mapped(DEPTH_FILE, np.float16, 1, self._depth_row.count)
+
+    def _mapped(self, name: str, dtype: type, channels: int, rows: int) -> np.ndarray:
+        return np.memmap(self.path / name, dtype=dtype, mode="r", shape=(rows, channels, *self.size))
+
+    def __getstate__(self) -> dict[str, Any]:
+        mapped = ("_pixels", "_stereo_pixels", "_depth_maps")  # mapped again where unpickled
+        return {name: value for name, value in self.__dict__.items() if name not in mapped}
+
+    def _build_tables(self) -> None:
+        """Lay out arrays from sample to (clip, frame) and from (clip, frame) to row."""
+        self._intrinsics = np.array([clip.intrinsics for clip in self.clips], dtype=np.float32).reshape(
+            -1, 3, 3
+        )
+        counts = [len(clip.targets) for clip in self.clips]
+        self.num_samples = sum(counts)
+        self._sample_clip = np.repeat(np.arange(len(self.clips)), counts)
+        self._sample_frame = np.array([t for clip in self.clips for t in clip.targets], dtype=np.int64)
+        starts = np.cumsum([0, *counts])
+        train = [np.arange(a, a + clip.train_end) for a, clip in zip(starts, self.clips, strict=False)]
+        val = [
+            np.arange(a + clip.val_start, a + len(clip.targets))
+            for a, clip in zip(starts, self.clips, strict=False)
+        ]
+        self.train_samples = np.concatenate([np.zeros(0, np.int64), *train]).astype(np.int64)
+        self.val_samples = np.concatenate([np.zeros(0, np.int64), *val]).astype(np.int64)
+        self._stride = np.array([clip.stride for clip in self.clips], dtype=np.int64)
+        self._frame_row = RowTable([c.frames for c in self.clips], [c.first_row for c in self.clips])
+        self._stereo_row = RowTable([c.stereo_frames for c in self.clips], [c.stereo_row for c in self.clips])
+        self._depth_row = RowTable([c.depth_frames for c in self.clips], [c.depth_row for c in self.clips])
+        none = np.full((3, 3), np.nan), np.full((4, 4), np.nan)
+        self._stereo_intrinsics = np.array([c.stereo_intrinsics or none[0] for c in self.clips], np.float32)
+        self._T_to_stereo = np.array([c.T_to_stereo or none[1] for c in self.clips], np.float32)
+
+    def _rows(self, samples: np.ndarray, offsets: tuple[int, ...]) -> np.ndarray:
+        """Return rows ``B F`` of the frames of samples, -1 where there is none."""
+        clip = self._sample_clip[samples][:, None]
+        frames = self._sample_frame[samples][:, None] + np.asarray(offsets) * self._stride[clip]
+        return self._frame_row(clip, frames)
+
+    def _frame_rows(self, samples: np.ndarray, offsets: tuple[int, ...]) -> np.ndarray:
+        rows = self._rows(samples, offsets)
+        if (rows < 0).any():
+            sample, offset = (int(v) for v in np.argwhere(rows < 0)[0])
+            of = "single images" if self.still_images else "triplets (offsets -1, 0, 1)"
+            raise ConfigError(
+                f"Sample {samples[sample]} has no frame at offset {offsets[offset]}; the store was prepared "
+                f"for {of}."
+            )
+        return rows
+
+    def _need_rows(self, need: str, samples: np.ndarray) -> np.ndarray:
+        """Return the rows of what is needed with the targets of samples, -1 where there is none."""
+        place = self._sample_clip[samples], self._sample_frame[samples]
+        if need == "stereo":
+            return self._stereo_row(*place)
+        if need == "depth":
+            return self._depth_row(*place)
+        if need == "pseudo_depth":
+            return samples if self._pseudo is not None else np.full(len(samples), -1)
+        raise ConfigError(
+            f"A sample has no '{need}'; known are {', '.join(NEEDS)}.{nearest_name(need, NEEDS)}"
+        )
+
+    def _read_need(self, need: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the fields of `ClipBatch` that belong to a need."""
+        rows = self._need_rows(need, samples)
+        if (rows < 0).any():
+            clip, frame = self.sample(int(samples[int(np.argmax(rows < 0))]))
+            raise DataError(
+                f"Frame {frame} of clip {self.clips[clip].name} has no {need} in {self.path}: "
+                f"{self._how_to_get(need)}"
+            )
+        if need == "depth":
+            return {"depth": torch.from_numpy(self._depth_maps[rows].astype(np.float32))}
+        if need == "pseudo_depth" and self._pseudo is not None:
+            return {"pseudo_depth": self._pseudo.read(samples)}
+        clips = self._sample_clip[samples]
+        return {
+            "stereo": torch.from_numpy(self._stereo_pixels[rows]),
+            "stereo_intrinsics": torch.from_numpy(self._stereo_intrinsics[clips]),
+            "T_target_to_stereo": torch.from_numpy(self._T_to_stereo[clips]),
+        }
+
+    def _why_no_samples(self, offsets: tuple[int, ...], needs: tuple[str, ...]) -> str:
+        """Return the sentence about a store without a single fitting training sample."""
+        for need in needs:
+            if not self.has(need):
+                return f"{self.path} holds no {NEEDS[need]}. {self._how_to_get(need)}"
+        if self.still_images and tuple(offsets) != (0,):
+            return (
+                f"{self.path} was prepared with --still-images and holds single images, but neighbouring "
+                "frames are needed. Prepare video without --still-images."
+            )
+        wanted = [f"frames at offsets {', '.join(map(str, offsets))}", *(NEEDS[need] for need in needs)]
+        return f"No training sample of {self.path} has {' and '.join(wanted)}. Add data that has."
+
+    def _how_to_get(self, need: str) -> str:
+        if need == "pseudo_depth":
+            return f"Make it with `geopretrain data pseudo-depth {self.path} --teacher NAME_OR_PATH`."
+        return f"Prepare data that has {NEEDS[need]}; `geopretrain data inspect` says what a data set has."
+
+    def _used_frames(self, clip: ClipInfo) -> set[int]:
+        """Return the frames which belong to a sample of the clip."""
+        return set(clip.targets) if self.still_images else clip.sample_frames
+
+    def _lookup_row(self, clip: int, frame: int) -> int:
+        row = int(self._frame_row(np.array(clip), np.array(frame)))
+        if row < 0:
+            raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} is not in the store.")
+        return row
+
+    def _check(self) -> None:
+        """Raise the DataError that says what does not fit together."""
+        pixels = self.size[0] * self.size[1]
+        for name, table, pixel_bytes in (
+            (FRAMES_FILE, self._frame_row, 3),
+            (STEREO_FILE, self._stereo_row, 3),
+            (DEPTH_FILE, self._depth_row, 2),
+        ):
+            file, expected = self.path / name, table.count * pixels * pixel_bytes
+            if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):
+                found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+                raise DataError(
+                    f"{file} is damaged: {found} where {expected} bytes were expected. Prepare the store "
+                    "again."
+                )
+        if self.num_samples == 0 or len(self.train_samples) == 0:
+            raise DataError(f"{self.path} holds no training samples. Prepare the store again.")
+        self._frame_rows(np.arange(self.num_samples), (0,) if self.still_images else (-1, 0, 1))
+
+
+def _why_no_store(path: Path) -> str:
+    """Return the sentence about a folder without an index."""
+    if (path / WORK_FOLDER).is_dir():
+        return (
+            f"{path} is not complete: its preparation was interrupted. Repeat the same command, it continues."
+        )
+    return f"{path} is no frame store: it has no {INDEX_FILE}. Make one with `geopretrain data prepare`."

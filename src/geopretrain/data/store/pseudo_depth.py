@@ -1,0 +1,252 @@
+"""Depth by a teacher, stored beside the frames of a store: one float32 map per sample.
+
+``STORE/pseudo_depth/`` holds ``values_KEY.f32`` (``N H W``, sample after sample) and ``info.json``, which is
+written last and names the file that counts. KEY stands for teacher, meaning and store, so that an interrupted
+command finds its own beginning again, and a new teacher leaves the maps of the old one alone until it is
+done.
+
+Teachers whose meaning allows it are stored as depth (1 / disparity). Disparity that is only known up to scale
+and shift cannot be turned into depth and stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geopretrain.data.store.folders import locked, read_json, storage_errors, write_json
+from geopretrain.errors import DataError, RunFolderError, one_of
+
+if TYPE_CHECKING:
+    from geopretrain.data.store.frame_store import FrameStore
+
+FORMAT, VERSION = "geopretrain-pseudo-depth", 1
+FOLDER, INFO_FILE = "pseudo_depth", "info.json"
+QUANTITIES = ("depth", "disparity")
+MEANINGS = {
+    "metric": "in metres",
+    "scale": "up to one unknown factor",
+    "scale_shift": "up to an unknown factor and offset for each picture",
+}
+_NEAREST_ZERO = 1e-3
+"""Least disparity or depth without known offset, as a share of the largest; 0 itself means: none."""
+
+
+@dataclass(frozen=True)
+class PseudoDepthInfo:
+    """What a teacher's maps mean.
+
+    Attributes:
+        teacher: run folder, folder or name of the model.
+        quantity: ``depth`` or ``disparity`` (large = near).
+        meaning: ``metric`` (m or 1/m), ``scale`` (up to one factor) or ``scale_shift`` (up to a factor and an
+            offset for each picture).
+
+    Raises:
+        ConfigError: quantity or meaning is none of these.
+    """
+
+    teacher: str
+    quantity: str
+    meaning: str
+
+    def __post_init__(self) -> None:
+        for name, known in (("quantity", QUANTITIES), ("meaning", tuple(MEANINGS))):
+            one_of(name, getattr(self, name), known)
+
+    def as_stored(self) -> PseudoDepthInfo:
+        """Return what the stored maps mean: depth wherever disparity can be turned into it."""
+        quantity = self.quantity if self.meaning == "scale_shift" else "depth"
+        return PseudoDepthInfo(self.teacher, quantity, self.meaning)
+
+    def in_words(self) -> str:
+        """Return e.g. ``disparity up to an unknown factor and offset for each picture, by NAME``."""
+        return f"{self.quantity} {MEANINGS[self.meaning]}, by {self.teacher}"
+
+
+@dataclass(frozen=True)
+class PseudoDepth:
+    """The finished maps of a store.
+
+    Attributes:
+        info: what they mean.
+        file: where they are.
+        shape: (samples, height, width).
+    """
+
+    info: PseudoDepthInfo
+    file: Path
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def open(cls, store: FrameStore) -> PseudoDepth | None:
+        """Return the maps of a store, None where there are none.
+
+        Raises:
+            DataError: they are damaged, or were made before the store was prepared anew.
+        """
+        folder = store.path / FOLDER
+        if not (folder / INFO_FILE).is_file():
+            return None
+        values = read_json(folder / INFO_FILE)
+        again = f"Repeat `geopretrain data pseudo-depth {store.path} --teacher ... --overwrite`."
+        if values.get("format") != FORMAT or values.get("version") != VERSION:
+            raise DataError(f"{folder / INFO_FILE} is damaged or of another version. {again}")
+        if values.get("store") != store_identity(store):
+            raise DataError(
+                f"The pseudo-depth in {folder} belongs to an earlier preparation of the store. {again}"
+            )
+        info = PseudoDepthInfo(values["teacher"], values["quantity"], values["meaning"])
+        found = cls(info, folder / values["file"], (store.num_samples, *store.size))
+        size = found.file.stat().st_size if found.file.is_file() else 0
+        if size != 4 * int(np.prod(found.shape)):
+            raise DataError(f"{found.file} is damaged: {size} bytes do not hold the store's samples. {again}")
+        return found
+
+    def read(self, samples: np.ndarray) -> Tensor:
+        """Return the maps ``B 1 H W`` float32 of samples, 0 = none."""
+        maps = np.memmap(self.file, dtype=np.float32, mode="r", shape=self.shape)
+        return torch.from_numpy(np.asarray(maps[samples]))[:, None]
+
+
+def store_identity(store: FrameStore) -> str:
+    """Return what changes when a store is prepared from other data or in another way."""
+    return _digest([store.index.get("request"), list(store.size), store.num_samples])
+
+
+def usable_values(values: np.ndarray, info: PseudoDepthInfo, frames: list[str]) -> np.ndarray:
+    """Return a teacher's maps as they are stored (see ``PseudoDepthInfo.as_stored``), 0 = none.
+
+    Args:
+        values: ``B H W`` as the teacher gave them.
+        info: what they mean.
+        frames: names of the B frames, for the message.
+
+    Raises:
+        DataError: NaN or infinity, or a map without a single positive number where only those make sense.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    finite = np.isfinite(values).all((1, 2))
+    if not finite.all():
+        raise DataError(
+            f"The teacher {info.teacher} gave NaN or infinity for {frames[int(np.argmin(finite))]}. Its "
+            "weights may be damaged; try another teacher."
+        )
+    if info.meaning == "scale_shift":
+        return _above_zero(values)
+    positive = values > 0
+    if not positive.any((1, 2)).all():
+        frame = frames[int(np.argmin(positive.any((1, 2))))]
+        raise DataError(
+            f"The teacher {info.teacher} gave no positive {info.quantity} for {frame}. If its maps are known "
+            "up to an offset only, say so with --meaning scale_shift."
+        )
+    known = np.where(positive, values, 1)
+    return np.where(positive, known if info.quantity == "depth" else 1 / known, 0).astype(np.float32)
+
+
+def _above_zero(values: np.ndarray) -> np.ndarray:
+    """Return maps of unknown offset with every pixel above 0, because 0 means: none."""
+    low, high = values.min((1, 2), keepdims=True), values.max((1, 2), keepdims=True)
+    span = np.maximum(high - low, np.maximum(np.abs(high), np.finfo(np.float32).tiny))
+    return np.where(low > 0, values, values - low + _NEAREST_ZERO * span).astype(np.float32)
+
+
+class PseudoDepthWriter:
+    """Appends maps sample by sample; what an interrupted command has written is kept.
+
+    Make one with ``writing_pseudo_depth``.
+
+    Attributes:
+        done: samples that are written.
+        total: samples there are.
+        finished: whether the store already holds exactly these maps.
+    """
+
+    def __init__(self, store: FrameStore, info: PseudoDepthInfo, teacher_identity: Any) -> None:
+        self.info, self.total = info, store.num_samples
+        self._folder, self._size = store.path / FOLDER, store.size
+        self._store_identity = store_identity(store)
+        key = _digest([teacher_identity, asdict(info), self._store_identity])
+        self._file = self._folder / f"values_{key}.f32"
+        self._map_bytes = 4 * store.size[0] * store.size[1]
+        published = read_json(self._folder / INFO_FILE) if (self._folder / INFO_FILE).is_file() else {}
+        self.finished = published.get("file") == self._file.name
+        self.published_teacher: str | None = published.get("teacher")
+        size = self._file.stat().st_size if self._file.is_file() else 0
+        self.done = min(self.total, size // self._map_bytes)
+        if size > self.done * self._map_bytes:  # the end of an interrupted write
+            os.truncate(self._file, self.done * self._map_bytes)
+
+    def append(self, values: np.ndarray) -> None:
+        """Write the maps ``B H W`` of the next B samples, safely on the disk when this returns."""
+        with self._file.open("ab") as file:
+            file.write(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        self.done += len(values)
+
+    def written(self, sample: int) -> np.ndarray:
+        """Return the map ``H W`` of a sample that is written."""
+        shape = (self.done, *self._size)
+        return np.array(np.memmap(self._file, dtype=np.float32, mode="r", shape=shape)[sample])
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._file.unlink(missing_ok=True)
+
+    def publish(self) -> None:
+        """Make the maps those of the store, and remove all others."""
+        values = {
+            "format": FORMAT,
+            "version": VERSION,
+            "store": self._store_identity,
+            "file": self._file.name,
+            **asdict(self.info.as_stored()),
+        }
+        write_json(self._folder / INFO_FILE, values)
+        for other in self._folder.glob("values_*.f32"):
+            if other != self._file:
+                other.unlink()
+
+
+@contextmanager
+def writing_pseudo_depth(
+    store: FrameStore, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
+) -> Iterator[PseudoDepthWriter]:
+    """Give a writer while no other process writes pseudo-depth into the store.
+
+    Args:
+        store: the store.
+        info: what the teacher gives.
+        teacher_identity: changes when the teacher does (JSON).
+        overwrite: replace the maps of another teacher.
+
+    Raises:
+        RunFolderError: there are maps of another teacher, or the folder cannot be written.
+    """
+    folder = store.path / FOLDER
+    with storage_errors(store.path):
+        folder.mkdir(exist_ok=True)
+        with locked(folder):
+            writer = PseudoDepthWriter(store, info, teacher_identity)
+            if writer.published_teacher is not None and not (writer.finished or overwrite):
+                raise RunFolderError(
+                    f"{store.path} already holds pseudo-depth by {writer.published_teacher}. Replace it with "
+                    "--overwrite."
+                )
+            yield writer
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

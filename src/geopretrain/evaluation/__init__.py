@@ -1,0 +1,1 @@
+"""Scores of a trained network under named protocols."""

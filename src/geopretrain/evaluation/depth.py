@@ -1,0 +1,191 @@
+"""Predicted depth against measured depth, beside guesses that have not seen the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from geopretrain.commands.common import Size, as_float, spread_positions
+from geopretrain.errors import ConfigError
+from geopretrain.evaluation.measured import MeasuredFrame, store_frames
+from geopretrain.metrics import (
+    DepthProtocol,
+    blend_flipped,
+    evaluate_depth,
+    get_protocol,
+    naive_guesses,
+)
+
+if TYPE_CHECKING:
+    from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.tasks.base import Task
+
+MOST_FRAMES = 100
+"""Frames checked of each kind, evenly spread; more would not change the mean."""
+LEAST_DISTANCE = 10
+"""Frames a guess keeps away from the one it is made for, where both are from one video."""
+PROTOCOLS = {
+    "kitti": {"metric": "kitti-eigen-garg-80-metric", "scale": "kitti-eigen-garg-80-median"},
+    "dense": {"metric": "dense-80-metric", "scale": "dense-80-median"},
+}
+"""Protocol for each kind of measured depth a store can hold, and what a network knows of depth."""
+MEANINGS = {
+    "metric": "in metres",
+    "scale": "up to a factor",
+    "scale_shift": "up to a factor and a shift of disparity",
+}
+"""What ``Task.depth_meaning`` says of the depth a network predicts."""
+
+
+def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
+    """Return errors of ``task.predict`` and of naive guesses under a named protocol, {} without true depth.
+
+    Returns:
+        ``held_out`` and ``in_sample`` (frames of training samples), each as from `score_depth`. Guesses for
+        held-out frames are made from in-sample frames, those for in-sample frames from in-sample frames at
+        least ten away.
+    """
+    groups = store_frames(store)
+    if not any(groups.values()) or store.depth_protocol is None:
+        return {}
+    protocol = default_protocol(depth_meaning(task), store.depth_protocol)
+    spacing = max(1, -(-len(groups["in_sample"]) // MOST_FRAMES))
+    chosen = {
+        name: [group[i] for i in spread_positions(len(group), MOST_FRAMES)] for name, group in groups.items()
+    }
+    return {
+        name: score_depth(
+            task,
+            chosen[name],
+            protocol,
+            guesses_from=chosen["in_sample"] if name == "held_out" else (),
+            min_gap=max(1, LEAST_DISTANCE // spacing),
+        )
+        for name in ("held_out", "in_sample")
+        if chosen[name]
+    }
+
+
+def default_protocol(meaning: str, kind: str) -> str:
+    """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what a task knows."""
+    return PROTOCOLS[kind].get(meaning, "aligned-scale-shift")
+
+
+def depth_meaning(task: Task) -> str:
+    """Return ``metric``, ``scale`` or ``scale_shift``: what a task's depth is right up to."""
+    return str(getattr(task, "depth_meaning", "scale"))
+
+
+def fitting_protocol(meaning: str, protocol: str | DepthProtocol) -> DepthProtocol:
+    """Return the protocol as it applies to a task whose depth has this meaning (see `depth_meaning`).
+
+    A protocol's fixed factor turns units of the network into metres and is left out where the task does that
+    itself.
+
+    Raises:
+        ConfigError: the task knows less of depth than the protocol takes for granted.
+    """
+    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+    if meaning == "metric":
+        return replace(rules, scale=1.0)
+    needs_scale, needs_shift = rules.alignment == "none", rules.alignment in ("none", "median", "scale")
+    if needs_scale or (meaning == "scale_shift" and needs_shift):
+        fitting = "aligned-scale-shift" if meaning == "scale_shift" else _median_twin(rules)
+        raise ConfigError(
+            f"This run knows depth only {MEANINGS[meaning]}, so '{rules.name}' would say nothing of it. Use "
+            f"--protocol {fitting}."
+        )
+    return rules
+
+
+def _median_twin(rules: DepthProtocol) -> str:
+    """Return the protocol of the same name with median scaling."""
+    from geopretrain.metrics import PROTOCOLS as ALL
+
+    stem = rules.name.removesuffix("-stereo").removesuffix("-metric")
+    return f"{stem}-median" if f"{stem}-median" in ALL else "aligned-median"
+
+
+def score_depth(
+    task: Task,
+    frames: Sequence[MeasuredFrame],
+    protocol: str | DepthProtocol,
+    *,
+    size: Size | None = None,
+    flip: bool = False,
+    guesses_from: Sequence[MeasuredFrame] = (),
+    min_gap: int = LEAST_DISTANCE,
+    per_image: bool = False,
+) -> dict[str, Any]:
+    """Return the errors of a task and of the naive guesses on measured frames.
+
+    Args:
+        task: has ``predict``.
+        frames: in the order of time.
+        protocol: name or protocol.
+        size: (height, width) px the network works at; None = that of the picture.
+        flip: average the prediction with that of the mirrored picture.
+        guesses_from: frames the guesses are made from; none: from ``frames`` at least ``min_gap`` apart.
+        min_gap: see `naive_guesses`.
+        per_image: keep the errors of each image, with its ``name``.
+
+    Returns:
+        ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), the
+        fixed ``factor`` applied to depth, ``flip``, and the same errors for each guess under ``guesses``.
+    """
+    rules = fitting_protocol(depth_meaning(task), protocol)
+    truths = [frame.depth() for frame in frames]
+    disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
+    scores = evaluate_depth(disparities, truths, rules)
+    rows = [{"name": frames[row["position"]].name, **row} for row in scores.pop("per_image")]
+    guesses = naive_guesses(
+        truths, rules, min_gap=min_gap, made_from=[frame.depth() for frame in guesses_from]
+    )
+    return {
+        **scores,
+        "predicted": "disparity",
+        "factor": rules.scale,
+        "meaning": depth_meaning(task),
+        "flip": flip,
+        "guesses": {name: _short(result) for name, result in guesses.items()},
+        **({"per_image": rows} if per_image else {}),
+    }
+
+
+@torch.no_grad()
+def predict_disparity(
+    task: Task, image: np.ndarray, size: Size | None = None, *, flip: bool = False
+) -> np.ndarray:
+    """Return the disparity of an ``H W 3`` uint8 picture, ``h w`` at the ``size`` the network works at.
+
+    With ``flip`` it is averaged with that of the mirrored picture (see `blend_flipped`).
+    """
+    device = next(task.parameters()).device
+    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device))
+    if size is not None and tuple(size) != image.shape[:2]:
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+    disparity = task.predict(pixels)[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    if not flip:
+        return disparity
+    mirrored = task.predict(pixels.flip(-1))[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    return blend_flipped(disparity, mirrored[:, ::-1]).astype(np.float32)
+
+
+def _short(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != "per_image"}
+
+
+def sentences(results: dict[str, Any]) -> list[str]:
+    """Return the numbers in words, one line for each kind of frames."""
+    lines = []
+    for name, result in results.items():
+        text = f"Depth on {name.replace('_', '-')} frames ({result['images']}, {result['protocol']}): "
+        text += f"AbsRel {result['abs_rel']:.3f}, RMSE {result['rmse']:.2f} m, d<1.25 {result['a1']:.3f}"
+        for guess, errors in result["guesses"].items():
+            text += f"; {guess.replace('_', '-')} guess AbsRel {errors['abs_rel']:.3f}"
+        lines.append(text + ".")
+    return lines

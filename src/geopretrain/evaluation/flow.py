@@ -1,0 +1,46 @@
+"""Predicted optical flow against known flow, beside the guess that nothing moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from geopretrain.commands.common import Size, as_float
+from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
+
+if TYPE_CHECKING:
+    from geopretrain.data.labelled.flow_pairs import FlowPairFile
+    from geopretrain.tasks.base import Task
+
+
+def score_flow(task: Task, files: Sequence[FlowPairFile], size: Size | None = None) -> dict[str, Any]:
+    """Return the end-point error (px of the pictures) and share of outliers of ``task.predict_flow``.
+
+    Args:
+        task: has ``predict_flow``.
+        files: pairs with known flow.
+        size: (height, width) px the network works at; None = that of the pictures.
+
+    Returns:
+        See `evaluate_flow`; ``per_image`` carries the ``name`` of each pair.
+    """
+    pairs = [file.read() for file in files]
+    flows = (predict_flow(task, pair.target, pair.source, size) for pair in pairs)
+    result = evaluate_flow(flows, [pair.flow for pair in pairs], [pair.valid for pair in pairs])
+    rows = [{"name": pair.name, **row} for pair, row in zip(pairs, result["per_image"], strict=True)]
+    return {**result, "skipped": 0, "predicted": "flow", "meaning": "pixels", "per_image": rows}
+
+
+@torch.no_grad()
+def predict_flow(task: Task, target: np.ndarray, source: np.ndarray, size: Size | None = None) -> np.ndarray:
+    """Return the flow ``2 H W`` (px, right and down) between two ``H W 3`` uint8 pictures."""
+    device = next(task.parameters()).device
+    frames = torch.from_numpy(np.stack([target, source])).permute(0, 3, 1, 2).to(device)
+    pixels = as_float(frames)
+    if size is not None and tuple(size) != target.shape[:2]:
+        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+    flow = task.predict_flow(pixels[None])[0].float().cpu().numpy()  # type: ignore[operator]
+    return resize_flow_map(flow, target.shape[:2])

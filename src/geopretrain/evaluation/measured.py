@@ -1,0 +1,183 @@
+"""Pictures whose depth has been measured: frames of a store, of a data set, or image and depth pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geopretrain.commands.common import plain
+from geopretrain.console import say
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from geopretrain.data.readers.base import SourceClip
+    from geopretrain.data.store.frame_store import FrameStore
+
+
+@dataclass(frozen=True)
+class MeasuredFrame:
+    """A picture whose depth has been measured.
+
+    Attributes:
+        name: what it is called in tables.
+        image: reads it, ``H W 3`` uint8.
+        depth: reads its depth, float32 ``H W`` (of any size), m, 0 = no measurement.
+    """
+
+    name: str
+    image: Callable[[], np.ndarray]
+    depth: Callable[[], np.ndarray]
+
+
+def store_frames(store: FrameStore) -> dict[str, list[MeasuredFrame]]:
+    """Return the frames of a store that have depth: ``in_sample`` (of training samples) and ``held_out``."""
+    groups: dict[str, list[MeasuredFrame]] = {"in_sample": [], "held_out": []}
+    for clip, frame, held_out in store.depth_frames():
+        measured = MeasuredFrame(
+            f"{store.clips[clip].name}/{frame:06d}",
+            partial(store.frame_image, clip, frame),
+            partial(store.depth, clip, frame),
+        )
+        groups["held_out" if held_out else "in_sample"].append(measured)
+    return groups
+
+
+@dataclass(frozen=True)
+class MeasuredSet:
+    """Pictures whose depth has been measured.
+
+    Attributes:
+        name: ``held_out``, ``in_sample`` or ``all``.
+        kind: ``kitti`` or ``dense``.
+        frames: to be scored.
+        others: what guesses are made from; empty: from ``frames`` at least ``min_gap`` apart.
+    """
+
+    name: str
+    kind: str
+    frames: Sequence[MeasuredFrame]
+    others: Sequence[MeasuredFrame] = ()
+    min_gap: int = 10
+
+
+def find_frames(
+    data: str,
+    run: RunFolder,
+    *,
+    frames: str = "auto",
+    split_file: str | Path | None = None,
+    depth_unit: float | None = None,
+    progress: bool = True,
+) -> MeasuredSet:
+    """Return the pictures of a store, data set or folder of pairs that a run is to be scored on.
+
+    Args:
+        data: what the user named.
+        run: the run, which knows what it was trained on.
+        frames: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
+        split_file: list of the frames to take, for data sets.
+        depth_unit: units per metre of 16-bit PNGs in ``depth/``.
+        progress: whether to speak.
+
+    Raises:
+        DataError: no measured depth there.
+        ConfigError: the options contradict the kind of data.
+    """
+    from geopretrain.data.store.frame_store import INDEX_FILE
+
+    if (Path(data) / INDEX_FILE).is_file():
+        if split_file is not None:
+            raise ConfigError("A split file names frames of the original data set: give that as --data.")
+        return _from_store(data, run, frames)
+    if frames in ("held_out", "in_sample"):
+        raise ConfigError(
+            f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
+            "store, or --frames all."
+        )
+    if plain(data) == run.config["data"]:
+        say("The run was trained on these very pictures: the numbers are in sample.", progress=progress)
+    return _from_source(data, split_file, depth_unit)
+
+
+def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
+    from geopretrain.data.store.frame_store import FrameStore
+
+    store = FrameStore.open(data)
+    groups = store_frames(store)
+    if store.depth_protocol is None or not any(groups.values()):
+        raise DataError(f"The store '{data}' holds no measured depth. Give data that have some.")
+    kind, trained_on = store.depth_protocol, plain(data) in (run.config["data"], run.lineage.get("store"))
+    if frames == "auto":
+        frames = "held_out" if trained_on and groups["held_out"] else "all"
+    if frames == "all":
+        return MeasuredSet("all", kind, [*groups["in_sample"], *groups["held_out"]])
+    if not groups[frames]:
+        raise DataError(f"The store '{data}' has no {frames} frames with depth. Use --frames all.")
+    others = groups["in_sample"] if frames == "held_out" else []
+    return MeasuredSet(frames, kind, groups[frames], others)
+
+
+def _from_source(data: str, split_file: str | Path | None, depth_unit: float | None) -> MeasuredSet:
+    from geopretrain.data.readers.detect import open_source
+
+    clips = [clip for clip in open_source(data, depth_unit=depth_unit) if clip.has_depth]
+    if not clips:
+        raise DataError(
+            f"'{data}' has no measured depth. Give a data set with depth, or a folder of images/ and depth/."
+        )
+    wanted = None if split_file is None else read_split(Path(split_file))
+    measured = [
+        MeasuredFrame(
+            f"{clip.name}/{_frame_name(clip, index)}",
+            partial(_read_image, clip, index),
+            partial(_read_depth, clip, index),
+        )
+        for clip in clips
+        for index in clip.depth_indices()
+        if wanted is None or (Path(clip.path).name, _frame_name(clip, index)) in wanted
+    ]
+    if not measured:
+        raise DataError(f"None of the {len(wanted or ())} frames of '{split_file}' has depth in '{data}'.")
+    ordered = all(clip.ordered for clip in clips)  # else neighbours do not show the same scene
+    return MeasuredSet("all", clips[0].depth_protocol or "dense", measured, min_gap=10 if ordered else 1)
+
+
+def read_split(file: Path) -> set[tuple[str, str]]:
+    """Return (name of the drive, name of the frame) of the lines ``DATE/DRIVE FRAME l``."""
+    try:
+        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The split file '{file}' cannot be read: {error}.") from error
+    bad = [" ".join(words) for words in lines if len(words) not in (2, 3)]
+    if bad or not lines:
+        raise DataError(
+            f"The split file '{file}' must hold lines such as "
+            f"'2011_09_26/2011_09_26_drive_0052_sync 0000000002 l', not '{bad[0] if bad else ''}'."
+        )
+    return {(Path(words[0]).name, words[1].zfill(10)) for words in lines if words[2:] != ["r"]}
+
+
+def _frame_name(clip: SourceClip, index: int) -> str:
+    """Return the name of a frame's file without its ending, or its number."""
+    files = getattr(clip, "files", None)
+    return str(files[index].stem) if files else f"{index:06d}"
+
+
+def _read_image(clip: SourceClip, index: int) -> Any:
+    frame = clip.frame(index)
+    if frame.image is None:
+        raise DataError(f"{clip.name}: {frame.error}")
+    return frame.image
+
+
+def _read_depth(clip: SourceClip, index: int) -> Any:
+    depth = clip.depth(index)
+    if depth is None:
+        raise DataError(f"{clip.name}: frame {index} has no depth map although it was listed.")
+    return depth

@@ -1,0 +1,1 @@
+"""Decoders that stand on a backbone's feature pyramid."""

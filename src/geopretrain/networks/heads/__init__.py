@@ -1,0 +1,1 @@
+"""Small learned parts beside the networks: focal length, metric scale."""

@@ -1,0 +1,1 @@
+"""A trained network over pictures: what predict reads and writes, and depth teachers."""

@@ -1,0 +1,1 @@
+"""What is learned: the contract of a task, the registry, pretext methods and transfers."""

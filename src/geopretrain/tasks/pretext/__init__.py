@@ -1,0 +1,1 @@
+"""Pre-training methods, one self-contained file each."""

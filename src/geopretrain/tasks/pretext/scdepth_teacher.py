@@ -1,0 +1,166 @@
+"""What SC-Depth V3 learns from a teacher: the order of depths, normals, and how normals turn across edges.
+
+The terms are those of Sun et al. 2023 (MeSa eq. 5), see `losses.ranking` and `losses.normals`. Their teacher
+gives depth.
+
+Our choice: teachers that give disparity up to a factor and an offset for each picture (Depth Anything, MiDaS)
+are of use as well. Order needs neither. Normals need both, and here they are those that bring the teacher's
+disparity closest to the network's own 1 / depth of the moment (least squares, no gradient), over the pixels
+on whose depth the frames agree. Early in training the two may have nothing in common, and a bad fit would
+teach a flat world; therefore a picture counts as one without a teacher unless the fit is sound (see
+:func:`fit_is_sound`), and so does a pixel that the fit brings beyond ``min_depth`` or ``max_depth``, where
+the shape would be that of the limit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from geopretrain import geometry, losses
+from geopretrain.data.batches import ClipBatch
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.losses.ranking import unreliable_pixels
+from geopretrain.losses.regression import scale_and_shift
+from geopretrain.tasks.pretext.scdepth_config import SCDepthConfig
+
+if TYPE_CHECKING:
+    from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
+
+FEWEST = 0.05
+"""A fit needs this share of a picture's pixels."""
+LEAST_EXPLAINED = 0.25
+"""A sound fit explains this share of the variance of the network's 1 / depth (a correlation of 0.5)."""
+
+Scalars = dict[str, Tensor]
+
+
+def needs_alignment(info: PseudoDepthInfo | None) -> bool:
+    """Return whether the teacher's maps are disparity of unknown offset, which has no normals as it is."""
+    return info is not None and info.quantity == "disparity" and info.meaning == "scale_shift"
+
+
+def check_teacher(info: PseudoDepthInfo | None, config: SCDepthConfig, store: Path) -> None:
+    """Refuse to reproduce the released code with a teacher that it cannot have.
+
+    Raises:
+        ConfigError: ``as_released`` asks for the normals of disparity of unknown offset.
+    """
+    wants_normals = bool(config.normals or config.relative_normals)
+    if info is not None and needs_alignment(info) and config.as_released and wants_normals:
+        raise ConfigError(
+            f"The pseudo-depth of {store} is {info.in_words()}: surfaces have no normals in it, and the "
+            "released code does not align it. Use --settings as_released=false, which does, a teacher that "
+            "gives depth, or normals=0 relative_normals=0."
+        )
+
+
+def teacher_terms(
+    depth: Tensor,
+    consistency: Tensor,
+    batch: ClipBatch,
+    info: PseudoDepthInfo | None,
+    config: SCDepthConfig,
+) -> tuple[Scalars, Scalars]:
+    """Return the terms of version 3 that have a weight (MeSa eq. 5), and what to log of them.
+
+    Args:
+        depth: predicted for the targets, ``B 1 H W``.
+        consistency: ``B 1 H W`` in [0, 1], 1 where the depths of the frames agree.
+        batch: with ``pseudo_depth``.
+        info: what that means; None = depth.
+        config: weights, range of depth, ``as_released``.
+
+    Raises:
+        DataError: the batch has no ``pseudo_depth``.
+    """
+    ordered, released = ordered_depth(batch, info), config.as_released
+    terms, logs = {}, {"teacher_share": (ordered > 0).float().mean()}
+    if config.ranking:
+        terms["ranking"], logs["ranked_share"] = losses.confident_ranking(
+            depth, ordered, consistency, released
+        )
+    if config.normals or config.relative_normals:
+        shaped = ordered
+        if needs_alignment(info):
+            limits = config.min_depth, config.max_depth
+            shaped = aligned_depth(_values(batch), depth, consistency, limits)
+            logs["aligned_share"] = (shaped > 0).float().mean()
+            logs["unaligned_batch"] = (~losses.known_normals(shaped).any()).float()
+        of_normals, logs["edge_share"] = _normal_terms(depth, shaped, batch, released)
+        terms |= of_normals
+    return terms, logs
+
+
+def _normal_terms(depth: Tensor, teacher: Tensor, batch: ClipBatch, released: bool) -> tuple[Scalars, Tensor]:
+    """Return normal matching and relative normals, and the share of pixels on a usable edge."""
+    own = geometry.surface_normals(depth, batch.intrinsics)
+    truth = geometry.surface_normals(teacher, batch.intrinsics)
+    known = None if released else losses.known_normals(teacher)
+    matching = losses.normal_matching(own, truth, known)
+    relative, edge_share = losses.edge_aware_relative_normals(
+        own, truth, batch.images[:, 0], teacher, released
+    )
+    return {"normals": matching, "relative_normals": relative}, edge_share
+
+
+def ordered_depth(batch: ClipBatch, info: PseudoDepthInfo | None) -> Tensor:
+    """Return the teacher's depth ``B 1 H W``, 0 = none; of disparity, what has the same order: 1 / disparity.
+
+    Raises:
+        DataError: the batch has no ``pseudo_depth``.
+    """
+    values = _values(batch)
+    if info is not None and info.quantity == "disparity":
+        return torch.where(values > 0, 1 / values.clamp(min=1e-6), 0)
+    return values
+
+
+def _values(batch: ClipBatch) -> Tensor:
+    """Return the teacher's maps ``B 1 H W`` as they are stored."""
+    if batch.pseudo_depth is None:
+        raise DataError(
+            "version=3 learns from a teacher's depth, and these data have none. "
+            "Make it with `geopretrain data pseudo-depth STORE --teacher NAME`, or use version=2."
+        )
+    return batch.pseudo_depth.float()
+
+
+@torch.no_grad()
+def aligned_depth(
+    disparity: Tensor, depth: Tensor, consistency: Tensor, limits: tuple[float, float]
+) -> Tensor:
+    """Return the teacher's depth ``B 1 H W`` in the network's units, 0 where it cannot be told.
+
+    Args:
+        disparity: the teacher's, ``B 1 H W``, up to a factor and an offset per picture, 0 = none.
+        depth: the network's own, ``B 1 H W``, positive; no gradient reaches it.
+        consistency: ``B 1 H W``; the least consistent pixels take no part in the fit.
+        limits: nearest and farthest depth, in the network's units.
+    """
+    own = 1 / depth
+    fitted = (disparity > 0) & ~unreliable_pixels(consistency)
+    scale, shift = (values.view(-1, 1, 1, 1) for values in scale_and_shift(disparity, own, fitted))
+    aligned = scale * disparity + shift
+    sound = fit_is_sound(aligned, own, fitted) & (scale.flatten() > 0)
+    nearest, farthest = limits
+    known = sound.view(-1, 1, 1, 1) & (disparity > 0) & (aligned > 1 / farthest) & (aligned < 1 / nearest)
+    return torch.where(known, 1 / aligned.clamp(min=1 / farthest), 0)
+
+
+def fit_is_sound(aligned: Tensor, target: Tensor, fitted: Tensor) -> Tensor:
+    """Return per picture (``B`` bool) whether enough pixels were fitted, and well enough to mean something.
+
+    Args:
+        aligned: ``B 1 H W`` after the fit.
+        target: ``B 1 H W`` what it was fitted to.
+        fitted: ``B 1 H W`` bool, the pixels that took part.
+    """
+    count = fitted.flatten(1).sum(1)
+    mean = torch.where(fitted, target, 0).flatten(1).sum(1) / count.clamp(min=1)
+    residual = torch.where(fitted, aligned - target, 0).square().flatten(1).sum(1)
+    spread = torch.where(fitted, target - mean.view(-1, 1, 1, 1), 0).square().flatten(1).sum(1)
+    return (count >= FEWEST * fitted[0].numel()) & (residual < (1 - LEAST_EXPLAINED) * spread)

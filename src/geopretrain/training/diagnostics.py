@@ -1,0 +1,103 @@
+"""Watching a run: averages without a synchronisation per step, numbers that are none, sentences said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geopretrain.errors import UserError
+from geopretrain.tasks.base import Task
+
+_NEVER = 2**62
+
+
+class TrainingDiverged(UserError):
+    """The loss or the weights stopped being numbers."""
+
+
+class LogAverages:
+    """Sums of detached scalars, kept on the device; fetched once per interval."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.first_bad_step: Tensor | None = None
+
+    def add(self, step: int, loss: Tensor, logs: dict[str, Tensor]) -> None:
+        """Add the scalars of ``step``; launches work on the device and waits for nothing."""
+        loss = loss.detach().float()
+        if self.first_bad_step is None:
+            self.first_bad_step = torch.full((), _NEVER, dtype=torch.int64, device=loss.device)
+        bad = torch.where(torch.isfinite(loss), _NEVER, step)
+        self.first_bad_step = torch.minimum(self.first_bad_step, bad)
+        for name, value in {"loss": loss, **logs}.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.count += 1
+
+    def fetch(self) -> dict[str, float]:
+        """Return the averages since the last call and start again; one transfer for all of them."""
+        if not self.count:
+            return {}
+        values = (torch.stack(list(self.sums.values())) / self.count).tolist()
+        averages = dict(zip(self.sums, values, strict=True))
+        self.sums, self.count = {}, 0
+        return averages
+
+    def bad_step(self) -> int | None:
+        """Return the first step whose loss was not a finite number, or None (waits for the device)."""
+        step = _NEVER if self.first_bad_step is None else int(self.first_bad_step)
+        return None if step == _NEVER else step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint between two fetches needs so that the next average comes out the same."""
+        return {"sums": dict(self.sums), "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Continue from ``state_dict()``."""
+        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self.count = state["count"]
+
+
+class HealthWatch:
+    """Asks the task what looks wrong and passes each sentence on once."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def new_sentences(self, task: Task, logs: dict[str, float], step: int) -> list[str]:
+        """Return the sentences not said before; two that differ only in their numbers count as one."""
+        fresh = []
+        for sentence in task.health(logs, step):
+            kind = "".join(c for c in sentence if not c.isdigit())
+            if kind not in self.said:
+                self.said.append(kind)
+                fresh.append(sentence)
+        return fresh
+
+
+def weights_are_finite(module: nn.Module) -> bool:
+    """Return whether every parameter and buffer of ``module`` is finite (waits for the device)."""
+    return _all_finite(t for t in module.state_dict().values() if t.is_floating_point())
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    checks = [torch.isfinite(tensor).all() for tensor in tensors]
+    return bool(torch.stack(checks).all()) if checks else True
+
+
+def diverged(step: int, last_good_step: int | None) -> TrainingDiverged:
+    """Return the error for a loss or weights that stopped being numbers at ``step``."""
+    kept = (
+        "No checkpoint had been written yet."
+        if last_good_step is None
+        else f"The last good checkpoint (step {last_good_step}) is kept."
+    )
+    return TrainingDiverged(
+        f"The loss is not a number any more at step {step}; training has been stopped. {kept} "
+        "Start again into another --out with a smaller --lr (a third, say) or --precision fp32; "
+        "if it comes back, look at the data with `geopretrain data inspect`."
+    )

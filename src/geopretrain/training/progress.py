@@ -1,0 +1,130 @@
+"""One calm line while training: step, loss, speed, time left, share of time waiting for data, memory."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from geopretrain.console import console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PLAIN_LINE_EVERY = 30.0
+"""Seconds between two lines where the output is not a terminal."""
+
+
+class Clock:
+    """Measures an interval of steps: seconds per step, share of them spent waiting for data, cores in use."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.restart(0)
+
+    def restart(self, step: int, waited: float = 0.0) -> None:
+        """Start measuring at ``step``."""
+        self._last, self._last_processor = time.perf_counter(), time.process_time()
+        self._last_step, self._last_waited = step, waited
+
+    @contextmanager
+    def leave_out(self) -> Iterator[None]:
+        """Don't count what is done inside as training."""
+        start, processor = time.perf_counter(), time.process_time()
+        yield
+        self._last += time.perf_counter() - start
+        self._last_processor += time.process_time() - processor
+
+    def interval(self, step: int, waited: float) -> dict[str, float]:
+        """Return the timing of the steps since the last call."""
+        now, steps = time.perf_counter(), max(1, step - self._last_step)
+        seconds = max(1e-9, now - self._last)
+        timing = {
+            "seconds": round(now - self._start, 3),
+            "seconds_per_step": seconds / steps,
+            "data_share": (waited - self._last_waited) / seconds,
+            "cores": (time.process_time() - self._last_processor) / seconds,
+            "memory_gb": memory_gb(),
+        }
+        self.restart(step, waited)
+        return timing
+
+
+class ProgressLine:
+    """Shows the line with rich on a terminal and as an occasional plain line elsewhere."""
+
+    def __init__(self, steps: int, *, shown: bool = True) -> None:
+        self.steps = steps
+        self.shown = shown
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
+        self._last_plain = 0.0
+
+    def start(self, step: int) -> None:
+        """Begin at ``step``."""
+        if self.shown and console().is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (
+                TextColumn("step {task.completed}/{task.total}"),
+                BarColumn(24),
+                TextColumn("{task.description}"),
+            )
+            self._live = Progress(*columns, console=console(), refresh_per_second=2)
+            self._task = self._live.add_task("starting", total=self.steps, completed=step)
+            self._live.start()
+
+    def advance(self, step: int) -> None:
+        """Count a step; costs nothing where no terminal shows it."""
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, completed=step)
+
+    def update(self, step: int, loss: float, timing: dict[str, float]) -> None:
+        """Show new numbers."""
+        if not self.shown:
+            return
+        text = describe(self.steps - step, loss, timing)
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, completed=step, description=text)
+        elif step >= self.steps or time.perf_counter() - self._last_plain > PLAIN_LINE_EVERY:
+            self._last_plain = time.perf_counter()
+            console().print(f"step {step}/{self.steps}  {text}")
+
+    def stop(self) -> None:
+        """Leave the line as it is and give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
+    """Return the line without the step: loss, speed, time left, share of time waiting for data, memory."""
+    per_step = timing["seconds_per_step"]
+    speed = f"{1 / per_step:.1f} steps/s" if per_step < 1 else f"{per_step:.2f} s/step"
+    return (
+        f"loss {loss:.4f}  {speed}  {clock_time(steps_left * per_step)} left  "
+        f"data {100 * timing['data_share']:.0f} %  memory {timing['memory_gb']:.1f} GB"
+    )
+
+
+def clock_time(seconds: float) -> str:
+    """Return seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def memory_gb() -> float:
+    """Return the most memory used so far, GB: of the GPU where one is in use, of the process elsewhere."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 1e9
+    try:
+        import resource
+    except ImportError:  # not on this operating system
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

@@ -1,0 +1,196 @@
+"""What happens after each step: averages, sentences, validation, pictures, checkpoint, answering Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from geopretrain.console import say
+from geopretrain.files import write_picture, writing
+from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.base import Task
+from geopretrain.training.diagnostics import HealthWatch, LogAverages, diverged, weights_are_finite
+from geopretrain.training.module import FittedTask
+from geopretrain.training.options import TrainOptions
+from geopretrain.training.oversubscription import crowded
+from geopretrain.training.progress import Clock, ProgressLine
+from geopretrain.training.stream import BatchStream
+
+Validate = Callable[[int], dict[str, Any]]
+
+
+class Recorder(Callback):
+    """What happens after a step: averages, sentences, validation, pictures, checkpoint, interruption."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        options: TrainOptions,
+        stream: BatchStream,
+        validate: Validate | None,
+        picture_batch: Any,
+    ) -> None:
+        self.run = run
+        self.options = options
+        self.stream = stream
+        self.validate = validate
+        self.picture_batch = picture_batch
+        self.interruption: Interruption | None = None
+        self.averages = LogAverages()
+        self.watch = HealthWatch()
+        self.clock = Clock()
+        self.line = ProgressLine(options.steps, shown=options.progress)
+        self.last_good_step: int | None = None
+        self._restored: dict[str, Any] = {}
+        self._crowded = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what an interval interrupted by a checkpoint needs."""
+        return {"averages": self.averages.state_dict(), "said": list(self.watch.said)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue such an interval."""
+        self._restored = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock and the line."""
+        if self._restored:
+            self.averages.load_state_dict(self._restored["averages"], pl_module.device)
+            self.watch.said = list(self._restored["said"])
+            self.last_good_step = trainer.global_step
+        self.clock.restart(trainer.global_step)
+        self.line.start(trainer.global_step)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        self.line.stop()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the terminal back."""
+        self.line.stop()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Do whatever is due after this step; ``global_step`` already counts it."""
+        step = trainer.global_step
+        self.averages.add(step, outputs["loss"], outputs["logs"])
+        self.line.advance(step)
+        stopping = self.interruption is not None and self.interruption.asked
+        if step % self.options.log_every == 0 or step == self.options.steps:
+            self._log(trainer, step)
+        if self.options.validates_at(step):
+            self._validate(trainer, step)
+        if step % self.options.checkpoint_every == 0 or step == self.options.steps or stopping:
+            self._save(trainer, pl_module, step)
+        if stopping:
+            self.line.stop()
+            raise Interrupted
+
+    def _log(self, trainer: Trainer, step: int) -> None:
+        fitted = cast(FittedTask, trainer.lightning_module)
+        timing = self.clock.interval(step, self.stream.waited_seconds)
+        self._stop_if_diverged(step)
+        logs = self.averages.fetch()
+        rate = self.options.learning_rate * fitted.factor(step - 1)
+        self.run.append_metrics(
+            {"kind": "train", "step": step, **logs, "learning_rate": rate, "timing": timing}
+        )
+        self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
+        self._tensorboard(trainer, {"learning_rate": rate, "data_share": timing["data_share"]}, step)
+        for sentence in self.watch.new_sentences(fitted.task, logs, step):
+            self.run.append_metrics({"kind": "health", "step": step, "sentence": sentence})
+            say(f"Step {step}: {sentence}", progress=self.options.progress)
+        if fitted.device.type == "cpu" and step > self.options.log_every:  # the first steps warm up
+            self._say_if_crowded(step, timing["cores"])
+        self.line.update(step, logs["loss"], timing)
+
+    def _say_if_crowded(self, step: int, cores_used: float) -> None:
+        """Say once when others take the processor; not recorded, since it belongs to the machine."""
+        sentence = None if self._crowded else crowded(cores_used, torch.get_num_threads())
+        if sentence:
+            self._crowded = True
+            say(f"Step {step}: {sentence}", progress=self.options.progress)
+
+    def _stop_if_diverged(self, step: int) -> None:
+        bad_step = self.averages.bad_step()
+        if bad_step is not None:
+            error = diverged(bad_step, self.last_good_step)
+            self.run.append_metrics({"kind": "stopped", "step": bad_step, "sentence": str(error)})
+            raise error
+
+    def _validate(self, trainer: Trainer, step: int) -> None:
+        task = cast(FittedTask, trainer.lightning_module).task
+        with self.clock.leave_out():
+            task.eval()
+            with torch.no_grad():
+                record = self.validate(step) if self.validate else {}
+                shown = self.picture_batch
+                pictures = task.pictures(shown.to(_device(task))) if shown is not None else {}
+            task.train()
+            for name, picture in pictures.items():
+                write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
+            if record:
+                self._record_validation(trainer, step, record)
+
+    def _record_validation(self, trainer: Trainer, step: int, record: dict[str, Any]) -> None:
+        self.run.append_metrics({"kind": "validation", "step": step, **record})
+        numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
+        self._tensorboard(trainer, numbers, step)
+        shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
+        say(f"Step {step}: validation {shown}", progress=self.options.progress and bool(shown))
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        self._stop_if_diverged(step)
+        if not weights_are_finite(pl_module):
+            raise diverged(step, self.last_good_step)
+        trainer.save_checkpoint(self.run.checkpoint, weights_only=False)
+        self.last_good_step = step
+
+    def _tensorboard(self, trainer: Trainer, numbers: dict[str, float], step: int) -> None:
+        if trainer.logger is not None and numbers:
+            with writing(self.run.path / "tensorboard"):
+                trainer.logger.log_metrics(numbers, step)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C was answered: step finished, checkpoint written (Lightning exits on a KeyboardInterrupt)."""
+
+
+class Interruption:
+    """Whether the user asked to stop."""
+
+    asked = False
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Collect the first Ctrl-C instead of tearing a step apart; a second one stops at once."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        interruption.asked = True
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _device(task: Task) -> str:
+    return str(next(task.parameters()).device)

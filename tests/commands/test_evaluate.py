@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import geopretrain
+from geopretrain import ConfigError, DataError
+from geopretrain.evaluation.measured import read_split
+from geopretrain.metrics import ERROR_NAMES
+
+SMALL = {"backbone": "test_resnet", "steps": 2, "batch_size": 2, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluate") / "street"
+    geopretrain.prepare("synthetic:street?frames=16", path, size=(64, 96), progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(store):
+    return geopretrain.pretrain(data=store, out=store.parent / "run", progress=False, **SMALL)
+
+
+def _pairs(folder, size=(48, 80)):
+    """Three pictures with depth in units of 1/256 m: the left half at 3 m, the right at 6 m."""
+    depth = np.full(size, 3.0)
+    depth[:, size[1] // 2 :] = 6.0
+    for name in ("images", "depth"):
+        (folder / name).mkdir(parents=True)
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 255, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
+        Image.fromarray((depth * 256).astype(np.uint16)).save(folder / "depth" / f"{i}.png")
+    return folder
+
+
+def test_held_out_frames_are_scored_like_at_the_end_of_training(run, store):
+    result = geopretrain.evaluate(run, store, progress=False)
+    at_end = run.results["depth"]["held_out"]
+    assert (result["frames"], result["protocol"]) == ("held_out", at_end["protocol"])
+    for name in (*ERROR_NAMES, "log10"):
+        assert result[name] == pytest.approx(at_end[name])
+        assert result["guesses"]["ground_ramp"][name] == pytest.approx(at_end["guesses"]["ground_ramp"][name])
+    assert set(result["guesses"]) == {"constant", "row_wise", "ground_ramp"}
+    assert (result["predicted"], result["meaning"]) == ("disparity", "scale")
+
+
+def test_all_frames_of_pictures_with_16_bit_depth_and_the_table(run, tmp_path):
+    folder = _pairs(tmp_path / "pairs")
+    result = geopretrain.evaluate(
+        run, folder, depth_unit=256, protocol="aligned-median", csv=True, out=tmp_path / "out", progress=False
+    )
+    assert (result["images"], result["frames"]) == (3, "all")
+    # everywhere the median of the truth, 4.5 m: half the pixels off by 1/2, half by 1/4
+    assert result["guesses"]["constant"]["abs_rel"] == pytest.approx(0.375)
+    (written,) = (tmp_path / "out").glob("*.json")
+    assert json.loads(written.read_text())["abs_rel"] == result["abs_rel"]
+    rows = list(csv.DictReader((tmp_path / "out").glob("*.csv").__next__().open()))
+    assert [row["name"][-7:] for row in rows] == ["pairs/0", "pairs/1", "pairs/2"]
+    assert {row["protocol"] for row in rows} == {"aligned-median"}
+    assert np.mean([float(row["abs_rel"]) for row in rows]) == pytest.approx(result["abs_rel"])
+
+
+def test_flip_average_changes_the_numbers_a_little(run, store):
+    plain, flipped = (geopretrain.evaluate(run, store, flip=flip, progress=False) for flip in (False, True))
+    assert flipped["flip"]
+    assert flipped["abs_rel"] != plain["abs_rel"]
+    assert flipped["abs_rel"] == pytest.approx(plain["abs_rel"], rel=0.1)
+
+
+def test_frames_of_a_list(run, tmp_path, shared_data):
+    split = tmp_path / "list.txt"
+    split.write_text("2011_09_26/2011_09_26_drive_0052_sync 4 l\n" * 2 + "2011_09_26_drive_0052_sync 6 r\n")
+    result = geopretrain.evaluate(
+        run, shared_data / "kitti_raw" / "2011_09_26", split_file=split, out=tmp_path, progress=False
+    )
+    assert [row["name"][-10:] for row in result["per_image"]] == ["0000000004"]
+    assert result["protocol"] == "kitti-eigen-garg-80-median"
+    assert result["guesses"] == {}  # from what?
+
+
+def test_a_list_that_is_none(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("0000000002\n")
+    with pytest.raises(DataError, match="must hold lines"):
+        read_split(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_split(tmp_path / "none.txt")
+
+
+def test_what_cannot_be_scored_is_said(run, store, tmp_path):
+    with pytest.raises(ConfigError, match=r"only up to a factor.*--protocol aligned-median"):
+        geopretrain.evaluate(run, store, protocol="metric", progress=False)
+    with pytest.raises(ConfigError, match="data is missing"):
+        geopretrain.evaluate(run, progress=False)
+    with pytest.raises(ConfigError, match="which of its frames were held out"):
+        geopretrain.evaluate(run, _pairs(tmp_path / "pairs"), frames="held_out", progress=False)
+    images = tmp_path / "pairs" / "images"
+    with pytest.raises(DataError, match="no measured depth"):
+        geopretrain.evaluate(run, images, progress=False)
+
+
+@pytest.fixture(scope="module")
+def flow_run(store):
+    return geopretrain.pretrain(
+        "geometric_flow", data=store, out=store.parent / "flow", progress=False, **SMALL
+    )
+
+
+def test_flow_is_scored_on_pairs_beside_the_guess_that_nothing_moves(flow_run, shared_data, tmp_path):
+    pairs = shared_data / "flow" / "kitti"
+    result = geopretrain.evaluate(flow_run, pairs, csv=True, out=tmp_path, progress=False)
+    assert (result["protocol"], result["images"]) == ("flow-epe", 1)
+    assert result["guesses"]["zero"]["epe"] > 1  # px, the car drives
+    assert (tmp_path / "kitti-all-flow-epe.csv").is_file()
+
+
+def test_flow_and_depth_are_not_mixed_up(flow_run, run, store):
+    with pytest.raises(ConfigError, match="predicts flow"):
+        geopretrain.evaluate(flow_run, store, protocol="dense-80-median", progress=False)
+    with pytest.raises(ConfigError, match="predicts depth"):
+        geopretrain.evaluate(run, store, protocol="flow-epe", progress=False)
+
+
+def test_pictures_of_flow_are_those_from_each_frame_to_the_next(flow_run, tmp_path):
+    video = "synthetic:street?frames=5&seed=3"
+    written = geopretrain.predict(flow_run, video, tmp_path, every=2, progress=False)
+    assert [path.stem[-6:] for path in written] == ["000000", "000002"]  # frame 4 has none after it

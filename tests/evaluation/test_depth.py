@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from geopretrain.errors import ConfigError
+from geopretrain.evaluation.depth import (
+    check_depth,
+    fitting_protocol,
+    predict_disparity,
+    score_depth,
+    sentences,
+)
+from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.tasks.base import Task
+
+SIZE = (8, 6)
+
+
+class KnowsEverything(Task):
+    """Reads the depth (m) off the grey value; predicts it up to a factor."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def predict(self, images):
+        return 0.2 / (images[:, :1] * 255)
+
+
+class TwoPlanes:
+    """Frames 0-24: upper half 4 m, lower half 2 m; held-out frames 25-29: the other way round."""
+
+    depth_protocol = "dense"
+    clips = (SimpleNamespace(name="planes"),)
+
+    def depth_frames(self):
+        return [(0, frame, frame >= 25) for frame in range(30)]
+
+    def depth(self, clip, frame):
+        near, far = (4.0, 2.0) if frame < 25 else (2.0, 4.0)
+        return np.repeat([near, far], SIZE[0] // 2)[:, None].repeat(SIZE[1], 1).astype(np.float32)
+
+    def frame_image(self, clip, frame):
+        return self.depth(clip, frame)[..., None].repeat(3, 2).astype(np.uint8)
+
+
+def test_network_and_guesses_by_hand():
+    result = check_depth(KnowsEverything(), TwoPlanes())
+    assert result["in_sample"]["images"] == 25
+    assert result["held_out"]["images"] == 5
+    for kind in ("in_sample", "held_out"):
+        assert result[kind]["abs_rel"] == pytest.approx(0, abs=1e-5)
+        # everywhere 3 m, the median of the truth: half the pixels are off by 1/2, half by 1/4
+        assert result[kind]["guesses"]["constant"]["abs_rel"] == pytest.approx(0.375)
+    assert result["in_sample"]["guesses"]["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-6)
+    # made from the other frames, so it is upside down: 4 m for 2 m and 2 m for 4 m
+    assert result["held_out"]["guesses"]["row_wise"]["abs_rel"] == pytest.approx(0.75)
+
+
+def test_every_sentence_names_its_protocol():
+    lines = sentences(check_depth(KnowsEverything(), TwoPlanes()))
+    assert len(lines) == 2
+    assert lines[0].startswith("Depth on held-out frames (5, dense-80-median): AbsRel 0.000")
+    assert "constant guess AbsRel 0.375" in lines[0]
+
+
+def test_without_true_depth_there_is_nothing_to_say():
+    class NoDepth(TwoPlanes):
+        depth_protocol = None
+
+        def depth_frames(self):
+            return []
+
+    assert check_depth(KnowsEverything(), NoDepth()) == {}
+    assert sentences({}) == []
+
+
+class Sided(KnowsEverything):
+    """Sees the left half nearer by a tenth, whatever is there."""
+
+    def predict(self, images):
+        factor = torch.ones(images.shape[-1])
+        factor[: len(factor) // 2] = 1.1
+        return super().predict(images) * factor
+
+
+def test_flip_average_mends_a_network_with_a_side():
+    image = np.full((8, 40, 3), 5, np.uint8)
+    plain, flipped = (predict_disparity(Sided(), image, flip=flip) for flip in (False, True))
+    assert plain[0, 18] / plain[0, 22] == pytest.approx(1.1)
+    assert flipped[0, 18] / flipped[0, 22] == pytest.approx(1.0)
+
+
+def test_pictures_are_brought_to_the_size_of_the_network():
+    assert predict_disparity(KnowsEverything(), np.full((30, 40, 3), 5, np.uint8), (8, 16)).shape == (8, 16)
+
+
+def test_errors_of_each_image_carry_its_name():
+    truth = np.repeat([[4.0, 2.0]], 4, 0).astype(np.float32)
+    image = truth[..., None].repeat(3, 2).astype(np.uint8)
+    frames = [
+        MeasuredFrame("unmeasured", lambda: image, lambda: 0 * truth),
+        MeasuredFrame("measured", lambda: image, lambda: truth),
+    ]
+    result = score_depth(KnowsEverything(), frames, "dense-80-median", per_image=True)
+    assert [row["name"] for row in result["per_image"]] == ["measured"]
+    assert (result["images"], result["skipped"], result["meaning"]) == (1, 1, "scale")
+
+
+def test_a_protocol_never_takes_more_for_granted_than_the_run_knows():
+    assert fitting_protocol("scale", "dense-80-median").scale == 1
+    with pytest.raises(ConfigError, match="--protocol kitti-eigen-garg-80-median"):
+        fitting_protocol("scale", "kitti-eigen-garg-80-stereo")
+    with pytest.raises(ConfigError, match="--protocol aligned-median"):
+        fitting_protocol("scale", "metric")
+    assert fitting_protocol("scale_shift", "aligned-scale-shift").alignment == "scale_shift"
+    with pytest.raises(ConfigError, match="aligned-scale-shift"):
+        fitting_protocol("scale_shift", "dense-80-median")
+    # a task that knows metres multiplies by the baseline itself, 5.4 must not count twice
+    assert fitting_protocol("metric", "kitti-eigen-garg-80-stereo").scale == 1

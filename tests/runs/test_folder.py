@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from geopretrain import files
+from geopretrain.errors import RunFolderError
+from geopretrain.runs.folder import RunFolder
+
+CONFIG = {"command": "pretrain", "data": "store", "steps": 10, "lr": 1e-3}
+
+
+def make(path, **config):
+    return RunFolder.create(path, config=CONFIG | config)
+
+
+def everything_in(path):
+    return {str(p.relative_to(path)): p.read_bytes() for p in Path(path).rglob("*") if p.is_file()}
+
+
+def test_create_then_open(tmp_path):
+    make(tmp_path / "a/b/run").write_lineage({"method": "monodepth"})
+    run = RunFolder.open(tmp_path / "a/b/run")
+    assert run.kind == "pretrain"
+    assert run.config["steps"] == 10
+    assert run.lineage == {"method": "monodepth"}
+    assert run.figures.is_dir()
+    assert not run.finished
+    with pytest.raises(RunFolderError, match=r"no results.json.*--resume"):
+        _ = run.results
+    run.write_results({"miou": 0.5})
+    assert run.finished
+    assert run.results["miou"] == 0.5
+
+
+def test_open_refuses_what_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("learning_rate: 3\n")
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        RunFolder.open(tmp_path)
+    with pytest.raises(RunFolderError, match="no run folder"):
+        RunFolder.open(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_run_is_refused_and_every_way_out_is_named(tmp_path):
+    make(tmp_path / "run")
+    before = everything_in(tmp_path)
+    with pytest.raises(RunFolderError, match=r"--resume.*--overwrite.*--init"):
+        make(tmp_path / "run")
+    assert everything_in(tmp_path) == before
+
+
+def test_resume_removes_what_a_kill_left_half_written(tmp_path):
+    run = make(tmp_path / "run")
+    (run.figures / "depth_000002.png").write_bytes(b"whole")
+    before = everything_in(run)
+    for folder in (run.path, run.figures, run.checkpoint.parent):
+        (folder / ".torn.png.4711.partial").write_bytes(b"half")
+    RunFolder.create(run, config=CONFIG, resume=True)
+    assert everything_in(run) == before
+
+
+@pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}])
+def test_a_foreign_folder_is_never_touched(tmp_path, how):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "config.yaml").write_text("not: ours")
+    before = everything_in(tmp_path)
+    with pytest.raises(RunFolderError, match="left alone"):
+        RunFolder.create(tmp_path, config=CONFIG, **how)
+    assert everything_in(tmp_path) == before
+
+
+def test_overwrite_removes_the_run_and_nothing_else(tmp_path):
+    run = make(tmp_path / "run")
+    run.write_results({"x": 1})
+    run.append_metrics({"kind": "train", "step": 1})
+    files.write_text(run.figures / "depth_000001.png", "picture")
+    mine = [
+        run.path / "notes.txt",
+        run.figures / "my_drawing.svg",
+        run.path / "checkpoints/copy_of_last.ckpt",
+    ]
+    for path in mine:
+        path.write_text("mine")
+    again = RunFolder.create(run.path, config=CONFIG | {"steps": 3}, overwrite=True)
+    assert again.config["steps"] == 3
+    assert not again.finished
+    assert again.metrics() == []
+    assert not (run.figures / "depth_000001.png").exists()
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+
+
+def test_resume_needs_the_same_settings_and_names_the_one_that_differs(tmp_path):
+    make(tmp_path / "run")
+    with pytest.raises(RunFolderError, match=r"lr = 0.001, you asked for 0.01.*--init"):
+        RunFolder.create(tmp_path / "run", config=CONFIG | {"lr": 1e-2}, resume=True)
+    with pytest.raises(RunFolderError, match="pretrain run, so finetune cannot"):
+        RunFolder.create(tmp_path / "run", config=CONFIG | {"command": "finetune"}, resume=True)
+    same = RunFolder.create(tmp_path / "run", config=CONFIG | {"threads": 3, "out": "elsewhere"}, resume=True)
+    assert same.config["lr"] == 1e-3
+
+
+def test_resume_where_nothing_was_written_yet_starts(tmp_path):
+    (tmp_path / "run" / "figures").mkdir(parents=True)
+    (tmp_path / "run" / f".config.yaml.77{files.PARTIAL_SUFFIX}").write_text("half")
+    run = RunFolder.create(tmp_path / "run", config=CONFIG, resume=True)
+    assert run.config["steps"] == 10
+    assert sorted(p.name for p in run.path.iterdir()) == ["checkpoints", "config.yaml", "figures"]
+
+
+def test_contradictions(tmp_path):
+    run = make(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="contradict"):
+        run.check_free(overwrite=True, resume=True)
+    with pytest.raises(RunFolderError, match="same folder"):
+        run.check_free(overwrite=True, resume=False, init=run.path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="is a file"):
+        make(tmp_path / "file")
+
+
+def test_metrics_survive_a_torn_line_and_are_cut_for_a_resume(tmp_path):
+    run = make(tmp_path / "run")
+    for step in (1, 2, 3):
+        run.append_metrics({"kind": "train", "step": step})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "tra')
+    assert [r["step"] for r in run.metrics()] == [1, 2, 3]
+    run.cut_metrics(2)
+    run.append_metrics({"kind": "validation", "step": 3})
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert [r["step"] for r in run.metrics("validation")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "read-only")],
+)
+def test_a_disk_that_takes_nothing_gives_a_sentence_and_keeps_the_old_file(
+    tmp_path, monkeypatch, code, words
+):
+    path = tmp_path / "results.json"
+    files.write_json(path, {"old": 1})
+
+    def refuse(descriptor):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(RunFolderError, match=words):
+        files.write_json(path, {"new": 2})
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_writer_that_dies_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    files.write_text(path, "old")
+
+    def die():
+        with files.atomic_path(path) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        die()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
