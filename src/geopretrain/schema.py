@@ -1,8 +1,8 @@
 """Checked dataclasses: options of commands and methods, and records in files, have one mechanism.
 
-A class under :func:`checked` is a frozen dataclass whose fields are written once: name, type with its range, default, and the
-sentence below it. Pydantic checks the values wherever they come from (Python, command line, a file), and what is
-wrong is said in one sentence.
+A class under :func:`checked` is a frozen dataclass whose fields are written once: name, type with its range,
+default, and the sentence below it. Pydantic checks the values wherever they come from (Python, command line,
+a file), and what is wrong is said in one sentence.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -25,7 +25,7 @@ MIN_SIDE = 32
 
 
 def plain(value: Any) -> Any:
-    """Return a value as configurations keep it: numbers of NumPy and tensors as Python's, paths and devices as text."""
+    """Return a value as configurations keep it: NumPy's numbers as Python's, paths and devices as text."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if type(value).__module__ == "torch" and type(value).__name__ == "device":
@@ -75,7 +75,7 @@ Size = Annotated[tuple[int, int], BeforeValidator(parse_size), "HEIGHTxWIDTH in 
 
 _SETTINGS = ConfigDict(
     extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
-)  # type: ignore[typeddict-unknown-key]
+)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -85,8 +85,8 @@ def checked(cls: type[T]) -> type[T]:
     ``__post_init__`` may check what fields mean together. A wrong value raises ConfigError in words.
     """
     made = pydantic_dataclass(cls, frozen=True, kw_only=True, config=_SETTINGS)
-    made.__init__ = _in_words(made.__init__)  # type: ignore[misc]
-    return made
+    made.__init__ = _in_words(made.__init__)  # type: ignore[method-assign]
+    return cast(type[T], made)
 
 
 def _in_words(init: Callable[..., None]) -> Callable[..., None]:
@@ -104,7 +104,7 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
     """Return the first thing that is wrong as an error in words."""
     first = error.errors(include_url=False)[0]
     name, value = str(first["loc"][0]) if first["loc"] else "", first.get("input")
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(cls)]
     if first["type"] in ("unexpected_keyword_argument", "unexpected_positional_argument"):
         return ConfigError(f"Unknown setting '{name}'.{nearest_name(name, known)} Known: {', '.join(known)}.")
     if first["type"] in ("missing", "missing_argument"):
@@ -125,9 +125,9 @@ def descriptions(cls: type) -> dict[str, str]:
 
 
 def defaults(cls: type) -> dict[str, Any]:
-    """Return the default of each field of a checked dataclass; ``dataclasses.MISSING`` where there is none."""
+    """Return the default of each field of a checked dataclass, ``MISSING`` where there is none."""
     found = {}
-    for field in fields(cls):  # type: ignore[arg-type]
+    for field in fields(cls):
         factory = field.default_factory
         found[field.name] = factory() if factory is not MISSING else field.default
     return {name: _default(value) for name, value in found.items()}

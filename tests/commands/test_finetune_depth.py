@@ -5,6 +5,7 @@ import json
 import pytest
 
 import geopretrain
+import geopretrain.data.store.frame_store
 from geopretrain import ConfigError, cli
 
 SMALL = {"steps": 2, "batch_size": 2, "threads": 1, "device": "cpu", "progress": False}
@@ -35,7 +36,7 @@ def test_few_shot_transfer_is_nested_scored_and_knows_where_it_comes_from(store,
     }
     few, many = (_samples(run) for run in runs.values())
     assert few < many
-    assert len(many) < len(geopretrain.data.FrameStore.open(store).train_samples)
+    assert len(many) < len(geopretrain.data.store.frame_store.FrameStore.open(store).train_samples)
     run = runs["30%"]
     assert [step["kind"] for step in run.lineage["chain"]] == ["random", "run"]
     (written,) = (run.path / "evaluation").glob("*.json")

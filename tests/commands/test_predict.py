@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import geopretrain
+import geopretrain.data.readers
 from geopretrain import ConfigError
 from geopretrain.prediction.inputs import Shot
 from geopretrain.prediction.outputs import camera_of, cloud_points, depth_values, ply
@@ -95,7 +96,7 @@ def test_video_in_video_out(run, tmp_path):
     with av.open(str(written)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 7
-    first = next(geopretrain.data.open_source(video)[0].frames()).image
+    first = next(geopretrain.data.readers.open_source(video)[0].frames()).image
     assert frames[0].shape[1] == first.shape[1]
     above = frames[0][: first.shape[0]].astype(float)
     assert np.abs(above - first).mean() < 20  # the input is above, what is seen in it below

@@ -38,3 +38,7 @@ def run(cell, threads=None, device="auto"):
     }
     write_json(cell.record, outcome)
     return outcome
+
+
+def always_fails(cell, threads=None, device="auto"):
+    raise DataError("disk")

@@ -181,13 +181,9 @@ def test_a_killed_worker_costs_only_its_cell(labelled, depth, tmp_path, monkeypa
 
 
 def test_nothing_trained_is_an_error(labelled, depth, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "RUNNER", "test_compare:always_fails")
+    monkeypatch.setattr(worker, "RUNNER", "fake_runner:always_fails")
     with pytest.raises(UserError, match=r"No training succeeded.*random, full, seed 0.*disk"):
         run(labelled, depth, tmp_path / "cmp")
-
-
-def always_fails(cell, threads=None, device="auto"):
-    raise DataError("disk")
 
 
 def test_a_worker_ends_with_its_parent():

@@ -152,7 +152,7 @@ def test_prepare_mostly_broken_is_refused(tmp_path):
 
 
 def test_prepare_depth_maps_are_kept_at_source_resolution(tmp_path):
-    from test_sources_layouts import write_kitti
+    from making_clips import write_kitti
 
     store = prepare(write_kitti(tmp_path, count=12), tmp_path / "store", size=SIZE, progress=False)
     assert store.depth_protocol == "kitti"
@@ -166,7 +166,7 @@ def test_prepare_depth_maps_are_kept_at_source_resolution(tmp_path):
 
 
 def test_prepare_cropped_clip_has_cropped_depth_and_moved_camera(tmp_path):
-    from test_sources_layouts import write_kitti
+    from making_clips import write_kitti
 
     store = prepare(write_kitti(tmp_path, count=12), tmp_path / "store", size=(64, 128), progress=False)
     clip = store.clips[0]
