@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
+from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.commands.evaluate import evaluate
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from geopretrain.data.prepare.preparation import prepare
     from geopretrain.runs.folder import RunFolder
     from geopretrain.study.compare import compare
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",

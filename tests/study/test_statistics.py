@@ -3,9 +3,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t
 
 from geopretrain.errors import ConfigError
-from geopretrain.study.statistics import half_width, mean, paired_difference, standard_deviation
+from geopretrain.study.statistics import mean, paired_difference, standard_deviation
 
 
 def test_mean_and_standard_deviation_by_hand():
@@ -15,8 +18,21 @@ def test_mean_and_standard_deviation_by_hand():
 
 
 def test_interval_of_five_values_uses_the_tabulated_quantile():
-    values = [1.0, 2.0, 3.0, 4.0, 5.0]  # sd = sqrt(2.5); t(0.975, 4) = 2.776 in every table
-    assert half_width(values) == pytest.approx(2.7764451 * math.sqrt(2.5) / math.sqrt(5), rel=1e-6)
+    result = paired_difference([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5)  # sd = sqrt(2.5); t(0.975, 4) = 2.776
+    half = 2.7764451 * math.sqrt(2.5) / math.sqrt(5)
+    assert (result.low, result.high) == pytest.approx((3 - half, 3 + half), rel=1e-6)
+
+
+SCORES = st.floats(0, 1, width=32)
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=8))
+def test_the_interval_is_that_of_student(pairs):
+    """t(level, n - 1) * sd / sqrt(n) on both sides of the mean, for any scores, equal ones included."""
+    values, baseline = zip(*pairs, strict=True)
+    result = paired_difference(values, baseline)
+    half = float(t.ppf(0.975, len(pairs) - 1)) * result.sd / math.sqrt(len(pairs))
+    assert (result.low, result.high) == pytest.approx((result.mean - half, result.mean + half), abs=1e-12)
 
 
 def test_paired_difference_by_hand():
@@ -38,6 +54,7 @@ def test_pairing_finds_what_the_spread_of_seeds_hides():
 
 def test_equal_results_are_unclear_and_not_better():
     assert paired_difference([1.0, 2.0], [1.0, 2.0]).verdict == "unclear"
+    assert paired_difference([1.5, 2.5], [1.0, 2.0]).verdict == "better"  # the same for both seeds
 
 
 @pytest.mark.parametrize(("values", "baseline"), [([1.0], [2.0]), ([1.0, 2.0], [1.0, 2.0, 3.0]), ([], [])])

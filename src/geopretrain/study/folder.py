@@ -12,6 +12,7 @@ import yaml
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_yaml, writing
 from geopretrain.runs.folder import MARKER
+from geopretrain.version import __version__
 
 _OWN_FOLDERS = ("cells", "search", "figures")
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", "config.yaml")
@@ -40,7 +41,7 @@ def prepare_folder(out: Path, config: Mapping[str, Any], *, overwrite: bool) -> 
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     inits = {**there.get("inits", {}), **config["inits"]}
-    write_yaml(out / "config.yaml", {MARKER: _version(), "command": "compare", **config, "inits": inits})
+    write_yaml(out / "config.yaml", {MARKER: __version__, "command": "compare", **config, "inits": inits})
 
 
 def remove_own(out: Path) -> None:
@@ -73,9 +74,3 @@ def _read(out: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
     return content if isinstance(content, dict) and MARKER in content else {}
-
-
-def _version() -> str:
-    from geopretrain import __version__
-
-    return __version__

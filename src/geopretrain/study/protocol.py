@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.study.inits import NamedInit
+from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.study.plan import Plan
@@ -126,5 +127,5 @@ def versions() -> dict[str, str]:
     """Return the versions that matter for the numbers."""
     from importlib.metadata import version
 
-    names = ("geopretrain", "torch", "timm", "lightning", "torchmetrics")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    own = {"python": platform.python_version(), "geopretrain": __version__}
+    return own | {name: version(name) for name in ("torch", "timm", "lightning", "torchmetrics")}

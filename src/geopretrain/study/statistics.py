@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,32 +53,27 @@ def standard_deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
 
 
-def half_width(values: Sequence[float], level: float = LEVEL) -> float:
-    """Half the width of the t interval of the mean: ``t(level, n - 1) * sd / sqrt(n)`` (Student, 1908)."""
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return math.nan
-    quantile = float(t.ppf(0.5 + level / 2, len(values) - 1))
-    return quantile * standard_deviation(values) / math.sqrt(len(values))
-
-
 def paired_difference(
     values: Sequence[float], baseline: Sequence[float], level: float = LEVEL
 ) -> PairedDifference:
-    """Difference ``values - baseline``, seed by seed, with the t interval of its mean.
+    """Difference ``values - baseline``, seed by seed, with the interval of the paired t-test (Student, 1908).
 
     Pairing takes out what a seed does to both sides (order of the images, flips), so fewer seeds tell more.
 
     Raises:
         ConfigError: the lengths differ, or there are fewer than two pairs.
     """
+    from scipy.stats import ttest_rel
+
     if len(values) != len(baseline) or len(values) < 2:
         raise ConfigError(
             f"A paired difference needs the same two or more seeds on both sides, "
             f"not {len(values)} and {len(baseline)}."
         )
     differences = tuple(one - other for one, other in zip(values, baseline, strict=True))
-    centre, half = mean(differences), half_width(differences, level)
-    spread = standard_deviation(differences)
-    return PairedDifference(differences, centre, spread, centre - half, centre + half, level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal differences are a result: no spread at all
+        low, high = ttest_rel(values, baseline).confidence_interval(level)
+    return PairedDifference(
+        differences, mean(differences), standard_deviation(differences), float(low), float(high), level
+    )
