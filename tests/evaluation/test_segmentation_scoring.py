@@ -24,7 +24,7 @@ class Fixed(Task):
 class TwoImages:
     num_classes = 3
     class_names = ("road", "car", "boat")
-    splits = {"test": 2}  # noqa: RUF012
+    counts = {"test": 2}  # noqa: RUF012
 
     def load(self, split, indices):
         bright = torch.tensor([[[0, 0], [255, 255]], [[0, 0], [255, 255]]], dtype=torch.uint8)

@@ -131,7 +131,7 @@ def finetune(
         "out": str(out.absolute()),
         "init": plain(init),
         "backbone": choose_backbone(backbone, init),
-        "labels": labels or labelled.splits["train"],
+        "labels": labels or labelled.counts["train"],
         "mode": mode,
         "preset": preset,
         "size": as_text(labelled.size),
@@ -190,7 +190,7 @@ def _run(
         options,
         run,
         validate=lambda step: score_segmentation(task, labelled, split),
-        picture_batch=labelled.load(split, spread_positions(labelled.splits[split], PICTURES)),
+        picture_batch=labelled.load(split, spread_positions(labelled.counts[split], PICTURES)),
         resume=resume,
     )
     save_weights(task, run.path)
@@ -203,7 +203,7 @@ def _open(data: Any, size: tuple[int, int] | None, split: str) -> LabelledSet:
 
     labelled = LabelledSet.open(data, size=size)
     for needed in ("train", split):
-        if not labelled.splits.get(needed):
+        if not labelled.counts.get(needed):
             raise DataError(
                 f"'{data}' has no images in its {needed} split ({labelled.description()}). "
                 "Add some, or choose the split that is scored with --evaluate-on."
@@ -273,7 +273,7 @@ def _subset(labelled: LabelledSet, config: Mapping[str, Any]) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
     from geopretrain.data.labelled.labelled_set import nested_subset
 
-    subset = nested_subset(labelled.splits["train"], config["labels"], config["subset_seed"])
+    subset = nested_subset(labelled.counts["train"], config["labels"], config["subset_seed"])
     return list(range(len(subset))) if config["as_released"] else subset
 
 
@@ -288,7 +288,7 @@ def _finish(run: RunFolder, labelled: LabelledSet, progress: bool) -> None:
         "task": config["task"],
         "iterations": config["iterations"],
         "labels": config["labels"],
-        "protocol": PROTOCOL.format(images=labelled.splits[split], split=split, size=config["size"]),
+        "protocol": PROTOCOL.format(images=labelled.counts[split], split=split, size=config["size"]),
         **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
         "per_image_protocol": PER_IMAGE_PROTOCOL,
         "curve": [

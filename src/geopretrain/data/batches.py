@@ -1,10 +1,36 @@
-"""The two kinds of batch that travel from the data room to a task."""
+"""The two kinds of batch that travel from a data set to a task: clips, and images with labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from torch import Tensor
+
+from geopretrain.data.dataset import NAMES
+from geopretrain.errors import DataError
+
+B = TypeVar("B", "ClipBatch", "LabelledBatch")
+
+
+def _moved(batch: B, device: str) -> B:
+    """Return a batch with all of its tensors, also those in tuples, on ``device``."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(move(part) for part in value)
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    return replace(batch, **{f.name: move(getattr(batch, f.name)) for f in fields(batch)})
+
+
+def _required(batch: ClipBatch | LabelledBatch, name: str) -> Any:
+    value = getattr(batch, name)
+    if value is None:
+        raise DataError(
+            f"The batch holds no {NAMES.get(name, name)}: name '{name}' among the required fields."
+        )
+    return value
 
 
 @dataclass(frozen=True)
@@ -43,31 +69,59 @@ class ClipBatch:
     depth: Tensor | None = None
     pseudo_depth: Tensor | None = None
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def to(self, device: str) -> ClipBatch:
         """Return the batch on ``device``."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {n: v.to(device, non_blocking=True) for n, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved)  # type: ignore[arg-type]
+        return _moved(self, device)
+
+    def required(self, name: str) -> Tensor:
+        """Return a field that must be there (DataError where it is None)."""
+        return _required(self, name)
 
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Images with class maps.
+    """Images with what is known of them; None where that is absent or was not asked for.
 
     Attributes:
         images: ``B 3 H W``, uint8 as read, float in [0, 1] after augmentation.
         labels: ``B H W`` int64, class ids, 255 = ignore.
-        index: ``B`` int64, position of each sample in its split.
+        index: ``B`` int64, position of each sample in the data set.
+        image_labels: ``B`` int64, class of each image.
+        boxes: for each image ``N 4`` float32 px (x0, y0, x1, y1; x1 and y1 exclusive).
+        box_labels: for each image ``N`` int64, class of each box.
+        masks: for each image ``N H W`` bool, one per box.
+        depth: ``B 1 H W`` float32 m, 0 = no measurement.
     """
 
     images: Tensor
-    labels: Tensor
+    labels: Tensor | None
     index: Tensor
+    image_labels: Tensor | None = None
+    boxes: tuple[Tensor, ...] | None = None
+    box_labels: tuple[Tensor, ...] | None = None
+    masks: tuple[Tensor, ...] | None = None
+    depth: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def to(self, device: str) -> LabelledBatch:
         """Return the batch on ``device``."""
-        return LabelledBatch(
-            self.images.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.index.to(device, non_blocking=True),
-        )
+        return _moved(self, device)
+
+    def required(self, name: str) -> Any:
+        """Return a field that must be there: a tensor, or a tuple of one per image (DataError where None)."""
+        return _required(self, name)
+
+
+def as_images(batch: ClipBatch | LabelledBatch) -> LabelledBatch:
+    """Return the target frames of a clip batch as images; a batch of images is returned as it is.
+
+    For methods that look at single images and do not care whether these come from video.
+    """
+    if isinstance(batch, LabelledBatch):
+        return batch
+    return LabelledBatch(batch.images[:, 0], None, batch.index, depth=batch.depth)

@@ -29,12 +29,13 @@ def score_segmentation(task: Task, labelled: LabelledSet, split: str) -> dict[st
     score = SegmentationScore(labelled.num_classes, ignore=IGNORE)
     per_image: list[float] = []
     for part in np.array_split(
-        np.arange(labelled.splits[split]), max(1, -(-labelled.splits[split] // BATCH))
+        np.arange(labelled.counts[split]), max(1, -(-labelled.counts[split] // BATCH))
     ):
         batch = labelled.load(split, part).to(str(device))
         predicted = task.predict(as_float(batch.images)).long()  # type: ignore[operator]
-        score.update(predicted, batch.labels)
-        per_image += _per_image(predicted, batch.labels, labelled.num_classes)
+        labels = batch.required("labels")
+        score.update(predicted, labels)
+        per_image += _per_image(predicted, labels, labelled.num_classes)
     total = score.compute()
     return {
         "miou": number(total["miou"]),

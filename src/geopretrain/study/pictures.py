@@ -30,7 +30,7 @@ def draw_pictures(plan: Plan, cells: list[Cell]) -> list[dict[str, Any]]:
     names = plan.data.names("test")
     shown: list[dict[str, Any]] = []
     for k, position in enumerate(plan.pictures):
-        image, truth = batch.images[k].permute(1, 2, 0).numpy(), batch.labels[k].numpy()
+        image, truth = batch.images[k].permute(1, 2, 0).numpy(), batch.required("labels")[k].numpy()
         coloured = pictures.colour_labels(truth, plan.data.class_colours)
         shown.append(
             {

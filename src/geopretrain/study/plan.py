@@ -126,7 +126,7 @@ def make_plan(
     steps = PRESETS[preset].total_steps() if iterations is None else iterations
     curve = _curve(steps, curve_points)
     labelled = LabelledSet.open(data, size=parse_size(size))
-    number = labelled.splits["train"] if labels is None else labels
+    number = labelled.counts["train"] if labels is None else labels
     settings = {
         "data": plain(data),
         "backbone": _common_backbone(backbone, named),
@@ -211,9 +211,9 @@ def _check_data(
     """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
     from geopretrain.data.labelled.labelled_set import nested_subset
 
-    data.load("train", nested_subset(data.splits["train"], labels, subset_seed))
+    data.load("train", nested_subset(data.counts["train"], labels, subset_seed))
     for split in ("test", "val") if search else ("test",):
-        for position in range(data.splits[split]):
+        for position in range(data.counts[split]):
             data.load(split, [position])
-    count = min(max(0, pictures), data.splits["test"])
-    return tuple(round((k + 0.5) * data.splits["test"] / count - 0.5) for k in range(count))
+    count = min(max(0, pictures), data.counts["test"])
+    return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))

@@ -25,13 +25,13 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
 
     settings = plan.settings
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
-    subset = nested_subset(plan.data.splits["train"], settings["labels"], settings["subset_seed"])
+    subset = nested_subset(plan.data.counts["train"], settings["labels"], settings["subset_seed"])
     names = plan.data.names("train")
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": settings["data"],
         "data_description": plan.data.description(),
-        "splits": plan.data.splits,
+        "splits": plan.data.counts,
         "labels": settings["labels"],
         "subset_seed": settings["subset_seed"],
         "subset": [names[position] for position in subset],

@@ -34,7 +34,7 @@ def folder(tmp_path, count=10, classes="road\nsky\ncar\n", labels=None, split=""
 def test_flat_folder_gets_fixed_disjoint_splits(tmp_path):
     root = folder(tmp_path, 20)
     first, second = LabelledSet.open(root), LabelledSet.open(root)
-    assert first.splits == {"train": 14, "val": 2, "test": 4}
+    assert first.counts == {"train": 14, "val": 2, "test": 4}
     names = [first.names(split) for split in ("train", "val", "test")]
     assert names == [second.names(split) for split in ("train", "val", "test")]
     assert len({name for split in names for name in split}) == 20
@@ -157,7 +157,7 @@ def test_splits_on_disk_are_kept_and_missing_ones_are_made(tmp_path):
     folder(tmp_path, 10, split="train2017")
     root = folder(tmp_path, 3, split="val2017")
     data = LabelledSet.open(root)
-    assert data.splits == {"train": 9, "val": 1, "test": 3}
+    assert data.counts == {"train": 9, "val": 1, "test": 3}
     assert all("val2017" in name for name in data.names("test"))
     assert all("train2017" in name for name in data.names("val"))
     assert "used as test" in data.description()
@@ -167,12 +167,12 @@ def test_splits_outside_of_images_and_labels(tmp_path):
     for split in ("train", "val", "test"):
         folder(tmp_path / split, 2)
     (tmp_path / "classes.txt").write_text("a\nb\n")
-    assert LabelledSet.open(tmp_path).splits == {"train": 2, "val": 2, "test": 2}
+    assert LabelledSet.open(tmp_path).counts == {"train": 2, "val": 2, "test": 2}
 
 
 def test_camvid(shared_data):
     data = LabelledSet.open(shared_data / "camvid")
-    assert data.splits == {"train": 367, "val": 101, "test": 173}
+    assert data.counts == {"train": 367, "val": 101, "test": 173}
     assert data.num_classes == 11
     assert (data.class_names[0], data.class_names[10]) == ("Sky", "Bicyclist")
     assert data.class_colours[3].tolist() == [128, 64, 128]
@@ -225,8 +225,8 @@ def test_synthetic_splits_are_different_worlds(monkeypatch):
     labelled_sources._world.cache_clear()
     labelled_sources._render.cache_clear()
     data = LabelledSet.open("synthetic:street?train=40&test=9", size=(32, 64))
-    assert data.splits == {"train": 40, "val": 24, "test": 9}
-    worlds = {s: {n.split("-frame")[0] for n in data.names(s)} for s in data.splits}
+    assert data.counts == {"train": 40, "val": 24, "test": 9}
+    worlds = {s: {n.split("-frame")[0] for n in data.names(s)} for s in data.counts}
     assert len(worlds["train"] | worlds["val"] | worlds["test"]) == 5 + 3 + 2
     assert data.load("test", [8]).images.shape == (1, 3, 32, 64)
     with pytest.raises(ConfigError, match="Did you mean 'train'"):

@@ -42,7 +42,7 @@ def test_store_read_gives_target_and_neighbours_at_the_clips_stride(store, frame
 
 def test_store_batch_mixes_clips_and_keeps_the_order(store):
     order = [store.num_samples - 1, 0, 3, 0]
-    batch = store.read(np.array(order), offsets=(1, 0))
+    batch = store.read(np.array(order), (1, 0))
     assert batch.images.shape == (4, 2, 3, *SIZE)
     assert batch.images.dtype == torch.uint8
     assert batch.intrinsics.shape == (4, 3, 3)
@@ -50,7 +50,7 @@ def test_store_batch_mixes_clips_and_keeps_the_order(store):
     assert batch.index.tolist() == order
     assert batch.offsets == (1, 0)
     assert torch.equal(batch.images[1], batch.images[3])
-    assert torch.equal(batch.images[0, 1], store.read([order[0]], offsets=(0,)).images[0, 0])
+    assert torch.equal(batch.images[0, 1], store.read([order[0]], (0,)).images[0, 0])
 
 
 def test_store_split_covers_every_clip_and_shares_no_frame(store):
@@ -77,7 +77,7 @@ def test_store_refuses_what_is_not_there(store):
     with pytest.raises(ConfigError, match="does not exist"):
         store.read([-1])
     with pytest.raises(ConfigError, match="no frame at offset 9"):
-        store.read([0], offsets=(0, 9))
+        store.read([0], (0, 9))
     with pytest.raises(ConfigError, match="not in the store"):
         store.frame_image(0, 999)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,11 +77,29 @@ def _augment_stereo(batch: ClipBatch, flipped: Tensor, maps: tuple[Tensor, Tenso
 
 
 def augment_labelled(batch: LabelledBatch, flip: float = 0.5) -> LabelledBatch:
-    """Return the batch as floats in [0, 1], images and labels mirrored together with probability ``flip``."""
+    """Return the batch as floats in [0, 1], each sample with all its labels mirrored with chance ``flip``."""
     flipped = torch.rand(len(batch.images)) < flip
-    mirrored = flipped.to(batch.labels.device)[:, None, None]
-    labels = torch.where(mirrored, batch.labels.flip(-1), batch.labels)
-    return LabelledBatch(_mirrored_float(batch.images, flipped), labels, batch.index)
+    images = _mirrored_float(batch.images, flipped)
+    chosen = flipped.tolist()
+    changes: dict[str, Any] = {"images": images}
+    for name in ("labels", "depth"):
+        values: Tensor | None = getattr(batch, name)
+        if values is not None:
+            mirrored = flipped.to(values.device).view(-1, *[1] * (values.ndim - 1))
+            changes[name] = torch.where(mirrored, values.flip(-1), values)
+    if batch.masks is not None:
+        changes["masks"] = tuple(m.flip(-1) if f else m for m, f in zip(batch.masks, chosen, strict=True))
+    if batch.boxes is not None:
+        width = images.shape[-1]
+        boxes = zip(batch.boxes, chosen, strict=True)
+        changes["boxes"] = tuple(_mirror_boxes(b, width) if f else b for b, f in boxes)
+    return replace(batch, **changes)
+
+
+def _mirror_boxes(boxes: Tensor, width: int) -> Tensor:
+    """Return ``N 4`` px (x0, y0, x1, y1; x1 exclusive) in an image mirrored left-right."""
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    return torch.stack([width - x1, y0, width - x0, y1], dim=-1)
 
 
 def pyramid(images: Tensor, scales: int) -> list[Tensor]:

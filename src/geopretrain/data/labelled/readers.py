@@ -10,12 +10,15 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
+from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_classes, read_labels
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.errors import ConfigError, DataError, nearest_name
 
 SPLITS = ("train", "val", "test")
 MIN_SIDE = 64
+FINGERPRINTED = 64
+"""Pairs whose content goes into the fingerprint, evenly spread; of all others names and lengths."""
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
 Pair = tuple[Path, Path]
 
@@ -38,6 +41,10 @@ class LabelledSource:
 
     def native_size(self) -> tuple[int, int]:
         """Return (h, w) of the first training image."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits for the content, not the place."""
         raise NotImplementedError
 
     def read(
@@ -83,6 +90,17 @@ class FolderLabels(LabelledSource):
     def native_size(self) -> tuple[int, int]:
         """Return (h, w) of the first training image."""
         return image_size(self.pairs["train"][0][0])
+
+    def fingerprint(self) -> str:
+        """Return a digest of class list, names and lengths of all files, and the content of some."""
+        digest = Digest().add([list(self.classes.names), sorted(self.classes.ids.items())])
+        pairs = [(split, *pair) for split in SPLITS for pair in self.pairs[split]]
+        for split, image, label in pairs:
+            names = [file.relative_to(self.root).as_posix() for file in (image, label)]
+            digest.add([split, names, image.stat().st_size, label.stat().st_size])
+        for number in np.unique(np.linspace(0, len(pairs) - 1, FINGERPRINTED).astype(int)):
+            digest.add_file(pairs[number][1]).add_file(pairs[number][2])
+        return digest.hex()
 
     def read(
         self, split: str, index: int, size: tuple[int, int]
@@ -248,6 +266,10 @@ class SyntheticLabels(LabelledSource):
     def native_size(self) -> tuple[int, int]:
         """Return the size worlds are rendered at unless another is wanted."""
         return (96, 320)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the worlds; their pictures follow from it."""
+        return Digest().add([self.world_kind, self.counts, self.seed]).hex()
 
     def read(
         self, split: str, index: int, size: tuple[int, int]

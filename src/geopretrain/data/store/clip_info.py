@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_NOT_CONTENT = {"name", "source", "kind", "fps", "depth_folder", "broken", "broken_count", "still"}
+
 
 @dataclass(frozen=True)
 class ClipInfo:
@@ -74,6 +76,10 @@ class ClipInfo:
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""
         return asdict(self)
+
+    def content(self) -> dict[str, Any]:
+        """Return what a reader of the samples sees, without names, places and what was remarked on."""
+        return {name: value for name, value in asdict(self).items() if name not in _NOT_CONTENT}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ClipInfo:

@@ -19,9 +19,11 @@ import numpy as np
 import torch
 
 from geopretrain.data.batches import ClipBatch
+from geopretrain.data.dataset import NAMES, Description, Fields, Positions, PseudoDepthInfo, positions
+from geopretrain.data.fingerprint import Digest
 from geopretrain.data.store.clip_info import ClipInfo, RowTable
-from geopretrain.data.store.pseudo_depth import PseudoDepth, PseudoDepthInfo
-from geopretrain.errors import ConfigError, DataError, nearest_name
+from geopretrain.data.store.pseudo_depth import PseudoDepth
+from geopretrain.errors import ConfigError, DataError
 
 FORMAT = "geopretrain-frame-store"
 VERSION = 2
@@ -29,12 +31,8 @@ INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 DEPTH_UNITS_PER_METRE = 256.0
-NEEDS = {
-    "stereo": "stereo partners",
-    "depth": "measured depth",
-    "pseudo_depth": "depth by a teacher",
-}
-"""What a sample may have besides its frames, in words."""
+TRIPLET = Fields((0, -1, 1))
+"""A frame with its neighbours."""
 
 
 class FrameStore:
@@ -93,66 +91,112 @@ class FrameStore:
         return self.num_samples
 
     def read(
-        self,
-        indices: np.ndarray | list[int],
-        offsets: tuple[int, ...] = (0, -1, 1),
-        needs: tuple[str, ...] = (),
+        self, indices: Positions, fields: Fields | tuple[int, ...] = TRIPLET, needs: tuple[str, ...] = ()
     ) -> ClipBatch:
         """Read samples in one indexed read of each memory-mapped file.
 
         Args:
             indices: sample numbers, ``B``.
-            offsets: time of the frames of a sample, in strides from the target.
-            needs: what else to read: ``stereo``, ``depth``, ``pseudo_depth``.
+            fields: frames of a sample, and what else to read: ``stereo``, ``depth``, ``pseudo_depth``. (The
+                times of the frames alone, with ``needs`` beside them, are understood as well.)
+            needs: see ``fields``.
 
         Returns:
-            uint8 images ``B F 3 H W`` with float32 intrinsics ``B 3 3`` and the fields needed.
+            uint8 images ``B F 3 H W`` with float32 intrinsics ``B 3 3`` and the fields asked for.
 
         Raises:
-            ConfigError: a sample number out of range, an offset for which some sample has no frame, or an
-                unknown need.
-            DataError: a sample lacks what is needed.
+            ConfigError: a sample number out of range, or a time for which some sample has no frame.
+            DataError: a sample lacks what is asked for.
         """
-        samples = np.asarray(indices, dtype=np.int64)
-        if samples.size and (samples.min() < 0 or samples.max() >= self.num_samples):
-            raise ConfigError(
-                f"Sample {samples.max()} does not exist: the store has {self.num_samples} samples."
-            )
+        fields = _as_fields(fields, needs)
+        samples = positions(indices, self.num_samples)
         clips = self._sample_clip[samples]
         batch = ClipBatch(
-            images=torch.from_numpy(self._pixels[self._frame_rows(samples, offsets)]),
+            images=torch.from_numpy(self._pixels[self._frame_rows(samples, fields.frames)]),
             intrinsics=torch.from_numpy(self._intrinsics[clips]),
-            offsets=tuple(offsets),
+            offsets=fields.frames,
             index=torch.from_numpy(samples),
             clip=torch.from_numpy(clips),
         )
-        for need in needs:
-            batch = replace(batch, **self._read_need(need, samples))  # type: ignore[arg-type]
+        for name in fields.names:
+            batch = replace(batch, **self._read_field(name, samples))  # type: ignore[arg-type]
         return batch
+
+    def splits(self, fields: Fields = TRIPLET) -> dict[str, np.ndarray]:
+        """Return the numbers of the training (``train``) and validation (``val``) samples with these fields.
+
+        Raises:
+            DataError: no training sample has all of them; the message says what is missing.
+        """
+        everything = np.arange(self.num_samples)
+        usable = np.asarray((self._rows(everything, fields.frames) >= 0).all(1))
+        if self.still_images and not fields.alone:
+            usable[:] = False  # the next picture in the store may show another place
+        for name in fields.names:
+            usable &= self._field_rows(name, everything) >= 0
+        found = {"train": self.train_samples, "val": self.val_samples}
+        found = {split: samples[usable[samples]] for split, samples in found.items()}
+        if not len(found["train"]):
+            raise DataError(self._why_no_samples(fields))
+        return found
 
     def samples(
         self, offsets: tuple[int, ...] = (0, -1, 1), needs: tuple[str, ...] = ()
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training and the validation samples which have these frames and all that is needed.
+        """Return the training and the validation samples, see `splits`."""
+        found = self.splits(Fields(offsets, needs))
+        return found["train"], found["val"]
+
+    def check(self, indices: Positions, fields: Fields) -> None:
+        """Make sure that the samples have the fields; the files were checked when the store was opened.
 
         Raises:
-            ConfigError: an unknown need.
-            DataError: no training sample has all of it; the message says what is missing.
+            ConfigError: a sample has no such frame.
+            DataError: a sample lacks a field.
         """
-        everything = np.arange(self.num_samples)
-        usable = np.asarray((self._rows(everything, offsets) >= 0).all(1))
-        if self.still_images and tuple(offsets) != (0,):
-            usable[:] = False  # the next picture in the store may show another place
-        for need in needs:
-            usable &= self._need_rows(need, everything) >= 0
-        train, val = (samples[usable[samples]] for samples in (self.train_samples, self.val_samples))
-        if not len(train):
-            raise DataError(self._why_no_samples(offsets, needs))
-        return train, val
+        samples = positions(indices, self.num_samples)
+        self._frame_rows(samples, fields.frames)
+        for name in fields.names:
+            self._require_rows(name, samples)
 
-    def has(self, need: str) -> bool:
-        """Return whether any sample has a ``stereo`` partner, measured ``depth`` or ``pseudo_depth``."""
-        return bool((self._need_rows(need, np.arange(self.num_samples)) >= 0).any())
+    def names(self, indices: Positions) -> list[str]:
+        """Return the clip and frame of each sample's target, e.g. ``garden.mp4/000042``."""
+        places = (self.sample(int(number)) for number in positions(indices, self.num_samples))
+        return [f"{self.clips[clip].name}/{frame:06d}" for clip, frame in places]
+
+    def describe(self) -> Description:
+        """Return what the store is; ``geopretrain.data.prepare.summary`` says more."""
+        return Description(
+            kind="frame store",
+            path=str(self.path),
+            size=self.size,
+            counts={"train": len(self.train_samples), "val": len(self.val_samples)},
+            fields=tuple(name for name in ("stereo", "depth", "pseudo_depth") if self.has(name)),
+            neighbours=not self.still_images,
+            depth_protocol=self.depth_protocol,
+            pseudo_depth=self.pseudo_depth,
+            sentences=tuple(self.notes),
+        )
+
+    def fingerprint(self, fields: Fields = TRIPLET) -> str:
+        """Return 16 hexadecimal digits for what is read with these fields.
+
+        Cameras, samples and the motion of each of them go in whole, of large files of pixels a part.
+        """
+        digest = Digest().add([list(self.size), self.still_images, [clip.content() for clip in self.clips]])
+        digest.add_file(self.path / FRAMES_FILE)
+        if "stereo" in fields.names:
+            digest.add_file(self.path / STEREO_FILE)
+        if "depth" in fields.names:
+            digest.add_file(self.path / DEPTH_FILE)
+        if "pseudo_depth" in fields.names and self._pseudo is not None:
+            digest.add([self._pseudo.info.quantity, self._pseudo.info.meaning]).add_file(self._pseudo.file)
+        return digest.hex()
+
+    def has(self, name: str) -> bool:
+        """Return whether any sample has ``stereo``, measured ``depth`` or ``pseudo_depth`` (ConfigError)."""
+        (known,) = Fields(names=(name,)).names  # refuses a misspelt name
+        return bool((self._field_rows(known, np.arange(self.num_samples)) >= 0).any())
 
     def sample(self, number: int) -> tuple[int, int]:
         """Return (clip, frame) of a sample's target."""
@@ -264,31 +308,33 @@ class FrameStore:
             )
         return rows
 
-    def _need_rows(self, need: str, samples: np.ndarray) -> np.ndarray:
-        """Return the rows of what is needed with the targets of samples, -1 where there is none."""
+    def _field_rows(self, name: str, samples: np.ndarray) -> np.ndarray:
+        """Return the rows of a field of the targets of samples, -1 where there is none."""
         place = self._sample_clip[samples], self._sample_frame[samples]
-        if need == "stereo":
+        if name == "stereo":
             return self._stereo_row(*place)
-        if need == "depth":
+        if name == "depth":
             return self._depth_row(*place)
-        if need == "pseudo_depth":
-            return samples if self._pseudo is not None else np.full(len(samples), -1)
-        raise ConfigError(
-            f"A sample has no '{need}'; known are {', '.join(NEEDS)}.{nearest_name(need, NEEDS)}"
-        )
+        if name == "pseudo_depth" and self._pseudo is not None:
+            return samples
+        return np.full(len(samples), -1)
 
-    def _read_need(self, need: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return the fields of `ClipBatch` that belong to a need."""
-        rows = self._need_rows(need, samples)
+    def _require_rows(self, name: str, samples: np.ndarray) -> np.ndarray:
+        rows = self._field_rows(name, samples)
         if (rows < 0).any():
             clip, frame = self.sample(int(samples[int(np.argmax(rows < 0))]))
             raise DataError(
-                f"Frame {frame} of clip {self.clips[clip].name} has no {need} in {self.path}: "
-                f"{self._how_to_get(need)}"
+                f"Frame {frame} of clip {self.clips[clip].name} has no {name} in {self.path}: "
+                f"{self._how_to_get(name)}"
             )
-        if need == "depth":
+        return rows
+
+    def _read_field(self, name: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what `ClipBatch` has of a field."""
+        rows = self._require_rows(name, samples)
+        if name == "depth":
             return {"depth": torch.from_numpy(self._depth_maps[rows].astype(np.float32))}
-        if need == "pseudo_depth" and self._pseudo is not None:
+        if name == "pseudo_depth" and self._pseudo is not None:
             return {"pseudo_depth": self._pseudo.read(samples)}
         clips = self._sample_clip[samples]
         return {
@@ -297,23 +343,24 @@ class FrameStore:
             "T_target_to_stereo": torch.from_numpy(self._T_to_stereo[clips]),
         }
 
-    def _why_no_samples(self, offsets: tuple[int, ...], needs: tuple[str, ...]) -> str:
+    def _why_no_samples(self, fields: Fields) -> str:
         """Return the sentence about a store without a single fitting training sample."""
-        for need in needs:
-            if not self.has(need):
-                return f"{self.path} holds no {NEEDS[need]}. {self._how_to_get(need)}"
-        if self.still_images and tuple(offsets) != (0,):
+        for name in fields.names:
+            if not self.has(name):
+                return f"{self.path} holds no {NAMES[name]}. {self._how_to_get(name)}"
+        if self.still_images and not fields.alone:
             return (
                 f"{self.path} was prepared with --still-images and holds single images, but neighbouring "
                 "frames are needed. Prepare video without --still-images."
             )
-        wanted = [f"frames at offsets {', '.join(map(str, offsets))}", *(NEEDS[need] for need in needs)]
-        return f"No training sample of {self.path} has {' and '.join(wanted)}. Add data that has."
+        return f"No training sample of {self.path} has {fields.in_words()}. Add data that has."
 
-    def _how_to_get(self, need: str) -> str:
-        if need == "pseudo_depth":
+    def _how_to_get(self, name: str) -> str:
+        if name == "pseudo_depth":
             return f"Make it with `geopretrain data pseudo-depth {self.path} --teacher NAME_OR_PATH`."
-        return f"Prepare data that has {NEEDS[need]}; `geopretrain data inspect` says what a data set has."
+        if name not in ("stereo", "depth"):
+            return "A frame store holds frames, stereo pairs and depth: give a labelled data set instead."
+        return f"Prepare data that has {NAMES[name]}; `geopretrain data inspect` says what a data set has."
 
     def _used_frames(self, clip: ClipInfo) -> set[int]:
         """Return the frames which belong to a sample of the clip."""
@@ -343,6 +390,11 @@ class FrameStore:
         if self.num_samples == 0 or len(self.train_samples) == 0:
             raise DataError(f"{self.path} holds no training samples. Prepare the store again.")
         self._frame_rows(np.arange(self.num_samples), (0,) if self.still_images else (-1, 0, 1))
+
+
+def _as_fields(fields: Fields | tuple[int, ...], needs: tuple[str, ...]) -> Fields:
+    given = fields if isinstance(fields, Fields) else Fields(tuple(fields))
+    return Fields(given.frames, (*given.names, *needs))
 
 
 def _why_no_store(path: Path) -> str:

@@ -18,60 +18,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from geopretrain.data.dataset import PseudoDepthInfo
 from geopretrain.data.store.folders import locked, read_json, storage_errors, write_json
-from geopretrain.errors import DataError, RunFolderError, one_of
-
-if TYPE_CHECKING:
-    from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.errors import DataError, RunFolderError
 
 FORMAT, VERSION = "geopretrain-pseudo-depth", 1
 FOLDER, INFO_FILE = "pseudo_depth", "info.json"
-QUANTITIES = ("depth", "disparity")
-MEANINGS = {
-    "metric": "in metres",
-    "scale": "up to one unknown factor",
-    "scale_shift": "up to an unknown factor and offset for each picture",
-}
 _NEAREST_ZERO = 1e-3
-"""Least disparity or depth without known offset, as a share of the largest; 0 itself means: none."""
+"""Least disparity or depth without known offset, as a fraction of the largest; 0 itself means: none."""
 
 
-@dataclass(frozen=True)
-class PseudoDepthInfo:
-    """What a teacher's maps mean.
+class Prepared(Protocol):
+    """What the maps have to know of the store they belong to."""
 
-    Attributes:
-        teacher: run folder, folder or name of the model.
-        quantity: ``depth`` or ``disparity`` (large = near).
-        meaning: ``metric`` (m or 1/m), ``scale`` (up to one factor) or ``scale_shift`` (up to a factor and an
-            offset for each picture).
-
-    Raises:
-        ConfigError: quantity or meaning is none of these.
-    """
-
-    teacher: str
-    quantity: str
-    meaning: str
-
-    def __post_init__(self) -> None:
-        for name, known in (("quantity", QUANTITIES), ("meaning", tuple(MEANINGS))):
-            one_of(name, getattr(self, name), known)
-
-    def as_stored(self) -> PseudoDepthInfo:
-        """Return what the stored maps mean: depth wherever disparity can be turned into it."""
-        quantity = self.quantity if self.meaning == "scale_shift" else "depth"
-        return PseudoDepthInfo(self.teacher, quantity, self.meaning)
-
-    def in_words(self) -> str:
-        """Return e.g. ``disparity up to an unknown factor and offset for each picture, by NAME``."""
-        return f"{self.quantity} {MEANINGS[self.meaning]}, by {self.teacher}"
+    path: Path
+    index: dict[str, Any]
+    size: tuple[int, int]
+    num_samples: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +58,7 @@ class PseudoDepth:
     shape: tuple[int, int, int]
 
     @classmethod
-    def open(cls, store: FrameStore) -> PseudoDepth | None:
+    def open(cls, store: Prepared) -> PseudoDepth | None:
         """Return the maps of a store, None where there are none.
 
         Raises:
@@ -119,7 +88,7 @@ class PseudoDepth:
         return torch.from_numpy(np.asarray(maps[samples]))[:, None]
 
 
-def store_identity(store: FrameStore) -> str:
+def store_identity(store: Prepared) -> str:
     """Return what changes when a store is prepared from other data or in another way."""
     return _digest([store.index.get("request"), list(store.size), store.num_samples])
 
@@ -173,7 +142,7 @@ class PseudoDepthWriter:
         finished: whether the store already holds exactly these maps.
     """
 
-    def __init__(self, store: FrameStore, info: PseudoDepthInfo, teacher_identity: Any) -> None:
+    def __init__(self, store: Prepared, info: PseudoDepthInfo, teacher_identity: Any) -> None:
         self.info, self.total = info, store.num_samples
         self._folder, self._size = store.path / FOLDER, store.size
         self._store_identity = store_identity(store)
@@ -222,7 +191,7 @@ class PseudoDepthWriter:
 
 @contextmanager
 def writing_pseudo_depth(
-    store: FrameStore, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
+    store: Prepared, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
 ) -> Iterator[PseudoDepthWriter]:
     """Give a writer while no other process writes pseudo-depth into the store.
 

@@ -148,7 +148,7 @@ class Segmentation(Task):
     def training_loss(self, batch: LabelledBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the cross-entropy over labelled pixels and the share of them that is right."""
         logits = self.network(batch.images).float()
-        labels = self._learned_labels(batch.labels)
+        labels = self._learned_labels(batch.required("labels"))
         loss = segmentation_loss(logits, labels)
         labelled = labels != IGNORE
         right = ((logits.detach().argmax(1) == labels) & labelled).sum() / labelled.sum().clamp(min=1)
@@ -174,7 +174,7 @@ class Segmentation(Task):
         for i in range(len(images)):
             parts = [
                 pictures.image(images[i].cpu().numpy()),
-                pictures.colour_labels(batch.labels[i].cpu().numpy(), colours),
+                pictures.colour_labels(batch.required("labels")[i].cpu().numpy(), colours),
                 pictures.colour_labels(predicted[i], colours),
             ]
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, ["image", "truth", "prediction"])
