@@ -8,13 +8,14 @@ a file), and what is wrong is said in one sentence.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, field, fields
+from functools import cache, wraps
 from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import PydanticCustomError
 
 from geopretrain.errors import ConfigError, OptionError, nearest_name
 
@@ -22,6 +23,14 @@ T = TypeVar("T")
 
 MIN_SIDE = 32
 """Smallest side of a working size, px."""
+MAX_SIDE = 16_384
+"""Largest side of a working size, px."""
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["constant", "step", "halve", "tenth", "cosine", "warm_cosine"]
+OptimizerName = Literal["adam", "adamw", "sgd"]
+# (words that presets of tasks, options and the loop share)
 
 
 def plain(value: Any) -> Any:
@@ -39,46 +48,97 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def reads(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """Return the part of a type that brings what users write into its plain form.
+
+    ``parse`` raises ValueError with what is expected, as the rest of ``must be ...``.
+    """
+
+    def read(value: Any) -> Any:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise PydanticCustomError("words", "{words}", {"words": str(error)}) from error
+
+    return BeforeValidator(read)
+
+
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a truth value is no number")
     return value
 
 
-def parse_size(size: Any) -> Any:
-    """Return (height, width) in px of ``'96x320'`` or ``(96, 320)``, None of ``'auto'``.
-
-    Raises:
-        ConfigError: it is not HEIGHTxWIDTH, or a side is below 32 px.
-    """
+def _size(size: Any) -> Any:
     if size is None or size in ("auto", ""):
         return None
     try:
         parts = size.lower().replace("×", "x").split("x") if isinstance(size, str) else list(size)
         height, width = (int(part) for part in parts)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"size must be HEIGHTxWIDTH in pixels such as 96x320 (height first), not {size!r}."
-        ) from error
-    if min(height, width) < MIN_SIDE:
-        raise ConfigError(f"size must be at least 32x32 pixels (height x width), not {height}x{width}.")
+    except (TypeError, ValueError):
+        raise ValueError("HEIGHTxWIDTH in pixels such as 96x320 (height first)") from None
+    if not MIN_SIDE <= min(height, width) <= max(height, width) <= MAX_SIDE:
+        raise ValueError(f"at least {MIN_SIDE}x{MIN_SIDE} and at most {MAX_SIDE}x{MAX_SIDE} pixels")
     return height, width
 
 
+def parse_size(size: str | Sequence[int] | None) -> tuple[int, int] | None:
+    """Return (height, width) in px of ``'96x320'`` or ``(96, 320)``, None of ``'auto'``.
+
+    Raises:
+        ConfigError: it is not HEIGHTxWIDTH, or a side is below 32 px.
+    """
+    try:
+        return cast("tuple[int, int] | None", _size(plain(size)))
+    except ValueError as error:
+        raise OptionError("size", f"must be {error}, not {size!r}.") from error
+
+
+def _fraction(value: Any) -> Any:
+    words = str(value).strip()
+    try:
+        fraction = float(words.removesuffix("%")) / (100 if words.endswith("%") else 1)
+    except ValueError:
+        fraction = float("nan")
+    if isinstance(value, bool) or not 0 < fraction <= 1:
+        raise ValueError("a fraction such as 5% or 0.05, above 0 and at most 100%")
+    return fraction
+
+
+def _list(value: Any) -> Any:
+    """Return the parts of ``'a,b'``, of a list, or of one value."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    split = [words for part in parts for words in (part.split(",") if isinstance(part, str) else [part])]
+    return [part.strip() if isinstance(part, str) else part for part in split if part != ""]
+
+
 _number = BeforeValidator(_no_truth_value)
-Count = Annotated[int, _number, Field(ge=1), "a whole number of at least 1"]
-Natural = Annotated[int, _number, Field(ge=0), "a whole number of at least 0"]
+_HUGE = 10**9
+Count = Annotated[int, _number, Field(ge=1, le=_HUGE), "a whole number of at least 1"]
+Natural = Annotated[int, _number, Field(ge=0, le=_HUGE), "a whole number of at least 0"]
+Seed = Annotated[int, _number, Field(ge=0, lt=2**63), "a whole number from 0 to 2**63 - 1"]
+Threads = Annotated[int, _number, Field(ge=1, le=1024), "a whole number from 1 to 1024"]
+Number = Annotated[float, _number, Field(allow_inf_nan=False), "a number"]
 Positive = Annotated[float, _number, Field(gt=0, allow_inf_nan=False), "a positive number"]
 NonNegative = Annotated[float, _number, Field(ge=0, allow_inf_nan=False), "0 or more"]
 Unit = Annotated[float, _number, Field(ge=0, le=1, allow_inf_nan=False), "between 0 and 1"]
-Size = Annotated[tuple[int, int], BeforeValidator(parse_size), "HEIGHTxWIDTH in pixels"]
+Fraction = Annotated[float, reads(_fraction), "a fraction such as 5% or 0.05"]
+"""A part of the data: ``0.05`` or ``'5%'``."""
+Size = Annotated[tuple[int, int], reads(_size), "HEIGHTxWIDTH in pixels"]
+"""(height, width) in px, from ``'96x320'`` or a pair."""
+AnySize = Annotated[tuple[int, int] | None, reads(_size), "HEIGHTxWIDTH in pixels"]
+"""A size, or None for the one that suits the data (``auto``)."""
+FilePath = Annotated[str | os.PathLike[str], "a path"]
+"""Text or a path; kept as text."""
+Listed = reads(_list)
+"""Part of a list's type: ``'a,b'`` and a single value are lists too."""
 
 _SETTINGS = ConfigDict(
     extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
 )
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def checked(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen dataclass whose values are checked at construction.
 
@@ -96,40 +156,63 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
             init(self, *(plain(value) for value in values), **{name: plain(v) for name, v in named.items()})
         except ValidationError as error:
             raise sentence(error, type(self)) from None
+        positional = [one.name for one in fields(self) if not one.kw_only]
+        object.__setattr__(self, "_given", (*positional[: len(values)], *named))
 
     return checked_init
+
+
+def given(options: Any) -> dict[str, Any]:
+    """Return the values that a checked dataclass was constructed with, without those left to defaults."""
+    names = getattr(options, "_given", ())
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def sentence(error: ValidationError, cls: type) -> ConfigError:
     """Return the first thing that is wrong as an error in words."""
     first = error.errors(include_url=False)[0]
     name, value = str(first["loc"][0]) if first["loc"] else "", first.get("input")
-    known = [field.name for field in fields(cls)]
     if first["type"] in ("unexpected_keyword_argument", "unexpected_positional_argument"):
+        known = [one.name for one in fields(cls)]
         return ConfigError(f"Unknown setting '{name}'.{nearest_name(name, known)} Known: {', '.join(known)}.")
     if first["type"] in ("missing", "missing_argument"):
         return OptionError(name, f"is missing: {descriptions(cls).get(name, '')}")
     hint = _hints(cls).get(name)
-    choices = _choices(hint)
+    choices = choices_of(hint)
     if choices and not isinstance(value, (dict, list)):
         return OptionError(
             name, f"must be one of {', '.join(choices)}, not {value!r}.{nearest_name(str(value), choices)}"
         )
-    return OptionError(name, f"must be {_expected(hint) or first['msg']}, not {value!r}.")
+    return OptionError(name, f"must be {_problem(dict(first), hint)}, not {value!r}.")
+
+
+def _problem(first: Mapping[str, Any], hint: Any) -> str:
+    """Return what was expected, in words."""
+    context = first.get("ctx") or {}
+    if first["type"] == "words":
+        return str(context["words"])
+    if first["type"] == "less_than_equal" and context["le"] == _HUGE:
+        return f"at most {_HUGE:,}"
+    return expected(hint) or str(first["msg"])
 
 
 def descriptions(cls: type) -> dict[str, str]:
-    """Return what stands below each field of a checked dataclass, as one line each."""
-    infos = cls.__pydantic_fields__  # type: ignore[attr-defined]
-    return {name: " ".join((info.description or "").split()) for name, info in infos.items()}
+    """Return what stands below each field of a checked dataclass or its bases, as one line each."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        infos = base.__dict__.get("__pydantic_fields__", {})
+        found |= {
+            name: " ".join(info.description.split()) for name, info in infos.items() if info.description
+        }
+    return {one.name: found.get(one.name, "") for one in fields(cls)}
 
 
 def defaults(cls: type) -> dict[str, Any]:
     """Return the default of each field of a checked dataclass, ``MISSING`` where there is none."""
     found = {}
-    for field in fields(cls):
-        factory = field.default_factory
-        found[field.name] = factory() if factory is not MISSING else field.default
+    for one in fields(cls):
+        factory = one.default_factory
+        found[one.name] = factory() if factory is not MISSING else one.default
     return {name: _default(value) for name, value in found.items()}
 
 
@@ -137,25 +220,31 @@ def _default(value: Any) -> Any:
     return value.default if type(value).__name__ == "FieldInfo" else value
 
 
+def hints(cls: type) -> dict[str, Any]:
+    """Return the type of each field of a checked dataclass, with what is annotated."""
+    return {one.name: _hints(cls)[one.name] for one in fields(cls)}
+
+
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     from typing import get_type_hints
 
     return get_type_hints(cls, include_extras=True)
 
 
-def _choices(hint: Any) -> list[str]:
+def choices_of(hint: Any) -> list[str]:
     """Return the values of a ``Literal`` inside a type."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
-    return next((found for part in get_args(hint) if (found := _choices(part))), [])
+    return next((found for part in get_args(hint) if (found := choices_of(part))), [])
 
 
-def _expected(hint: Any) -> str:
+def expected(hint: Any) -> str:
     """Return what a type stands for, in words."""
     words = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, str)]
     if words:
         return words[0]
-    inside = [_expected(part) for part in get_args(hint) if part is not type(None)]
+    inside = [expected(part) for part in get_args(hint) if part is not type(None)]
     if any(inside):
         return " or ".join(dict.fromkeys(word for word in inside if word))
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(hint, "")

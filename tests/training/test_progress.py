@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from geopretrain.training.progress import Clock, clock_time, describe
+from geopretrain.console import clock_time
+from geopretrain.training.progress import Clock, describe
 
 
 def test_one_line_says_everything():

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from geopretrain.console import console, say
 from geopretrain.errors import ConfigError, UserError
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
 from geopretrain.study.learning_rate import choose_rates
 from geopretrain.study.plan import Plan, make_plan
-from geopretrain.study.progress import CellProgress
+from geopretrain.study.progress import cell_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise
 from geopretrain.study.trials import Cell
@@ -142,7 +143,10 @@ def _train(
     failures: list[dict[str, str]] = []
     if missing:
         number = choose_jobs(jobs, len(missing), plan.device)
-        with CellProgress(title, len(missing), len(cells) - len(missing), number, shown=progress) as line:
+        with (
+            console.showing(progress),
+            cell_progress(title, len(missing), len(cells) - len(missing), number) as line,
+        ):
 
             def done(cell: Cell, answer: dict[str, Any]) -> None:
                 line.done(cell, answer)
@@ -195,8 +199,6 @@ def _write_report(comparison: Comparison) -> None:
 
 
 def _say_what_came_out(comparison: Comparison, progress: bool) -> None:
-    from geopretrain.console import say
-
     say(f"\n{comparison.table()}\n", progress=progress)
     failures = comparison.results["failures"]
     for failure in failures:

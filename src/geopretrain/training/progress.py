@@ -5,16 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
 
-from geopretrain.console import console
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-PLAIN_LINE_EVERY = 30.0
-"""Seconds between two lines where the output is not a terminal."""
+from geopretrain.console import ProgressLine as ConsoleLine
+from geopretrain.console import clock_time, console
 
 
 class Clock:
@@ -53,50 +47,32 @@ class Clock:
 
 
 class ProgressLine:
-    """Shows the line with rich on a terminal and as an occasional plain line elsewhere."""
+    """The line of a training, step by step."""
 
     def __init__(self, steps: int, *, shown: bool = True) -> None:
-        self.steps = steps
-        self.shown = shown
-        self._live: Progress | None = None
-        self._task: TaskID | None = None
-        self._last_plain = 0.0
+        self.steps, self.shown = steps, shown
+        self._open = ExitStack()
+        self._line: ConsoleLine | None = None
 
     def start(self, step: int) -> None:
         """Begin at ``step``."""
-        if self.shown and console().is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            columns = (
-                TextColumn("step {task.completed}/{task.total}"),
-                BarColumn(24),
-                TextColumn("{task.description}"),
-            )
-            self._live = Progress(*columns, console=console(), refresh_per_second=2)
-            self._task = self._live.add_task("starting", total=self.steps, completed=step)
-            self._live.start()
+        self._open.enter_context(console.showing(self.shown))
+        self._line = self._open.enter_context(console.progress("step", self.steps, done=step))
 
     def advance(self, step: int) -> None:
         """Count a step; costs nothing where no terminal shows it."""
-        if self._live is not None and self._task is not None:
-            self._live.update(self._task, completed=step)
+        if self._line is not None:
+            self._line.move(step)
 
     def update(self, step: int, loss: float, timing: dict[str, float]) -> None:
         """Show new numbers."""
-        if not self.shown:
-            return
-        text = describe(self.steps - step, loss, timing)
-        if self._live is not None and self._task is not None:
-            self._live.update(self._task, completed=step, description=text)
-        elif step >= self.steps or time.perf_counter() - self._last_plain > PLAIN_LINE_EVERY:
-            self._last_plain = time.perf_counter()
-            console().print(f"step {step}/{self.steps}  {text}")
+        if self._line is not None:
+            self._line.update(step, describe(self.steps - step, loss, timing))
 
     def stop(self) -> None:
         """Leave the line as it is and give the terminal back."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._line = None
+        self._open.close()
 
 
 def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
@@ -107,13 +83,6 @@ def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
         f"loss {loss:.4f}  {speed}  {clock_time(steps_left * per_step)} left  "
         f"data {100 * timing['data_share']:.0f} %  memory {timing['memory_gb']:.1f} GB"
     )
-
-
-def clock_time(seconds: float) -> str:
-    """Return seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def memory_gb() -> float:

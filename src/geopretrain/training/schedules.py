@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
-Schedule = Literal["constant", "step", "halve", "tenth", "cosine", "warm_cosine"]
+from geopretrain.schema import Schedule
+
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 STEP_DROP_AT = 0.75

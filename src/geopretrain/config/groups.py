@@ -1,0 +1,226 @@
+"""Options that several commands share, one group of them a class; commands inherit what they need.
+
+An option is written once, here or in the class of its command: name, type with its range, default, and the
+sentence below it. Python keywords, command line, ``--help``, ``config.yaml`` and the pages of the
+documentation are made from these classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from geopretrain.errors import OptionError
+from geopretrain.schema import (
+    AnySize,
+    Count,
+    Device,
+    FilePath,
+    Fraction,
+    Natural,
+    NonNegative,
+    OptimizerName,
+    Positive,
+    Precision,
+    Schedule,
+    Seed,
+    Threads,
+    checked,
+    descriptions,
+    reads,
+)
+
+
+def require(options: Any, *names: str) -> None:
+    """Raise OptionError for the first option of these that was not given."""
+    for name in names:
+        if getattr(options, name) in (None, "", [], ()):
+            raise OptionError(name, f"is missing: {descriptions(type(options))[name]}")
+
+
+def _resume(value: Any) -> Any:
+    words = value.lower() if isinstance(value, str) else value
+    if words in (True, "true", "yes"):
+        return True
+    if words in (False, "false", "no", "", None):
+        return False
+    if not isinstance(value, str):
+        raise ValueError("true, false, or the folder of the run to continue")
+    return value
+
+
+def _settings(value: Any) -> Any:
+    """Return ``['a=1', 'b=x']`` as a dictionary; values are read as YAML."""
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    import yaml
+
+    lines = [value] if isinstance(value, str) else value
+    pairs = [str(line).partition("=") for line in lines]
+    if any(not (name.strip() and sign) for name, sign, _ in pairs):
+        raise ValueError("given as name=value")
+    try:
+        return {name.strip(): yaml.safe_load(text) for name, _, text in pairs}
+    except yaml.YAMLError as error:
+        raise ValueError("given as name=value") from error
+
+
+def _curve(points: Any) -> Any:
+    """Return the number of evaluations, or the steps after which to evaluate, ascending."""
+    parts = points.split(",") if isinstance(points, str) else points
+    several = isinstance(parts, (list, tuple)) and not (isinstance(points, str) and len(parts) == 1)
+    try:
+        chosen = [_whole(part) for part in (parts if isinstance(parts, (list, tuple)) else [parts])]
+    except (TypeError, ValueError):
+        chosen = []
+    if not chosen or min(chosen) < 1 or (not several and chosen[0] > MAX_CURVE_POINTS):
+        raise ValueError(
+            f"a number of evaluations from 1 to {MAX_CURVE_POINTS}, or the steps after which to evaluate, "
+            "with commas"
+        )
+    return tuple(sorted(set(chosen))) if several else chosen[0]
+
+
+def _whole(part: Any) -> int:
+    if isinstance(part, bool) or int(part) != (float(part) if not isinstance(part, str) else int(part)):
+        raise ValueError("no whole number")
+    return int(part)
+
+
+MAX_CURVE_POINTS = 10_000
+Resume = Annotated[bool | FilePath, reads(_resume), "true, false or a run folder"]
+Settings = Annotated[Mapping[str, Any], reads(_settings), "name=value"]
+Factor = Annotated[float, Field(gt=0, le=1), "a number above 0 and at most 1"]
+Momentum = Annotated[float, Field(ge=0, lt=1), "a number of at least 0 and below 1"]
+Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""One path or several."""
+CurvePoints = Annotated[int | tuple[int, ...], reads(_curve), "a number of evaluations, or steps"]
+
+
+@checked
+class ProgressOptions:
+    """What is shown."""
+
+    progress: bool = True
+    """Show progress and sentences."""
+
+
+@checked
+class OutputOptions:
+    """Where the run goes."""
+
+    out: FilePath | None = None
+    """Folder to write the run into."""
+    resume: Resume = False
+    """Continue the interrupted run in ``out``, or in the folder given here: what is not given is taken from
+    the run, and the outcome is the same as without interruption."""
+    overwrite: bool = False
+    """Start again from nothing where ``out`` holds a run."""
+
+
+@checked
+class DeviceOptions:
+    """What computes."""
+
+    device: Device = "auto"
+    """What to compute on; auto: a GPU where there is one."""
+    threads: Threads | None = None
+    """Threads of the processor to compute with; left away: PyTorch's own choice."""
+
+
+@checked
+class ComputeOptions(DeviceOptions):
+    """What computes, and how."""
+
+    precision: Precision = "auto"
+    """Numbers to compute with; auto: bf16 where the machine computes in it."""
+    channels_last: bool = True
+    """Keep images and filters in the memory order that makes convolutions faster."""
+
+
+@checked
+class InitOptions:
+    """What is trained, and from which weights."""
+
+    init: FilePath = "random"
+    """Weights to start from: random, imagenet, a run folder or a weights file; starts a NEW run."""
+    backbone: str | None = None
+    """Any timm model; left away: that of ``init``, resnet18 for random and imagenet."""
+
+
+@checked
+class TrainingOptions:
+    """How it is trained; what is left away is taken from the preset."""
+
+    preset: str = "auto"
+    """Named settings of the task, e.g. paper or short; auto: paper on a GPU, short elsewhere."""
+    steps: Count | None = None
+    """Optimisation steps."""
+    batch_size: Count | None = None
+    """Samples per step."""
+    lr: Positive | None = None
+    """Highest learning rate."""
+    schedule: Schedule | None = None
+    """How the learning rate changes with the step."""
+    warmup_steps: Natural | None = None
+    """Steps over which the rate rises."""
+    optimizer: OptimizerName | None = None
+    """What turns gradients into steps."""
+    momentum: Momentum | None = None
+    """Momentum of sgd."""
+    weight_decay: NonNegative | None = None
+    """Decay of the weights at each step, relative to the rate; norms and biases are spared."""
+    layer_decay: Factor | None = None
+    """Factor on the learning rate from each layer of the backbone to the one below it, at most 1."""
+    clip_norm: Positive | None = None
+    """Largest norm of the gradient; longer ones are shortened to it."""
+    accumulate: Count | None = None
+    """Batches whose gradients are added up before a step."""
+    seed: Seed = 0
+    """Fixes everything random in the run."""
+    validate_every: Count | None = None
+    """Steps between validations."""
+    checkpoint_every: Count = 100
+    """Steps between writings of the checkpoint that --resume needs."""
+    log_every: Count = 10
+    """Steps averaged into one line of the log."""
+
+
+@checked
+class SettingsOptions:
+    """Settings of the method or task itself."""
+
+    settings: Settings = field(default_factory=dict)
+    """Settings of the method as name=value, e.g. smoothness=0.002."""
+
+
+@checked
+class VideoOptions:
+    """Data without labels."""
+
+    data: Inputs | None = None
+    """Prepared store, or a video, folder of images or data set, which is prepared first."""
+    size: AnySize = None
+    """Height and width in px to prepare raw data at, e.g. 96x320 (height first)."""
+    subset: Fraction | None = None
+    """Part of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json."""
+    subset_seed: Seed = 0
+    """Fixes which samples these are; smaller subsets lie inside larger ones."""
+
+
+@checked
+class LabelledOptions:
+    """Labelled data."""
+
+    data: FilePath | None = None
+    """Labelled data: a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street."""
+    labels: Count | None = None
+    """Number of labelled images to learn from; left away: all."""
+    subset_seed: Seed = 0
+    """Fixes which images are the labelled ones; smaller subsets lie inside larger ones."""
+    size: AnySize = None
+    """Height and width in px to work at, multiples of 32, e.g. 96x128 (height first)."""
