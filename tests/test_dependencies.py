@@ -74,12 +74,12 @@ def test_every_declared_library_is_imported():
     assert {*declared(), *declared("teachers")} - used - set(USED_BY_NAME) == set()
 
 
-def test_tests_benchmarks_and_examples_import_what_the_dev_extra_has():
+def test_tests_benchmarks_examples_and_docs_import_what_the_dev_extra_has():
     allowed = {name for group in (None, "teachers", "docs", "dev") for name in declared(group)}
-    found = imported(["tests", "benchmarks", "examples"])
+    found = imported(["tests", "benchmarks", "examples", "docs"])
     assert {m: files for m, files in found.items() if distribution(m) not in allowed} == {}
     used = {distribution(module) for module in found}
-    assert {*declared("dev"), *declared("docs")} - used - set(USED_BY_NAME) - {"mkdocs"} == set()
+    assert {*declared("dev"), *declared("docs")} - used - set(USED_BY_NAME) == set()
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "constraints-lowest.txt"])

@@ -20,7 +20,8 @@ def masked_l1(prediction: Tensor, target: Tensor, valid: Tensor, *, over_all_pix
     """Return the mean of ``|prediction - target|`` over valid pixels (Lao et al., supplement, equation 11).
 
     Args:
-        prediction, target: any unit, m for depth.
+        prediction: any unit, m for depth.
+        target: in the same unit.
         valid: pixels that count.
         over_all_pixels: divide by the number of ALL pixels, as the released script of Lao et al. does; frames
             with few measurements then count less.
@@ -37,7 +38,8 @@ def silog(prediction: Tensor, target: Tensor, valid: Tensor, *, focus: float = 0
     Means are over the valid pixels of the whole batch. Focus 1 ignores a common factor, 0 does not.
 
     Args:
-        prediction, target: positive where valid, any unit.
+        prediction: positive where valid, any unit.
+        target: positive where valid, in the same unit.
         valid: pixels that count.
         focus: lambda of the equation.
     """
@@ -87,7 +89,8 @@ def ssi_mse(
     Half the mean squared residual after alignment, plus the gradient term.
 
     Args:
-        prediction, target: ``B ... H W``, up to scale and shift.
+        prediction: ``B ... H W``, up to scale and shift.
+        target: ``B ... H W``.
         valid: pixels that count.
         gradient_weight: alpha of the paper.
         scales: of the gradient term.
@@ -133,7 +136,8 @@ def ssi_trimmed_mae(
     the batch are dropped, the rest summed over twice the number of valid pixels; plus the gradient term.
 
     Args:
-        prediction, target: ``B ... H W``, up to scale and shift.
+        prediction: ``B ... H W``, up to scale and shift.
+        target: ``B ... H W``.
         valid: pixels that count.
         trim: share of the residuals that is dropped.
         gradient_weight: alpha of the paper.

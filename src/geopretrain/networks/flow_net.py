@@ -33,7 +33,8 @@ class MotionEncoder(nn.Module):
         code_size: numbers in the code.
         difference: show the second image as its difference from the first. The first convolution could form
             it itself, but what moves is then small beside what is seen, and the code is long ignored.
-        mean, std: normalisation of an image.
+        mean: normalisation of an image, per channel.
+        std: see ``mean``.
     """
 
     def __init__(

@@ -43,8 +43,10 @@ def octaves(
     """Sum of octaves of value noise, each fading with the footprint.
 
     Args:
-        u, v: ``N`` texture coordinates in units of the coarsest cell.
-        width_u, width_v: ``N`` footprint of a pixel in the same units.
+        u: ``N`` texture coordinates in units of the coarsest cell.
+        v: likewise.
+        width_u: ``N`` footprint of a pixel in the same units.
+        width_v: likewise.
         count: octaves; each has half the cell of the one before.
         gain: amplitude of an octave relative to the one before.
 

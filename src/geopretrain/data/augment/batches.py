@@ -119,7 +119,9 @@ def colour_maps(
     (towards the pixel's own grey), hue (chroma rotation), without clamping in between.
 
     Args:
-        brightness, contrast, saturation: ``B`` factors, 1 changes nothing.
+        brightness: ``B`` factors, 1 changes nothing.
+        contrast: likewise.
+        saturation: likewise.
         hue_turns: ``B`` rotations in turns, 0 changes nothing.
         mean_colour: ``B 3`` mean of the sample's target frame; the maps are on its device.
     """

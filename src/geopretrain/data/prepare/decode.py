@@ -122,7 +122,8 @@ def decode(
         clip: what to read.
         folder: working folder (frames and journal).
         depth_folder: where depth maps go, as 16-bit PNG, metres x 256, cropped but not resized.
-        crop, size: part of the frames used and (height, width) of the result.
+        crop: part of the frames that is used, (top, left, height, width) px.
+        size: (height, width) of the result.
         max_frames: stop after this many frames.
         motion: measure what changes between neighbouring frames.
         advance: called with the number of frames done since the last call.

@@ -57,7 +57,8 @@ def choose_camera(
     Args:
         size: (height, width) of the original frames.
         own: intrinsics of the data set.
-        given, given_size: intrinsics of the user and the (height, width) of the images they were measured on.
+        given: intrinsics of the user, ``3 3`` px.
+        given_size: (height, width) of the images that they were measured on.
         fov: horizontal field of view in degrees, used where nothing is known.
 
     Raises:

@@ -173,7 +173,8 @@ def move_depth(
 
     Args:
         depth: ``H W`` m of the first camera.
-        intrinsics, other_intrinsics: ``3 3`` px.
+        intrinsics: ``3 3`` px of the first camera.
+        other_intrinsics: ``3 3`` px of the other.
         T_to_other: ``4 4`` m, points of the first camera into the other.
         size: (height, width) of the other image.
     """
