@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, wraps
 from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin
 
@@ -105,34 +105,41 @@ def _fraction(value: Any) -> Any:
     return fraction
 
 
-def _list(value: Any) -> Any:
-    """Return the parts of ``'a,b'``, of a list, or of one value."""
-    parts = value if isinstance(value, (list, tuple)) else [value]
-    split = [words for part in parts for words in (part.split(",") if isinstance(part, str) else [part])]
-    return [part.strip() if isinstance(part, str) else part for part in split if part != ""]
+@dataclass(frozen=True)
+class Words:
+    """What a type is called: in errors, and on the command line."""
+
+    expected: str
+    """The rest of ``must be ...``."""
+    metavar: str = "VALUE"
+    """What stands for a value in ``--help``."""
+    many: bool = False
+    """Whether the command line takes several words."""
 
 
 _number = BeforeValidator(_no_truth_value)
 _HUGE = 10**9
-Count = Annotated[int, _number, Field(ge=1, le=_HUGE), "a whole number of at least 1"]
-Natural = Annotated[int, _number, Field(ge=0, le=_HUGE), "a whole number of at least 0"]
-Seed = Annotated[int, _number, Field(ge=0, lt=2**63), "a whole number from 0 to 2**63 - 1"]
-Threads = Annotated[int, _number, Field(ge=1, le=1024), "a whole number from 1 to 1024"]
-Number = Annotated[float, _number, Field(allow_inf_nan=False), "a number"]
-Positive = Annotated[float, _number, Field(gt=0, allow_inf_nan=False), "a positive number"]
-NonNegative = Annotated[float, _number, Field(ge=0, allow_inf_nan=False), "0 or more"]
-Unit = Annotated[float, _number, Field(ge=0, le=1, allow_inf_nan=False), "between 0 and 1"]
-Fraction = Annotated[float, reads(_fraction), "a fraction such as 5% or 0.05"]
+Count = Annotated[int, _number, Field(ge=1, le=_HUGE), Words("a whole number of at least 1", "N")]
+Natural = Annotated[int, _number, Field(ge=0, le=_HUGE), Words("a whole number of at least 0", "N")]
+Seed = Annotated[int, _number, Field(ge=0, lt=2**63), Words("a whole number from 0 to 2**63 - 1", "N")]
+Threads = Annotated[int, _number, Field(ge=1, le=1024), Words("a whole number from 1 to 1024", "N")]
+Positive = Annotated[float, _number, Field(gt=0, allow_inf_nan=False), Words("a positive number", "X")]
+NonNegative = Annotated[
+    float, _number, Field(ge=0, allow_inf_nan=False), Words("a number of at least 0", "X")
+]
+Unit = Annotated[float, _number, Field(ge=0, le=1), Words("a number from 0 to 1", "X")]
+Fraction = Annotated[float, reads(_fraction), Words("a fraction such as 5% or 0.05", "5%")]
 """A part of the data: ``0.05`` or ``'5%'``."""
-Size = Annotated[tuple[int, int], reads(_size), "HEIGHTxWIDTH in pixels"]
+Size = Annotated[tuple[int, int], reads(_size), Words("HEIGHTxWIDTH in pixels", "HEIGHTxWIDTH")]
 """(height, width) in px, from ``'96x320'`` or a pair."""
-AnySize = Annotated[tuple[int, int] | None, reads(_size), "HEIGHTxWIDTH in pixels"]
+AnySize = Annotated[tuple[int, int] | None, reads(_size), Words("HEIGHTxWIDTH in pixels", "HEIGHTxWIDTH")]
 """A size, or None for the one that suits the data (``auto``)."""
-FilePath = Annotated[str | os.PathLike[str], "a path"]
+FilePath = Annotated[str | os.PathLike[str], Words("a path", "PATH")]
 """Text or a path; kept as text."""
-Listed = reads(_list)
-"""Part of a list's type: ``'a,b'`` and a single value are lists too."""
-
+FilePaths = Annotated[
+    str | os.PathLike[str] | Sequence[str | os.PathLike[str]], Words("a path or several", "PATH", many=True)
+]
+"""One path or several."""
 _SETTINGS = ConfigDict(
     extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
 )
@@ -239,11 +246,18 @@ def choices_of(hint: Any) -> list[str]:
     return next((found for part in get_args(hint) if (found := choices_of(part))), [])
 
 
+def words_of(hint: Any) -> Words | None:
+    """Return what a type or a part of it is called, None where nobody has said it."""
+    named = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Words)]
+    inside = (found for part in get_args(hint) if isinstance(found := words_of(part), Words))
+    return named[0] if named else next(inside, None)
+
+
 def expected(hint: Any) -> str:
     """Return what a type stands for, in words."""
-    words = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, str)]
-    if words:
-        return words[0]
+    named = words_of(hint)
+    if named is not None:
+        return named.expected
     inside = [expected(part) for part in get_args(hint) if part is not type(None)]
     if any(inside):
         return " or ".join(dict.fromkeys(word for word in inside if word))

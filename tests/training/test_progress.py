@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from geopretrain.console import clock_time
 from geopretrain.training.progress import Clock, describe
 
 
@@ -10,11 +9,6 @@ def test_one_line_says_everything():
     timing = {"seconds_per_step": 0.5, "data_share": 0.031, "memory_gb": 2.44, "seconds": 9.0}
     assert describe(120, 0.08123, timing) == "loss 0.0812  2.0 steps/s  1:00 left  data 3 %  memory 2.4 GB"
     assert "4.00 s/step  8:00 left" in describe(120, 1.0, timing | {"seconds_per_step": 4.0})
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")])
-def test_clock_time(seconds, text):
-    assert clock_time(seconds) == text
 
 
 def test_waiting_for_data_and_time_away_are_told_apart(monkeypatch):

@@ -8,9 +8,10 @@ documentation are made from these classes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -20,6 +21,7 @@ from geopretrain.schema import (
     Count,
     Device,
     FilePath,
+    FilePaths,
     Fraction,
     Natural,
     NonNegative,
@@ -29,6 +31,7 @@ from geopretrain.schema import (
     Schedule,
     Seed,
     Threads,
+    Words,
     checked,
     descriptions,
     reads,
@@ -40,6 +43,24 @@ def require(options: Any, *names: str) -> None:
     for name in names:
         if getattr(options, name) in (None, "", [], ()):
             raise OptionError(name, f"is missing: {descriptions(type(options))[name]}")
+
+
+def run_to_resume(options: Any) -> Path | None:
+    """Return the folder of the run that is to be continued, None where none is.
+
+    Raises:
+        OptionError: ``resume`` and ``out`` name different folders, or neither names one.
+    """
+    if options.resume is False:
+        return None
+    if options.resume is True and not options.out:
+        raise OptionError("resume", "needs the folder of the run: --resume RUN.")
+    folder = Path(options.out if options.resume is True else options.resume)
+    if options.out and Path(options.out).absolute() != folder.absolute():
+        raise OptionError(
+            "resume", f"names '{folder}' and --out names '{options.out}'. Give one folder, to --resume."
+        )
+    return folder
 
 
 def _resume(value: Any) -> Any:
@@ -91,19 +112,75 @@ def _whole(part: Any) -> int:
     return int(part)
 
 
+def _list(value: Any) -> Any:
+    """Return the parts of ``'a,b'``, of a list, or of one value."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    split = [words for part in parts for words in (part.split(",") if isinstance(part, str) else [part])]
+    return [words for part in split if (words := part.strip() if isinstance(part, str) else part) != ""]
+
+
+def _different(value: Any) -> Any:
+    """Return a list without what is in it twice."""
+    if not (parts := _list(value)):
+        raise ValueError("at least one")
+    return list(dict.fromkeys(str(part) for part in parts))
+
+
+def _seeds(value: Any) -> Any:
+    """Return the seeds of ``5`` (0 to 4), ``'3,4,5'`` or a list, ascending."""
+    several = isinstance(value, (list, tuple)) or (isinstance(value, str) and "," in value)
+    try:
+        chosen = [_whole(part) for part in _list(value)]
+    except (TypeError, ValueError):
+        chosen = []
+    if not several and len(chosen) == 1 and 0 <= chosen[0] <= MAX_SEEDS:
+        chosen = list(range(chosen[0]))
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen) or min(chosen) < 0 or max(chosen) >= 2**63:
+        raise ValueError(
+            "at least 2, to tell a difference from chance (5 are better): a number, or different whole "
+            "numbers with commas"
+        )
+    return sorted(chosen)
+
+
+def _rates(value: Any) -> Any:
+    try:
+        rates = [float(rate) for rate in _list(value)]
+    except (TypeError, ValueError):
+        rates = []
+    if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
+        raise ValueError("a positive number, or different ones with commas such as 1e-4,1e-3")
+    return sorted(rates)
+
+
 MAX_CURVE_POINTS = 10_000
-Resume = Annotated[bool | FilePath, reads(_resume), "true, false or a run folder"]
-Settings = Annotated[Mapping[str, Any], reads(_settings), "name=value"]
-Factor = Annotated[float, Field(gt=0, le=1), "a number above 0 and at most 1"]
-Momentum = Annotated[float, Field(ge=0, lt=1), "a number of at least 0 and below 1"]
-Inputs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""One path or several."""
-CurvePoints = Annotated[int | tuple[int, ...], reads(_curve), "a number of evaluations, or steps"]
+MAX_SEEDS = 1000
+Resume = Annotated[
+    bool | str | os.PathLike[str], reads(_resume), Words("true, false or a run folder", "FOLDER")
+]
+Settings = Annotated[Mapping[str, Any], reads(_settings), Words("name=value", "NAME=VALUE", many=True)]
+CurvePoints = Annotated[
+    int | tuple[int, ...], reads(_curve), Words("a number of evaluations, or steps", "N", many=True)
+]
+Mode = Literal["full", "encoder", "frozen"]
+Modes = Annotated[tuple[Mode, ...], reads(_different), Words("full, encoder or frozen", "MODE", many=True)]
+Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
+Inits = Annotated[tuple[str, ...], reads(_list), Words("initialisations", "INIT", many=True)]
+CompareRates = Annotated[tuple[Positive, ...], reads(_rates), Words("positive numbers", "X", many=True)]
+Jobs = Annotated[Literal["auto"] | Count, Words("auto or a whole number of at least 1", "auto|N")]
+Saves = Annotated[
+    tuple[Literal["picture", "depth", "cloud", "video"], ...],
+    reads(_different),
+    Words("picture, depth, cloud or video", "WHAT", many=True),
+]
+Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]
+Degrees = Annotated[float, Field(gt=0, lt=180), Words("an angle above 0 and below 180 degrees", "DEGREES")]
+Momentum = Annotated[float, Field(ge=0, lt=1), Words("a number of at least 0 and below 1", "X")]
 
 
 @checked
 class ProgressOptions:
-    """What is shown."""
+    """Other options."""
 
     progress: bool = True
     """Show progress and sentences."""
@@ -134,7 +211,7 @@ class DeviceOptions:
 
 @checked
 class ComputeOptions(DeviceOptions):
-    """What computes, and how."""
+    """What computes."""
 
     precision: Precision = "auto"
     """Numbers to compute with; auto: bf16 where the machine computes in it."""
@@ -153,7 +230,15 @@ class InitOptions:
 
 
 @checked
-class TrainingOptions:
+class RateOptions:
+    """How it is trained; what is left away is taken from the preset."""
+
+    lr: Positive | None = None
+    """Highest learning rate; left away: that of the preset."""
+
+
+@checked
+class RecipeOptions:
     """How it is trained; what is left away is taken from the preset."""
 
     preset: str = "auto"
@@ -162,8 +247,6 @@ class TrainingOptions:
     """Optimisation steps."""
     batch_size: Count | None = None
     """Samples per step."""
-    lr: Positive | None = None
-    """Highest learning rate."""
     schedule: Schedule | None = None
     """How the learning rate changes with the step."""
     warmup_steps: Natural | None = None
@@ -179,7 +262,13 @@ class TrainingOptions:
     clip_norm: Positive | None = None
     """Largest norm of the gradient; longer ones are shortened to it."""
     accumulate: Count | None = None
-    """Batches whose gradients are added up before a step."""
+    """Equal parts that the batch of a step is computed in, one after the other, to need less memory."""
+
+
+@checked
+class LoopOptions:
+    """The run itself."""
+
     seed: Seed = 0
     """Fixes everything random in the run."""
     validate_every: Count | None = None
@@ -202,7 +291,7 @@ class SettingsOptions:
 class VideoOptions:
     """Data without labels."""
 
-    data: Inputs | None = None
+    data: FilePaths | None = None
     """Prepared store, or a video, folder of images or data set, which is prepared first."""
     size: AnySize = None
     """Height and width in px to prepare raw data at, e.g. 96x320 (height first)."""
@@ -210,6 +299,28 @@ class VideoOptions:
     """Part of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json."""
     subset_seed: Seed = 0
     """Fixes which samples these are; smaller subsets lie inside larger ones."""
+
+
+@checked
+class SourceOptions:
+    """What the files do not say."""
+
+    baseline: Positive | None = None
+    """Distance in metres between the cameras of left/ and right/, where no calib.txt says it."""
+    depth_unit: Positive | None = None
+    """Units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
+
+
+@checked
+class CameraOptions:
+    """The camera."""
+
+    intrinsics: str | None = None
+    """Camera as fx,fy,cx,cy in pixels of the original frames; replaces what the data set says."""
+    intrinsics_size: AnySize = None
+    """Height and width of the images the intrinsics were measured on."""
+    fov: Degrees | None = None
+    """Horizontal field of view in degrees, used where the intrinsics are unknown."""
 
 
 @checked

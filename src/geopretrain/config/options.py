@@ -1,39 +1,77 @@
-"""The options of each command."""
+"""The options of each command; what several commands share is written in ``groups``.
+
+The fields of the last base class come first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import (
+    CameraOptions,
+    CompareRates,
     ComputeOptions,
     CurvePoints,
+    Degrees,
+    DeviceOptions,
     InitOptions,
+    Inits,
+    Jobs,
     LabelledOptions,
+    LoopOptions,
+    Mode,
+    Modes,
     OutputOptions,
     ProgressOptions,
+    RateOptions,
+    RecipeOptions,
+    Saves,
+    Seeds,
     SettingsOptions,
-    TrainingOptions,
+    SourceOptions,
     VideoOptions,
     require,
+    run_to_resume,
 )
-from geopretrain.errors import one_of
-from geopretrain.schema import FilePath, checked
+from geopretrain.errors import OptionError, one_of
+from geopretrain.schema import (
+    AnySize,
+    Count,
+    FilePath,
+    FilePaths,
+    Natural,
+    NonNegative,
+    Positive,
+    Words,
+    checked,
+)
 from geopretrain.tasks.registry import PRETEXTS
 
-Mode = Literal["full", "encoder", "frozen"]
-SUPERVISION = {"M": "mono", "S": "stereo", "MS": "both"}
-"""The names of Wang et al. for what a depth network learns from."""
+Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
+FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
+Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
 
 
+# ---- training
 @checked
 class TrainCommandOptions(
-    ProgressOptions, ComputeOptions, SettingsOptions, TrainingOptions, InitOptions, OutputOptions
+    ProgressOptions,
+    ComputeOptions,
+    SettingsOptions,
+    LoopOptions,
+    RecipeOptions,
+    RateOptions,
+    InitOptions,
+    OutputOptions,
 ):
-    """What every training command has (the fields of the last class come first)."""
+    """What every training command has."""
 
     def __post_init__(self) -> None:
-        if self.resume is False:
+        if run_to_resume(self) is None:
             require(self, "out", "data")
 
 
@@ -76,3 +114,182 @@ class FinetuneDepthOptions(TrainCommandOptions, VideoOptions):
     """Name of the protocol; left away: the one that suits the data and what the run knows."""
     flip: bool = False
     """Average predictions with those of the mirrored images when scoring."""
+
+
+# ---- comparing
+@checked
+class CompareOptions(ProgressOptions, ComputeOptions, SettingsOptions, RecipeOptions, LabelledOptions):
+    """Options of ``compare``."""
+
+    inits: Inits = field(default=(), kw_only=False, metadata=BY_NAME)
+    """Initialisations with commas: random, imagenet, run folders, weights files; the first is the
+    reference."""
+    out: FilePath | None = None
+    """Folder to write the comparison into."""
+    labels: Count | None = 16
+    """Number of labelled images to learn from, the same ones for all."""
+    seeds: Seeds = (0, 1, 2, 3, 4)
+    """Number of trainings for each initialisation and mode, at least 2; or the seeds with commas."""
+    modes: Modes = ("full", "frozen")
+    """What is trained, with commas: full (all layers), encoder (fresh decoder), frozen (encoder
+    unchanged)."""
+    lr: CompareRates | None = None
+    """Learning rate; several with commas are tried on validation images for each initialisation and mode."""
+    search_seeds: Count = 2
+    """Trainings for each learning rate that is tried; their seeds are not the reported ones."""
+    curve_points: CurvePoints = 6
+    """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
+    backbone: str | None = None
+    """Any timm model; left away: that of the runs, or resnet18."""
+    pictures: Natural = 4
+    """Number of test images to show."""
+    jobs: Jobs = "auto"
+    """Trainings at the same time; auto: one for each core, one on a GPU."""
+    overwrite: bool = False
+    """Start again from nothing where ``out`` holds a comparison."""
+
+    def __post_init__(self) -> None:
+        require(self, "inits", "data", "out")
+
+
+@checked
+class DemoOptions(ProgressOptions):
+    """Options of ``demo``; the defaults are measured: the whole job ends within 12 minutes on two cores."""
+
+    out: FilePath = field(default="demo", kw_only=False, metadata=BY_NAME)
+    """Folder that receives ``store/``, ``depth/`` and ``comparison/``."""
+    video: str = "synthetic:street?worlds=12&frames=60&seed=100"
+    """Unlabelled video the depth network is pre-trained on; other worlds than the labelled ones."""
+    labelled: FilePath = "synthetic:street"
+    """Labelled images; train, val and test come from different worlds."""
+    size: AnySize = (96, 160)
+    """Height and width in px to work at."""
+    steps: Count = 300
+    """Optimisation steps of pre-training."""
+    finetune_steps: Count = 50
+    """Optimisation steps of each fine-tuning."""
+    labels: Count = 16
+    """Number of labelled images to learn from."""
+    seeds: Seeds = (0, 1, 2, 3, 4)
+    """Trainings for each initialisation; 5 is the least that supports an interval worth printing."""
+    modes: Modes = ("full", "frozen")
+    """What is trained, with commas: full, encoder, frozen."""
+    overwrite: bool = False
+    """Start again from nothing."""
+    open_report: bool = True
+    """Show the report in a browser where there is a display."""
+
+
+# ---- looking and scoring
+@checked
+class EvaluateOptions(ProgressOptions, DeviceOptions):
+    """Options of ``evaluate``."""
+
+    run: FilePath = field(kw_only=False)
+    """Run folder of a method that learns depth or flow."""
+    data: FilePath = field(kw_only=False)
+    """Store or data set with depth, folder with images/ and depth/, or pairs with known flow."""
+    protocol: str | None = None
+    """Name of the protocol; left away: the one that suits the data and what the run knows."""
+    frames: Literal["auto", "held_out", "in_sample", "all"] = "auto"
+    """Which frames of the store that the run was trained on; auto: held_out."""
+    split_file: FilePath | None = None
+    """Text file with a line DRIVE FRAME SIDE for each image, as the lists of the Eigen split."""
+    every: Count = 1
+    """Take every n-th frame."""
+    flip: bool = False
+    """Average the prediction with that of the mirrored image."""
+    csv: bool = False
+    """Also write the errors of each image as a table."""
+    depth_unit: Positive | None = None
+    """Units per metre of 16-bit depth PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
+    out: FilePath | None = None
+    """Folder to write results into; left away: evaluation/ in the run folder."""
+
+
+@checked
+class PredictOptions(ProgressOptions, DeviceOptions):
+    """Options of ``predict``."""
+
+    run: FilePath = field(kw_only=False)
+    """Run folder of pretrain or finetune."""
+    inputs: FilePaths = field(kw_only=False)
+    """Images, folders of images or videos."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write into."""
+    save: Saves = ("picture",)
+    """What to write, with commas: picture (PNG in colour), depth (16-bit PNG with a JSON file that says what
+    a value means), cloud (PLY, coloured points), video (MP4, for videos)."""
+    every: Count | None = None
+    """Take every n-th frame of a video; left away: about 50 of them, or all with --save video."""
+    intrinsics: str | None = None
+    """Camera as fx,fy,cx,cy in px of the images, for cloud."""
+    fov: Degrees | None = None
+    """Horizontal field of view of the camera in degrees, for cloud."""
+    overwrite: bool = False
+    """Replace files of the same name."""
+
+
+# ---- data
+@checked
+class InspectOptions(SourceOptions):
+    """Options of ``data inspect``."""
+
+    path: FilePath = field(kw_only=False)
+    """Video, folder of images, data set, prepared store or ``synthetic:...``."""
+
+
+@checked
+class PrepareOptions(ProgressOptions, SourceOptions, CameraOptions):
+    """Options of ``data prepare``."""
+
+    inputs: FilePaths = field(kw_only=False)
+    """Videos, folders of images, data sets or ``synthetic:...``; each may hold several clips."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder of the store."""
+    size: AnySize = None
+    """Height and width of the frames in px, multiples of 32; left away: about 30 000 px near the first clip's
+    aspect."""
+    target_motion: Positive = 3.0
+    """Mean flow in px (of the stored frames) between neighbouring frames of a sample to aim at."""
+    min_motion: NonNegative = 1.0
+    """Least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what a camera
+    standing still sees."""
+    holdout: Holdout = 0.1
+    """Part of each clip, at its end, kept for validation."""
+    max_frames: Frames | None = None
+    """Read at most so many frames of each clip."""
+    still_images: bool = False
+    """Take every frame as a sample of its own, for methods that look at single images."""
+    fps: FrameRate | None = None
+    """Frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are chosen
+    by how much the image moves."""
+    overwrite: bool = False
+    """Replace a store of other inputs or options."""
+
+    def __post_init__(self) -> None:
+        if self.min_motion >= self.target_motion:
+            raise OptionError(
+                "target_motion",
+                f"must be above min_motion ({self.min_motion:g} px), not {self.target_motion:g}.",
+            )
+
+
+@checked
+class PseudoDepthOptions(ProgressOptions, DeviceOptions):
+    """Options of ``data pseudo-depth``."""
+
+    store: FilePath = field(kw_only=False)
+    """Folder of the prepared store."""
+    teacher: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Run folder of a depth method, folder of a transformers depth model, or its name on the Hugging Face
+    hub, e.g. depth-anything/Depth-Anything-V2-Small-hf."""
+    quantity: Literal["depth", "disparity"] | None = None
+    """What it gives; left away: what is known of this kind of model."""
+    meaning: Literal["metric", "scale", "scale_shift"] | None = None
+    """What it is right up to: metric, scale (one factor) or scale_shift (a factor and an offset for each
+    image); left away: what is known of this kind of model."""
+    batch_size: Count = 4
+    """Images at a time."""
+    overwrite: bool = False
+    """Replace the maps of another teacher."""

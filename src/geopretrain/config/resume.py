@@ -1,0 +1,117 @@
+"""``--resume OUT``: what is not given comes from the run, and what is given must not make it another run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from geopretrain.config.saved import as_saved
+from geopretrain.errors import RunFolderError
+from geopretrain.schema import given
+
+T = TypeVar("T")
+
+FREE = frozenset(
+    {
+        *("checkpoint_every", "log_every", "validate_every"),  # when something is written
+        *("out", "resume", "overwrite", "progress"),  # of the call
+        *("evaluate_data", "protocol", "flip"),  # scoring, after the training
+        "data",  # recognised by its content, see Dataset.fingerprint
+    }
+)
+"""Options that may be given anew, because they do not change what is learned."""
+LAST_DIGITS = ("device", "threads")
+"""Options that change the order of sums, and so the last digits."""
+
+
+@dataclass(frozen=True)
+class Resumed(Generic[T]):
+    """How a run goes on.
+
+    Attributes:
+        options: those of the run, with what was given anew.
+        sentences: what the user should know.
+    """
+
+    options: T
+    sentences: tuple[str, ...] = ()
+
+
+def resumed(
+    options: T,
+    saved: Mapping[str, Any],
+    run: Path,
+    *,
+    setting_defaults: Mapping[str, Any] | None = None,
+) -> Resumed[T]:
+    """Return the options a run is continued with.
+
+    Args:
+        options: as they were given.
+        saved: what the run keeps of its own, see ``config.saved.read_saved``.
+        run: its folder, for the sentences.
+        setting_defaults: of the method, for comparing ``settings`` that the run left to them.
+
+    Raises:
+        RunFolderError: an option was given that would make it another run; both values are named.
+    """
+    cls, new = type(options), given(options)
+    before = cls(**{**saved, "out": str(run), "resume": True})
+    had, asked = as_saved("", before), as_saved("", options)
+    sentences = []
+    for name in new:
+        if name in FREE or name == "settings" or asked[name] in (had[name], "auto"):
+            continue
+        old, value = had[name], asked[name]
+        if name in LAST_DIGITS:
+            sentences.append(_last_digits(name, old, value))
+        elif name == "steps":
+            sentences.append(_more_steps(before, run, value))
+        else:
+            raise _another(run, name, old, value)
+    _check_settings(new.get("settings", {}), before, run, setting_defaults or {})
+    kept = {one.name: getattr(before, one.name) for one in fields(cls)}  # type: ignore[arg-type]
+    fresh = {n: v for n, v in new.items() if n != "settings" and (v != "auto" or n == "device")}
+    return Resumed(cls(**{**kept, **fresh, "out": str(run), "resume": True}), tuple(sentences))
+
+
+def _last_digits(name: str, old: Any, value: Any) -> str:
+    began = "PyTorch's own choice" if old is None else old
+    return (
+        f"The run began with {name} = {began} and goes on with {value}: the result may differ in the last "
+        "digits from that of an uninterrupted run."
+    )
+
+
+def _more_steps(before: Any, run: Path, steps: int) -> str:
+    """Return the sentence on more steps; raises where the run would be another one."""
+    if steps < before.steps:
+        raise RunFolderError(
+            f"The run in '{run}' is one of {before.steps} steps and cannot become one of {steps}. Leave "
+            "--steps away to continue it, or start another run in another --out."
+        )
+    if before.schedule != "constant":
+        raise RunFolderError(
+            f"The run in '{run}' cannot go on to {steps} steps: its learning rate follows the schedule "
+            f"'{before.schedule}' over {before.steps} steps, so with more it would have been another run. "
+            "Only runs with --schedule constant can be made longer; to train on from its weights use "
+            f"--init {run} with another --out."
+        )
+    return f"The run had {before.steps} steps and goes on to {steps}."
+
+
+def _check_settings(new: Mapping[str, Any], before: Any, run: Path, defaults: Mapping[str, Any]) -> None:
+    for name, value in new.items():
+        old = before.settings.get(name, defaults.get(name))
+        if value != old:
+            raise _another(run, name, old, value)
+
+
+def _another(run: Path, name: str, old: Any, value: Any) -> RunFolderError:
+    return RunFolderError(
+        f"The run in '{run}' cannot be resumed: it has {name} = {old!r}, you asked for {value!r}. --resume "
+        f"continues the very same run; to start another one from its weights use --init {run} with another "
+        "--out."
+    )

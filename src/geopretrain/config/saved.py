@@ -1,0 +1,165 @@
+"""``config.yaml``: what repeats a run. Written from a command and its options, read back as these options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.files import write_yaml
+from geopretrain.schema import hints, plain, words_of
+from geopretrain.version import __version__
+
+MARKER = "geopretrain"
+"""Key of a saved configuration, and by it a folder is known to be ours; its value is our version."""
+FILE = "config.yaml"
+NOT_SAVED = ("resume", "overwrite", "progress", "open_report")
+"""Options of one call, not of what came out of it."""
+
+Settings = dict[str, Any]
+
+
+def as_saved(command: str, options: Any, **resolved: Any) -> Settings:
+    """Return what is saved of a run: its command and every option, in plain values.
+
+    Args:
+        command: as it is typed.
+        options: of the class of the command.
+        resolved: what became of options that were left to a preset, the data or the machine.
+    """
+    types = hints(type(options))
+    values = {name: getattr(options, name) for name in types if name not in NOT_SAVED} | resolved
+    return {"command": command, **{name: _plain(value, types.get(name)) for name, value in values.items()}}
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    """Return a value as text, number or list; sizes as HEIGHTxWIDTH, paths that exist absolute."""
+    words = words_of(hint)
+    metavar = words.metavar if words else ""
+    if metavar == "HEIGHTxWIDTH" and isinstance(value, (list, tuple)):
+        return "x".join(str(side) for side in value)
+    value = plain(value)
+    if metavar == "PATH":
+        return [_absolute(part) for part in value] if isinstance(value, list) else _absolute(value)
+    return value
+
+
+def _absolute(value: Any) -> Any:
+    return str(Path(value).absolute()) if isinstance(value, str) and value and Path(value).exists() else value
+
+
+def write_saved(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Write a configuration into ``folder`` and return its file.
+
+    It is config.yaml; where that belongs to another command (a run in whose folder pictures are written), it
+    is named by its own command.
+    """
+    path = folder / FILE
+    if path.is_file() and _command_of(path) != settings["command"]:
+        path = folder / _own_name(settings["command"])
+    write_yaml(path, {MARKER: __version__, **settings})
+    return path
+
+
+def _own_name(command: str) -> str:
+    return f"{command.replace(' ', '-')}.yaml"
+
+
+def _command_of(path: Path) -> str:
+    try:
+        return str(load(path).get("command", ""))
+    except ConfigError:
+        return ""
+
+
+def load(path: Path) -> Settings:
+    """Return what a saved configuration holds, in the names of today, with ``command``.
+
+    Raises:
+        ConfigError: it cannot be read or holds no settings.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config '{path}' cannot be read: {str(error).splitlines()[0]}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"--config '{path}' is not a list of settings (name: value).")
+    return migrated({str(name): value for name, value in content.items() if name != MARKER})
+
+
+def read_saved(path: str | os.PathLike[str], command: str, options: type) -> Settings:
+    """Return the options that a saved configuration gives, for ``command``.
+
+    Args:
+        path: a file, or the folder that holds it.
+        command: as it is typed.
+        options: class of its options.
+
+    Raises:
+        ConfigError: it cannot be read, belongs to another command, or holds what is no option.
+    """
+    file = _file(Path(path), command)
+    settings = load(file)
+    of = settings.pop("command", command)
+    if of != command and (of, command) in ADOPTED:
+        settings, of = ADOPTED[of, command](settings), command
+    if of != command:
+        raise ConfigError(f"--config '{file}' is of a {of} run; use it with `geopretrain {of}`.")
+    known = [one.name for one in fields(options)]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"Unknown setting '{name}' in '{file}'.{nearest_name(name, known)}")
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _file(path: Path, command: str) -> Path:
+    """Return the file meant by a path, which may be a folder."""
+    if not path.is_dir():
+        return path
+    own = path / _own_name(command)
+    return own if own.is_file() else path / FILE
+
+
+# ---- what earlier versions wrote
+COMMANDS = {"finetune": "finetune segmentation"}
+RENAMED = {"iterations": "steps", "curve": "curve_points"}
+DROPPED = ("compile_loss", "task")
+"""The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command."""
+
+
+def migrated(settings: Mapping[str, Any]) -> Settings:
+    """Return settings of any earlier version in the names of today."""
+    found = {RENAMED.get(name, name): value for name, value in settings.items() if name not in DROPPED}
+    if "command" in found:
+        found["command"] = COMMANDS.get(str(found["command"]), str(found["command"]))
+    return _comparison(found) if found.get("command") == "compare" else found
+
+
+def _comparison(settings: Settings) -> Settings:
+    """Version 0.1 kept names with fingerprints of initialisations, and lists of what was counted."""
+    if isinstance(settings.get("inits"), dict):
+        settings["inits"] = None
+    for name in ("search_seeds", "pictures"):
+        if isinstance(settings.get(name), list):
+            settings[name] = len(settings[name]) or None
+    return settings
+
+
+def _as_finetune_depth(settings: Settings) -> Settings:
+    """Version 0.1 kept the pre-training run that ``finetune depth`` was."""
+    if settings.get("method") != "monodepth":
+        return settings
+    own = dict(settings.get("settings") or {})
+    rest = {name: value for name, value in settings.items() if name != "method"}
+    return {**rest, "supervision": own.pop("supervision", "mono"), "settings": own}
+
+
+ADOPTED: dict[tuple[str, str], Callable[[Settings], Settings]] = {
+    ("pretrain", "finetune depth"): _as_finetune_depth
+}
+"""Configurations of one command that another one understands."""
