@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from geopretrain.config.groups import run_to_resume
 from geopretrain.config.options import FinetuneSegmentationOptions, PretrainOptions
-from geopretrain.config.resume import resumed
-from geopretrain.errors import OptionError, RunFolderError
+from geopretrain.config.resume import continued, resumed
+from geopretrain.errors import ConfigError, OptionError, RunFolderError
 
 RUN = Path("runs/depth")
 SAVED = {
@@ -119,3 +120,20 @@ def test_the_folder_to_continue():
         PretrainOptions(out=RUN)
     with pytest.raises(OptionError, match="out is missing: Folder"):
         PretrainOptions(data="d")
+
+
+def test_from_the_folder_of_a_run(tmp_path, capsys):
+    run = tmp_path / "depth"
+    run.mkdir()
+    (run / "config.yaml").write_text(yaml.safe_dump({"geopretrain": "0.1.0", "command": "pretrain", **SAVED}))
+    found = continued("pretrain", PretrainOptions(resume=run, threads=2))
+    assert (found.out, found.method, found.threads, found.steps) == (str(run), "scdepth", 2, 100)
+    assert "last digits" in capsys.readouterr().out
+    options = PretrainOptions(data="d", out=tmp_path / "new")
+    assert continued("pretrain", options) is options
+    begun = continued("pretrain", PretrainOptions(data="d", resume=tmp_path / "new"))
+    assert (begun.data, begun.out) == ("d", str(tmp_path / "new"))
+    with pytest.raises(RunFolderError, match="There is no run"):
+        continued("pretrain", PretrainOptions(resume=tmp_path / "new"))
+    with pytest.raises(ConfigError, match="is of a pretrain run"):
+        continued("finetune segmentation", FinetuneSegmentationOptions(resume=run))

@@ -51,6 +51,8 @@ from geopretrain.schema import (
 )
 from geopretrain.tasks.registry import PRETEXTS
 
+SUPERVISION = {"M": "mono", "S": "stereo", "MS": "both"}
+"""The names of Wang et al. for what a depth network learns from."""
 Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
 FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
 Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]

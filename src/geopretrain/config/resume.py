@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from geopretrain.config.saved import as_saved
+from geopretrain.config.groups import run_to_resume
+from geopretrain.config.saved import FILE, as_saved, read_saved
+from geopretrain.console import console
 from geopretrain.errors import RunFolderError
 from geopretrain.schema import given
 
@@ -75,6 +77,42 @@ def resumed(
     kept = {one.name: getattr(before, one.name) for one in fields(cls)}  # type: ignore[arg-type]
     fresh = {n: v for n, v in new.items() if n != "settings" and (v != "auto" or n == "device")}
     return Resumed(cls(**{**kept, **fresh, "out": str(run), "resume": True}), tuple(sentences))
+
+
+def continued(command: str, options: T, *, setting_defaults: Mapping[str, Any] | None = None) -> T:
+    """Return the options of a training: as given, or those of the run that it continues.
+
+    Says what may make the result differ in its last digits.
+
+    Args:
+        command: as it is typed.
+        options: of its class, with ``out`` and ``resume``.
+        setting_defaults: of the method, for comparing ``settings`` that the run left to them.
+
+    Raises:
+        RunFolderError: there is no run to continue, or it would become another one.
+        OptionError: ``resume`` and ``out`` name different folders.
+    """
+    run = run_to_resume(options)
+    if run is None:
+        return options
+    if not (run / FILE).is_file():
+        return _begun(options, run)
+    saved = read_saved(run, command, type(options))
+    found = resumed(options, saved, run, setting_defaults=setting_defaults)
+    for sentence in found.sentences:
+        console.warn(sentence)
+    return found.options
+
+
+def _begun(options: T, run: Path) -> T:
+    """Return the options of a run that has not begun yet, which may be resumed all the same."""
+    if given(options).get("data") is None:
+        raise RunFolderError(
+            f"There is no run in '{run}' to continue. Give the --out folder of a run that was interrupted, or "
+            "begin one with --data."
+        )
+    return type(options)(**{**given(options), "out": str(run), "resume": True})
 
 
 def _last_digits(name: str, old: Any, value: Any) -> str:
