@@ -61,7 +61,7 @@ def test_numbers_where_one_or_many_are_allowed(words, seeds, points):
         ("--steps --lr 1", "--steps needs a value."),
         ("--data --lr 1", "--data needs a value."),
         ("monodepth surplus", "Unexpected 'surplus'."),
-        ("--config nowhere.yaml", "--config 'nowhere.yaml' cannot be read"),
+        ("--config nowhere.yaml", "'nowhere.yaml' cannot be read"),
     ],
 )
 def test_words_that_mean_nothing(words, sentence):

@@ -109,8 +109,8 @@ def _begun(options: T, run: Path) -> T:
     """Return the options of a run that has not begun yet, which may be resumed all the same."""
     if given(options).get("data") is None:
         raise RunFolderError(
-            f"There is no run in '{run}' to continue. Give the --out folder of a run that was interrupted, or "
-            "begin one with --data."
+            f"There is no run in '{run}' to continue. Give the --out folder of a run that was interrupted, "
+            "or begin one with --data."
         )
     return type(options)(**{**given(options), "out": str(run), "resume": True})
 

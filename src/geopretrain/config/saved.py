@@ -86,9 +86,9 @@ def load(path: Path) -> Settings:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config '{path}' cannot be read: {str(error).splitlines()[0]}.") from error
+        raise ConfigError(f"'{path}' cannot be read: {str(error).splitlines()[0]}.") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"--config '{path}' is not a list of settings (name: value).")
+        raise ConfigError(f"'{path}' is not a list of settings (name: value).")
     return migrated({str(name): value for name, value in content.items() if name != MARKER})
 
 
@@ -109,7 +109,7 @@ def read_saved(path: str | os.PathLike[str], command: str, options: type) -> Set
     if of != command and (of, command) in ADOPTED:
         settings, of = ADOPTED[of, command](settings), command
     if of != command:
-        raise ConfigError(f"--config '{file}' is of a {of} run; use it with `geopretrain {of}`.")
+        raise ConfigError(f"'{file}' is of a {of} run, not of {command}: it belongs to `geopretrain {of}`.")
     known = [one.name for one in fields(options)]
     for name in settings:
         if name not in known:
