@@ -58,10 +58,7 @@ def test_a_folder_of_another_command_keeps_its_own_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (
-            "command: finetune",
-            "is of a finetune segmentation run; use it with `geopretrain finetune segmentation`",
-        ),
+        ("command: finetune", "is of a finetune segmentation run, not of pretrain"),
         ("command: pretrain\nstep: 3", "Unknown setting 'step' in .*Did you mean 'steps'?"),
         ("- a\n- b", "is not a list of settings"),
         ("", "is not a list of settings"),
