@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED_DATA = Path(os.environ.get("GEOPRETRAIN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -24,6 +25,23 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data not found (set GEOPRETRAIN_TEST_DATA; looked in {SHARED_DATA})")
     return SHARED_DATA
+
+
+@pytest.fixture
+def device(monkeypatch) -> torch.device:
+    """Where functions on tensors are tested: CUDA where there is one, else the CPU.
+
+    ``GEOPRETRAIN_TEST_DEVICE`` names another. TF32, CUDA's default for convolutions, rounds to ten bits: off.
+    """
+    name = os.environ.get("GEOPRETRAIN_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return torch.device(name)
+
+
+@pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
+def dtype(request) -> torch.dtype:
+    """Floating-point types that functions on tensors are tested in; ``tolerances.py`` says how closely."""
+    return request.param
 
 
 @pytest.fixture

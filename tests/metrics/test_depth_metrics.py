@@ -60,9 +60,10 @@ def test_crop_mask_and_resizing_equal_the_official_ones(golden):
     counts = [valid_mask(gt, get_protocol("kitti")).sum() for gt in data["in_gt_depth"]]
     assert counts == data["out_num_valid"].tolist()
     y0, y1, x0, x1 = data["out_crop_y0y1x0x1"]
-    rows, columns = np.nonzero(valid_mask(np.full((375, 1242), 5.0), get_protocol("kitti")))
+    size = data["in_gt_depth"].shape[1:]
+    rows, columns = np.nonzero(valid_mask(np.full(size, 5.0), get_protocol("kitti")))
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (y0, y1, x0, x1)
-    resized = resize_disparity(data["in_pred_disp"][0], (375, 1242))
+    resized = resize_disparity(data["in_pred_disp"][0], size)
     probed = resized[data["in_probe_y"], data["in_probe_x"]]
     np.testing.assert_allclose(probed, data["out_probe_resized_disp_image0"], rtol=1e-5)
 

@@ -15,14 +15,14 @@ from geopretrain.metrics import (
 )
 
 
-def _score(pred, labels, **options):
+def _score(pred, labels, device="cpu", **options):
     score = SegmentationScore(**{"num_classes": 3, **options})
-    score.update(torch.tensor(pred), torch.tensor(labels))
+    score.update(torch.tensor(pred, device=device), torch.tensor(labels, device=device))
     return score.compute()
 
 
-def test_scores_by_hand():
-    result = _score([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]])
+def test_scores_by_hand(device):
+    result = _score([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]], device)
     assert result["iou"][:2] == pytest.approx([1 / 2, 2 / 3])
     assert math.isnan(result["iou"][2])  # in neither: left out of the mean
     assert result["miou"] == pytest.approx((1 / 2 + 2 / 3) / 2)

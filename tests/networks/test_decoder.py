@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerances import assert_near
 
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.networks import MultiscaleDecoder
@@ -56,23 +57,23 @@ def test_images_that_shrink_to_nothing_are_refused():
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_decoder_equals_the_textbook_form(channels_last):
-    """Interpolate, concatenate, pad, convolve; in double precision, gradients included."""
+def test_decoder_equals_the_textbook_form(channels_last, device, dtype):
+    """Interpolate, concatenate, pad, convolve; gradients included."""
     torch.manual_seed(0)
-    decoder = MultiscaleDecoder([4, 5, 6], [2, 4, 8], scales=(0, 1, 2)).double()
-    features = [f.double().requires_grad_() for f in pyramid([4, 5, 6], [2, 4, 8], (16, 24))]
+    decoder = MultiscaleDecoder([4, 5, 6], [2, 4, 8], scales=(0, 1, 2)).to(device, dtype)
+    features = [f.to(device, dtype).requires_grad_() for f in pyramid([4, 5, 6], [2, 4, 8], (16, 24))]
     layout = torch.channels_last if channels_last else torch.contiguous_format
     given = [f.to(memory_format=layout) for f in features]
     outputs = decoder(given)
     expected = textbook(decoder, features)
     for output, truth in zip(outputs, expected, strict=True):
-        torch.testing.assert_close(output, truth, rtol=1e-10, atol=1e-12)
+        assert_near(output, truth, tighter=10)
     weights = [torch.rand_like(o) for o in outputs]
     leaves = [*features, *decoder.parameters()]
     ours = torch.autograd.grad(sum((o * w).sum() for o, w in zip(outputs, weights, strict=True)), leaves)
     theirs = torch.autograd.grad(sum((o * w).sum() for o, w in zip(expected, weights, strict=True)), leaves)
     for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+        assert_near(a, b)
 
 
 def textbook(decoder, features):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerances import assert_near
 
 from geopretrain.errors import ConfigError
 from geopretrain.networks import Backbone, ConditionalFlowNet, MotionEncoder, SiameseFlowNet
@@ -19,8 +20,10 @@ def conditional(levels: int = 1) -> ConditionalFlowNet:
 
 @pytest.mark.parametrize("levels", [1, 3])
 @torch.no_grad()
-def test_outputs_have_two_channels_at_every_scale_and_the_code_has_128_numbers(levels):
-    outputs, code = conditional(levels)(torch.rand(2, 3, *SIZE), torch.rand(4, 3, *SIZE))
+def test_outputs_have_two_channels_at_every_scale_and_the_code_has_128_numbers(levels, device, dtype):
+    net = conditional(levels).to(device, dtype)
+    first, second = (torch.rand(n, 3, *SIZE, device=device, dtype=dtype) for n in (2, 4))
+    outputs, code = net(first, second)
     assert [o.shape for o in outputs] == [(4, 2, 64 >> s, 96 >> s) for s in range(4)]
     assert code.shape == (4, 128)
 
@@ -35,11 +38,12 @@ def test_the_source_is_seen_through_the_code_only():
     assert not torch.equal(net.motion(source, target), code)
 
 
-def test_the_code_is_standardised_over_the_batch_and_a_single_pair_does_not_fail():
+def test_the_code_is_standardised_over_the_batch_and_a_single_pair_does_not_fail(device, dtype):
     torch.manual_seed(0)
-    motion, (target, source) = MotionEncoder("test_resnet"), torch.rand(2, 8, 3, *SIZE)
+    motion = MotionEncoder("test_resnet").to(device, dtype)
+    target, source = torch.rand(2, 8, 3, *SIZE, device=device, dtype=dtype)
     code = motion(target, source)
-    assert torch.allclose(code.mean(0), torch.zeros(128), atol=1e-4)
+    assert_near(code.mean(0), torch.zeros(128))
     assert code.std(0, correction=0).median() > 0.5
     assert torch.isfinite(motion(target[:1], source[:1])).all()
 

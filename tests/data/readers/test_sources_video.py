@@ -27,6 +27,8 @@ def test_sources_video_frames_times_and_rate(tmp_path):
 
 @pytest.mark.parametrize("angle", [90, 180, -90])
 def test_sources_video_rotation_is_applied(tmp_path, angle):
+    if not hasattr(av.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV cannot write rotated video")
     (clip,) = open_source(write_video(tmp_path / "a.mp4", FRAMES[:3], rotation=angle))
     image = next(iter(clip.frames())).image
     upright = np.rot90(FRAMES[0], angle // 90)  # counter-clockwise
@@ -55,12 +57,14 @@ def test_sources_video_cut_off_gives_its_readable_part(tmp_path, name):
     path = write_video(tmp_path / name, FRAMES, options={"movflags": "faststart"} if name == "a.mp4" else {})
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
     (clip,) = open_source(path)
-    *good, last = clip.frames()
+    *frames, last = clip.frames()
+    good = [f.index for f in frames if f.error is None]
     assert 10 < len(good) < 25
-    assert all(f.error is None for f in good)
+    assert good == list(range(len(good)))
+    assert len(frames) - len(good) <= 1  # some versions of FFmpeg report the frame that the cut goes through
     assert last.image is None
     assert "cut off" in last.error
-    assert list(clip.frames(start=len(good) + 1)) == []
+    assert list(clip.frames(start=len(frames) + 1)) == []
 
 
 def test_sources_video_damaged_in_the_middle_names_the_frames(tmp_path):
