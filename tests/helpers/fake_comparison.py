@@ -29,7 +29,7 @@ def fake_cells(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
                     share = point / max(points)
                     gain = early * (1 - share) + late * share + rng.normal(0, 0.012)
                     miou = 0.05 + (0.24 if mode == "full" else 0.17) * share**0.6 + gain + level
-                    curve.append({"iteration": point, "miou": miou, "pixel_accuracy": 0.4 + miou})
+                    curve.append({"step": point, "miou": miou, "pixel_accuracy": 0.4 + miou})
                 weights = np.array([2.6, 1.9, 0.1, 2.4, 1.0, 0.9, 0.1, 0.2, 0.8, 0.0])
                 iou = [float(v) for v in np.clip(weights * curve[-1]["miou"] + rng.normal(0, 0.01, 10), 0, 1)]
                 cells.append(
@@ -153,7 +153,7 @@ def fake_comparison(folder, seeds=5, inits=INITS, search=True):
             "size": "128x160",
             "backbone": "resnet18",
             "preset": "short",
-            "iterations": 300,
+            "steps": 300,
             "batch_size": 8,
             "schedule": "cosine",
             "warmup_steps": 20,

@@ -25,7 +25,7 @@ def run(cell, threads=None, device="auto"):
         raise ZeroDivisionError("oops")
     rate = 0.1 if cell.lr == BEST_RATE[cell.init] else 0.0
     miou = 0.2 + GAIN[cell.init] + rate + 0.001 * (cell.seed % 10) * (1 + (cell.init == "depth"))
-    curve = [{"iteration": i, "miou": miou * i / cell.curve[-1], "pixel_accuracy": 0.5} for i in cell.curve]
+    curve = [{"step": i, "miou": miou * i / cell.curve[-1], "pixel_accuracy": 0.5} for i in cell.curve]
     outcome = {
         **{name: getattr(cell, name) for name in ("init", "mode", "seed", "lr", "evaluate_on")},
         "curve": curve,

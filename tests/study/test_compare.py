@@ -71,8 +71,8 @@ def test_every_combination_is_trained_and_summarised(labelled, depth, tmp_path):
     out = tmp_path / "cmp"
     comparison = run(labelled, depth, out, curve_points=3)
     assert len(calls(out)) == 2 * 2 * 3
-    last = {(row.mode, row.init): row for row in comparison.rows if row.iteration == 60}
-    assert {row.iteration for row in comparison.rows} == {20, 40, 60}
+    last = {(row.mode, row.init): row for row in comparison.rows if row.step == 60}
+    assert {row.step for row in comparison.rows} == {20, 40, 60}
     # lr 1e-3 suits random (+0.1) and not depth; seeds add 0.001 and 0.002 each
     assert last["full", "random"].values == pytest.approx((0.3, 0.301, 0.302))
     assert last["full", "depth"].values == pytest.approx((0.25, 0.252, 0.254))
@@ -91,7 +91,7 @@ def test_files_hold_the_same_numbers(labelled, depth, tmp_path):
     lines = list(csv.DictReader(io.StringIO((tmp_path / "cmp" / "comparison.csv").read_text())))
     assert len(lines) == len(comparison.rows)
     row = next(
-        line for line in lines if (line["mode"], line["init"], line["iteration"]) == ("full", "depth", "60")
+        line for line in lines if (line["mode"], line["init"], line["step"]) == ("full", "depth", "60")
     )
     assert float(row["difference_mean"]) == pytest.approx(-0.049)
     assert [float(v) for v in row["miou_per_seed"].split()] == pytest.approx([0.25, 0.252, 0.254])
@@ -165,7 +165,7 @@ def test_an_error_in_one_cell_names_it_and_keeps_the_others(labelled, depth, tmp
     failures = {failure["cell"]: failure["error"] for failure in comparison.results["failures"]}
     assert failures["depth, full, seed 1"] == "the label x.png is bad"
     assert failures["depth, frozen, seed 2"] == "ZeroDivisionError: oops"
-    rows = {(row.mode, row.init): row for row in comparison.rows if row.iteration == 60}
+    rows = {(row.mode, row.init): row for row in comparison.rows if row.step == 60}
     assert rows["full", "depth"].seeds == (0, 2)
     assert len(rows["full", "depth"].difference.values) == 2
     assert "x.png is bad" in comparison.report.read_text()

@@ -11,8 +11,7 @@ from geopretrain.study.summary import few_point, per_class, row_as_dict, row_fro
 
 def cell(init, seed, values, mode="full"):
     curve = [
-        {"iteration": 10 * (k + 1), "miou": value, "pixel_accuracy": 0.5 + value}
-        for k, value in enumerate(values)
+        {"step": 10 * (k + 1), "miou": value, "pixel_accuracy": 0.5 + value} for k, value in enumerate(values)
     ]
     return {"init": init, "mode": mode, "seed": seed, "curve": curve, "iou": [values[-1], float("nan")]}
 
@@ -25,7 +24,7 @@ def table(random, depth, mode="full"):
 
 def test_rows_by_hand():
     rows = table([(0.1, 0.2), (0.3, 0.4)], [(0.2, 0.3), (0.4, 0.5)])
-    assert [(row.init, row.iteration) for row in rows] == [
+    assert [(row.init, row.step) for row in rows] == [
         *(("random", 10), ("depth", 10), ("random", 20), ("depth", 20))
     ]
     assert rows[1].mean == pytest.approx(0.3)
@@ -108,3 +107,13 @@ def test_options_are_understood():
     for wrong in (1, 0, "5,5", "a", "-1,2"):
         with pytest.raises(ConfigError, match="seed"):
             parse_seeds(wrong)
+
+
+def test_version_0_1_counted_iterations():
+    old_cell = cell("random", 0, [0.2])
+    old_cell["curve"] = [{"iteration": 10, "miou": 0.2, "pixel_accuracy": 0.7}]
+    (row,) = summarise([old_cell], ["random"], ["full"])
+    assert row.step == 10
+    new = row_as_dict(row)
+    old = {"iteration" if name == "step" else name: value for name, value in new.items()}
+    assert row_from_dict(old) == row_from_dict(new)

@@ -77,15 +77,15 @@ def _content(comparison: Comparison) -> dict[str, Any]:
 
 def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
     """Group the rows by mode and point; each group holds one line for each initialisation."""
-    wanted = set(headline_points(sorted({row.iteration for row in rows})))
+    wanted = set(headline_points(sorted({row.step for row in rows})))
     groups: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
-        if every_point or row.iteration in wanted:
-            groups.setdefault((row.mode, row.iteration), []).append(row)
+        if every_point or row.step in wanted:
+            groups.setdefault((row.mode, row.step), []).append(row)
     return [
         {
             "mode": MODE_WORDS.get(mode, mode),
-            "iteration": iteration,
+            "step": step,
             "lines": [
                 {
                     "init": row.init,
@@ -98,7 +98,7 @@ def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
                 for row in group
             ],
         }
-        for (mode, iteration), group in groups.items()
+        for (mode, step), group in groups.items()
     ]
 
 

@@ -26,11 +26,11 @@ def colour_of(inits: Sequence[str]) -> dict[str, str]:
 
 
 def differences(rows: Sequence[Row], inits: Sequence[str]) -> Figure:
-    """Difference to the first initialisation with its interval, by mode, after few and all iterations."""
+    """Difference to the first initialisation with its interval, by mode, after few and all steps."""
     from plotly.graph_objects import Figure, Scatter
 
-    chosen = headline_points(sorted({row.iteration for row in rows}))
-    shown = [row for row in rows if row.difference is not None and row.iteration in chosen]
+    chosen = headline_points(sorted({row.step for row in rows}))
+    shown = [row for row in rows if row.difference is not None and row.step in chosen]
     figure = Figure()
     colours = colour_of(inits)
     for number, init in enumerate(inits[1:], 1):
@@ -86,11 +86,11 @@ def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool) -> Any:
 
 def _label(row: Row, with_init: bool) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
-    return f"{row.init + ': ' if with_init else ''}{words},<br>after {row.iteration} iterations"
+    return f"{row.init + ': ' if with_init else ''}{words},<br>after {row.step} steps"
 
 
 def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str]) -> Figure:
-    """Mean mIoU over the iterations, one panel for each mode; bands are one standard deviation."""
+    """Mean mIoU over the steps, one panel for each mode; bands are one standard deviation."""
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
@@ -103,7 +103,7 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
             own = [row for row in rows if row.mode == mode and row.init == init]
             if not own:
                 continue
-            x = [row.iteration for row in own]
+            x = [row.step for row in own]
             low, high = ([100 * (row.mean + s * row.sd) for row in own] for s in (-1, 1))
             band = Scatter(
                 x=x + x[::-1],
@@ -129,7 +129,7 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
             )
             figure.add_trace(band, 1, column)
             figure.add_trace(line, 1, column)
-        figure.update_xaxes(title_text="iterations", rangemode="tozero", row=1, col=column)
+        figure.update_xaxes(title_text="steps", rangemode="tozero", row=1, col=column)
     figure.update_yaxes(title_text="test mIoU, %", row=1, col=1)
     _style(figure, height=400, left=60)
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})

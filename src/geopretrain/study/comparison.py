@@ -16,7 +16,7 @@ from geopretrain.study.sentences import points
 from geopretrain.study.summary import Row, row_from_dict
 
 COLUMNS = (
-    *("mode", "init", "iteration", "seeds", "miou_mean", "miou_sd", "pixel_accuracy_mean"),
+    *("mode", "init", "step", "seeds", "miou_mean", "miou_sd", "pixel_accuracy_mean"),
     *(
         "difference_mean",
         "difference_low",
@@ -45,7 +45,7 @@ class Comparison:
         """Read a comparison from its folder; RunFolderError where there is none."""
         file = Path(path) / "comparison.json"
         try:
-            return cls(Path(path), json.loads(file.read_text(encoding="utf-8")))
+            return cls(Path(path), _of_today(json.loads(file.read_text(encoding="utf-8"))))
         except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(
                 f"'{path}' holds no finished comparison: {file} cannot be read ({error})."
@@ -79,7 +79,7 @@ class Comparison:
         for row in self.rows:
             d = row.difference
             writer.writerow(
-                [row.mode, row.init, row.iteration, " ".join(map(str, row.seeds))]
+                [row.mode, row.init, row.step, " ".join(map(str, row.seeds))]
                 + [_number(value) for value in (row.mean, row.sd, row.pixel_accuracy)]
                 + (
                     ["", "", "", ""]
@@ -95,12 +95,20 @@ class Comparison:
         from geopretrain.study.summary import headline_points
 
         rows = self.rows
-        wanted = set(headline_points(sorted({row.iteration for row in rows})))
-        lines = [f"{'mode':8} {'iterations':>10} {'init':16} {'mIoU %':>13}   difference to the first"]
+        wanted = set(headline_points(sorted({row.step for row in rows})))
+        lines = [f"{'mode':8} {'steps':>10} {'init':16} {'mIoU %':>13}   difference to the first"]
         for row in rows:
-            if every_point or row.iteration in wanted:
+            if every_point or row.step in wanted:
                 lines.append(_line(row))
         return "\n".join(lines)
+
+
+def _of_today(results: dict[str, Any]) -> dict[str, Any]:
+    """Return results of any version in the words of today: version 0.1 counted ``iterations``."""
+    protocol = results.get("protocol", {})
+    if "iterations" in protocol:
+        protocol["steps"] = protocol.pop("iterations")
+    return results
 
 
 def _line(row: Row) -> str:
@@ -110,7 +118,7 @@ def _line(row: Row) -> str:
         ends = f"[{points(d.low, sign=True)}, {points(d.high, sign=True)}]"
         text = f"{points(d.mean, sign=True)} {ends} {d.verdict}"
     value = f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
-    return f"{row.mode:8} {row.iteration:>10} {row.init:16} {value:>13}   {text}".rstrip()
+    return f"{row.mode:8} {row.step:>10} {row.init:16} {value:>13}   {text}".rstrip()
 
 
 def _number(value: float) -> str:

@@ -38,7 +38,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "size": settings["size"],
         "backbone": settings["backbone"],
         "preset": settings["preset"],
-        "iterations": settings["iterations"],
+        "steps": settings["iterations"],
         "batch_size": settings["batch_size"],
         "schedule": config.get("schedule"),
         "warmup_steps": config.get("warmup_steps"),

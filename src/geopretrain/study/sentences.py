@@ -32,7 +32,7 @@ def interval(difference: PairedDifference) -> str:
 
 def row_sentence(row: Row, baseline: Row, last: int) -> str:
     """Say what one row shows against the first initialisation."""
-    where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.iteration, last)}"
+    where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.step, last)}"
     values = (
         f"{row.init} reaches {_value(row)} mIoU against {_value(baseline)} for {baseline.init} "
         f"({len(row.values)} seeds)"
@@ -51,25 +51,25 @@ def _value(row: Row) -> str:
     return f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
 
 
-def _when(iteration: int, last: int) -> str:
-    return f"after all {last} iterations" if iteration == last else f"after {iteration} of {last} iterations"
+def _when(step: int, last: int) -> str:
+    return f"after all {last} steps" if step == last else f"after {step} of {last} steps"
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each initialisation but the first, each mode, after few iterations and at the end."""
+    """One sentence for each initialisation but the first, each mode, after few steps and at the end."""
     return [row_sentence(row, baseline, last) for row, baseline, last in _claims(rows)]
 
 
 def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
     if not rows:
         return []
-    first, curve = rows[0].init, sorted({row.iteration for row in rows})
+    first, curve = rows[0].init, sorted({row.step for row in rows})
     chosen = headline_points(curve)
-    at = {(row.mode, row.init, row.iteration): row for row in rows}
+    at = {(row.mode, row.init, row.step): row for row in rows}
     claims = []
     for row in rows:
-        baseline = at.get((row.mode, first, row.iteration))
-        if row.init != first and row.iteration in chosen and baseline is not None:
+        baseline = at.get((row.mode, first, row.step))
+        if row.init != first and row.step in chosen and baseline is not None:
             claims.append((row, baseline, curve[-1]))
     return claims
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
 
 FEW = 1 / 3
-"""Share of the budget at which "after few iterations" is read; fixed, so that no point can be picked."""
+"""Share of the budget at which "after few steps" is read; fixed, so that no point can be picked."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Row:
     Attributes:
         mode: ``full``, ``encoder`` or ``frozen``.
         init: name of the initialisation.
-        iteration: point of the curve.
+        step: point of the curve.
         seeds: the seeds that ended.
         values: mIoU in [0, 1] of each of them.
         mean: of the values.
@@ -32,7 +32,7 @@ class Row:
 
     mode: str
     init: str
-    iteration: int
+    step: int
     seeds: tuple[int, ...]
     values: tuple[float, ...]
     mean: float
@@ -44,30 +44,35 @@ class Row:
 def summarise(cells: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> list[Row]:
     """Return one row for each mode, point of the curve and initialisation; the first is the reference.
 
-    A cell is ``{'init', 'mode', 'seed', 'curve': [{'iteration', 'miou', 'pixel_accuracy'}, ...]}``; cells
+    A cell is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``; cells
     that failed are simply absent, and differences use the seeds both sides have.
     """
     table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
     for cell in cells:
         for point in cell["curve"]:
-            key = (cell["mode"], cell["init"], int(point["iteration"]))
+            key = (cell["mode"], cell["init"], step_of(point))
             table.setdefault(key, {})[int(cell["seed"])] = point
-    points = sorted({iteration for _, _, iteration in table})
+    points = sorted({step for _, _, step in table})
     rows = []
     for mode in modes:
-        for iteration in points:
-            reference = table.get((mode, inits[0], iteration), {})
+        for step in points:
+            reference = table.get((mode, inits[0], step), {})
             for init in inits:
-                there = table.get((mode, init, iteration), {})
+                there = table.get((mode, init, step), {})
                 if there:
-                    rows.append(_row(mode, init, iteration, there, None if init == inits[0] else reference))
+                    rows.append(_row(mode, init, step, there, None if init == inits[0] else reference))
     return rows
+
+
+def step_of(point: Mapping[str, Any]) -> int:
+    """Return the step of a point of a learning curve; version 0.1 called it ``iteration``."""
+    return int(point["step"] if "step" in point else point["iteration"])
 
 
 def _row(
     mode: str,
     init: str,
-    iteration: int,
+    step: int,
     there: dict[int, dict[str, float]],
     reference: dict[int, dict[str, float]] | None,
 ) -> Row:
@@ -81,7 +86,7 @@ def _row(
         )
     accuracy = mean([float(there[seed]["pixel_accuracy"]) for seed in seeds])
     return Row(
-        mode, init, iteration, seeds, values, mean(values), standard_deviation(values), accuracy, difference
+        mode, init, step, seeds, values, mean(values), standard_deviation(values), accuracy, difference
     )
 
 
@@ -105,7 +110,7 @@ def few_point(points: Sequence[int]) -> int:
 
 
 def headline_points(points: Sequence[int]) -> list[int]:
-    """Return the two points that sentences are about: after few iterations, and the end."""
+    """Return the two points that sentences are about: after few steps, and the end."""
     return sorted({few_point(points), max(points)}) if points else []
 
 
@@ -123,9 +128,11 @@ def row_from_dict(content: dict[str, Any]) -> Row:
     if difference is not None:
         fields = {name: value for name, value in difference.items() if name != "verdict"}
         difference = PairedDifference(**{**fields, "values": tuple(fields["values"])})
+    kept = {name: value for name, value in content.items() if name not in ("step", "iteration")}
     return Row(
         **{
-            **content,
+            **kept,
+            "step": step_of(content),
             "seeds": tuple(content["seeds"]),
             "values": tuple(content["values"]),
             "sd": math.nan if content["sd"] is None else content["sd"],
