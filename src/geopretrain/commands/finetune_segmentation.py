@@ -166,7 +166,7 @@ def _run(
         config, config["iterations"], validate_at=tuple(config["curve_points"]), progress=progress
     )
     subset = _subset(labelled, config)
-    labelled.load("train", subset)  # bad labels are reported before anything is written; kept in memory
+    labelled.check(labelled.splits()["train"][subset])  # bad labels are told before anything is written
     init = parse_init(config["init"])
     task = _build(labelled, config, init, progress)
     if config["mode"] == "frozen" and init.kind == "random" and not config["as_released"]:

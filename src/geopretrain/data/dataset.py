@@ -19,11 +19,13 @@ NAMES = {
     "depth": "measured depth",
     "pseudo_depth": "depth by a teacher",
     "labels": "class maps",
-    "image_labels": "a class for each image",
+    "image_labels": "class of each image",
     "boxes": "boxes of objects",
     "masks": "masks of objects",
 }
 """What a sample may have besides its images, in words."""
+IGNORE = 255
+"""Class id of pixels without a label."""
 QUANTITIES = ("depth", "disparity")
 MEANINGS = {
     "metric": "in metres",

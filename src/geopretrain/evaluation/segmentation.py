@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from geopretrain.commands.common import as_float
+from geopretrain.data.dataset import IGNORE
 from geopretrain.metrics.segmentation import SegmentationScore, per_image_score
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.tasks.base import Task
 
-IGNORE = 255
 BATCH = 8
 
 

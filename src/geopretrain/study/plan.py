@@ -211,9 +211,9 @@ def _check_data(
     """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
     from geopretrain.data.labelled.labelled_set import nested_subset
 
-    data.load("train", nested_subset(data.counts["train"], labels, subset_seed))
+    splits = data.splits()
+    data.check(splits["train"][nested_subset(len(splits["train"]), labels, subset_seed)])
     for split in ("test", "val") if search else ("test",):
-        for position in range(data.counts[split]):
-            data.load(split, [position])
+        data.check(splits[split])
     count = min(max(0, pictures), data.counts["test"])
     return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))

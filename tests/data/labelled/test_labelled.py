@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geopretrain.data.labelled import readers as labelled_sources
-from geopretrain.data.labelled.labelled_set import LabelledSet, auto_size, nested_subset
+from geopretrain.data.dataset import Fields
+from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.data.sizes import working_size
+from geopretrain.data.subsets import nested_subset
 from geopretrain.errors import ConfigError, DataError
 
 
@@ -63,7 +65,7 @@ def test_images_are_reduced_with_antialiasing_and_labels_with_nearest(tmp_path):
     assert (inner - 100).abs().max() < 30  # one-pixel stripes of 0 and 200 become grey
 
 
-def test_labels_are_read_again_from_memory(tmp_path):
+def test_what_was_read_once_needs_the_files_no_more(tmp_path):
     root = folder(tmp_path)
     data = LabelledSet.open(root, size=(32, 32))
     first = data.load("train", [0]).images
@@ -133,7 +135,7 @@ def test_what_is_wrong_is_said(tmp_path, case):
         "no folder": "is not a folder",
         "empty folder": "is no known labelled data set",
         "unreadable": r"\.png cannot be read",
-        "tiny": "the least is 64 pixels",
+        "tiny": "at least 64 pixels a side",
     }[case]
     if case == "no classes":
         (root / "classes.txt").unlink()
@@ -193,37 +195,14 @@ def test_nested_subsets_contain_the_smaller_ones():
         nested_subset(100, 101, seed=0)
 
 
-def test_sizes_are_multiples_of_32(tmp_path):
-    assert auto_size((96, 320)) == (96, 320)
-    assert auto_size((360, 480)) == (128, 160)
-    assert auto_size((375, 1242)) == (96, 320)
-    with pytest.raises(ConfigError, match="nearest size is 320x96"):
+def test_labelled_images_work_at_the_size_of_a_store_of_the_same_images(tmp_path):
+    images = folder(tmp_path, labels=np.zeros((90, 120), dtype=np.uint8))
+    assert LabelledSet.open(images).size == working_size((90, 120)) == (96, 128)
+    with pytest.raises(ConfigError, match=r"100x310 \(height x width\).*The nearest is 96x320"):
         LabelledSet.open(folder(tmp_path), size=(100, 310))
 
 
-class FakeWorld:
-    class_names = ("ground", "wall")
-    class_colours = np.array([[1, 2, 3], [4, 5, 6]])
-
-    def __init__(self, kind, seed, frames, size):
-        self.seed, self.frames, self.size = seed, frames, size
-
-    def frame(self, number):
-        assert 0 <= number < self.frames
-
-        class Frame:
-            image = np.full((*self.size, 3), (self.seed + number) % 251, dtype=np.uint8)
-            semantic = np.full(self.size, number % 2, dtype=np.uint8)
-
-        return Frame()
-
-
-def test_synthetic_splits_are_different_worlds(monkeypatch):
-    import geopretrain.synthetic as synthetic
-
-    monkeypatch.setattr(synthetic, "make_world", FakeWorld, raising=False)
-    labelled_sources._world.cache_clear()
-    labelled_sources._render.cache_clear()
+def test_synthetic_splits_are_different_worlds():
     data = LabelledSet.open("synthetic:street?train=40&test=9", size=(32, 64))
     assert data.counts == {"train": 40, "val": 24, "test": 9}
     worlds = {s: {n.split("-frame")[0] for n in data.names(s)} for s in data.counts}
@@ -231,5 +210,22 @@ def test_synthetic_splits_are_different_worlds(monkeypatch):
     assert data.load("test", [8]).images.shape == (1, 3, 32, 64)
     with pytest.raises(ConfigError, match="Did you mean 'train'"):
         LabelledSet.open("synthetic:street?trian=4")
-    labelled_sources._world.cache_clear()
-    labelled_sources._render.cache_clear()
+    with pytest.raises(ConfigError, match="Did you mean 'street'"):
+        LabelledSet.open("synthetic:stret")
+
+
+def test_synthetic_images_have_depth_boxes_and_masks_that_fit_together():
+    data = LabelledSet.open("synthetic:street?train=8&val=1&test=1", size=(64, 192))
+    names = ("labels", "depth", "boxes", "masks")
+    batch = data.read(data.splits()["train"], Fields(names=names))
+    assert batch.depth.shape == (8, 1, 64, 192)
+    assert sum(len(boxes) for boxes in batch.boxes) > 8
+    for labels, boxes, classes, masks in zip(
+        batch.labels, batch.boxes, batch.box_labels, batch.masks, strict=True
+    ):
+        assert masks.shape == (len(boxes), 64, 192)
+        for (x0, y0, x1, y1), number, mask in zip(boxes.int().tolist(), classes.tolist(), masks, strict=True):
+            rows, columns = mask.nonzero().unbind(1)
+            assert (x0, y0) == (columns.min(), rows.min())
+            assert (x1, y1) == (columns.max() + 1, rows.max() + 1)
+            assert set(labels[mask].tolist()) == {number}

@@ -11,10 +11,10 @@ from making_clips import sliding_frames, write_images
 
 from geopretrain.data.prepare.decode import decode
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.prepare.resize import resize_depth
 from geopretrain.data.prepare.summary import describe
 from geopretrain.data.prepare.warnings import check_stereo
 from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.resize import resize_depth
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
 

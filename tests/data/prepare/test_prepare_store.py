@@ -13,8 +13,9 @@ from geopretrain.data.prepare.intrinsics import (
     stored_intrinsics,
 )
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.prepare.resize import central_crop, working_size
 from geopretrain.data.prepare.summary import describe
+from geopretrain.data.resize import central_crop
+from geopretrain.data.sizes import working_size
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError, RunFolderError
 
@@ -204,7 +205,7 @@ def test_prepare_synthetic_has_depth_and_known_camera(tmp_path):
 
 
 def test_prepare_small_images(tmp_path):
-    with pytest.raises(DataError, match=r"40x30; at least 64 pixels"):
+    with pytest.raises(DataError, match=r"40x30 \(w x h\); at least 64 pixels"):
         make(tmp_path, [texture(30, 40)] * 5)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from geopretrain.data.dataset import IGNORE
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 
-IGNORE = 255
 MAX_CLASSES = 254
 _IGNORED_NAMES = {"void", "unlabeled", "unlabelled", "ignore", "background/ignore"}
 

@@ -1,61 +1,78 @@
-"""Images with class maps, for fine-tuning and scoring: one object whatever the layout on disk."""
+"""Images with what is known of them, one object whatever the layout on disk; read as needed, kept on disk."""
 
 from __future__ import annotations
 
-import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
+from geopretrain.console import console
 from geopretrain.data.batches import LabelledBatch
+from geopretrain.data.cache import RowCache, cache_folder
 from geopretrain.data.dataset import IMAGES, NAMES, Description, Fields, Positions, positions
-from geopretrain.data.labelled.readers import SPLITS, LabelledSource, open_labelled_source
+from geopretrain.data.fingerprint import digest
+from geopretrain.data.labelled.base import LabelledImage, LabelledSource
+from geopretrain.data.labelled.detect import open_labelled_source
+from geopretrain.data.labelled.rows import OBJECTS, ObjectFiles, RowFormat, resized
+from geopretrain.data.sizes import working_size
+from geopretrain.data.subsets import nested_subset
 from geopretrain.errors import ConfigError, DataError
 
-IGNORE = 255
-STRIDE = 32  # coarsest stride of common backbones; other sizes would not survive down- and upsampling
-DEFAULT_PIXELS = 96 * 320
+__all__ = ["LABELS", "LabelledSet", "nested_subset"]
+
 LABELS = Fields(names=("labels",))
+CACHE_VERSION = 1
+MAX_THREADS = 8  # that decode image files in the first pass
+MAX_ERRORS = 10
+"""Files that cannot be used, after which the first pass stops looking for more."""
+_PER_TURN = 64  # images between two looks at errors and interruptions
 
 
 class LabelledSet:
-    """Splits ``train``, ``val`` and ``test`` of images with class maps, all brought to one size.
+    """Splits of images with labels, all brought to one size.
 
-    Images are reduced with an antialiasing filter, class maps with nearest neighbour. What has been read is
-    kept in memory (uint8), so later epochs cost nothing.
+    What has been read is kept in the user's cache folder, so that later epochs and later runs only copy
+    bytes; in memory there is never more than a batch. The cache belongs to the files (place, names,
+    lengths, times) and the size: it is made anew where one of them changes.
 
     Attributes:
+        path: what was opened.
+        source: its reader.
         class_names: name of each class.
         class_colours: ``K 3`` uint8, for pictures.
-        size: (h, w) of all images handed out.
+        size: (height, width) of all images handed out, px.
         counts: number of images in each split.
     """
 
     def __init__(
         self, source: LabelledSource, size: tuple[int, int] | None = None, *, path: str = ""
     ) -> None:
-        """Wrap a source; ``size`` (h, w) must be multiples of 32; None chooses one of the native aspect.
+        """Wrap a reader; None chooses a ``size`` near the aspect of the images, see `working_size`.
 
         Raises:
-            ConfigError: a side of ``size`` is not a multiple of 32.
+            ConfigError: a side of ``size`` is no multiple of 32.
         """
         self.source, self.path = source, path or source.kind
         self.class_names: tuple[str, ...] = source.class_names
         self.class_colours: NDArray[np.uint8] = source.class_colours
-        self.size = _checked(size) if size is not None else auto_size(source.native_size())
-        self.counts: dict[str, int] = {split: source.length(split) for split in SPLITS}
-        self._cache: dict[tuple[str, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+        self.size = working_size(source.original_size(), size)
+        self.counts: dict[str, int] = dict(source.counts)
+        self._format = RowFormat(self.size, source.fields)
 
     @classmethod
     def open(cls, spec: str | Path, size: tuple[int, int] | None = None) -> LabelledSet:
-        """Open a CamVid folder (SegNet layout), ``images/`` + ``labels/``, or ``synthetic:street``.
+        """Open labelled images of any known layout.
 
         Raises:
             DataError: nothing usable is there; the message says what was expected.
-            ConfigError: a side of ``size`` is not a multiple of 32, or an unknown option of a synthetic set.
+            ConfigError: a side of ``size`` is no multiple of 32, or an unknown option of a synthetic set.
         """
         return cls(open_labelled_source(str(spec)), size, path=str(spec))
 
@@ -68,7 +85,7 @@ class LabelledSet:
         return sum(self.counts.values())
 
     def splits(self, fields: Fields = IMAGES) -> dict[str, NDArray[np.int64]]:
-        """Return the positions of the images in ``train``, ``val`` and ``test``.
+        """Return the positions of the images of each split.
 
         Raises:
             DataError: the images have no such field, or no neighbours in time.
@@ -81,32 +98,54 @@ class LabelledSet:
         }
 
     def read(self, indices: Positions, fields: Fields = LABELS) -> LabelledBatch:
-        """Read images (``B 3 H W`` uint8) and, where asked for, labels (``B H W`` int64, 255 = ignore).
+        """Read images (``B 3 H W`` uint8) and the fields asked for, see `LabelledBatch`.
 
         Raises:
             ConfigError: a position does not exist.
-            DataError: an image or label is unreadable, their sizes differ, a label holds an id outside the
-                class list, or the images have no such field.
+            DataError: a file is unreadable, image and labels do not fit together, a label holds an id outside
+                the class list, or the images have no such field.
+            RunFolderError: the cache cannot be written.
         """
         self._refuse(fields)
-        where = positions(indices, len(self))
-        samples = [self._sample(*self._place(int(index))) for index in where]
-        labels = torch.from_numpy(np.stack([labels for _, labels in samples])).long()
-        return LabelledBatch(
-            images=torch.from_numpy(np.stack([image for image, _ in samples])),
-            labels=labels if "labels" in fields.names else None,
-            index=torch.from_numpy(where),
-        )
+        rows = positions(indices, len(self))
+        found = self._format.unpack(self._cache.read(rows, self._make_row))
+        known: dict[str, Any] = {}
+        for name, kind in (("labels", np.int64), ("image_labels", np.int64), ("depth", np.float32)):
+            if name in fields.names:
+                known[name] = torch.from_numpy(found[name].astype(kind))
+        if any(name in fields.names for name in OBJECTS):
+            known |= self._objects_of(rows, fields)
+        labels = known.pop("labels", None)
+        return LabelledBatch(torch.from_numpy(found["images"]), labels, torch.from_numpy(rows), **known)
 
     def check(self, indices: Positions, fields: Fields = LABELS) -> None:
-        """Read the images and labels once, so that what is wrong is said before anything is trained.
+        """Read the images once, with progress, so that what is wrong is said before anything is trained.
+
+        What is read is kept: an interrupted pass goes on where it was.
 
         Raises:
-            DataError: as `read`.
+            DataError: some files cannot be used; the first of them is named.
+            RunFolderError: the cache cannot be written.
         """
         self._refuse(fields)
-        for index in positions(indices, len(self)):
-            self._sample(*self._place(int(index)))
+        rows = self._cache.missing(np.unique(positions(indices, len(self))))
+        if not len(rows):
+            return
+        self._cache.check_space(len(rows))
+        threads = 1 if self.source.rendered else min(MAX_THREADS, os.cpu_count() or 1)
+        errors: list[DataError] = []
+        with (
+            console.progress(f"reading {self.source.kind}", len(rows), unit="images") as line,
+            ThreadPoolExecutor(threads) as pool,
+        ):
+            for first in range(0, len(rows), _PER_TURN):
+                turn = rows[first : first + _PER_TURN].tolist()
+                errors += [error for error in pool.map(self._try_row, turn) if error is not None]
+                line.advance(len(turn))
+                if len(errors) >= MAX_ERRORS:
+                    break
+        if errors:
+            raise _together(errors)
 
     def names(self, indices: Positions | str) -> list[str]:
         """Return the file name of each image within the data set (of a whole split where that is given)."""
@@ -121,14 +160,14 @@ class LabelledSet:
             path=self.path,
             size=self.size,
             counts=self.counts,
-            fields=("labels",),
+            fields=self.source.fields,
             class_names=self.class_names,
             class_colours=tuple((int(r), int(g), int(b)) for r, g, b in self.class_colours),
-            sentences=tuple(self.source.notes),
+            sentences=self.source.warnings,
         )
 
     def fingerprint(self, fields: Fields = LABELS) -> str:
-        """Return 16 hexadecimal digits for classes, names and a part of the files."""
+        """Return 16 hexadecimal digits for classes, names and lengths of files, and the content of some."""
         return self.source.fingerprint()
 
     def load(self, split: str, indices: Positions) -> LabelledBatch:
@@ -144,14 +183,25 @@ class LabelledSet:
 
     def description(self) -> str:
         """One line: what it is, how many images in each split, classes, size."""
-        counts = ", ".join(f"{count} {split}" for split, count in self.counts.items())
-        notes = f" ({'; '.join(self.source.notes)})" if self.source.notes else ""
-        height, width = self.size
-        return f"{self.source.kind}: {counts} images{notes}, {self.num_classes} classes, {width}x{height}"
+        notes = f" ({'; '.join(self.source.warnings)})" if self.source.warnings else ""
+        return f"{self.describe().in_words()}{notes}"
+
+    @cached_property
+    def _cache(self) -> RowCache:
+        return RowCache(self._folder, len(self), self._format.row_bytes)
+
+    @cached_property
+    def _objects(self) -> ObjectFiles:
+        return ObjectFiles(self._folder / "objects")
+
+    @cached_property
+    def _folder(self) -> Path:
+        key = [CACHE_VERSION, self.source.unread(), self.source.fields, list(self.size), self.counts]
+        return cache_folder("images", digest(key))
 
     def _known(self, split: str) -> str:
         if split not in self.counts:
-            raise ConfigError(f"There is no split '{split}'; there are train, val and test.")
+            raise ConfigError(f"There is no split '{split}'; there are {', '.join(self.counts)}.")
         return split
 
     def _place(self, position: int) -> tuple[str, int]:
@@ -160,70 +210,49 @@ class LabelledSet:
             if position < count:
                 return split, position
             position -= count
-        raise ConfigError(f"Sample {position} does not exist: there are {len(self)} samples.")
+        raise ConfigError(f"There are only {len(self)} samples.")
 
     def _refuse(self, fields: Fields) -> None:
         if not fields.alone:
             raise DataError(f"{self.path} holds single images, so there are no {fields.in_words()}.")
         for name in fields.names:
-            if name != "labels":
-                raise DataError(f"{self.path} holds images with class maps, but no {NAMES[name]}.")
+            if name not in self.source.fields:
+                has = " and ".join(NAMES[field] for field in self.source.fields) or "images alone"
+                raise DataError(f"{self.path} holds no {NAMES[name]}, but {has}.")
 
-    def _sample(self, split: str, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        key = (split, index)
-        if key not in self._cache:
-            image, labels = self.source.read(split, index, self.size)
-            self._cache[key] = _resized(image, labels, self.size)
-        return self._cache[key]
+    def _make_row(self, row: int) -> NDArray[np.uint8]:
+        """Read and resize an image; objects are kept in a file of their own."""
+        sample = self._read(row)
+        if sample.boxes is not None:
+            self._objects.write(row, sample)
+        return self._format.pack(sample)
 
+    def _read(self, row: int) -> LabelledImage:
+        return resized(self.source.read(*self._place(row), self.size), self.size)
 
-def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
-    """Choose ``count`` of ``num_items`` positions; for one seed, smaller choices are contained in larger.
+    def _try_row(self, row: int) -> DataError | None:
+        try:
+            self._cache.make(row, self._make_row)
+        except DataError as error:
+            return error
+        return None
 
-    Raises:
-        ConfigError: ``count`` is not between 1 and ``num_items``.
-    """
-    if not 1 <= count <= num_items:
-        raise ConfigError(
-            f"{count} labelled images were asked for, but the training split holds {num_items}."
-        )
-    order = np.random.default_rng(seed).permutation(num_items)
-    return [int(position) for position in order[:count]]
-
-
-def auto_size(native: tuple[int, int], max_pixels: int = DEFAULT_PIXELS) -> tuple[int, int]:
-    """Largest (h, w) in multiples of 32 within ``max_pixels`` that changes the aspect ratio by less than 7 %.
-
-    When no size is that close, the one closest in aspect ratio is taken.
-    """
-    aspect = native[0] / native[1]
-    sides = range(STRIDE, max_pixels // STRIDE + 1, STRIDE)
-    candidates = [(h, w) for h in sides for w in sides if h * w <= max_pixels]
-    distortion = {size: abs(math.log(size[0] / size[1] / aspect)) for size in candidates}
-    close = [size for size in candidates if distortion[size] < 0.07]
-    if not close:
-        return min(candidates, key=lambda size: (distortion[size], -size[0] * size[1]))
-    return max(close, key=lambda size: (size[0] * size[1], -distortion[size]))
+    def _objects_of(self, rows: NDArray[np.int64], fields: Fields) -> dict[str, tuple[torch.Tensor, ...]]:
+        found = [self._objects.read(int(row)) for row in rows]
+        for place, row in enumerate(rows.tolist()):
+            if found[place] is None:
+                self._cache.make(row, self._make_row)
+                found[place] = self._objects.read(row)
+        whole = [each for each in found if each is not None]
+        wanted = [
+            name for name in ("boxes", "box_labels", "masks") if name != "masks" or name in fields.names
+        ]
+        return {n: tuple(torch.from_numpy(each[n]) for each in whole) for n in wanted if n in whole[0]}
 
 
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    height, width = (int(side) for side in size)
-    if height < STRIDE or width < STRIDE or height % STRIDE or width % STRIDE:
-        nearest = tuple(max(STRIDE, STRIDE * round(side / STRIDE)) for side in (height, width))
-        raise ConfigError(
-            f"Images of {width}x{height} (w x h) cannot be used: both sides must be multiples of {STRIDE}. "
-            f"The nearest size is {nearest[1]}x{nearest[0]}."
-        )
-    return height, width
-
-
-def _resized(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the image as ``3 H W`` and the labels as ``H W``, both uint8."""
-    if image.shape[:2] != size:
-        wh = (size[1], size[0])
-        # Pillow widens the bilinear filter when reducing, which is what removes aliasing.
-        image = np.array(Image.fromarray(image).resize(wh, Image.Resampling.BILINEAR))
-        labels = np.array(Image.fromarray(labels).resize(wh, Image.Resampling.NEAREST))
-    return np.ascontiguousarray(image.transpose(2, 0, 1)), np.ascontiguousarray(labels)
+def _together(errors: Sequence[DataError]) -> DataError:
+    """Return one error for several files."""
+    if len(errors) == 1:
+        return errors[0]
+    most = " or more" if len(errors) >= MAX_ERRORS else ""
+    return DataError(f"{len(errors)}{most} images cannot be used. The first: {errors[0]}")

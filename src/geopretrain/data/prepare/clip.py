@@ -12,12 +12,13 @@ import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded, decode
 from geopretrain.data.prepare.intrinsics import Camera, parse_intrinsics, stored_intrinsics
-from geopretrain.data.prepare.resize import central_crop, check_working_size
 from geopretrain.data.prepare.segments import Piece, analyse_piece, find_pieces, hold_out
 from geopretrain.data.prepare.source_summary import read_facts
 from geopretrain.data.prepare.summary import ProgressLine
 from geopretrain.data.prepare.warnings import clip_notes, mostly_broken, why_nothing
 from geopretrain.data.readers import SourceClip
+from geopretrain.data.resize import central_crop
+from geopretrain.data.sizes import check_size
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.frame_store import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
 from geopretrain.errors import ConfigError
@@ -56,7 +57,7 @@ class PrepareOptions:
         if self.fps is not None and not 0 < self.fps < 1000:
             raise ConfigError(f"fps is the number of frames per second to keep, above 0, not {self.fps:g}.")
         if self.size is not None:
-            check_working_size(self.size)
+            check_size(self.size)
         if self.intrinsics is not None:
             parse_intrinsics(self.intrinsics)
 

@@ -19,9 +19,9 @@ from typing import IO
 import numpy as np
 
 from geopretrain.data.prepare.motion import PairMotion, measure
-from geopretrain.data.prepare.resize import apply_crop, resize, resize_depth
 from geopretrain.data.readers import Frame, SourceClip
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
+from geopretrain.data.resize import apply_crop, resize, resize_depth
 from geopretrain.data.store.frame_store import DEPTH_FILE, DEPTH_UNITS_PER_METRE, FRAMES_FILE, STEREO_FILE
 from geopretrain.errors import DataError
 

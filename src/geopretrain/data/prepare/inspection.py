@@ -11,11 +11,12 @@ import numpy as np
 from geopretrain.data.labelled.flow_pairs import flow_files
 from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
-from geopretrain.data.prepare.resize import SMALLEST, central_crop, resize, working_size
 from geopretrain.data.prepare.summary import describe
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
+from geopretrain.data.resize import central_crop, resize
+from geopretrain.data.sizes import MIN_ORIGINAL, working_size
 from geopretrain.data.store.frame_store import INDEX_FILE, FrameStore
 from geopretrain.errors import DataError
 
@@ -188,9 +189,9 @@ def _judge_motion(report: ClipReport, pairs: list[PairMotion]) -> None:
 
 def _find_problems(report: ClipReport) -> None:
     clip, readable = report.clip, report.looked_at - len(report.broken)
-    if min(clip.size) < SMALLEST:
+    if min(clip.size) < MIN_ORIGINAL:
         report.problems.append(
-            f"frames are {clip.size[1]}x{clip.size[0]}; {SMALLEST} pixels on each side are needed."
+            f"frames are {clip.size[1]}x{clip.size[0]}; {MIN_ORIGINAL} pixels on each side are needed."
         )
     if readable and not (clip.ordered and readable >= 3) and (clip.has_depth or clip.has_stereo):
         report.single_images = True

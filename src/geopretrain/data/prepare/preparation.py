@@ -23,12 +23,12 @@ from geopretrain.data.prepare.intrinsics import (
     parse_intrinsics,
 )
 from geopretrain.data.prepare.resample import resampled
-from geopretrain.data.prepare.resize import check_frame_size, working_size
 from geopretrain.data.prepare.segments import hold_out_clips
 from geopretrain.data.prepare.source_summary import SUMMARY_FILE, summarise, write_summary
 from geopretrain.data.prepare.summary import ProgressLine, print_summary
 from geopretrain.data.prepare.warnings import check_stereo, grouped
 from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.sizes import check_original, working_size
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.folders import (
     fingerprint,
@@ -168,8 +168,8 @@ def _build(
     if not (work / INDEX_FILE).is_file():
         clips = [resampled(clip, options.fps) for clip in _opened(inputs, options)]
         for clip in clips:
-            check_frame_size(clip.size, clip.name)
-        size = options.size or working_size(clips[0].size)
+            check_original(clip.size, clip.name)
+        size = working_size(clips[0].size, options.size)
         cameras = [_camera(clip, options) for clip in clips]
         for clip, camera in zip(clips, cameras, strict=True):
             clip.set_intrinsics(camera.intrinsics)

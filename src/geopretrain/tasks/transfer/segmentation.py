@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopretrain.data.batches import LabelledBatch
+from geopretrain.data.dataset import IGNORE
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.networks import Backbone, SegmentationNet
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.transfer.released import IGNORED_CLASS, RAW_CLASSES, released_labels
 from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
-IGNORE = 255
 MODES = ("full", "encoder", "frozen")
 
 

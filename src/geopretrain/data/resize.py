@@ -1,48 +1,10 @@
-"""Working size and the one resize every frame goes through."""
+"""The resize every frame of a store goes through: crop, image, depth map."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from geopretrain.errors import ConfigError, DataError
-
-MULTIPLE = 32  # the networks halve the image five times
-SMALLEST = 64  # px; less is too little to learn from
-AREA = 30_000  # px of the automatic size
 _ASPECT_TOLERANCE = 0.1
-
-
-def working_size(original: tuple[int, int]) -> tuple[int, int]:
-    """Return the automatic (height, width): near the aspect, about 30 000 px or less, multiples of 32."""
-    height, width = original
-    area = min(AREA, height * width)
-    sides = range(SMALLEST, 2048, MULTIPLE)
-
-    def cost(size: tuple[int, int]) -> float:
-        aspect = abs(np.log(size[1] / size[0] * height / width))
-        return float(aspect + 0.5 * abs(np.log(size[0] * size[1] / area)))
-
-    return min(((h, w) for h in sides for w in sides), key=cost)
-
-
-def check_working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the (height, width) given by a user (ConfigError unless multiples of 32 from 64 on)."""
-    if len(size) != 2 or any(side < SMALLEST or side % MULTIPLE for side in size):
-        raise ConfigError(
-            f"Size {size[0]}x{size[-1]} (height x width) cannot be used: both must be multiples of "
-            f"{MULTIPLE} and at least "
-            f"{SMALLEST}."
-        )
-    return int(size[0]), int(size[1])
-
-
-def check_frame_size(size: tuple[int, int], name: str) -> None:
-    """Raise the DataError for frames under 64 px."""
-    if min(size) < SMALLEST:
-        raise DataError(
-            f"{name}: frames are {size[1]}x{size[0]}; at least {SMALLEST} pixels on each side are needed to "
-            "learn geometry."
-        )
 
 
 def central_crop(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -1,0 +1,120 @@
+"""What every reader of labelled images gives: named splits of images, each with what is known of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopretrain.data.fingerprint import Digest
+from geopretrain.errors import DataError
+
+SPLITS = ("train", "val", "test")
+FINGERPRINTED = 64
+"""Files whose content goes into a fingerprint, evenly spread; of all others names and lengths."""
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One image and what is known of it, at whatever size the reader has it; None where absent.
+
+    Attributes:
+        image: ``H W 3`` uint8.
+        labels: ``H W`` uint8 class ids, 255 = ignore.
+        depth: ``H W`` float32 m, 0 = no measurement.
+        image_label: class of the image.
+        boxes: ``N 4`` float32 px (x0, y0, x1, y1; x1 and y1 exclusive).
+        box_labels: ``N`` int64 class of each box.
+        masks: ``N H W`` bool, one per box.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None = None
+    depth: NDArray[np.float32] | None = None
+    image_label: int | None = None
+    boxes: NDArray[np.float32] | None = None
+    box_labels: NDArray[np.int64] | None = None
+    masks: NDArray[np.bool_] | None = None
+
+
+class LabelledSource(ABC):
+    """A set of labelled images in one layout; a new layout is a class of this and a row in ``LAYOUTS``.
+
+    Nothing is decoded before ``read`` asks for it, and ``read`` may be called from several threads.
+
+    Attributes:
+        kind: of data, in a word or two.
+        counts: number of images in each split.
+        fields: names of what the images have, see ``geopretrain.data.dataset.NAMES``.
+        class_names: one name per class.
+        class_colours: ``K 3`` uint8.
+        warnings: sentences about assumptions made while opening.
+        rendered: whether ``read`` computes the images and nothing is gained by several threads.
+    """
+
+    kind: str
+    counts: dict[str, int]
+    fields: tuple[str, ...] = ("labels",)
+    class_names: tuple[str, ...] = ()
+    class_colours: NDArray[np.uint8] = np.zeros((0, 3), np.uint8)
+    warnings: tuple[str, ...] = ()
+    rendered: bool = False
+
+    @abstractmethod
+    def name(self, split: str, index: int) -> str:
+        """Return a name that identifies the image within the data set."""
+
+    @abstractmethod
+    def original_size(self) -> tuple[int, int]:
+        """Return the (height, width) that stands for all images, px, such as that of the first."""
+
+    @abstractmethod
+    def read(self, split: str, index: int, size: tuple[int, int]) -> LabelledImage:
+        """Return one image with its labels.
+
+        Args:
+            split: name of the split.
+            index: position in it.
+            size: (height, width) it will be brought to; readers of files leave that to the caller.
+
+        Raises:
+            DataError: a file is unreadable, or image and labels do not fit together; the file is named.
+        """
+
+    @abstractmethod
+    def unread(self) -> Any:
+        """Return what tells, without reading the images, whether they have changed (JSON).
+
+        Names, lengths and times of the files, or the options of a renderer.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits for the content, not the place or the time."""
+
+
+def unread_files(root: Path, files: Sequence[Path]) -> list[Any]:
+    """Return place, names, lengths and times of files."""
+    try:
+        stats = [file.stat() for file in files]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}).") from error
+    described = [
+        [file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
+        for file, stat in zip(files, stats, strict=True)
+    ]
+    return [str(root.resolve()), described]
+
+
+def digest_files(digest: Digest, root: Path, files: Sequence[Path]) -> Digest:
+    """Add names and lengths of all files and the content of some of them."""
+    for file in files:
+        digest.add([file.relative_to(root).as_posix(), file.stat().st_size])
+    for number in np.unique(np.linspace(0, len(files) - 1, FINGERPRINTED).astype(int)):
+        digest.add_file(files[number])
+    return digest

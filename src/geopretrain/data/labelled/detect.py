@@ -1,0 +1,84 @@
+"""Recognise a set of labelled images and open it: one row for each layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from geopretrain.data.labelled.base import LabelledSource
+from geopretrain.data.labelled.image_folder import PREFIX as IMAGES
+from geopretrain.data.labelled.image_folder import open_image_folder
+from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
+from geopretrain.data.labelled.synthetic import LabelledWorlds
+from geopretrain.data.readers.synthetic import PREFIX as SYNTHETIC
+from geopretrain.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelledLayout:
+    """A way labelled images lie on disk.
+
+    Attributes:
+        name: of the layout, as tables of the docs have it.
+        words: what it looks like, for people who look for their own.
+        recognises: whether what the user named is of this layout; looks at names, opens no image.
+        open: returns the set; raises DataError where it is of this layout, but cannot be used.
+    """
+
+    name: str
+    words: str
+    recognises: Callable[[str], bool]
+    open: Callable[[str], LabelledSource]
+
+
+def _folder(spec: str) -> Path:
+    return Path(spec).expanduser()
+
+
+LAYOUTS: list[LabelledLayout] = [
+    LabelledLayout(
+        "synthetic worlds",
+        "synthetic:street or synthetic:rooms",
+        lambda spec: spec.startswith(SYNTHETIC),
+        LabelledWorlds,
+    ),
+    LabelledLayout(
+        "images with one class each",
+        "images:FOLDER, with a folder per class (also below train/ and val/)",
+        lambda spec: spec.startswith(IMAGES),
+        open_image_folder,
+    ),
+    LabelledLayout(
+        "lists (CamVid)",
+        "train.txt, val.txt and test.txt with 'image label' lines (CamVid, or with classes.txt)",
+        lambda spec: has_lists(_folder(spec)),
+        lambda spec: open_lists(_folder(spec)),
+    ),
+    LabelledLayout(
+        "images and labels",
+        "images/ and labels/ (also under train/, val/, test/) with classes.txt",
+        lambda spec: has_folders(_folder(spec)),
+        lambda spec: open_folders(_folder(spec)),
+    ),
+]
+"""Known layouts; the first that recognises the data opens them. A new reader is a class and a row here."""
+
+
+def open_labelled_source(spec: str) -> LabelledSource:
+    """Open a set of labelled images, its layout recognised from what is there.
+
+    Raises:
+        DataError: nothing is there, or it is of no known layout; the message names those known.
+    """
+    for layout in LAYOUTS:
+        if layout.recognises(spec):
+            return layout.open(spec)
+    if not _folder(spec).is_dir():
+        raise DataError(f"The labelled data set {_folder(spec)} is not a folder.")
+    raise DataError(f"{_folder(spec)} is no known labelled data set. Expected: {in_words()}.")
+
+
+def in_words() -> str:
+    """Return what the known layouts look like."""
+    return "; ".join(layout.words for layout in LAYOUTS)

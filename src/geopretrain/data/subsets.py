@@ -1,0 +1,21 @@
+"""Parts of a data set, chosen the same way every time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geopretrain.errors import ConfigError
+
+
+def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
+    """Choose ``count`` of ``num_items`` positions; for one seed, smaller choices are contained in larger.
+
+    Raises:
+        ConfigError: ``count`` is not between 1 and ``num_items``.
+    """
+    if not 1 <= count <= num_items:
+        raise ConfigError(
+            f"{count} labelled images were asked for, but the training split holds {num_items}."
+        )
+    order = np.random.default_rng(seed).permutation(num_items)
+    return [int(position) for position in order[:count]]
