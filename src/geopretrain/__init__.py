@@ -10,8 +10,9 @@ from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.commands.evaluate import evaluate
+    from geopretrain.commands.finetune import finetune
     from geopretrain.commands.finetune_depth import finetune_depth
-    from geopretrain.commands.finetune_segmentation import finetune
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
     from geopretrain.commands.predict import predict
     from geopretrain.commands.pretrain import pretrain
     from geopretrain.commands.pseudo_depth import pseudo_depth
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "finetune_depth",
+    "finetune_segmentation",
     "inspect",
     "predict",
     "prepare",
@@ -44,7 +46,8 @@ _HOMES = {
     "prepare": "geopretrain.data.prepare.preparation",
     "pretrain": "geopretrain.commands.pretrain",
     "evaluate": "geopretrain.commands.evaluate",
-    "finetune": "geopretrain.commands.finetune_segmentation",
+    "finetune": "geopretrain.commands.finetune",
+    "finetune_segmentation": "geopretrain.commands.finetune_segmentation",
     "finetune_depth": "geopretrain.commands.finetune_depth",
     "predict": "geopretrain.commands.predict",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from geopretrain.evaluation.segmentation import score_segmentation
 
 from geopretrain.data.batches import LabelledBatch
-from geopretrain.evaluation.segmentation import score_segmentation
 from geopretrain.tasks.base import Task
 
 LABELS = torch.tensor([[[0, 0], [1, 1]], [[0, 1], [1, 255]]])

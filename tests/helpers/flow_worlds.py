@@ -13,7 +13,10 @@ from torch import Tensor
 from geopretrain.data.batches import ClipBatch
 from geopretrain.synthetic import make_world
 from geopretrain.tasks.pretext.flow_task import FlowTask
+from geopretrain.tasks.step import Step
 from geopretrain.training.schedules import learning_rate_factor
+
+STEP = Step(0, 1)
 
 
 class Pairs(NamedTuple):
@@ -60,7 +63,7 @@ def train(task: FlowTask, data: Pairs, steps: int, lr: float, batch_size: int = 
     for step in range(steps):
         torch.manual_seed(step)
         chosen = torch.randint(len(data.frames), (batch_size,))
-        loss, _ = task.training_loss(task.augment(batch_of(data.frames[chosen], task.offsets)))
+        loss, _ = task.loss(task.train_transform(batch_of(data.frames[chosen], task.required.frames)), STEP)
         optimiser.param_groups[0]["lr"] = lr * learning_rate_factor(step, steps, "warm_cosine")
         optimiser.zero_grad()
         loss.backward()
@@ -71,6 +74,6 @@ def train(task: FlowTask, data: Pairs, steps: int, lr: float, batch_size: int = 
 @torch.no_grad()
 def end_point_errors(task: FlowTask, data: Pairs) -> tuple[float, float]:
     """Mean end-point error in px over visible pixels: of the task, and of the guess that nothing moves."""
-    flow = torch.cat([task.predict_flow(part.float() / 255) for part in data.frames.split(16)])
+    flow = torch.cat([task.predict(part.float() / 255).flow for part in data.frames.split(16)])
     errors = [(guess - data.flow).norm(dim=1, keepdim=True) for guess in (flow, torch.zeros_like(flow))]
     return errors[0][data.visible].mean().item(), errors[1][data.visible].mean().item()

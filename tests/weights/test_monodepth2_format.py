@@ -10,7 +10,7 @@ import torch
 
 from geopretrain.errors import WeightsError
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
-from geopretrain.tasks.transfer import Segmentation, SegmentationConfig
+from geopretrain.tasks.transfer.segmentation import Segmentation, SegmentationConfig
 from geopretrain.weights import export_state, monodepth2, parse_init
 
 LAYOUT = json.loads((Path(__file__).parents[1] / "golden" / "monodepth2_networks.json").read_text())
@@ -19,7 +19,7 @@ LAYOUT = json.loads((Path(__file__).parents[1] / "golden" / "monodepth2_networks
 @pytest.fixture(scope="module")
 def task():
     torch.manual_seed(0)
-    return Monodepth.create(MonodepthConfig("resnet18"), parse_init("random"))[0]
+    return Monodepth.create(MonodepthConfig(backbone="resnet18"), parse_init("random"))[0]
 
 
 def save_official(state, folder):
@@ -45,17 +45,17 @@ def test_round_trip_returns_every_tensor(task):
 def test_a_folder_of_released_files_is_an_initialisation(task, tmp_path):
     save_official(export_state(task), tmp_path)
     torch.manual_seed(1)
-    other, report = Monodepth.create(MonodepthConfig("resnet18"), parse_init(tmp_path))
+    other, report = Monodepth.create(MonodepthConfig(backbone="resnet18"), parse_init(tmp_path))
     assert all(torch.equal(t, export_state(task)[name]) for name, t in export_state(other).items())
     assert other.depth_net.backbone.normalisation == {"mean": [0.45] * 3, "std": [0.225] * 3}
     assert report.reinitialised == []
     with pytest.raises(WeightsError, match="another backbone"):
-        Monodepth.create(MonodepthConfig("resnet34"), parse_init(tmp_path))
+        Monodepth.create(MonodepthConfig(backbone="resnet34"), parse_init(tmp_path))
 
 
 def test_released_files_start_a_segmenter(task, tmp_path):
     save_official(export_state(task), tmp_path)
-    other, report = Segmentation.create(SegmentationConfig(4), parse_init(tmp_path))
+    other, report = Segmentation.create(SegmentationConfig(num_classes=4), parse_init(tmp_path))
     assert report.reinitialised == ["decoder.heads.0.weight", "decoder.heads.0.bias"]
     stage = other.network.decoder.stages[4].before.weight
     assert torch.equal(stage, task.depth_net.decoder.stages[4].before.weight)

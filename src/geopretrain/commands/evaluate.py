@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.commands.common import Size, parse_size, plain, required
+from geopretrain.commands.common import absolute, required
+from geopretrain.compute import resolve_device
 from geopretrain.console import say
 from geopretrain.errors import ConfigError, one_of
 from geopretrain.files import write_json, write_text
 from geopretrain.runs.folder import RunFolder
-from geopretrain.training.options import resolve_device
 
 if TYPE_CHECKING:
     from geopretrain.evaluation.measured import MeasuredSet
-    from geopretrain.tasks.base import Task
+    from geopretrain.tasks.base import DepthTask, FlowTask, Task
+
+Size = tuple[int, int]
 
 COLUMNS = {
     "abs_rel": "AbsRel",
@@ -72,8 +74,9 @@ def evaluate(
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
     """
-    from geopretrain.commands.predict import load_task
     from geopretrain.evaluation.measured import find_frames
+    from geopretrain.runs.loading import load_task
+    from geopretrain.tasks.base import FlowTask
 
     data = required(data, "data", "a store, a data set with depth, or a folder with images/ and depth/")
     one_of("frames", frames, ("auto", "held_out", "in_sample", "all"))
@@ -82,23 +85,20 @@ def evaluate(
     folder = RunFolder.open(run)
     task = load_task(folder).to(resolve_device(device)).eval()
     _set_threads(threads)
-    is_flow = _sees_flow(task, folder, protocol)
-    size = parse_size(folder.config["size"])
-    if is_flow:
+    task, size = _checked(task, folder, protocol), folder.size
+    if isinstance(task, FlowTask):
         scores = _flow_scores(task, str(data), every, size)
     else:
-        found = find_frames(
-            str(data), folder, frames=frames, split_file=split_file, depth_unit=depth_unit, progress=progress
-        )
+        found = find_frames(str(data), folder, frames=frames, split_file=split_file, depth_unit=depth_unit)
         scores = _depth_scores(task, found, protocol, every, size, flip, progress)
-    result = {"run": str(folder.path), "data": plain(data), "every": every, **scores}
+    result = {"run": str(folder.path), "data": absolute(data), "every": every, **scores}
     say(table(result), progress=progress)
     _write(result, Path(out) if out is not None else folder.path / "evaluation", csv, progress)
     return result
 
 
 def _depth_scores(
-    task: Task,
+    task: DepthTask,
     found: MeasuredSet,
     protocol: str | None,
     every: int,
@@ -106,14 +106,9 @@ def _depth_scores(
     flip: bool,
     progress: bool,
 ) -> dict[str, Any]:
-    from geopretrain.evaluation.depth import (
-        default_protocol,
-        depth_meaning,
-        fitting_protocol,
-        score_depth,
-    )
+    from geopretrain.evaluation.depth import default_protocol, fitting_protocol, score_depth
 
-    meaning, chosen = depth_meaning(task), found.frames[::every]
+    meaning, chosen = task.depth_meaning, found.frames[::every]
     rules = fitting_protocol(meaning, protocol or default_protocol(meaning, found.kind))
     say(f"Scoring {len(chosen)} pictures under {rules.name}.", progress=progress)
     scores = score_depth(
@@ -129,29 +124,34 @@ def _depth_scores(
     return {"frames": found.name, **scores}
 
 
-def _flow_scores(task: Task, data: str, every: int, size: Size | None) -> dict[str, Any]:
+def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
     from geopretrain.data.labelled.flow_pairs import open_flow_pairs
     from geopretrain.evaluation.flow import score_flow
 
     return {"frames": "all", "flip": False, **score_flow(task, open_flow_pairs(data)[::every], size)}
 
 
-def _sees_flow(task: Task, run: RunFolder, protocol: str | None) -> bool:
-    """Return whether a run predicts flow, not depth; raises ConfigError where it is neither, or the other."""
-    from geopretrain.metrics.flow import FLOW_PROTOCOL
+def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | FlowTask:
+    """Return a task that predicts depth or flow and can be scored under the protocol.
 
-    is_flow = hasattr(task, "predict_flow")
-    if not is_flow and (not hasattr(task, "predict") or run.kind != "pretrain"):
+    Raises:
+        ConfigError: it predicts neither, or not what the protocol is for.
+    """
+    from geopretrain.metrics.flow import FLOW_PROTOCOL
+    from geopretrain.tasks.base import DepthTask, FlowTask
+
+    if not isinstance(task, (DepthTask, FlowTask)):
         raise ConfigError(
-            f"The run in '{run.path}' ({run.lineage.get('method')}) predicts neither depth nor flow. Give a "
+            f"The run in '{run.path}' ({task.name}) predicts neither depth nor flow. Give a "
             "run of a method that learns one of them, such as monodepth."
         )
+    is_flow = isinstance(task, FlowTask)
     if protocol is not None and is_flow is not (protocol == FLOW_PROTOCOL):
         raise ConfigError(
             f"The run in '{run.path}' predicts {'flow' if is_flow else 'depth'}, so it cannot be scored "
             f"under '{protocol}'. Leave --protocol away for the one that suits."
         )
-    return is_flow
+    return task
 
 
 def _set_threads(threads: int | None) -> None:
@@ -178,7 +178,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _meaning(result: dict[str, Any]) -> str:
-    from geopretrain.evaluation.depth import MEANINGS
+    from geopretrain.tasks.predictions import MEANINGS
 
     if result["predicted"] == "flow":
         return "flow in px of the pictures"

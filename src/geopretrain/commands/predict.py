@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.commands.common import Size, as_float, parse_size
+from geopretrain.compute import resolve_device
 from geopretrain.console import say
-from geopretrain.errors import ConfigError, DataError, RunFolderError, one_of
+from geopretrain.errors import ConfigError, RunFolderError, one_of
 from geopretrain.files import remove_leftovers, write_picture
 from geopretrain.prediction.inputs import Shot, shots
 from geopretrain.runs.folder import RunFolder
-from geopretrain.training.options import resolve_device
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from geopretrain.prediction.outputs import VideoWriter
     from geopretrain.tasks.base import Task
 
 SAVES = ("picture", "depth", "cloud", "video")
-OVERLAY = 0.55
-"""Share of the class colour in an overlay."""
 
 
 def predict(
@@ -73,11 +67,14 @@ def predict(
         raise ConfigError("No input is given: name images, folders of images or videos.")
     if target.exists() and not target.is_dir():
         raise RunFolderError(f"'{target}' is a file; --out needs the name of a folder.")
+    from geopretrain.runs.loading import load_task
+    from geopretrain.tasks.base import FlowTask
+
     task = load_task(folder).to(resolve_device(device)).eval()
     _check_wanted(wanted, task, folder)
     remove_leftovers(target)
     writer = _Writer(task, folder, target, wanted, intrinsics, fov, overwrite)
-    pairs = hasattr(task, "predict_flow")
+    pairs = isinstance(task, FlowTask)
     step = 1 if every is None and "video" in wanted else every
     with writer:
         for source in sources:
@@ -96,107 +93,16 @@ def _wanted(save: str | Sequence[str]) -> list[str]:
 
 def _check_wanted(wanted: Sequence[str], task: Task, run: RunFolder) -> None:
     """Raise ConfigError where the run cannot give what is to be saved."""
-    from geopretrain.evaluation.depth import depth_meaning
+    from geopretrain.tasks.base import DepthTask
 
     for name in ("depth", "cloud"):
-        if name in wanted and not _sees_depth(task, run):
+        if name in wanted and not isinstance(task, DepthTask):
             raise ConfigError(f"The run in '{run.path}' predicts no depth, so there is no {name} to save.")
-    if "cloud" in wanted and depth_meaning(task) == "scale_shift":
+    if "cloud" in wanted and isinstance(task, DepthTask) and task.depth_meaning == "scale_shift":
         raise ConfigError(
             "This run knows disparity only up to a factor and a shift, so a cloud of points would be bent. "
             "Save 'depth' (its disparity) instead."
         )
-
-
-def _sees_depth(task: Task, run: RunFolder) -> bool:
-    return run.kind == "pretrain" and hasattr(task, "predict")
-
-
-def load_task(run: RunFolder) -> Task:
-    """Rebuild the network of a run with its weights.
-
-    Raises:
-        RunFolderError: the run has no weights yet.
-        WeightsError: its weights are damaged.
-    """
-    from geopretrain.commands.finetune_segmentation import create_segmentation
-    from geopretrain.commands.pretrain import create_pretext
-    from geopretrain.weights import Init, load_weights
-
-    if not (run.path / "model.safetensors").is_file():
-        raise RunFolderError(
-            f"The run in '{run.path}' is not finished: it has no model.safetensors. "
-            "Continue it by repeating its command with --resume."
-        )
-    config, init = run.config, Init("random", "random")
-    if run.kind == "finetune":
-        task, _ = create_segmentation(config, run.lineage["classes"]["colours"], init)
-    else:
-        task, _ = create_pretext(config, init)
-    load_weights(task, run.path)
-    return task
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a run sees in a picture, at the size of the picture.
-
-    Attributes:
-        picture: ``H W 3`` uint8.
-        disparity: ``H W`` float32 of depth runs, None of others.
-    """
-
-    picture: np.ndarray
-    disparity: np.ndarray | None = None
-
-
-def look(task: Task, shot: Shot, size: Size | None) -> Seen:
-    """Return what ``task`` makes of a picture; computed at ``size`` (h, w)."""
-    from geopretrain import pictures
-    from geopretrain.metrics.depth import resize_disparity
-
-    image = shot.image
-    if hasattr(task, "predict_flow"):
-        from geopretrain.evaluation.flow import predict_flow
-
-        if shot.next is None:
-            raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
-        return Seen(pictures.colour_flow(predict_flow(task, image, shot.next, size)))
-    if not hasattr(task.config, "class_colours"):
-        from geopretrain.evaluation.depth import predict_disparity
-
-        disparity = resize_disparity(predict_disparity(task, image, size), (image.shape[0], image.shape[1]))
-        return Seen(pictures.colour_depth(disparity), disparity)
-    return Seen(_overlay(task, image, size))
-
-
-def _pixels(task: Task, image: np.ndarray, size: Size | None) -> Any:
-    """Return an ``H W 3`` uint8 image as ``1 3 h w`` floats in [0, 1] on the task's device."""
-    import torch
-    from torch.nn import functional
-
-    pixels = as_float(
-        torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(next(task.parameters()).device)
-    )
-    if size is None or tuple(size) == image.shape[:2]:
-        return pixels
-    return functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
-
-
-def _overlay(task: Task, image: np.ndarray, size: Size | None) -> np.ndarray:
-    """Return the classes in colour over the picture."""
-    import numpy as np
-    import torch
-    from torch.nn import functional
-
-    from geopretrain import pictures
-
-    with torch.no_grad():
-        predicted = task.predict(_pixels(task, image, size))  # type: ignore[operator]
-    whole = functional.interpolate(predicted[:, None].float(), image.shape[:2], mode="nearest")
-    colours = np.asarray(task.config.class_colours, np.uint8)  # type: ignore[union-attr]
-    classes = pictures.colour_labels(whole[0, 0].cpu().numpy().astype(np.int64), colours)
-    return (OVERLAY * classes + (1 - OVERLAY) * image).round().astype(np.uint8)
 
 
 class _Writer:
@@ -214,7 +120,7 @@ class _Writer:
     ) -> None:
         self.task, self.run, self.target, self.wanted = task, run, target, wanted
         self.intrinsics, self.fov, self.overwrite = intrinsics, fov, overwrite
-        self.size = parse_size(run.config["size"])
+        self.size = run.size
         self.written: list[Path] = []
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()
@@ -228,13 +134,15 @@ class _Writer:
 
     def write(self, shot: Shot) -> None:
         from geopretrain.prediction.outputs import write_cloud, write_depth
+        from geopretrain.prediction.rendering import render
+        from geopretrain.tasks.base import DepthTask
 
-        seen = look(self.task, shot, self.size)
+        seen = render(self.task, shot, self.size)
         if "picture" in self.wanted:
             write_picture(self._path(shot.name, ".png"), seen.picture)
-        if "depth" in self.wanted and seen.disparity is not None:
+        if "depth" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             write_depth(self._path(shot.name, "_depth.png"), seen.disparity, self.task, self.run)
-        if "cloud" in self.wanted and seen.disparity is not None:
+        if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             path = self._path(shot.name, ".ply")
             write_cloud(path, seen.disparity, shot, self.task, intrinsics=self.intrinsics, fov=self.fov)
         if "video" in self.wanted:

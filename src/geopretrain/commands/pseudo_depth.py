@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geopretrain.commands.common import spread_positions
+from geopretrain.compute import resolve_device
 from geopretrain.console import say
+from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.training.options import resolve_device
 
 if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore

@@ -121,7 +121,7 @@ def _finished(values: dict[str, Any], options: Mapping[str, Option], given: set[
 
 def _converted(value: Any, option: Option) -> Any:
     """Return a value as the function wants it: sizes as (height, width), a lonely number as a number."""
-    from geopretrain.commands.common import parse_size
+    from geopretrain.schema import parse_size
 
     if option.kind == SIZE:
         return parse_size(value)

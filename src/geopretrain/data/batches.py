@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from geopretrain.data.dataset import NAMES
@@ -125,3 +126,8 @@ def as_images(batch: ClipBatch | LabelledBatch) -> LabelledBatch:
     if isinstance(batch, LabelledBatch):
         return batch
     return LabelledBatch(batch.images[:, 0], None, batch.index, depth=batch.depth)
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Return uint8 images as floats in [0, 1]; floats are returned as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images

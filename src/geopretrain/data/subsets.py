@@ -19,3 +19,10 @@ def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
         )
     order = np.random.default_rng(seed).permutation(num_items)
     return [int(position) for position in order[:count]]
+
+
+def spread_positions(length: int, count: int) -> list[int]:
+    """Return ``count`` positions of ``length``, evenly spread from the first to the last, none twice."""
+    if count >= length:
+        return list(range(length))
+    return sorted({round(i * (length - 1) / max(1, count - 1)) for i in range(count)})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from geopretrain.commands.common import Size, as_float, spread_positions
+from geopretrain.data.batches import as_float
+from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError
 from geopretrain.evaluation.measured import MeasuredFrame, store_frames
 from geopretrain.metrics import (
@@ -19,10 +20,13 @@ from geopretrain.metrics import (
     get_protocol,
     naive_guesses,
 )
+from geopretrain.tasks.predictions import MEANINGS, DepthMeaning
+
+Size = tuple[int, int]
 
 if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.tasks.base import Task
+    from geopretrain.tasks.base import DepthTask
 
 MOST_FRAMES = 100
 """Frames checked of each kind, evenly spread; more would not change the mean."""
@@ -33,15 +37,9 @@ PROTOCOLS = {
     "dense": {"metric": "dense-80-metric", "scale": "dense-80-median"},
 }
 """Protocol for each kind of measured depth a store can hold, and what a network knows of depth."""
-MEANINGS = {
-    "metric": "in metres",
-    "scale": "up to a factor",
-    "scale_shift": "up to a factor and a shift of disparity",
-}
-"""What ``Task.depth_meaning`` says of the depth a network predicts."""
 
 
-def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
+def check_depth(task: DepthTask, store: FrameStore) -> dict[str, Any]:
     """Return errors of ``task.predict`` and of naive guesses under a named protocol, {} without true depth.
 
     Returns:
@@ -52,7 +50,7 @@ def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     groups = store_frames(store)
     if not any(groups.values()) or store.depth_protocol is None:
         return {}
-    protocol = default_protocol(depth_meaning(task), store.depth_protocol)
+    protocol = default_protocol(task.depth_meaning, store.depth_protocol)
     spacing = max(1, -(-len(groups["in_sample"]) // MOST_FRAMES))
     chosen = {
         name: [group[i] for i in spread_positions(len(group), MOST_FRAMES)] for name, group in groups.items()
@@ -70,18 +68,13 @@ def check_depth(task: Task, store: FrameStore) -> dict[str, Any]:
     }
 
 
-def default_protocol(meaning: str, kind: str) -> str:
+def default_protocol(meaning: DepthMeaning, kind: str) -> str:
     """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what a task knows."""
     return PROTOCOLS[kind].get(meaning, "aligned-scale-shift")
 
 
-def depth_meaning(task: Task) -> str:
-    """Return ``metric``, ``scale`` or ``scale_shift``: what a task's depth is right up to."""
-    return str(getattr(task, "depth_meaning", "scale"))
-
-
-def fitting_protocol(meaning: str, protocol: str | DepthProtocol) -> DepthProtocol:
-    """Return the protocol as it applies to a task whose depth has this meaning (see `depth_meaning`).
+def fitting_protocol(meaning: DepthMeaning, protocol: str | DepthProtocol) -> DepthProtocol:
+    """Return the protocol as it applies to a task whose depth has this meaning (see `DepthMeaning`).
 
     A protocol's fixed factor turns units of the network into metres and is left out where the task does that
     itself.
@@ -111,7 +104,7 @@ def _median_twin(rules: DepthProtocol) -> str:
 
 
 def score_depth(
-    task: Task,
+    task: DepthTask,
     frames: Sequence[MeasuredFrame],
     protocol: str | DepthProtocol,
     *,
@@ -124,7 +117,7 @@ def score_depth(
     """Return the errors of a task and of the naive guesses on measured frames.
 
     Args:
-        task: has ``predict``.
+        task: predicts depth.
         frames: in the order of time.
         protocol: name or protocol.
         size: (height, width) px the network works at; None = that of the picture.
@@ -137,7 +130,7 @@ def score_depth(
         ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), the
         fixed ``factor`` applied to depth, ``flip``, and the same errors for each guess under ``guesses``.
     """
-    rules = fitting_protocol(depth_meaning(task), protocol)
+    rules = fitting_protocol(task.depth_meaning, protocol)
     truths = [frame.depth() for frame in frames]
     disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
     scores = evaluate_depth(disparities, truths, rules)
@@ -149,7 +142,7 @@ def score_depth(
         **scores,
         "predicted": "disparity",
         "factor": rules.scale,
-        "meaning": depth_meaning(task),
+        "meaning": task.depth_meaning,
         "flip": flip,
         "guesses": {name: _short(result) for name, result in guesses.items()},
         **({"per_image": rows} if per_image else {}),
@@ -158,20 +151,19 @@ def score_depth(
 
 @torch.no_grad()
 def predict_disparity(
-    task: Task, image: np.ndarray, size: Size | None = None, *, flip: bool = False
+    task: DepthTask, image: np.ndarray, size: Size | None = None, *, flip: bool = False
 ) -> np.ndarray:
     """Return the disparity of an ``H W 3`` uint8 picture, ``h w`` at the ``size`` the network works at.
 
     With ``flip`` it is averaged with that of the mirrored picture (see `blend_flipped`).
     """
-    device = next(task.parameters()).device
-    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device))
+    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(task.device))
     if size is not None and tuple(size) != image.shape[:2]:
         pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
-    disparity = task.predict(pixels)[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    disparity = task.predict(pixels).disparity[0, 0].float().cpu().numpy()
     if not flip:
         return disparity
-    mirrored = task.predict(pixels.flip(-1))[0, 0].float().cpu().numpy()  # type: ignore[operator]
+    mirrored = task.predict(pixels.flip(-1)).disparity[0, 0].float().cpu().numpy()
     return blend_flipped(disparity, mirrored[:, ::-1]).astype(np.float32)
 
 

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from geopretrain.commands.common import Size, as_float
+from geopretrain.data.batches import as_float
 from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
+
+Size = tuple[int, int]
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.flow_pairs import FlowPairFile
-    from geopretrain.tasks.base import Task
+    from geopretrain.tasks.base import FlowTask
 
 
-def score_flow(task: Task, files: Sequence[FlowPairFile], size: Size | None = None) -> dict[str, Any]:
-    """Return the end-point error (px of the pictures) and share of outliers of ``task.predict_flow``.
+def score_flow(task: FlowTask, files: Sequence[FlowPairFile], size: Size | None = None) -> dict[str, Any]:
+    """Return the end-point error (px of the pictures) and share of outliers of ``task.predict``.
 
     Args:
-        task: has ``predict_flow``.
+        task: predicts flow.
         files: pairs with known flow.
         size: (height, width) px the network works at; None = that of the pictures.
 
@@ -35,12 +37,13 @@ def score_flow(task: Task, files: Sequence[FlowPairFile], size: Size | None = No
 
 
 @torch.no_grad()
-def predict_flow(task: Task, target: np.ndarray, source: np.ndarray, size: Size | None = None) -> np.ndarray:
+def predict_flow(
+    task: FlowTask, target: np.ndarray, source: np.ndarray, size: Size | None = None
+) -> np.ndarray:
     """Return the flow ``2 H W`` (px, right and down) between two ``H W 3`` uint8 pictures."""
-    device = next(task.parameters()).device
-    frames = torch.from_numpy(np.stack([target, source])).permute(0, 3, 1, 2).to(device)
+    frames = torch.from_numpy(np.stack([target, source])).permute(0, 3, 1, 2).to(task.device)
     pixels = as_float(frames)
     if size is not None and tuple(size) != target.shape[:2]:
         pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
-    flow = task.predict_flow(pixels[None])[0].float().cpu().numpy()  # type: ignore[operator]
+    flow = task.predict(pixels[None]).flow[0].float().cpu().numpy()
     return resize_flow_map(flow, target.shape[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geopretrain.commands.common import plain
-from geopretrain.console import say
+from geopretrain.console import console
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.runs.folder import RunFolder
 
@@ -73,7 +73,6 @@ def find_frames(
     frames: str = "auto",
     split_file: str | Path | None = None,
     depth_unit: float | None = None,
-    progress: bool = True,
 ) -> MeasuredSet:
     """Return the pictures of a store, data set or folder of pairs that a run is to be scored on.
 
@@ -83,7 +82,6 @@ def find_frames(
         frames: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
         split_file: list of the frames to take, for data sets.
         depth_unit: units per metre of 16-bit PNGs in ``depth/``.
-        progress: whether to speak.
 
     Raises:
         DataError: no measured depth there.
@@ -100,8 +98,8 @@ def find_frames(
             f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
             "store, or --frames all."
         )
-    if plain(data) == run.config["data"]:
-        say("The run was trained on these very pictures: the numbers are in sample.", progress=progress)
+    if os.path.realpath(data) == run.config["data"]:
+        console.say("The run was trained on these very pictures: the numbers are in sample.")
     return _from_source(data, split_file, depth_unit)
 
 
@@ -112,7 +110,7 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
     groups = store_frames(store)
     if store.depth_protocol is None or not any(groups.values()):
         raise DataError(f"The store '{data}' holds no measured depth. Give data that have some.")
-    kind, trained_on = store.depth_protocol, plain(data) in (run.config["data"], run.lineage.get("store"))
+    kind, trained_on = store.depth_protocol, _trained_on(run, store)
     if frames == "auto":
         frames = "held_out" if trained_on and groups["held_out"] else "all"
     if frames == "all":
@@ -121,6 +119,17 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
         raise DataError(f"The store '{data}' has no {frames} frames with depth. Use --frames all.")
     others = groups["in_sample"] if frames == "held_out" else []
     return MeasuredSet(frames, kind, groups[frames], others)
+
+
+def _trained_on(run: RunFolder, store: FrameStore) -> bool:
+    """Return whether a run was trained on this store, wherever it lies now."""
+    from geopretrain.runs.loading import load_task
+
+    lineage = run.lineage
+    if "data_fingerprint" in lineage:
+        return bool(lineage["data_fingerprint"] == store.fingerprint(load_task(run).required))
+    path = str(store.path.resolve())  # version 0.1
+    return path in (run.config["data"], lineage.get("store"))
 
 
 def _from_source(data: str, split_file: str | Path | None, depth_unit: float | None) -> MeasuredSet:

@@ -11,12 +11,13 @@ import numpy as np
 
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import atomic_path, write_json
+from geopretrain.tasks.predictions import MEANINGS
 
 if TYPE_CHECKING:
-    from geopretrain.commands.predict import Seen
     from geopretrain.prediction.inputs import Shot
+    from geopretrain.prediction.rendering import Rendering
     from geopretrain.runs.folder import RunFolder
-    from geopretrain.tasks.base import Task
+    from geopretrain.tasks.base import DepthTask
 
 METRIC_VALUES = 256.0
 """Values of a 16-bit PNG per metre, as KITTI has it; farther than 255 m is cut off."""
@@ -26,7 +27,7 @@ STEADINESS = 0.9
 """Share of the colour range of a video that is kept from frame to frame, so that colours do not flicker."""
 
 
-def write_depth(path: Path, disparity: np.ndarray, task: Task, run: RunFolder) -> None:
+def write_depth(path: Path, disparity: np.ndarray, task: DepthTask, run: RunFolder) -> None:
     """Write depth as a 16-bit PNG, and beside it ``.json`` saying what a value means.
 
     Depth is in metres where the run knows them, else in the run's own unit; a run that knows disparity only
@@ -47,11 +48,9 @@ def write_depth(path: Path, disparity: np.ndarray, task: Task, run: RunFolder) -
     write_json(path.with_suffix(".json"), note)
 
 
-def depth_values(disparity: np.ndarray, task: Task) -> tuple[np.ndarray, dict[str, Any]]:
+def depth_values(disparity: np.ndarray, task: DepthTask) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the uint16 values ``H W`` of a 16-bit PNG (0 = none), and what they mean."""
-    from geopretrain.evaluation.depth import depth_meaning
-
-    meaning = depth_meaning(task)
+    meaning = task.depth_meaning
     if meaning == "scale_shift":
         unit, shown = "unknown", disparity - disparity.min()
         per_unit = 65534.0 / max(float(shown.max()), 1e-12)
@@ -63,7 +62,7 @@ def depth_values(disparity: np.ndarray, task: Task) -> tuple[np.ndarray, dict[st
         note |= {"offset": float(disparity.min())}
     else:
         # the farthest depth a network can tell uses the whole range
-        farthest = float(getattr(task.config, "max_depth", 100.0))
+        farthest = task.max_depth
         per_unit = METRIC_VALUES if meaning == "metric" else 65535.0 // farthest
         unit = "metre" if meaning == "metric" else "unknown"
         with np.errstate(divide="ignore"):
@@ -77,7 +76,7 @@ def write_cloud(
     path: Path,
     disparity: np.ndarray,
     shot: Shot,
-    task: Task,
+    task: DepthTask,
     *,
     intrinsics: str | None = None,
     fov: float | None = None,
@@ -87,11 +86,9 @@ def write_cloud(
     Raises:
         ConfigError: nothing is known of the camera.
     """
-    from geopretrain.evaluation.depth import MEANINGS, depth_meaning
-
     K = camera_of(shot, intrinsics, fov)
     points, colours = cloud_points(disparity, shot.image, K)
-    unit = f"depth is right {MEANINGS[depth_meaning(task)]}".replace("right in metres", "in metres")
+    unit = f"depth is right {MEANINGS[task.depth_meaning]}".replace("right in metres", "in metres")
     with atomic_path(path) as temporary:
         temporary.write_bytes(ply(points, colours, unit))
 
@@ -169,13 +166,13 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
         self._stack.__exit__(*error)
 
-    def add(self, image: np.ndarray, seen: Seen) -> None:
+    def add(self, image: np.ndarray, rendering: Rendering) -> None:
         """Append a frame; ``image`` is ``H W 3`` uint8 and of one size."""
         import av
 
         from geopretrain import pictures
 
-        shown = seen.picture if seen.disparity is None else self._steady(seen.disparity)
+        shown = rendering.picture if rendering.disparity is None else self._steady(rendering.disparity)
         join = pictures.grid if image.shape[1] > image.shape[0] else pictures.side_by_side
         picture = join([image, shown])
         picture = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geopretrain.commands.common import as_float, parse_size
+from geopretrain.data.batches import as_float
 from geopretrain.data.store.folders import fingerprint
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError, WeightsError
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.base import DepthTask
 
 _METRIC_DEPTH, _RELATIVE_DISPARITY = ("depth", "metric"), ("disparity", "scale_shift")
 _OF_MODEL_TYPE = {
@@ -87,25 +88,24 @@ def load_teacher(
 
 
 def _own_run(path: Path, quantity: str | None, meaning: str | None, device: str) -> Teacher:
-    from geopretrain.commands.predict import load_task
+    from geopretrain.runs.loading import load_task
 
     run = RunFolder.open(path)
     task = load_task(run).to(device).eval()
-    known = getattr(task, "depth_meaning", None)
-    if known is None:
+    if not isinstance(task, DepthTask):
         raise ConfigError(
             f"The run {path} was trained for {run.config.get('method', run.kind)} and gives no depth, so it "
             "cannot be a teacher. Use a run of a depth method."
         )
     if quantity not in (None, "disparity"):
         raise ConfigError("Our runs give disparity; leave --quantity away.")
-    size = parse_size(run.config["size"])
+    size = run.size
 
     def disparity(images: Tensor) -> Tensor:
         pixels = _resized(as_float(images.to(device)), size).clamp(0, 1)
-        return _resized(task.predict(pixels).float(), images.shape[-2:])[:, 0]  # type: ignore[operator]
+        return _resized(task.predict(pixels).disparity.float(), images.shape[-2:])[:, 0]
 
-    info = PseudoDepthInfo(str(path), "disparity", meaning or known)
+    info = PseudoDepthInfo(str(path), "disparity", meaning or task.depth_meaning)
     return Teacher(info, fingerprint([path / "model.safetensors"]), disparity)
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from geopretrain.errors import RunFolderError
 from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, write_yaml, writing
+from geopretrain.schema import parse_size
 
 MARKER = "geopretrain"
 """Key of config.yaml (its value is our version) by which a folder is known to be ours."""
@@ -136,6 +137,16 @@ class RunFolder:
         return self._read_json("results.json")
 
     @property
+    def has_lineage(self) -> bool:
+        """Whether the training has begun (lineage.json is written before the first step)."""
+        return (self.path / "lineage.json").is_file()
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) px that the network was trained at."""
+        return parse_size(self.config.get("size"))
+
+    @property
     def finished(self) -> bool:
         """Whether the run came to its end (results.json is written last)."""
         return (self.path / "results.json").is_file()
@@ -218,7 +229,7 @@ class RunFolder:
                 f"to start another one from its weights use --init {self.path} with another --out."
             )
 
-    def check_free(self, *, overwrite: bool, resume: bool, init: str | Path = "random") -> None:
+    def check_free(self, *, overwrite: bool, resume: bool, init: str | os.PathLike[str] = "random") -> None:
         """Refuse early what ``create`` would refuse, before time is spent on data; changes nothing.
 
         Raises:

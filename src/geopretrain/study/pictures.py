@@ -60,18 +60,21 @@ def _draw_predictions(plan: Plan, cells: list[Cell], folder: Path, shown: list[d
 
 def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
     """Show the disparity that depth pre-training runs predict on the test images."""
-    from geopretrain.commands.predict import load_task
     from geopretrain.evaluation.depth import predict_disparity
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.runs.loading import load_task
+    from geopretrain.tasks.base import DepthTask
 
     images = plan.data.load("test", plan.pictures).images.permute(0, 2, 3, 1).numpy()
     for init in plan.inits:
-        if init.kind != "run" or init.method != "monodepth":
+        if init.kind != "run":
             continue
         try:
             task = load_task(RunFolder.open(init.source)).eval()
         except UserError:
             continue  # a run without its depth network still initialises; there is only nothing to draw
+        if not isinstance(task, DepthTask):
+            continue
         for k, entry in enumerate(shown):
             disparity = predict_disparity(task, images[k])
             entry["depth"][init.name] = _write(

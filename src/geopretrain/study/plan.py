@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
+from geopretrain.config.options import Mode
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import parse_rates, seeds_for_search
@@ -15,7 +16,7 @@ from geopretrain.study.trials import Cell
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
 
-MODES = ("full", "encoder", "frozen")
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Plan:
     out: Path
     data: LabelledSet
     inits: list[NamedInit]
-    modes: list[str]
+    modes: list[Mode]
     seeds: list[int]
     rates: list[float]
     search_seeds: list[int]
@@ -111,30 +112,32 @@ def make_plan(
     progress: bool,
 ) -> Plan:
     """Resolve the arguments of ``compare`` and read all data needed (raises as ``compare`` does)."""
-    from geopretrain.commands.common import as_text, choose_preset, parse_size, plain, required
-    from geopretrain.commands.finetune_segmentation import PRESETS
+    from geopretrain.commands.common import absolute, required
+    from geopretrain.compute import resolve_device
     from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.training.options import resolve_device
+    from geopretrain.schema import parse_size
+    from geopretrain.tasks.transfer.segmentation import PRESETS
+    from geopretrain.training.resolve import choose_preset
 
     target = Path(required(out, "out", "the folder to write the comparison into"))
     required(data, "data", "a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street")
     named = read_inits(required(inits, "inits", "what to compare, e.g. random,runs/depth"))
     chosen_seeds, chosen_modes = parse_seeds(seeds), parse_modes(modes)
     computer = resolve_device(device)
-    preset = choose_preset(preset, computer, progress=progress)
+    preset = choose_preset(preset, computer, PRESETS)
     rates = parse_rates(lr, PRESETS[preset].lr)
     steps = PRESETS[preset].total_steps() if iterations is None else iterations
     curve = _curve(steps, curve_points)
     labelled = LabelledSet.open(data, size=parse_size(size))
     number = labelled.counts["train"] if labels is None else labels
     settings = {
-        "data": plain(data),
+        "data": absolute(data),
         "backbone": _common_backbone(backbone, named),
         "labels": number,
         "subset_seed": subset_seed,
-        "size": as_text(labelled.size),
+        "size": "{}x{}".format(*labelled.size),
         "preset": preset,
-        "iterations": steps,
+        "steps": steps,
         "batch_size": batch_size or PRESETS[preset].batch_size,
         "precision": precision,
     }
@@ -183,7 +186,7 @@ def parse_seeds(seeds: int | str | Sequence[int]) -> list[int]:
     return sorted(chosen)
 
 
-def parse_modes(modes: str | Sequence[str]) -> list[str]:
+def parse_modes(modes: str | Sequence[str]) -> list[Mode]:
     """Return the modes of ``'full,frozen'`` or a list; ConfigError names the nearest known one."""
     chosen = [one.strip() for one in (modes.split(",") if isinstance(modes, str) else modes) if one.strip()]
     for one in chosen:
@@ -191,7 +194,7 @@ def parse_modes(modes: str | Sequence[str]) -> list[str]:
             raise ConfigError(f"Unknown mode '{one}'.{nearest_name(one, MODES)} Known: {', '.join(MODES)}.")
     if not chosen:
         raise ConfigError(f"modes must name at least one of {', '.join(MODES)}.")
-    return list(dict.fromkeys(chosen))
+    return [cast(Mode, one) for one in dict.fromkeys(chosen)]
 
 
 def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:
@@ -209,7 +212,7 @@ def _check_data(
     data: LabelledSet, labels: int, subset_seed: int, pictures: int, search: bool
 ) -> tuple[int, ...]:
     """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
-    from geopretrain.data.labelled.labelled_set import nested_subset
+    from geopretrain.data.subsets import nested_subset
 
     splits = data.splits()
     data.check(splits["train"][nested_subset(len(splits["train"]), labels, subset_seed)])

@@ -20,7 +20,7 @@ _SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
 
 def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything about how the numbers were made."""
-    from geopretrain.data.labelled.labelled_set import nested_subset
+    from geopretrain.data.subsets import nested_subset
     from geopretrain.runs.folder import RunFolder
 
     settings = plan.settings

@@ -6,9 +6,11 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from geopretrain.config.options import Mode
 from geopretrain.files import atomic_path, write_json
+from geopretrain.schema import Device
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ class Cell:
     folder: str
     init: str
     source: str
-    mode: str
+    mode: Mode
     seed: int
     lr: float
-    evaluate_on: str
+    evaluate_on: Literal["test", "val"]
     curve: tuple[int, ...]
     pictures: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
@@ -64,25 +66,24 @@ class Cell:
         return numbers if numbers["lr"] == self.lr else None
 
 
-def run_cell(cell: Cell, threads: int | None = None, device: str = "auto") -> dict[str, Any]:
+def run_cell(cell: Cell, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
     """Train and score one cell, write its record and return it.
 
     An interrupted cell is continued from its checkpoint. Raises what ``finetune`` raises.
     """
-    from geopretrain.commands.finetune_segmentation import finetune
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
     from geopretrain.runs.folder import RunFolder
 
     there = RunFolder(cell.folder)
     begun = there.is_ours() and there.config.get("lr") == cell.lr
     start = time.perf_counter()
-    run = finetune(
-        "segmentation",
+    run = finetune_segmentation(
         out=cell.folder,
         init=cell.source,
         mode=cell.mode,
         lr=cell.lr,
         seed=cell.seed,
-        curve_points=list(cell.curve),
+        curve_points=cell.curve,
         evaluate_on=cell.evaluate_on,
         threads=threads,
         device=device,
@@ -116,14 +117,16 @@ def _keep_predictions(cell: Cell, run: Any) -> None:
     import numpy as np
     import torch
 
-    from geopretrain.commands.common import parse_size
-    from geopretrain.commands.predict import load_task
+    from geopretrain.data.batches import as_float
     from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.runs.loading import load_task
+    from geopretrain.tasks.base import SegmentationTask
 
     task = load_task(run).eval()
-    data = LabelledSet.open(cell.settings["data"], size=parse_size(run.config["size"]))
+    assert isinstance(task, SegmentationTask)  # trials are of nothing else
+    data = LabelledSet.open(cell.settings["data"], size=run.size)
     batch = data.load("test", cell.pictures)
     with torch.no_grad():
-        predicted = task.predict(batch.images.float() / 255)  # type: ignore[operator]
+        predicted = task.predict(as_float(batch.images)).classes
     with atomic_path(cell.predictions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, predicted=predicted.numpy().astype(np.uint8))

@@ -1,68 +1,208 @@
-"""The seam between what is learned (pretext, transfer) and what trains it (engine)."""
+"""The contract between what is learned, pretext or transfer, and what trains, scores and shows it.
+
+Loop, evaluation and commands reach for nothing that is not declared here. A method is one file with a
+subclass of :class:`Task` (or of one of its typed forms, which say what is predicted) and one line in the
+registry.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from geopretrain.tasks.presets import Recipe
+from geopretrain.data.dataset import Description, Fields
+from geopretrain.networks import Backbone
+from geopretrain.tasks.parameters import parameter_groups
+from geopretrain.tasks.predictions import (
+    DepthMeaning,
+    DepthPrediction,
+    DetectionPrediction,
+    FlowPrediction,
+    SegmentationPrediction,
+)
+from geopretrain.tasks.presets import SHORT, TINY, Preset
+from geopretrain.tasks.step import Pace, Step
+from geopretrain.tasks.validation import LossValidation, Validation
+from geopretrain.weights import find_backbone
 
-__all__ = ["Recipe", "Task"]
+if TYPE_CHECKING:
+    from geopretrain.weights import Init, LoadReport
+
+Logs = dict[str, Tensor]
+"""Detached scalars worth logging."""
 
 
 class Task(nn.Module):
-    """A network with its loss, its checks and its pictures; the engine knows nothing else of a method.
+    """Everything that is known of what is learned.
 
-    A task never moves data between devices and never synchronises with the device in ``training_loss``. It
-    draws from the global random state in ``augment`` and ``training_loss`` only: the engine seeds that state
-    from (seed, step) before each step, which makes a resumed run identical to an uninterrupted one.
+    A task never moves data between devices and never waits for the device in ``loss``. It draws from torch's
+    global random state in ``train_transform`` and ``loss`` only: the loop seeds that state from (seed, step)
+    before each step, which makes a resumed run identical to an uninterrupted one. What else must survive an
+    interruption is a parameter or buffer (a momentum encoder, a queue), or returned by ``training_state``.
 
     Attributes:
-        name: of the method.
-        offsets: times of the frames a sample consists of, in strides from the target.
-        needs: fields of `ClipBatch` a sample must have besides images: ``stereo``, ``depth``,
-            ``pseudo_depth``.
-        paper: settings of the paper.
+        name: of the method, as the command line has it.
+        Config: class of ``config``.
+        config: options of this task.
+        required: frames and fields a sample must have.
     """
 
     name: ClassVar[str]
-    offsets: tuple[int, ...] = (0,)
-    needs: tuple[str, ...] = ()
-    paper: Recipe = Recipe()
+    Config: ClassVar[type[Any]]
+    config: Any
+    required: Fields = Fields()
 
-    def check_data(self, store: Any) -> None:
-        """Take from the opened `FrameStore` what the loss must know of it; called once, before training.
+    # ---- building
+    @classmethod
+    def create(cls, config: Any, init: Init) -> tuple[Self, LoadReport]:
+        """Build the task with its first weights, a function of ``config``, ``init`` and torch's seed.
+
+        Raises:
+            ConfigError: unknown backbone.
+            WeightsError: the weights are unreadable or belong to another backbone.
+        """
+        raise NotImplementedError
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """Named training settings; ``paper`` cites its section where it stands."""
+        return {"short": SHORT, "tiny": TINY}
+
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Prefixes that modules are saved under, and their own prefixes; ``backbone.`` is the product."""
+        return {"": ""}
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """The encoder that a run hands on."""
+        return find_backbone(self)
+
+    def check_data(self, data: Description) -> None:
+        """Take from the description of the data what the loss must know; called once, before training.
 
         Raises:
             ConfigError: the options do not suit these data.
         """
 
-    def augment(self, batch: Any) -> Any:
-        """Return the batch as floats in [0, 1], flipped and jittered in one go on its own device."""
-        raise NotImplementedError
+    # ---- learning
+    @abstractmethod
+    def train_transform(self, batch: Any) -> Any:
+        """Return the batch as floats in [0, 1], augmented at random, in one go on its own device."""
 
-    def clean(self, batch: Any) -> Any:
-        """Return the batch as ``augment`` does, without anything random: for validation."""
-        raise NotImplementedError
+    @abstractmethod
+    def eval_transform(self, batch: Any) -> Any:
+        """Return the batch as ``train_transform`` does, without anything random."""
 
-    def training_loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the scalar loss and detached scalar tensors worth logging."""
-        raise NotImplementedError
+    @abstractmethod
+    def loss(self, batch: Any, step: Step) -> tuple[Tensor, Logs]:
+        """Return the scalar loss of a transformed batch and detached scalars worth logging."""
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+    def parameter_groups(
+        self, lr: float, weight_decay: float = 0.0, layer_decay: float = 1.0
+    ) -> list[dict[str, Any]]:
         """Return optimiser groups holding exactly the parameters that are trained."""
-        return [{"params": [p for p in self.parameters() if p.requires_grad], "lr": learning_rate}]
+        return parameter_groups(self, self.backbone, lr, weight_decay, layer_decay)
+
+    def schedule_step(self, step: int, pace: Pace) -> int:
+        """Return the step (0-based) that the schedule is read at; for learning rates that change by epoch."""
+        return step
+
+    def clear_gradients(self) -> None:
+        """Forget the gradients of the step before; called before each step."""
+        self.zero_grad()
+
+    def after_step(self, step: Step) -> None:
+        """Called after each optimisation step: momentum encoders, queues, moving averages."""
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs beside parameters and buffers: tensors and plain values."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``training_state`` gave, before the first step."""
+
+    def prepare_training(self, batches: Any) -> None:
+        """Called once before the first step of a new run, with all training batches as they are read."""
+
+    # ---- judging
+    def validation(self, seed: int) -> Validation:
+        """Return a fresh accumulator of the metrics on held-out samples; here the mean loss.
+
+        Validating changes no state: the task is in evaluation mode, without gradients.
+        """
+        return LossValidation(self, seed)
 
     def pictures(self, batch: Any) -> dict[str, np.ndarray]:
-        """Return named pictures (``H W 3`` uint8) of what the task makes of a fixed batch."""
+        """Return named pictures (``H W 3`` uint8) of what the task makes of a fixed, untransformed batch."""
         return {}
 
     def findings(self) -> dict[str, Any]:
-        """Return what training found out beside the weights, for results.json."""
+        """Return what training found out beside the weights, plain values for results.json."""
         return {}
 
-    def health(self, logs: dict[str, float], step: int) -> list[str]:
-        """Return one sentence per thing that looks wrong in the averaged logs of the last interval."""
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
+        """Return a sentence with advice for each thing that looks wrong in the averaged logs."""
         return []
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+class DepthTask(Task):
+    """A task that predicts depth."""
+
+    @property
+    @abstractmethod
+    def depth_meaning(self) -> DepthMeaning:
+        """What its depth is right up to."""
+
+    @property
+    def max_depth(self) -> float:
+        """Farthest depth it can tell, in its own units."""
+        return 100.0
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> DepthPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to their depth at full size."""
+
+
+class FlowTask(Task):
+    """A task that predicts optical flow."""
+
+    @abstractmethod
+    def predict(self, frames: Tensor) -> FlowPrediction:
+        """Map frames ``B 2 3 H W`` in [0, 1], target and source, to the flow between them."""
+
+
+class SegmentationTask(Task):
+    """A task that predicts a class for each pixel."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+
+    @property
+    @abstractmethod
+    def class_colours(self) -> np.ndarray:
+        """Colours of the classes in pictures, ``K 3`` uint8."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> SegmentationPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to classes."""
+
+
+class DetectionTask(Task):
+    """A task that predicts boxes, with or without masks."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> DetectionPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to objects."""

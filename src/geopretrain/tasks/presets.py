@@ -1,33 +1,62 @@
-"""Settings of training that belong together."""
+"""Settings of a training that belong together, under a name: ``paper``, ``short``, ``tiny``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from geopretrain.schema import (
+    Count,
+    Natural,
+    NonNegative,
+    OptimizerName,
+    Positive,
+    Schedule,
+    Size,
+    Unit,
+    checked,
+)
+
+DEFAULT_EPOCHS = 20
+"""Passes over the samples where a preset says neither steps nor epochs, as Monodepth2 and its descendants."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Settings that belong together; whatever the user gives himself takes precedence.
+@checked
+class Preset:
+    """A named set of training settings; whatever the user gives himself takes precedence."""
 
-    Attributes:
-        size: (height, width) px that raw data are prepared at.
-        batch_size: samples per step.
-        lr: highest learning rate.
-        schedule: see `geopretrain.training.schedules`.
-        epochs: passes over the training samples; where neither is said, 20, as Monodepth2 and its
-            descendants.
-        steps: optimisation steps; takes precedence over ``epochs``.
-        warmup_steps: steps over which the rate rises.
-    """
-
-    size: tuple[int, int] | None = None
-    batch_size: int = 8
-    lr: float = 3e-4
-    schedule: str = "warm_cosine"
-    epochs: int | None = None
-    steps: int | None = None
-    warmup_steps: int = 0
+    size: Size | None = None
+    """(height, width) px that raw data are prepared at."""
+    batch_size: Count = 8
+    """Samples of an optimisation step."""
+    lr: Positive = 3e-4
+    """Highest learning rate."""
+    schedule: Schedule = "warm_cosine"
+    """Course of the learning rate, see `geopretrain.training.schedules`."""
+    epochs: Count | None = None
+    """Passes over the training samples; where neither is said, 20."""
+    steps: Count | None = None
+    """Optimisation steps; takes precedence over ``epochs``."""
+    warmup_steps: Natural = 0
+    """Steps over which the rate rises."""
+    optimizer: OptimizerName = "adam"
+    """``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (with momentum)."""
+    momentum: Unit = 0.9
+    """Of ``sgd``."""
+    weight_decay: NonNegative = 0.0
+    """Spares biases and the parameters of normalisation layers."""
+    layer_decay: Positive = 1.0
+    """Factor on the learning rate from each layer of the backbone to the one below it."""
+    clip_norm: Positive | None = None
+    """Largest norm of all gradients together; larger ones are scaled down to it."""
+    accumulate: Count = 1
+    """Parts that a step's batch is computed in, one after the other, to save memory."""
 
     def total_steps(self, samples: int = 0, batch_size: int | None = None) -> int:
         """Return the optimisation steps for this many training samples."""
-        return self.steps or max(1, (self.epochs or 20) * samples // (batch_size or self.batch_size))
+        if self.steps is not None:
+            return self.steps
+        return max(1, (self.epochs or DEFAULT_EPOCHS) * samples // (batch_size or self.batch_size))
+
+
+SHORT = Preset(batch_size=8, lr=3e-4, schedule="warm_cosine", steps=1500, warmup_steps=100)
+"""Preset ``short`` of pre-training: what a CPU does in less than an hour at the size data are prepared at."""
+TINY = Preset(batch_size=4, lr=3e-4, schedule="warm_cosine", steps=20, warmup_steps=2)
+"""Preset ``tiny``: seconds, to see whether everything runs."""

@@ -1,34 +1,46 @@
-"""Pre-training methods, one self-contained file each; ``PRETEXTS`` names them."""
+"""The methods by name; a class is imported when it is first asked for. A new method is one line here."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-_CLASSES = {
+from geopretrain.errors import ConfigError, nearest_name
+
+if TYPE_CHECKING:
+    from geopretrain.tasks.base import Task
+
+PRETEXTS = {
     "monodepth": "geopretrain.tasks.pretext.monodepth:Monodepth",
-    "depth_supervised": "geopretrain.tasks.pretext.depth_supervised:DepthSupervised",
     "scdepth": "geopretrain.tasks.pretext.scdepth:SCDepth",
     "geometric_flow": "geopretrain.tasks.pretext.geometric_flow:GeometricFlow",
     "optical_flow": "geopretrain.tasks.pretext.optical_flow:OpticalFlow",
+    "depth_supervised": "geopretrain.tasks.pretext.depth_supervised:DepthSupervised",
 }
+"""Pre-training methods: ``module:class``."""
+TRANSFERS = {
+    "segmentation": "geopretrain.tasks.transfer.segmentation:Segmentation",
+}
+"""Transfers with labels."""
 
 
-class _LazyClasses(Mapping[str, Any]):
-    """Names to classes; a class is imported when it is first asked for."""
+def task_class(name: str, among: Mapping[str, str] = PRETEXTS) -> type[Task]:
+    """Return the class of a method.
 
-    def __getitem__(self, name: str) -> Any:
-        module, attribute = _CLASSES[name].split(":")
-        return getattr(importlib.import_module(module), attribute)
+    Raises:
+        ConfigError: unknown; the nearest is named.
+    """
+    if name not in among:
+        raise ConfigError(f"Unknown method '{name}'.{nearest_name(name, among)} Known: {', '.join(among)}.")
+    module, attribute = among[name].split(":")
+    found: type[Task] = getattr(importlib.import_module(module), attribute)
+    return found
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_CLASSES)
 
-    def __len__(self) -> int:
-        return len(_CLASSES)
+def segmentation_class(as_released: bool) -> type[Any]:
+    """Return the segmentation transfer, or the one with everything that the released script does."""
+    from geopretrain.tasks.transfer.released import ReleasedSegmentation
+    from geopretrain.tasks.transfer.segmentation import Segmentation
 
-
-PRETEXTS: Mapping[str, Any] = _LazyClasses()
-
-__all__ = ["PRETEXTS"]
+    return ReleasedSegmentation if as_released else Segmentation

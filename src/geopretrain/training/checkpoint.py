@@ -44,12 +44,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunFolderError: it is damaged or not a checkpoint of ours.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return _migrated(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise RunFolderError(
             f"'{path}' is damaged or not a checkpoint of ours ({str(error).splitlines()[0]}). "
             "Remove it to start the run from its beginning with --resume, or start again with --overwrite."
         ) from error
+
+
+def _migrated(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint of version 0.1 under the names of today."""
+    if gradients := checkpoint.pop("accumulated_gradients", None):
+        checkpoint["task_state"] = {"gradients": gradients}
+    return checkpoint
 
 
 def _reason(error: RuntimeError, path: Path) -> tuple[int, str]:

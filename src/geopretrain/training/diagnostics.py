@@ -62,7 +62,7 @@ class LogAverages:
         self.count = state["count"]
 
 
-class HealthWatch:
+class DiagnosticsWatch:
     """Asks the task what looks wrong and passes each sentence on once."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class HealthWatch:
     def new_sentences(self, task: Task, logs: dict[str, float], step: int) -> list[str]:
         """Return the sentences not said before; two that differ only in their numbers count as one."""
         fresh = []
-        for sentence in task.health(logs, step):
+        for sentence in task.diagnostics(logs, step):
             kind = "".join(c for c in sentence if not c.isdigit())
             if kind not in self.said:
                 self.said.append(kind)

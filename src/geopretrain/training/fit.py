@@ -14,40 +14,41 @@ from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
-from geopretrain.console import say
+from geopretrain.compute import resolve_device, resolve_precision
+from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from geopretrain.training.memory import keep_freed_memory
-from geopretrain.training.module import FittedTask
-from geopretrain.training.options import TrainOptions, resolve_device, resolve_precision
-from geopretrain.training.recorder import Interrupted, Recorder, Validate, interruptible
-from geopretrain.training.stream import BatchStream, ReadBatch
+from geopretrain.training.module import TrainingModule
+from geopretrain.training.recorder import Interrupted, Recorder, interruptible
+from geopretrain.training.settings import LoopSettings
+from geopretrain.training.stream import BatchStream, Samples
+
+PREPARING_BATCH = 8
+"""Samples at a time where a task looks at all of them before the first step."""
 
 
 def fit(
     task: Task,
-    read_batch: ReadBatch,
-    num_samples: int,
-    options: TrainOptions,
+    samples: Samples,
+    settings: LoopSettings,
     run: RunFolder,
     *,
-    validate: Validate | None = None,
-    picture_batch: Any = None,
+    validation: Samples | None = None,
+    shown: Any = None,
     resume: bool = False,
 ) -> None:
-    """Train ``task`` in place for ``options.steps`` steps, recording into ``run``.
+    """Train ``task`` in place for ``settings.steps`` steps, recording into ``run``.
 
     Args:
         task: what is trained; afterwards it is on the CPU, in evaluation mode.
-        read_batch: returns the batch (``.to(device)``) of an array of positions in ``0 .. num_samples - 1``.
-        num_samples: how many training samples there are.
-        options: settings of the loop.
+        samples: what is learned from.
+        settings: settings of the loop.
         run: receives metrics.jsonl, figures, checkpoints, TensorBoard events.
-        validate: called with the step after each validation interval, in evaluation mode without gradients;
-            returns what is to be recorded.
-        picture_batch: fixed batch given to ``task.pictures`` at each validation.
+        validation: held-out samples for ``task.validation``, after each validation interval.
+        shown: fixed batch given to ``task.pictures`` at each validation.
         resume: continue from ``checkpoints/last.ckpt`` where there is one. On a CPU the outcome is
             bit-identical to an uninterrupted run: order and random numbers depend on (seed, step) alone.
 
@@ -56,30 +57,25 @@ def fit(
         KeyboardInterrupt: after the step in progress was finished and a checkpoint written.
         RunFolderError: the checkpoint is damaged or the disk does not take what is written.
     """
-    device = resolve_device(options.device)
-    precision = resolve_precision(options.precision, device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    if device == "cpu":
-        keep_freed_memory()
-    if options.channels_last:
-        task.to(memory_format=torch.channels_last)
-    task.train()
+    device = resolve_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
+    _set_up_machine(settings, device)
     first_step = _first_step(run, resume)
+    if not first_step:
+        task.prepare_training(samples.batches(PREPARING_BATCH))
+    if settings.channels_last:
+        task.to(memory_format=torch.channels_last)
     run.cut_metrics(first_step if first_step else -1)
-    if first_step < options.steps:
-        say(
-            f"Training on {num_samples} samples in batches of {options.batch_size} on {device} in "
-            f"{precision}, {f'from step {first_step} ' if first_step else ''}to step {options.steps}.",
-            progress=options.progress,
-        )
-        stream = BatchStream(read_batch, num_samples, options.batch_size, options.seed, first_step)
-        recorder = Recorder(run, options, stream, validate, picture_batch)
+    if first_step < settings.steps:
+        _say_start(samples, settings, device, precision, first_step)
+        task.train()
+        stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
+        recorder = Recorder(run, settings, stream, validation, shown)
         with _quiet_lightning(), interruptible() as interruption:
             recorder.interruption = interruption
             _run_trainer(
-                _trainer(options, device, precision, run, recorder),
-                FittedTask(task, options, num_samples),
+                _trainer(settings, device, precision, run, recorder),
+                TrainingModule(task, settings, len(samples)),
                 stream,
                 run.checkpoint if first_step else None,
             )
@@ -88,9 +84,28 @@ def fit(
     task.to("cpu").eval()
 
 
-def _run_trainer(trainer: Trainer, fitted: FittedTask, stream: BatchStream, checkpoint: Path | None) -> None:
+def _set_up_machine(settings: LoopSettings, device: str) -> None:
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if device == "cpu":
+        keep_freed_memory()
+
+
+def _say_start(
+    samples: Samples, settings: LoopSettings, device: str, precision: str, first_step: int
+) -> None:
+    begin = f"from step {first_step} of {settings.steps}" if first_step else f"for {settings.steps} steps"
+    console.say(
+        f"Training on {len(samples)} samples in batches of {settings.batch_size} on {device} in {precision}, "
+        f"{begin}."
+    )
+
+
+def _run_trainer(
+    trainer: Trainer, module: TrainingModule, stream: BatchStream, checkpoint: Path | None
+) -> None:
     try:
-        trainer.fit(fitted, train_dataloaders=stream, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, train_dataloaders=stream, ckpt_path=checkpoint, weights_only=True)
     except (Interrupted, SystemExit) as stop:  # Lightning turns a second Ctrl-C into SystemExit
         raise KeyboardInterrupt from stop
     except torch.OutOfMemoryError as error:
@@ -112,13 +127,15 @@ def _load_weights(task: Task, run: RunFolder) -> None:
 
 
 def _trainer(
-    options: TrainOptions, device: str, precision: str, run: RunFolder, recorder: Recorder
+    settings: LoopSettings, device: str, precision: str, run: RunFolder, recorder: Recorder
 ) -> Trainer:
     return Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
         devices=1,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
-        max_steps=options.steps,
+        max_steps=settings.steps,
+        gradient_clip_val=settings.clip_norm,
+        accumulate_grad_batches=settings.accumulate,
         max_epochs=-1,
         logger=TensorBoardLogger(run.path, name=None, version="tensorboard", default_hp_metric=False),
         callbacks=[recorder],

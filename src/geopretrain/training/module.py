@@ -1,28 +1,35 @@
-"""The task as Lightning wants it: one loss per step, one Adam, one schedule."""
+"""The task as Lightning wants it: one loss for each part of a step, one optimiser, one schedule."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from lightning import LightningModule
 
+from geopretrain.seeding import seed_step
 from geopretrain.tasks.base import Task
-from geopretrain.training.optimisers import Adam
-from geopretrain.training.options import TrainOptions
+from geopretrain.tasks.step import Pace, Step
+from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.schedules import learning_rate_factor
-from geopretrain.training.stream import seed_step
+from geopretrain.training.settings import LoopSettings
 
 
-class FittedTask(LightningModule):
-    """The task as Lightning wants it: one loss per step, one Adam, one schedule."""
+class TrainingModule(LightningModule):
+    """The task as Lightning wants it; nothing here knows what is learned."""
 
-    def __init__(self, task: Task, options: TrainOptions, num_samples: int) -> None:
+    def __init__(self, task: Task, settings: LoopSettings, num_samples: int) -> None:
         super().__init__()
         self.task = task
-        self.options = options
-        self.num_samples = num_samples
-        self._gradients: dict[str, torch.Tensor] = {}
+        self.settings = settings
+        self.pace = Pace(num_samples, settings.batch_size)
+        self._state: dict[str, Any] = {}
+
+    @property
+    def step(self) -> Step:
+        """The step that is being computed."""
+        return Step(self.global_step, self.settings.steps)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Let the batch move itself."""
@@ -30,52 +37,52 @@ class FittedTask(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Seed, augment, compute the loss; the only random numbers of a step come from here."""
-        if not self._accumulates:  # here and not after the forward pass: both at once cost memory
-            self.task.zero_grad()
-        seed_step(self.options.seed, self.global_step)
+        part = batch_idx % self.settings.accumulate
+        if part == 0:  # here and not after the forward pass: both at once cost memory
+            self.task.clear_gradients()
+        seed_step(self.settings.seed, self.global_step, part)
         with torch.autocast(self.device.type, enabled=False):
-            batch = self.task.augment(batch)
-        loss, logs = self.task.training_loss(batch)
+            batch = self.task.train_transform(batch)
+        loss, logs = self.task.loss(batch, self.step)
         return {"loss": loss, "logs": logs}
 
     def configure_optimizers(self) -> Any:
-        """Return Adam over the task's own groups, and the schedule as a function of the step."""
-        groups = self.task.parameter_groups(self.options.learning_rate)
-        optimizer = Adam(groups, self.device)
+        """Return the optimiser over the task's own groups, and the schedule as a function of the step."""
+        settings = self.settings
+        groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        optimizer = make_optimiser(settings.optimizer, groups, self.device, settings.momentum)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at ``step`` (0-based)."""
-        if getattr(
-            self.task, "lr_per_epoch", False
-        ):  # as released by Lao et al.: one rate per pass over the data
-            epoch = step * self.options.batch_size // self.num_samples
-            step = -(-epoch * self.num_samples // self.options.batch_size)
-        return learning_rate_factor(
-            step, self.options.steps, self.options.schedule, self.options.warmup_steps
-        )
+        settings = self.settings
+        step = self.task.schedule_step(step, self.pace)
+        return learning_rate_factor(step, settings.steps, settings.schedule, settings.warmup_steps)
 
-    @property
-    def _accumulates(self) -> bool:
-        return bool(getattr(self.task, "accumulate_gradients", False))
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Step, then let the task do what follows a step."""
+        step = self.step
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        with torch.no_grad():
+            self.task.after_step(step)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Do nothing: gradients were cleared before the forward pass, or never are (a released defect)."""
+        """Do nothing: the task clears gradients before the forward pass."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep gradients that outlive a step."""
-        if self._accumulates:
-            grads = {name: p.grad for name, p in self.task.named_parameters() if p.grad is not None}
-            checkpoint["accumulated_gradients"] = grads
+        """Keep what the task needs beside parameters and buffers."""
+        if state := self.task.training_state():
+            checkpoint["task_state"] = state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember those gradients; Lightning clears all once more before the first step."""
-        self._gradients = checkpoint.get("accumulated_gradients", {})
+        """Remember it; Lightning clears all gradients once more before the first step."""
+        self._state = checkpoint.get("task_state", {})
 
     def on_train_start(self) -> None:
-        """Put remembered gradients back."""
-        parameters = dict(self.task.named_parameters())
-        for name, gradient in self._gradients.items():
-            parameters[name].grad = gradient.to(parameters[name].device)
-        self._gradients = {}
+        """Give it back."""
+        if self._state:
+            self.task.load_training_state(self._state)
+        self._state = {}

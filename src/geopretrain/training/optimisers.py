@@ -1,11 +1,24 @@
-"""Adam as pre-training uses it."""
+"""The optimisers a training may use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def make_optimiser(
+    name: str, groups: Iterable[dict[str, Any]], device: torch.device, momentum: float = 0.9
+) -> torch.optim.Optimizer:
+    """Return ``adam``, ``adamw`` or ``sgd`` over groups that carry their own ``lr`` and ``weight_decay``."""
+    groups, fused = list(groups), device.type in ("cpu", "cuda")
+    if name == "sgd":
+        return torch.optim.SGD(groups, momentum=momentum, fused=fused)
+    if name == "adamw":
+        return torch.optim.AdamW(groups, fused=fused, weight_decay=0.0)
+    return Adam(groups, device)
 
 
 class Adam(torch.optim.Adam):

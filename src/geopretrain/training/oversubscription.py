@@ -6,7 +6,7 @@ CROWDED_BELOW = 0.8
 """Share of its threads below which a process has lost cores to others; alone monodepth has 0.98."""
 
 
-def crowded(cores_used: float, threads: int) -> str | None:
+def oversubscribed(cores_used: float, threads: int) -> str | None:
     """Return a sentence if this process gets far fewer cores than it has threads.
 
     The threads of a step wait for each other thousands of times. When another process takes one of two cores,

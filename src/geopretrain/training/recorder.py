@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, cast
@@ -14,18 +14,21 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from geopretrain.console import say
+from geopretrain.console import console
 from geopretrain.files import write_picture, writing
 from geopretrain.runs.folder import RunFolder
-from geopretrain.tasks.base import Task
-from geopretrain.training.diagnostics import HealthWatch, LogAverages, diverged, weights_are_finite
-from geopretrain.training.module import FittedTask
-from geopretrain.training.options import TrainOptions
-from geopretrain.training.oversubscription import crowded
+from geopretrain.training.diagnostics import (
+    DiagnosticsWatch,
+    LogAverages,
+    diverged,
+    weights_are_finite,
+)
+from geopretrain.training.module import TrainingModule
+from geopretrain.training.oversubscription import oversubscribed
 from geopretrain.training.progress import Clock, ProgressLine
-from geopretrain.training.stream import BatchStream
-
-Validate = Callable[[int], dict[str, Any]]
+from geopretrain.training.settings import LoopSettings
+from geopretrain.training.stream import BatchStream, Samples
+from geopretrain.training.validate import evaluating, validate
 
 
 class Recorder(Callback):
@@ -34,24 +37,24 @@ class Recorder(Callback):
     def __init__(
         self,
         run: RunFolder,
-        options: TrainOptions,
+        settings: LoopSettings,
         stream: BatchStream,
-        validate: Validate | None,
-        picture_batch: Any,
+        validation: Samples | None,
+        shown: Any,
     ) -> None:
         self.run = run
-        self.options = options
+        self.settings = settings
         self.stream = stream
-        self.validate = validate
-        self.picture_batch = picture_batch
+        self.validation = validation
+        self.shown = shown
         self.interruption: Interruption | None = None
         self.averages = LogAverages()
-        self.watch = HealthWatch()
+        self.watch = DiagnosticsWatch()
         self.clock = Clock()
-        self.line = ProgressLine(options.steps, shown=options.progress)
+        self.line = ProgressLine(settings.steps)
         self.last_good_step: int | None = None
         self._restored: dict[str, Any] = {}
-        self._crowded = False
+        self._oversubscribed = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interval interrupted by a checkpoint needs."""
@@ -83,43 +86,48 @@ class Recorder(Callback):
     ) -> None:
         """Do whatever is due after this step; ``global_step`` already counts it."""
         step = trainer.global_step
-        self.averages.add(step, outputs["loss"], outputs["logs"])
+        last_part = (batch_idx + 1) % self.settings.accumulate == 0
+        # Lightning has divided the loss by the number of parts
+        loss = outputs["loss"] * self.settings.accumulate
+        self.averages.add(step if last_part else step + 1, loss, outputs["logs"])
+        if not last_part:
+            return
         self.line.advance(step)
         stopping = self.interruption is not None and self.interruption.asked
-        if step % self.options.log_every == 0 or step == self.options.steps:
+        if step % self.settings.log_every == 0 or step == self.settings.steps:
             self._log(trainer, step)
-        if self.options.validates_at(step):
+        if self.settings.validates_at(step):
             self._validate(trainer, step)
-        if step % self.options.checkpoint_every == 0 or step == self.options.steps or stopping:
+        if step % self.settings.checkpoint_every == 0 or step == self.settings.steps or stopping:
             self._save(trainer, pl_module, step)
         if stopping:
             self.line.stop()
             raise Interrupted
 
     def _log(self, trainer: Trainer, step: int) -> None:
-        fitted = cast(FittedTask, trainer.lightning_module)
+        module = cast(TrainingModule, trainer.lightning_module)
         timing = self.clock.interval(step, self.stream.waited_seconds)
         self._stop_if_diverged(step)
         logs = self.averages.fetch()
-        rate = self.options.learning_rate * fitted.factor(step - 1)
+        rate = self.settings.lr * module.factor(step - 1)
         self.run.append_metrics(
             {"kind": "train", "step": step, **logs, "learning_rate": rate, "timing": timing}
         )
         self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
         self._tensorboard(trainer, {"learning_rate": rate, "data_share": timing["data_share"]}, step)
-        for sentence in self.watch.new_sentences(fitted.task, logs, step):
+        for sentence in self.watch.new_sentences(module.task, logs, step):
             self.run.append_metrics({"kind": "health", "step": step, "sentence": sentence})
-            say(f"Step {step}: {sentence}", progress=self.options.progress)
-        if fitted.device.type == "cpu" and step > self.options.log_every:  # the first steps warm up
-            self._say_if_crowded(step, timing["cores"])
+            console.say(f"Step {step}: {sentence}")
+        if module.device.type == "cpu" and step > self.settings.log_every:  # the first steps warm up
+            self._say_if_oversubscribed(step, timing["cores"])
         self.line.update(step, logs["loss"], timing)
 
-    def _say_if_crowded(self, step: int, cores_used: float) -> None:
+    def _say_if_oversubscribed(self, step: int, cores_used: float) -> None:
         """Say once when others take the processor; not recorded, since it belongs to the machine."""
-        sentence = None if self._crowded else crowded(cores_used, torch.get_num_threads())
+        sentence = None if self._oversubscribed else oversubscribed(cores_used, torch.get_num_threads())
         if sentence:
-            self._crowded = True
-            say(f"Step {step}: {sentence}", progress=self.options.progress)
+            self._oversubscribed = True
+            console.say(f"Step {step}: {sentence}")
 
     def _stop_if_diverged(self, step: int) -> None:
         bad_step = self.averages.bad_step()
@@ -129,14 +137,15 @@ class Recorder(Callback):
             raise error
 
     def _validate(self, trainer: Trainer, step: int) -> None:
-        task = cast(FittedTask, trainer.lightning_module).task
+        task = cast(TrainingModule, trainer.lightning_module).task
         with self.clock.leave_out():
-            task.eval()
-            with torch.no_grad():
-                record = self.validate(step) if self.validate else {}
-                shown = self.picture_batch
-                pictures = task.pictures(shown.to(_device(task))) if shown is not None else {}
-            task.train()
+            record = {}
+            if self.validation is not None:
+                record = validate(task, self.validation, self.settings.batch_size, self.settings.seed)
+            pictures = {}
+            if self.shown is not None:
+                with evaluating(task):
+                    pictures = task.pictures(self.shown.to(str(task.device)))
             for name, picture in pictures.items():
                 write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
             if record:
@@ -147,7 +156,8 @@ class Recorder(Callback):
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
         self._tensorboard(trainer, numbers, step)
         shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
-        say(f"Step {step}: validation {shown}", progress=self.options.progress and bool(shown))
+        if shown:
+            console.say(f"Step {step}: validation {shown}")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
         self._stop_if_diverged(step)
@@ -190,7 +200,3 @@ def interruptible() -> Iterator[Interruption]:
         yield interruption
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _device(task: Task) -> str:
-    return str(next(task.parameters()).device)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
-
-from geopretrain.schema import Schedule
-
-SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 STEP_DROP_AT = 0.75
 """Share of the steps after which ``step`` multiplies the rate by 0.1 (Monodepth2: after 15 of 20 epochs)."""

@@ -1,23 +1,49 @@
-"""Order of the training samples and random state of each step, both pure functions of (seed, step)."""
+"""Samples in the order they are learned from, a pure function of (seed, step)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 
-ReadBatch = Callable[[np.ndarray], Any]
+from geopretrain.data.dataset import Dataset, Fields
+from geopretrain.seeding import ORDER
 
-_ORDER, _STEP = 0, 1  # streams of random numbers that must not coincide
+
+@dataclass(frozen=True)
+class Samples:
+    """Some samples of a data set, with what is read of each.
+
+    Attributes:
+        data: the data set.
+        positions: ``N`` int64, which of its samples these are.
+        fields: what is read.
+    """
+
+    data: Dataset[Any]
+    positions: np.ndarray
+    fields: Fields
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def read(self, numbers: Any) -> Any:
+        """Return the batch of these samples, counted from 0 to ``len - 1``."""
+        return self.data.read(self.positions[np.asarray(numbers, dtype=np.int64)], self.fields)
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield all samples once, in their order, in batches of ``size`` (the last may be smaller)."""
+        for first in range(0, len(self), size):
+            yield self.read(np.arange(first, min(first + size, len(self))))
 
 
 @lru_cache(maxsize=4)
 def _epoch_order(epoch: int, num_samples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, _ORDER, epoch]).permutation(num_samples)
+    return np.random.default_rng([seed, ORDER, epoch]).permutation(num_samples)
 
 
 def sample_indices(step: int, batch_size: int, num_samples: int, seed: int) -> np.ndarray:
@@ -35,29 +61,34 @@ def sample_indices(step: int, batch_size: int, num_samples: int, seed: int) -> n
     return np.asarray(chosen, dtype=np.int64)
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Set torch's global generators to a state that depends on nothing but ``(seed, step)``."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, _STEP, step]).generate_state(1, np.uint64)[0]))
-
-
 class BatchStream:
-    """Endless batches from ``first_step`` on, read in this process; knows how long reading took."""
+    """Endless parts of batches from ``first_step`` on, read in this process; knows how long reading took.
+
+    Args:
+        samples: what is learned from.
+        batch_size: samples of a step.
+        seed: of the order.
+        first_step: step (0-based) to begin with.
+        parts: equal parts that the batch of a step is handed out in.
+    """
 
     def __init__(
-        self, read_batch: ReadBatch, num_samples: int, batch_size: int, seed: int, first_step: int = 0
+        self, samples: Samples, batch_size: int, seed: int, first_step: int = 0, parts: int = 1
     ) -> None:
-        self.read_batch = read_batch
-        self.num_samples = num_samples
+        self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
         self.first_step = first_step
+        self.parts = parts
         self.waited_seconds = 0.0
 
     def __iter__(self) -> Iterator[Any]:
         step = self.first_step
         while True:
-            start = time.perf_counter()
-            batch = self.read_batch(sample_indices(step, self.batch_size, self.num_samples, self.seed))
-            self.waited_seconds += time.perf_counter() - start
-            yield batch
+            numbers = sample_indices(step, self.batch_size, len(self.samples), self.seed)
+            for part in np.split(numbers, self.parts):
+                start = time.perf_counter()
+                batch = self.samples.read(part)
+                self.waited_seconds += time.perf_counter() - start
+                yield batch
             step += 1

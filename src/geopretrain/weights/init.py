@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
+from geopretrain.schema import parse_size
 from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
 from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
@@ -36,6 +37,10 @@ class Init:
 
     def __str__(self) -> str:
         return self.source
+
+    def trained_size(self) -> tuple[int, int] | None:
+        """Return the (height, width) px that a run was trained at, None where that is not known."""
+        return parse_size(read_lineage(self.source).get("size")) if self.kind == "run" else None
 
 
 def parse_init(text: str | os.PathLike[str]) -> Init:

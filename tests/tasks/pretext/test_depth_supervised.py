@@ -14,11 +14,15 @@ from geopretrain.data.batches import ClipBatch
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError
 from geopretrain.synthetic import make_world
-from geopretrain.tasks.pretext.depth_supervised import SETTLED_AFTER, DepthSupervised, DepthSupervisedConfig
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.diagnostics import SETTLED_AFTER
+from geopretrain.tasks.pretext.depth_supervised import DepthSupervised, DepthSupervisedConfig
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, parse_init
 
-SMALL = DepthSupervisedConfig("test_resnet")
+STEP = Step(0, 1)
+
+SMALL = DepthSupervisedConfig(backbone="test_resnet")
 
 
 def make_task(seed=0, **options) -> DepthSupervised:
@@ -35,15 +39,15 @@ def random_batch(count=2, height=64, width=96, seed=0) -> ClipBatch:
 
 
 def test_the_registry_knows_the_method_and_what_it_needs():
-    assert PRETEXTS["depth_supervised"] is DepthSupervised
-    assert make_task().needs == ("depth",)
-    assert make_task(target="pseudo_depth").needs == ("pseudo_depth",)
-    assert make_task().offsets == (0,)
+    assert task_class("depth_supervised") is DepthSupervised
+    assert make_task().required.names == ("depth",)
+    assert make_task(target="pseudo_depth").required.names == ("pseudo_depth",)
+    assert make_task().required.frames == (0,)
 
 
 def test_the_loss_is_the_weighted_mean_of_l1_over_scales_at_full_size():
     task, batch = make_task().eval(), random_batch()
-    loss, logs = task.training_loss(batch)
+    loss, logs = task.loss(batch, STEP)
     valid, expected = batch.depth > 0, 0.0
     for scale, sigmoid in enumerate(task.depth_net(batch.images[:, 0])):
         whole = torch.nn.functional.interpolate(sigmoid, (64, 96), mode="bilinear")
@@ -58,8 +62,8 @@ def test_the_loss_is_the_weighted_mean_of_l1_over_scales_at_full_size():
 
 def test_the_released_mean_divides_by_all_pixels():
     batch = random_batch()
-    ours, _ = make_task().eval().training_loss(batch)
-    released, _ = make_task(mean_over="all_pixels").eval().training_loss(batch)
+    ours, _ = make_task().eval().loss(batch, STEP)
+    released, _ = make_task(mean_over="all_pixels").eval().loss(batch, STEP)
     share = (batch.depth > 0).float().mean().item()
     assert released.item() == pytest.approx(share * ours.item(), rel=1e-5)
 
@@ -68,19 +72,19 @@ def test_only_pixels_with_a_target_matter_and_far_ones_count_as_max_depth():
     task, batch = make_task().eval(), random_batch()
     depth = batch.depth.clone()
     depth[:, :, :8] = 500.0
-    far, logs = task.training_loss(replace(batch, depth=depth))
+    far, logs = task.loss(replace(batch, depth=depth), STEP)
     depth[:, :, :8] = 100.0
-    clamped, _ = task.training_loss(replace(batch, depth=depth))
+    clamped, _ = task.loss(replace(batch, depth=depth), STEP)
     assert far.item() == pytest.approx(clamped.item())
     assert logs["beyond_share"] > 0.1
 
 
 def test_smoothness_adds_to_the_loss():
     batch = random_batch()
-    plain, _ = make_task(scales=1).eval().training_loss(batch)
+    plain, _ = make_task(scales=1).eval().loss(batch, STEP)
     task = make_task(scales=1, smoothness=2.0).eval()
-    smoothed, _ = task.training_loss(batch)
-    disparity = task.predict(batch.images[:, 0])
+    smoothed, _ = task.loss(batch, STEP)
+    disparity = task.predict(batch.images[:, 0]).disparity
     term = losses.edge_aware_smoothness(losses.mean_normalised(disparity), batch.images[:, 0])
     assert smoothed.item() == pytest.approx(plain.item() + 2 * term.item(), rel=1e-4)
 
@@ -88,11 +92,11 @@ def test_smoothness_adds_to_the_loss():
 @pytest.mark.parametrize("loss", ["ssi", "ssi_trimmed", "affine"])
 def test_relative_losses_ignore_the_scale_of_measured_depth_and_work_in_disparity(loss):
     task, batch = make_task(loss=loss).eval(), random_batch()
-    first, logs = task.training_loss(batch)
+    first, logs = task.loss(batch, STEP)
     assert "abs_rel" not in logs
     assert task.depth_meaning == "scale_shift"
-    exact = 1 / task.predict(batch.images[:, 0]).detach()
-    zero, _ = make_task(loss=loss, scales=1).eval().training_loss(replace(batch, depth=7 * exact))
+    exact = 1 / task.predict(batch.images[:, 0]).disparity.detach()
+    zero, _ = make_task(loss=loss, scales=1).eval().loss(replace(batch, depth=7 * exact), STEP)
     assert zero.item() < 0.01 * first.item()
 
 
@@ -112,8 +116,8 @@ def test_a_teachers_maps_are_compared_in_the_quantity_they_are_known_in(quantity
     task = make_task(loss="ssi", target="pseudo_depth", scales=1).eval()
     task.check_data(store_with(quantity, meaning))
     batch = random_batch()
-    disparity = task.predict(batch.images[:, 0]).detach()
-    loss, _ = task.training_loss(replace(batch, depth=None, pseudo_depth=of_disparity(disparity)))
+    disparity = task.predict(batch.images[:, 0]).disparity.detach()
+    loss, _ = task.loss(replace(batch, depth=None, pseudo_depth=of_disparity(disparity)), STEP)
     assert loss.item() == pytest.approx(0, abs=2e-4)
 
 
@@ -140,11 +144,11 @@ def test_a_run_says_what_its_depth_means(options, meaning):
 @pytest.mark.parametrize("loss", ["l1", "silog", "ssi", "ssi_trimmed", "affine"])
 def test_empty_targets_give_no_nan_and_are_said(loss):
     task, batch = make_task(loss=loss), random_batch()
-    value, logs = task.training_loss(replace(batch, depth=torch.zeros_like(batch.depth)))
+    value, logs = task.loss(replace(batch, depth=torch.zeros_like(batch.depth)), STEP)
     value.backward()
     assert torch.isfinite(value)
     assert all(torch.isfinite(p.grad).all() for p in task.parameters() if p.grad is not None)
-    (sentence,) = task.health({name: v.item() for name, v in logs.items()}, 1)
+    (sentence,) = task.diagnostics({name: v.item() for name, v in logs.items()}, 1)
     assert "100% of the samples have no pixel with a target" in sentence
 
 
@@ -162,18 +166,18 @@ HEALTHY = {"loss": 1.0, "abs_rel": 0.2, "empty_share": 0.0, "beyond_share": 0.01
 )
 def test_every_illness_gets_one_sentence(change, sentence):
     task = make_task()
-    assert task.health(HEALTHY, 500) == []
-    (found,) = task.health(HEALTHY | change, 500)
+    assert task.diagnostics(HEALTHY, 500) == []
+    (found,) = task.diagnostics(HEALTHY | change, 500)
     assert sentence in found
-    early = task.health(HEALTHY | change, SETTLED_AFTER - 1)
+    early = task.diagnostics(HEALTHY | change, SETTLED_AFTER - 1)
     assert bool(early) == ("disparity_spread" not in change)
 
 
 def test_bfloat16_changes_the_loss_little():
     task, batch = make_task().eval(), random_batch()
-    exact, _ = task.training_loss(batch)
+    exact, _ = task.loss(batch, STEP)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = task.training_loss(batch)
+        rough, _ = task.loss(batch, STEP)
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.02)
 
@@ -194,8 +198,8 @@ def test_saved_names_and_impossible_options():
             replace(SMALL, **options)
     with pytest.raises(ConfigError, match="belongs to loss=l1"):
         replace(SMALL, loss="silog", mean_over="all_pixels")
-    with pytest.raises(ConfigError, match="read it with needs"):
-        make_task().training_loss(replace(random_batch(), depth=None))
+    with pytest.raises(ConfigError, match="read it with task.required"):
+        make_task().loss(replace(random_batch(), depth=None), STEP)
 
 
 def street(seed: int, frames: int) -> ClipBatch:
@@ -226,12 +230,12 @@ def test_depth_of_an_unseen_street_beats_the_best_constant_by_forty_percent(spar
     for _ in range(140):
         chosen = torch.randint(0, len(images), (4,), generator=generator)
         batch = ClipBatch(images[chosen], torch.eye(3).repeat(4, 1, 1), (0,), chosen, depth=depth[chosen])
-        loss, _ = task.training_loss(batch)
+        loss, _ = task.loss(batch, STEP)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         falling.step()
     with torch.no_grad():
-        found = abs_rel(1 / task.eval().predict(unseen.images[:, 0]), unseen.depth)
+        found = abs_rel(1 / task.eval().predict(unseen.images[:, 0]).disparity, unseen.depth)
     constants = [abs_rel(torch.full_like(unseen.depth, c), unseen.depth) for c in np.linspace(1, 60, 60)]
     assert found < 0.6 * min(constants)

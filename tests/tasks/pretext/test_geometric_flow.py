@@ -14,11 +14,14 @@ from geopretrain.geometry import resize_flow
 from geopretrain.losses import edge_aware_smoothness, flow_reprojection, image_at
 from geopretrain.tasks.pretext.geometric_flow import GeometricFlow, GeometricFlowConfig
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, init_other_parts, parse_init
 from geopretrain.weights.loading import LoadReport, load_backbone
 
-SMALL = GeometricFlowConfig("test_resnet")
+STEP = Step(0, 1)
+
+SMALL = GeometricFlowConfig(backbone="test_resnet")
 
 
 def make_task(config=SMALL, seed=0) -> GeometricFlow:
@@ -37,23 +40,27 @@ def triplets() -> torch.Tensor:
 
 
 def test_the_registry_knows_the_method():
-    assert PRETEXTS["geometric_flow"] is GeometricFlow
+    assert task_class("geometric_flow") is GeometricFlow
 
 
 def test_the_defaults_are_the_papers():
     config, task = GeometricFlowConfig(), make_task()
     assert (config.ssim_weight, config.smoothness, config.code_size) == (0.85, 0.001, 128)
-    assert (task.paper.lr, task.paper.schedule, task.paper.batch_size) == (1e-4, "constant", 20)
-    assert make_task(replace(SMALL, resolution="1024x320")).paper.batch_size == 8
-    assert (task.offsets, task.needs) == ((0, 1), ())
+    assert (task.presets["paper"].lr, task.presets["paper"].schedule, task.presets["paper"].batch_size) == (
+        1e-4,
+        "constant",
+        20,
+    )
+    assert make_task(replace(SMALL, resolution="1024x320")).presets["paper"].batch_size == 8
+    assert (task.required.frames, task.required.names) == ((0, 1), ())
 
 
 def test_the_loss_is_equation_3_averaged_over_the_scales():
     task = make_task().eval()
-    batch = task.clean(batch_of(street().frames))
+    batch = task.eval_transform(batch_of(street().frames))
     target, source = batch.images.unbind(1)
     with torch.no_grad():
-        loss, _ = task.training_loss(batch)
+        loss, _ = task.loss(batch, STEP)
         outputs, _ = task.flow_net(target, source)
     expected, flow = 0.0, torch.zeros(4, 2, 4, 6)
     for scale in (3, 2, 1, 0):
@@ -68,56 +75,56 @@ def test_the_loss_is_equation_3_averaged_over_the_scales():
 def test_with_both_neighbours_each_has_its_own_flow_and_one_structure():
     frames = triplets().float() / 255
     both = make_task(replace(SMALL, neighbours="both")).eval()
-    assert both.offsets == (0, 1, -1)
-    _, logs = both.training_loss(both.clean(batch_of(triplets(), both.offsets)))
+    assert both.required.frames == (0, 1, -1)
+    _, logs = both.loss(both.eval_transform(batch_of(triplets(), both.required.frames)), STEP)
     separate = []
     for i in (1, 2):
         next_only = make_task().eval()
         pair = batch_of(triplets()[:, [0, i]])
-        separate.append(next_only.training_loss(next_only.clean(pair))[1]["photometric"].item())
+        separate.append(next_only.loss(next_only.eval_transform(pair), STEP)[1]["photometric"].item())
     assert logs["photometric"].item() == pytest.approx(np.mean(separate), rel=1e-5)
     smallest = make_task(replace(SMALL, neighbours="both", combine="minimum")).eval()
-    _, least = smallest.training_loss(smallest.clean(batch_of(triplets(), both.offsets)))
+    _, least = smallest.loss(smallest.eval_transform(batch_of(triplets(), both.required.frames)), STEP)
     assert least["photometric"] < logs["photometric"]
-    assert both.predict_flow(frames[:, :2]).shape == (2, 2, 64, 96)
+    assert both.predict(frames[:, :2]).flow.shape == (2, 2, 64, 96)
 
 
 def test_other_choices_can_be_made():
-    batch = make_task().clean(batch_of(street().frames))
-    usual = make_task().training_loss(batch)[0]
+    batch = make_task().eval_transform(batch_of(street().frames))
+    usual = make_task().loss(batch, STEP)[0]
     for change in ({"refine": "independent"}, {"compare": "full"}, {"motion_levels": 3}, {"scales": 2}):
-        loss, _ = make_task(replace(SMALL, **change)).training_loss(batch)
+        loss, _ = make_task(replace(SMALL, **change)).loss(batch, STEP)
         assert torch.isfinite(loss)
         assert not torch.equal(loss, usual)
 
 
 def test_some_samples_stand_still_in_what_is_seen_and_what_is_compared():
     torch.manual_seed(0)
-    batch = make_task(replace(SMALL, still=0.5, jitter=1.0)).augment(batch_of(street(8).frames))
+    batch = make_task(replace(SMALL, still=0.5, jitter=1.0)).train_transform(batch_of(street(8).frames))
     still = (batch.images[:, 0] == batch.images[:, 1]).flatten(1).all(1)
     assert 0 < still.sum() < 8
     assert torch.equal((batch.jittered[:, 0] == batch.jittered[:, 1]).flatten(1).all(1), still)
-    moving = make_task(replace(SMALL, still=0.0)).augment(batch_of(street(8).frames))
+    moving = make_task(replace(SMALL, still=0.0)).train_transform(batch_of(street(8).frames))
     assert not (moving.images[:, 0] == moving.images[:, 1]).flatten(1).all(1).any()
 
 
 def test_the_networks_see_jittered_colours_and_the_loss_clean_ones():
     task = make_task().eval()
-    batch = task.clean(batch_of(street().frames))
-    _, plain = task.training_loss(batch)
-    _, darker = task.training_loss(replace(batch, jittered=batch.images * 0.5))
+    batch = task.eval_transform(batch_of(street().frames))
+    _, plain = task.loss(batch, STEP)
+    _, darker = task.loss(replace(batch, jittered=batch.images * 0.5), STEP)
     assert torch.equal(plain["identity_error"], darker["identity_error"])
     assert not torch.equal(plain["flow_length"], darker["flow_length"])
 
 
 def test_logs_are_detached_scalars_and_bfloat16_changes_little():
     task = make_task().eval()
-    batch = task.clean(batch_of(street().frames))
-    exact, logs = task.training_loss(batch)
+    batch = task.eval_transform(batch_of(street().frames))
+    exact, logs = task.loss(batch, STEP)
     assert all(v.shape == () and not v.requires_grad and torch.isfinite(v) for v in logs.values())
     assert {"flow_length", "flow_spread", "identity_error", "valid_share"} <= set(logs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = task.training_loss(batch)
+        rough, _ = task.loss(batch, STEP)
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.01)
 
@@ -128,7 +135,7 @@ def test_any_code_can_move_any_picture():
     code = task.motion_code(frames)
     assert code.shape == (4, 128)
     own = task.flow_with_code(frames[:, 0], code)
-    torch.testing.assert_close(own, task.predict_flow(frames))
+    torch.testing.assert_close(own, task.predict(frames).flow)
     assert not torch.allclose(task.flow_with_code(frames[:, 0], code.flip(0)), own)
 
 
@@ -136,7 +143,7 @@ def test_depth_takes_the_encoder_and_what_fits_of_the_decoder():
     flow = make_task(seed=1)
     saved = export_state(flow)
     assert {name.split(".")[0] for name in saved} == {"backbone", "decoder", "motion"}
-    depth, _ = Monodepth.create(MonodepthConfig("test_resnet"), parse_init("random"))
+    depth, _ = Monodepth.create(MonodepthConfig(backbone="test_resnet"), parse_init("random"))
     report = LoadReport("flow")
     load_backbone(
         depth.depth_net.backbone,

@@ -13,7 +13,10 @@ from geopretrain.data.prepare.intrinsics import GUESSED_FOV
 from geopretrain.geometry import intrinsics_from_fov
 from geopretrain.synthetic.worlds import make_worlds
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
+from geopretrain.tasks.step import Step
 from geopretrain.weights import parse_init
+
+STEP = Step(0, 1)
 
 SIZE, STRIDE, STEPS, BATCH, RATE = (64, 192), 2, 1500, 8, 4e-4
 
@@ -38,8 +41,8 @@ def test_the_focal_length_of_the_street_is_recovered_within_ten_per_cent():
         clip = torch.randint(len(frames), (BATCH,))
         time = torch.randint(STRIDE, frames.shape[1] - STRIDE, (BATCH,))
         images = torch.stack([frames[clip, time + offset * STRIDE] for offset in (0, -1, 1)], 1)
-        batch = task.augment(ClipBatch(images, guess, (0, -1, 1), torch.arange(BATCH)))
+        batch = task.train_transform(ClipBatch(images, guess, (0, -1, 1), torch.arange(BATCH)))
         optimiser.zero_grad()
-        task.training_loss(batch)[0].backward()
+        task.loss(batch, STEP)[0].backward()
         optimiser.step()
     assert task.findings()["learned_focal_length_px"][0] == pytest.approx(true, rel=0.1)

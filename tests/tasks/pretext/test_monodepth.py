@@ -11,11 +11,15 @@ import torch
 from geopretrain import geometry
 from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import ConfigError
-from geopretrain.tasks.pretext.monodepth import SETTLED_AFTER, Monodepth, MonodepthConfig
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.diagnostics import SETTLED_AFTER
+from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, parse_init
 
-SMALL = MonodepthConfig("mobilenetv3_small_050")
+STEP = Step(0, 1)
+
+SMALL = MonodepthConfig(backbone="mobilenetv3_small_050")
 
 
 def make_task(config=SMALL, seed=0) -> Monodepth:
@@ -35,8 +39,7 @@ def sliding_clips(batch=2, height=64, width=96, shift=2) -> ClipBatch:
 
 
 def test_the_registry_knows_the_method():
-    assert "monodepth" in PRETEXTS
-    assert PRETEXTS["monodepth"] is Monodepth
+    assert task_class("monodepth") is Monodepth
 
 
 def test_training_lowers_the_loss_on_a_fixed_batch():
@@ -45,7 +48,7 @@ def test_training_lowers_the_loss_on_a_fixed_batch():
     history = []
     for step in range(20):
         torch.manual_seed(step)
-        loss, _ = task.training_loss(batch)
+        loss, _ = task.loss(batch, STEP)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -55,7 +58,7 @@ def test_training_lowers_the_loss_on_a_fixed_batch():
 
 
 def test_logs_are_detached_scalars_with_the_promised_names():
-    loss, logs = make_task().training_loss(sliding_clips())
+    loss, logs = make_task().loss(sliding_clips(), STEP)
     assert loss.requires_grad
     assert set(logs) == {
         "photometric",
@@ -76,8 +79,8 @@ def test_the_networks_see_jittered_colours_and_the_loss_clean_ones():
     inputs = []
     task.depth_net.backbone.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
     darker = replace(batch, jittered=batch.images * 0.5)
-    _, plain = task.training_loss(batch)
-    _, jittered = task.training_loss(darker)
+    _, plain = task.loss(batch, STEP)
+    _, jittered = task.loss(darker, STEP)
     assert torch.equal(inputs[1], batch.images[:, 0] * 0.5)
     assert torch.equal(plain["identity_error"], jittered["identity_error"])
     assert not torch.equal(plain["disparity_std"], jittered["disparity_std"])
@@ -105,14 +108,14 @@ def test_batched_pose_pairs_give_the_same_as_one_by_one():
             atol=1e-7,
             rtol=1e-5,
         )
-        torch.testing.assert_close(batched.training_loss(batch)[0], single.training_loss(batch)[0])
+        torch.testing.assert_close(batched.loss(batch, STEP)[0], single.loss(batch, STEP)[0])
 
 
 def test_bfloat16_changes_the_loss_little():
     task, batch = make_task(replace(SMALL, tie_noise=0.0)).eval(), sliding_clips()
-    exact, _ = task.training_loss(batch)
+    exact, _ = task.loss(batch, STEP)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, logs = task.training_loss(batch)
+        rough, logs = task.loss(batch, STEP)
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.01)
     assert all(v.dtype == torch.float32 for v in logs.values())
@@ -121,7 +124,7 @@ def test_bfloat16_changes_the_loss_little():
 def test_predict_returns_inverse_depth_of_full_size_within_the_range():
     task = make_task().eval()
     with torch.no_grad():
-        disparity = task.predict(torch.rand(2, 3, 64, 96))
+        disparity = task.predict(torch.rand(2, 3, 64, 96)).disparity
     assert disparity.shape == (2, 1, 64, 96)
     assert disparity.min() >= 1 / 100
     assert disparity.max() <= 1 / 0.1
@@ -171,22 +174,22 @@ HEALTHY = {
 )
 def test_every_illness_gets_one_sentence_with_advice(change, sentence):
     task = make_task()
-    assert task.health(HEALTHY, 500) == []
-    (found,) = task.health(HEALTHY | change, 500)
+    assert task.diagnostics(HEALTHY, 500) == []
+    (found,) = task.diagnostics(HEALTHY | change, 500)
     assert sentence in found
     assert "\n" not in found
-    early = task.health(HEALTHY | change, SETTLED_AFTER - 1)
+    early = task.diagnostics(HEALTHY | change, SETTLED_AFTER - 1)
     assert bool(early) == ("photometric" in change)
 
 
 def test_logs_of_training_are_what_the_checks_look_at():
     task = make_task()
-    _, logs = task.training_loss(sliding_clips())
+    _, logs = task.loss(sliding_clips(), STEP)
     assert set(HEALTHY) <= set(logs)
     still = sliding_clips()
     still = replace(still, images=still.images[:, :1].expand(-1, 3, -1, -1, -1))
-    _, logs = task.training_loss(still)
-    sentences = task.health({name: value.item() for name, value in logs.items()}, 500)
+    _, logs = task.loss(still, STEP)
+    sentences = task.diagnostics({name: value.item() for name, value in logs.items()}, 500)
     assert any("no better than leaving them" in s for s in sentences)
 
 
@@ -202,5 +205,5 @@ def test_impossible_options_are_refused(options):
 def test_fewer_scales_are_possible():
     task = make_task(replace(SMALL, scales=1))
     assert list(task.depth_net.decoder.heads) == ["0"]
-    loss, _ = task.training_loss(sliding_clips())
+    loss, _ = task.loss(sliding_clips(), STEP)
     assert torch.isfinite(loss)

@@ -15,9 +15,12 @@ from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.networks import LearnedFocal, MetricScale
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
+from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, load_weights, parse_init, save_weights
 
-SMALL = MonodepthConfig("test_resnet", tie_noise=0.0)
+STEP = Step(0, 1)
+
+SMALL = MonodepthConfig(backbone="test_resnet", tie_noise=0.0)
 
 
 def make_task(init="random", **options) -> Monodepth:
@@ -45,14 +48,14 @@ def as_floats(batch: ClipBatch) -> ClipBatch:
 )
 def test_each_supervision_says_what_it_needs(supervision, offsets, needs, meaning):
     task = make_task(supervision=supervision)
-    assert (task.offsets, task.needs, task.depth_meaning) == (offsets, needs, meaning)
+    assert (task.required.frames, task.required.names, task.depth_meaning) == (offsets, needs, meaning)
     saved = {name.split(".")[0] for name in export_state(task)}
     assert ("pose" in saved) == (supervision != "stereo")
     assert ("scale" in saved) == bool(needs)
 
 
 def test_the_papers_settings_go_with_the_resolution():
-    low, high = make_task().paper, make_task(resolution="1024x320").paper
+    low, high = make_task().presets["paper"], make_task(resolution="1024x320").presets["paper"]
     assert (low.size, low.epochs, low.lr) == ((192, 640), 20, 1e-4)
     assert (high.size, high.epochs, high.lr) == ((320, 1024), 5, 1e-5)
 
@@ -71,7 +74,7 @@ def test_all_partners_reach_the_loss_each_with_its_camera(supervision, monkeypat
     batch = as_floats(clips())
     batch = replace(batch, stereo_intrinsics=batch.stereo_intrinsics * torch.tensor([1.1, 1.1, 1])[:, None])
     batch = single(batch) if supervision == "stereo" else batch
-    loss, logs = make_task(supervision=supervision).training_loss(batch)
+    loss, logs = make_task(supervision=supervision).loss(batch, STEP)
     expected = torch.cat([batch.images[:, 1:], batch.stereo[:, None]], 1)
     assert torch.equal(given["sources"], expected)
     assert torch.equal(given["source_intrinsics"][:, -1], batch.stereo_intrinsics)
@@ -96,18 +99,18 @@ def test_a_unit_is_ten_of_the_first_baselines():
 
 def test_after_stereo_the_prediction_is_metric_and_stays_so_in_the_run_folder(tmp_path):
     task = make_task(supervision="both")
-    task.training_loss(as_floats(clips()))
+    task.loss(as_floats(clips()), STEP)
     task.eval()
     images = as_floats(clips()).images[:, 0]
     baseline = clips().T_target_to_stereo[0, 0, 3].abs().item()
     assert task.findings() == {"metres_per_unit": pytest.approx(10 * baseline)}
     with torch.no_grad():
         units = geometry.disparity_to_inverse_depth(task.depth_net(images)[0], 0.1, 100)
-        torch.testing.assert_close(task.predict(images), units / (10 * baseline))
+        torch.testing.assert_close(task.predict(images).disparity, units / (10 * baseline))
         save_weights(task, tmp_path)
         other = make_task(supervision="both").eval()
         load_weights(other, tmp_path)
-        torch.testing.assert_close(other.predict(images), task.predict(images))
+        torch.testing.assert_close(other.predict(images).disparity, task.predict(images).disparity)
 
 
 @pytest.mark.parametrize(("supervision", "begin"), [("mono", 0.2), ("stereo", 2.0), ("both", 2.0)])
@@ -144,10 +147,10 @@ def test_metric_depth_is_learned_from_stereo():
     for step in range(60):
         torch.manual_seed(step)
         optimiser.zero_grad()
-        task.training_loss(task.augment(batch))[0].backward()
+        task.loss(task.train_transform(batch), STEP)[0].backward()
         optimiser.step()
     with torch.no_grad():
-        depth = 1 / task.eval().predict(as_floats(batch).images[:, 0])
+        depth = 1 / task.eval().predict(as_floats(batch).images[:, 0]).disparity
     measured = (batch.depth > 0) & (batch.depth < 80)
     truth = batch.depth[measured]
     error = ((depth[measured] - truth).abs() / truth).mean()
@@ -158,7 +161,7 @@ def test_metric_depth_is_learned_from_stereo():
 
 def test_data_without_partners_are_refused():
     with pytest.raises(DataError, match="supervision=stereo needs stereo partners"):
-        make_task(supervision="stereo").training_loss(single(replace(as_floats(clips()), stereo=None)))
+        make_task(supervision="stereo").loss(single(replace(as_floats(clips()), stereo=None)), STEP)
 
 
 @pytest.mark.parametrize("supervision", ["mono", "both"])
@@ -167,7 +170,7 @@ def test_a_shared_encoder_sees_each_frame_once(supervision):
     seen = []
     task.depth_net.backbone.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[0]))
     batch = as_floats(clips())
-    task.training_loss(batch)[0].backward()
+    task.loss(batch, STEP)[0].backward()
     assert seen == [3 * len(batch.images)]
     assert task.pose_net.decoder.squeeze.weight.grad.abs().sum() > 0
     assert not [name for name in export_state(task) if name.startswith("pose.backbone")]
@@ -180,7 +183,9 @@ def test_a_shared_encoder_sees_each_frame_once(supervision):
         poses = task.poses(frames, batch.offsets)
         torch.testing.assert_close(poses[:, 0], geometry.invert_pose(before), atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(poses[:, 1], after, atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(task.predict(frames[:, 0])[:1], task.predict(frames[:1, 0]))
+        torch.testing.assert_close(
+            task.predict(frames[:, 0]).disparity[:1], task.predict(frames[:1, 0]).disparity
+        )
 
 
 def test_every_variant_draws_pictures_of_what_it_does():
@@ -237,7 +242,7 @@ def test_the_learned_focal_length_keeps_what_is_known(kind):
     optimiser = torch.optim.Adam(task.parameter_groups(1e-3))
     for _ in range(2):
         optimiser.zero_grad()
-        loss, logs = task.training_loss(batch)
+        loss, logs = task.loss(batch, STEP)
         loss.backward()
         assert all(p.grad.abs().sum() > 0 for p in task.camera.parameters())
         optimiser.step()
@@ -255,9 +260,9 @@ def test_the_learned_focal_length_keeps_what_is_known(kind):
 @pytest.mark.parametrize("options", [{}, {"learned_intrinsics": "clip"}, {"shared_encoder_pose": True}])
 def test_bfloat16_changes_the_loss_of_variants_little(options):
     task, batch = make_task(supervision="mono", **options).eval(), as_floats(clips())
-    exact = task.training_loss(batch)[0]
+    exact = task.loss(batch, STEP)[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, logs = task.training_loss(batch)
+        rough, logs = task.loss(batch, STEP)
     assert rough.item() == pytest.approx(exact.item(), rel=0.01)
     assert all(v.dtype == torch.float32 for v in logs.values())
 
@@ -266,22 +271,22 @@ def test_patches_know_nothing_of_their_place_but_their_camera_does():
     task = make_task(crop=64, supervision="both", flip=0.0, jitter=0.0)
     whole = clips()
     torch.manual_seed(1)
-    batch = task.augment(whole)
+    batch = task.train_transform(whole)
     assert batch.images.shape[-2:] == batch.stereo.shape[-2:] == (64, 64)
     moved = (whole.intrinsics - batch.intrinsics)[:, :2, 2].round().long().tolist()
     for i, (left, top) in enumerate(moved):
         window = whole.images[i, ..., top : top + 64, left : left + 64].float() / 255
         assert torch.equal(window, batch.images[i])
     assert len({tuple(corner) for corner in moved}) > 1
-    assert task.training_loss(batch)[0].isfinite()
-    assert task.clean(whole).images.shape[-2:] == whole.images.shape[-2:]
+    assert task.loss(batch, STEP)[0].isfinite()
+    assert task.eval_transform(whole).images.shape[-2:] == whole.images.shape[-2:]
     with pytest.raises(ConfigError, match="A crop of 96x96"):
-        make_task(crop=96).augment(whole)
+        make_task(crop=96).train_transform(whole)
 
 
 def test_chains_keep_what_fits_and_say_what_does_not(tmp_path):
     first = make_task(supervision="both")
-    first.training_loss(as_floats(clips()))
+    first.loss(as_floats(clips()), STEP)
     save_weights(first, tmp_path)
     lineage = {"backbone": "test_resnet", "method": "monodepth", "init": "random", "chain": []}
     (tmp_path / "lineage.json").write_text(
@@ -300,10 +305,10 @@ HEALTHY = {"valid_share": 0.9, "disparity_std": 0.1, "identity_error": 0.1, "rep
 
 def test_health_of_the_variants_in_sentences():
     stereo = make_task(supervision="stereo")
-    assert stereo.health(HEALTHY, 500) == []
-    (found,) = stereo.health(HEALTHY | {"reprojection_error": 0.1}, 500)
+    assert stereo.diagnostics(HEALTHY, 500) == []
+    (found,) = stereo.diagnostics(HEALTHY | {"reprojection_error": 0.1}, 500)
     assert "left and right may be swapped" in found
-    (found,) = make_task(learned_intrinsics="dataset").health(HEALTHY | {"focal_factor": 6.0}, 500)
+    (found,) = make_task(learned_intrinsics="dataset").diagnostics(HEALTHY | {"focal_factor": 6.0}, 500)
     assert "6.0 times the first guess" in found
 
 

@@ -11,7 +11,7 @@ from flow_worlds import Pairs, batch_of, end_point_errors, pairs, train
 
 from geopretrain.errors import ConfigError
 from geopretrain.losses import photometric_error
-from geopretrain.tasks.pretext.flow_task import SETTLED_AFTER
+from geopretrain.tasks.diagnostics import SETTLED_AFTER
 from geopretrain.tasks.pretext.optical_flow import (
     LARGEST_FLOW,
     WEIGHTS,
@@ -21,11 +21,14 @@ from geopretrain.tasks.pretext.optical_flow import (
     colour_and_ssim,
     flow_photometric,
 )
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.training.schedules import learning_rate_factor
 from geopretrain.weights import export_state, parse_init
 
-SMALL = OpticalFlowConfig("test_resnet")
+STEP = Step(0, 1)
+
+SMALL = OpticalFlowConfig(backbone="test_resnet")
 
 
 def make_task(config=SMALL, seed=0) -> OpticalFlow:
@@ -38,7 +41,7 @@ def street(count=4) -> Pairs:
 
 
 def test_the_registry_knows_the_method():
-    assert PRETEXTS["optical_flow"] is OpticalFlow
+    assert task_class("optical_flow") is OpticalFlow
 
 
 def test_the_photometric_term_is_equation_9_summed_over_the_colours():
@@ -54,7 +57,7 @@ def test_the_photometric_term_is_equation_9_summed_over_the_colours():
 def test_the_weights_are_those_of_the_paper_or_the_script():
     assert WEIGHTS["paper"] == FlowWeights(0.15, 0.15, 5.0)
     assert WEIGHTS["script"] == FlowWeights(0.15, 0.85, 2.0)
-    paper, script = make_task().paper, make_task(replace(SMALL, weights="script")).paper
+    paper, script = make_task().presets["paper"], make_task(replace(SMALL, weights="script")).presets["paper"]
     assert (paper.lr, paper.epochs, script.lr) == (5e-4, 50, 5e-5)
     assert [learning_rate_factor(s, 50, paper.schedule) for s in (0, 24, 25, 49)] == [1, 1, 0.1, 0.1]
     assert learning_rate_factor(49, 50, script.schedule) == 1
@@ -76,32 +79,32 @@ def test_flow_is_bounded_to_a_fifth_of_the_picture():
     with torch.no_grad():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([50.0, -50.0]))
-        flow = task.predict_flow(torch.rand(1, 2, 3, 64, 96))
+        flow = task.predict(torch.rand(1, 2, 3, 64, 96)).flow
     assert torch.allclose(flow[:, 0], torch.tensor(LARGEST_FLOW * 96))
     assert torch.allclose(flow[:, 1], torch.tensor(-LARGEST_FLOW * 64))
 
 
 def test_the_loss_is_the_weighted_sum_over_the_scales():
     task = make_task(replace(SMALL, scales=1)).eval()
-    batch = task.clean(batch_of(street().frames))
-    loss, logs = task.training_loss(batch)
+    batch = task.eval_transform(batch_of(street().frames))
+    loss, logs = task.loss(batch, STEP)
     target, source = batch.images.unbind(1)
-    error, _ = flow_photometric(task.predict_flow(batch.images), target, source, WEIGHTS["paper"])
+    error, _ = flow_photometric(task.predict(batch.images).flow, target, source, WEIGHTS["paper"])
     assert logs["photometric"].item() == pytest.approx(error.mean().item(), rel=1e-5)
     assert loss.item() == pytest.approx((logs["photometric"] + logs["smoothness"]).item())
-    _, more = task.training_loss(batch)
+    _, more = task.loss(batch, STEP)
     rough = make_task(replace(SMALL, scales=1, smoothness=10.0)).eval()
-    assert rough.training_loss(batch)[1]["smoothness"].item() == pytest.approx(2 * more["smoothness"].item())
+    assert rough.loss(batch, STEP)[1]["smoothness"].item() == pytest.approx(2 * more["smoothness"].item())
 
 
 def test_no_intrinsics_and_no_other_frames_are_needed_and_bfloat16_changes_little():
     task = make_task().eval()
-    assert (task.offsets, task.needs) == ((0, 1), ())
-    batch = task.clean(batch_of(street().frames))
-    exact, logs = task.training_loss(batch)
+    assert (task.required.frames, task.required.names) == ((0, 1), ())
+    batch = task.eval_transform(batch_of(street().frames))
+    exact, logs = task.loss(batch, STEP)
     assert all(v.shape == () and not v.requires_grad and torch.isfinite(v) for v in logs.values())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = task.training_loss(batch)
+        rough, _ = task.loss(batch, STEP)
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.01)
 
@@ -137,20 +140,20 @@ HEALTHY = {
 )
 def test_every_illness_gets_one_sentence_with_advice(change, sentence):
     task = make_task()
-    assert task.health(HEALTHY, 500) == []
-    (found,) = task.health(HEALTHY | change, 500)
+    assert task.diagnostics(HEALTHY, 500) == []
+    (found,) = task.diagnostics(HEALTHY | change, 500)
     assert sentence in found
     assert "\n" not in found
-    early = task.health(HEALTHY | change, SETTLED_AFTER - 1)
+    early = task.diagnostics(HEALTHY | change, SETTLED_AFTER - 1)
     assert bool(early) == ("photometric" in change)
 
 
 def test_a_still_video_is_told():
     task, frames = make_task(), street().frames
     still = frames[:, :1].expand(-1, 2, -1, -1, -1)
-    _, logs = task.training_loss(task.clean(batch_of(still)))
+    _, logs = task.loss(task.eval_transform(batch_of(still)), STEP)
     assert set(logs) <= set(HEALTHY) | {"smoothness"}
-    assert any("nothing moves" in s for s in task.health({n: v.item() for n, v in logs.items()}, 500))
+    assert any("nothing moves" in s for s in task.diagnostics({n: v.item() for n, v in logs.items()}, 500))
 
 
 @pytest.mark.slow

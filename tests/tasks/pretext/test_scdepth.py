@@ -13,17 +13,20 @@ from geopretrain.data.batches import ClipBatch
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.losses import ConsistencyOptions
-from geopretrain.tasks.pretext.monodepth_health import SETTLED_AFTER
+from geopretrain.tasks.diagnostics import SETTLED_AFTER
 from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, parse_init, save_weights
+
+STEP = Step(0, 1)
 
 TINY = "test_resnet"
 VERSIONS = [{"version": 1}, {"version": 2}, {"version": 3}, {"version": 3, "rectify": True}]
 
 
 def small(**options) -> SCDepthConfig:
-    return SCDepthConfig(TINY, TINY, **options)
+    return SCDepthConfig(backbone=TINY, pose_backbone=TINY, **options)
 
 
 def make_task(seed=0, **options) -> SCDepth:
@@ -46,10 +49,10 @@ def sliding_clips(batch=2, height=64, width=96, shift=2) -> ClipBatch:
 
 
 def test_the_registry_knows_the_method_and_its_recipes():
-    assert PRETEXTS["scdepth"] is SCDepth
-    assert make_task(version=1).paper.size == (256, 832)
-    assert make_task(version=2).paper.size == (256, 320)
-    assert make_task(version=3).needs == ("pseudo_depth",)
+    assert task_class("scdepth") is SCDepth
+    assert make_task(version=1).presets["paper"].size == (256, 832)
+    assert make_task(version=2).presets["paper"].size == (256, 320)
+    assert make_task(version=3).required.names == ("pseudo_depth",)
 
 
 @pytest.mark.parametrize("options", VERSIONS)
@@ -59,7 +62,7 @@ def test_training_lowers_the_loss_and_every_part_learns(options):
     history = []
     for step in range(16):
         torch.manual_seed(step)
-        loss, logs = task.training_loss(batch)
+        loss, logs = task.loss(batch, STEP)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -79,7 +82,7 @@ def test_the_terms_are_those_of_the_version():
     every = set.union(*expected.values())
     for version, terms in expected.items():
         task, batch = make_task(version=version).eval(), sliding_clips()
-        loss, logs = task.training_loss(batch)
+        loss, logs = task.loss(batch, STEP)
         assert set(logs) & every == terms
         weighted = sum(task._weight(name) * logs[name] for name in terms)
         assert loss.item() == pytest.approx(weighted.item(), rel=1e-5)
@@ -91,7 +94,7 @@ def test_frames_and_pairs_in_one_batch_give_the_same_as_one_by_one():
         for batch_frames in (True, False):
             task = make_task(version=version, batch_frames=batch_frames).eval()
             torch.manual_seed(1)
-            losses.append(task.training_loss(sliding_clips())[0])
+            losses.append(task.loss(sliding_clips(), STEP)[0])
         torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-5)
 
 
@@ -144,7 +147,7 @@ def test_the_networks_see_jittered_colours_only_where_asked_for():
     for jitter, factor in ((0.0, 1.0), (0.5, 0.5)):
         task, inputs = make_task(jitter=jitter).eval(), []
         task.depth_net.backbone.register_forward_pre_hook(lambda _, x, inputs=inputs: inputs.append(x[0]))
-        task.training_loss(darker)
+        task.loss(darker, STEP)
         torch.testing.assert_close(inputs[0][:2], batch.images[:, 0] * factor)
 
 
@@ -152,10 +155,10 @@ def test_bfloat16_changes_the_loss_little():
     for version in (1, 3):
         task, batch = make_task(version=version).eval(), sliding_clips()
         torch.manual_seed(1)
-        exact, _ = task.training_loss(batch)
+        exact, _ = task.loss(batch, STEP)
         torch.manual_seed(1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rough, logs = task.training_loss(batch)
+            rough, logs = task.loss(batch, STEP)
         assert rough.dtype == torch.float32
         assert rough.item() == pytest.approx(exact.item(), rel=0.03)
         assert all(v.dtype == torch.float32 for v in logs.values())
@@ -163,20 +166,20 @@ def test_bfloat16_changes_the_loss_little():
 
 def test_augmentation_moves_the_camera_with_the_picture():
     torch.manual_seed(0)
-    batch = make_task(version=3).augment(sliding_clips(batch=6))
+    batch = make_task(version=3).train_transform(sliding_clips(batch=6))
     assert batch.images.shape == (6, 3, 3, 64, 96)
     assert batch.pseudo_depth.shape == (6, 1, 64, 96)
     focal = batch.intrinsics[:, 0, 0]
     assert focal.min() >= 80
     assert 80 < focal.max() <= 80 * 1.15
-    plain = make_task().clean(sliding_clips())
+    plain = make_task().eval_transform(sliding_clips())
     assert torch.equal(plain.intrinsics, sliding_clips().intrinsics)
 
 
 def test_predict_returns_inverse_depth_within_the_range():
     task = make_task().eval()
     with torch.no_grad():
-        disparity = task.predict(torch.rand(2, 3, 64, 96))
+        disparity = task.predict(torch.rand(2, 3, 64, 96)).disparity
     assert disparity.shape == (2, 1, 64, 96)
     assert disparity.min() >= 0.01
     assert disparity.max() <= 10.01
@@ -211,14 +214,14 @@ def test_a_teacher_of_relative_disparity_teaches_order_and_where_it_fits_normals
     task, batch = make_task(version=3).eval(), sliding_clips()
     task.teacher = PseudoDepthInfo("x", "disparity", "scale_shift")
     with torch.no_grad():
-        own = task.predict(batch.images[:, 0])
-    _, logs = task.training_loss(replace(batch, pseudo_depth=50 * own + 3))
+        own = task.predict(batch.images[:, 0]).disparity
+    _, logs = task.loss(replace(batch, pseudo_depth=50 * own + 3), STEP)
     assert logs["aligned_share"] > 0.9
     assert logs["normals"] < 1e-3
-    _, logs = task.training_loss(replace(batch, pseudo_depth=1 / batch.pseudo_depth))
+    _, logs = task.loss(replace(batch, pseudo_depth=1 / batch.pseudo_depth), STEP)
     assert logs["ranked_share"] > 0.3
     with pytest.raises(DataError, match="pseudo-depth STORE"):
-        task.training_loss(replace(batch, pseudo_depth=None))
+        task.loss(replace(batch, pseudo_depth=None), STEP)
 
 
 HEALTHY = {
@@ -250,15 +253,15 @@ HEALTHY = {
 )
 def test_every_illness_gets_one_sentence_with_advice(change, sentence, at_once):
     task = make_task()
-    assert task.health(HEALTHY, 500) == []
-    (found,) = task.health(HEALTHY | change, 500)
+    assert task.diagnostics(HEALTHY, 500) == []
+    (found,) = task.diagnostics(HEALTHY | change, 500)
     assert sentence in found
-    early = task.health(HEALTHY | change, SETTLED_AFTER - 1)
+    early = task.diagnostics(HEALTHY | change, SETTLED_AFTER - 1)
     assert bool(early) == at_once
 
 
 def test_logs_of_training_are_what_the_checks_look_at():
-    logs = make_task(version=3, rectify=True).training_loss(sliding_clips())[1]
+    logs = make_task(version=3, rectify=True).loss(sliding_clips(), STEP)[1]
     assert set(HEALTHY) <= set(logs)
 
 

@@ -14,7 +14,10 @@ from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.losses import ConsistencyOptions, photometric_and_geometry
 from geopretrain.synthetic import make_world, rooms
 from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
+from geopretrain.tasks.step import Step
 from geopretrain.weights import parse_init
+
+STEP = Step(0, 1)
 
 FRAMES, SIZE = 60, (64, 96)
 STRIDES = {"rooms": 1, "calm rooms": 2}
@@ -67,7 +70,7 @@ def trained(kind: str, config: SCDepthConfig, steps: int, rate: float, relative:
         torch.manual_seed(step)
         batch = clips(kind, order.integers(STRIDES[kind], FRAMES - STRIDES[kind], 4))
         batch = with_relative_teacher(batch) if relative else batch
-        loss, _ = task.training_loss(task.augment(batch))
+        loss, _ = task.loss(task.train_transform(batch), STEP)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -79,7 +82,7 @@ def errors(kind: str, task: SCDepth) -> tuple[float, float]:
     """Mean relative error, scaled by medians per image: of the task, and of the best single depth."""
     images, depth = (values[::6] for values in world(kind)[:2])
     found, constant = [], []
-    for guess, truth in zip(1 / task.predict(images), depth, strict=True):
+    for guess, truth in zip(1 / task.predict(images).disparity, depth, strict=True):
         scale = truth.median() / guess.median()
         found.append(((guess * scale - truth).abs() / truth).mean().item())
         constant.append(((truth.median() - truth).abs() / truth).mean().item())

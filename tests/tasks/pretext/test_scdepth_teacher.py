@@ -169,7 +169,7 @@ def test_a_teacher_is_needed_and_what_it_gives_is_learned_from_the_store(tmp_pat
         ordered_depth(batch_of(None), None)
     store = SimpleNamespace(path=tmp_path, pseudo_depth=RELATIVE)
     for options in ({}, {"as_released": True, "normals": 0, "relative_normals": 0}):
-        config = SCDepthConfig("test_resnet", "test_resnet", version=3, **options)
+        config = SCDepthConfig(backbone="test_resnet", pose_backbone="test_resnet", version=3, **options)
         task = SCDepth.create(config, parse_init("random"))[0]
         task.check_data(store)
         assert task.teacher == RELATIVE

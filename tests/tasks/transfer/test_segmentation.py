@@ -12,9 +12,13 @@ from geopretrain.data.batches import LabelledBatch
 from geopretrain.errors import ConfigError, WeightsError
 from geopretrain.networks import Backbone
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
-from geopretrain.tasks.transfer import Segmentation, SegmentationConfig, segmentation_loss
+from geopretrain.tasks.registry import segmentation_class
+from geopretrain.tasks.step import Pace, Step
 from geopretrain.tasks.transfer.released import released_labels, released_resize
+from geopretrain.tasks.transfer.segmentation import Segmentation, SegmentationConfig, segmentation_loss
 from geopretrain.weights import export_state, parse_init, save_weights
+
+STEP = Step(0, 1)
 
 SMALL = "mobilenetv3_small_050"
 CLASSES = 4
@@ -26,7 +30,8 @@ def config(**options):
 
 def make_task(seed=0, **options) -> Segmentation:
     torch.manual_seed(seed)
-    return Segmentation.create(config(**options), parse_init("random"))[0]
+    chosen = config(**options)
+    return segmentation_class(chosen.as_released).create(chosen, parse_init("random"))[0]
 
 
 def stripes(batch=2, height=64, width=96) -> LabelledBatch:
@@ -42,9 +47,8 @@ def train(task: Segmentation, batch: LabelledBatch, steps: int, lr=1e-3) -> list
     history = []
     task.train()
     for _ in range(steps):
-        if not task.accumulate_gradients:
-            optimiser.zero_grad()
-        loss, _ = task.training_loss(batch)
+        task.clear_gradients()
+        loss, _ = task.loss(batch, STEP)
         loss.backward()
         optimiser.step()
         history.append(loss.item())
@@ -59,7 +63,7 @@ def encoder_bytes(task: Segmentation) -> dict[str, bytes]:
 def depth_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("depth")
     torch.manual_seed(7)
-    task, _ = Monodepth.create(MonodepthConfig(SMALL), parse_init("random"))
+    task, _ = Monodepth.create(MonodepthConfig(backbone=SMALL), parse_init("random"))
     save_weights(task, folder)
     lineage = {
         "backbone": SMALL,
@@ -75,7 +79,7 @@ def test_training_learns_the_classes():
     history = train(task, batch, 30, lr=3e-3)
     assert history[-1] < 0.5 * history[0]
     with torch.no_grad():
-        predicted = task.eval().predict(batch.images)
+        predicted = task.eval().predict(batch.images).classes
     assert predicted.dtype == torch.uint8
     assert predicted.shape == batch.labels.shape
 
@@ -154,26 +158,34 @@ def test_d1_the_released_script_sums_gradients_over_all_steps():
         task = make_task(mode="full", as_released=released).eval()
         optimiser = torch.optim.SGD(task.parameter_groups(0.0))
         for _ in range(3):
-            if not task.accumulate_gradients:
-                optimiser.zero_grad()
-            task.training_loss(batch)[0].backward()
+            task.clear_gradients()
+            task.loss(batch, STEP)[0].backward()
             optimiser.step()
         gradients[released] = task.network.decoder.heads["0"].weight.grad
     torch.testing.assert_close(gradients[True], 3 * gradients[False])
 
 
-def test_the_released_script_changes_what_the_engine_does():
-    correct, released = make_task(), make_task(as_released=True)
-    assert [correct.accumulate_gradients, correct.lr_per_epoch] == [False] * 2
-    assert released.accumulate_gradients
-    assert released.lr_per_epoch
+def test_as_released_the_rate_changes_once_per_pass_over_the_images():
+    pace = Pace(samples=10, batch_size=4)  # 2.5 steps a pass
+    assert [make_task().schedule_step(step, pace) for step in range(6)] == [0, 1, 2, 3, 4, 5]
+    released = make_task(as_released=True)
+    assert [released.schedule_step(step, pace) for step in range(6)] == [0, 0, 0, 3, 3, 5]
+
+
+def test_as_released_gradients_outlive_an_interruption():
+    task, again = make_task(as_released=True), make_task(as_released=True)
+    train(task, stripes(), 2)
+    again.load_training_state(task.training_state())
+    kept = {name: p.grad for name, p in again.named_parameters()}
+    assert all(torch.equal(kept[name], p.grad) for name, p in task.named_parameters() if p.grad is not None)
+    assert make_task().training_state() == {}
 
 
 def test_d5_the_released_script_does_not_flip():
     batch = stripes()
     as_read = LabelledBatch((batch.images * 255).to(torch.uint8), batch.labels, batch.index)
-    flipped = make_task(flip=1.0).augment(as_read)
-    kept = make_task(flip=1.0, as_released=True).augment(as_read)
+    flipped = make_task(flip=1.0).train_transform(as_read)
+    kept = make_task(flip=1.0, as_released=True).train_transform(as_read)
     assert torch.equal(flipped.labels, batch.labels.flip(-1))
     assert torch.equal(kept.labels, batch.labels)
     assert kept.images.is_floating_point()
@@ -182,8 +194,8 @@ def test_d5_the_released_script_does_not_flip():
 def test_the_released_script_never_learns_class_0():
     task, batch = make_task(as_released=True).eval(), stripes()
     only_zero = LabelledBatch(batch.images, torch.zeros_like(batch.labels), batch.index)
-    assert task.training_loss(only_zero)[0].item() == 0
-    assert make_task().eval().training_loss(only_zero)[0].item() > 0
+    assert task.loss(only_zero, STEP)[0].item() == 0
+    assert make_task().eval().loss(only_zero, STEP)[0].item() > 0
 
 
 def test_raw_ids_are_mapped_as_released(golden):
@@ -193,7 +205,7 @@ def test_raw_ids_are_mapped_as_released(golden):
     resized = released_resize(arrays["in_raw_label_resize"], (int(height), int(width)))
     assert (released_labels(resized) == arrays["out_loaded_label_resized"]).all()
     raw = torch.from_numpy(arrays["in_raw_label"]).long()
-    learned = make_task(as_released=True, num_classes=34)._learned_labels(raw)
+    learned = make_task(as_released=True, num_classes=34).learned_labels(raw)
     expected = torch.from_numpy(arrays["out_loaded_label"]).long()
     assert torch.equal(learned, expected.masked_fill(expected == 0, 255))
 
@@ -215,9 +227,7 @@ def test_loss_by_hand():
 
 def test_a_batch_without_labels_gives_zero_and_finite_gradients():
     task, batch = make_task(), stripes()
-    loss, logs = task.training_loss(
-        LabelledBatch(batch.images, torch.full_like(batch.labels, 255), batch.index)
-    )
+    loss, logs = task.loss(LabelledBatch(batch.images, torch.full_like(batch.labels, 255), batch.index), STEP)
     loss.backward()
     assert loss.item() == 0
     assert logs["pixel_accuracy"].item() == 0
@@ -227,9 +237,9 @@ def test_a_batch_without_labels_gives_zero_and_finite_gradients():
 def test_accuracy_counts_labelled_pixels_only():
     task, batch = make_task().eval(), stripes()
     with torch.no_grad():
-        labels = task.predict(batch.images).long()
+        labels = task.predict(batch.images).classes.long()
     labels[:, ::2] = 255
-    _, logs = task.training_loss(LabelledBatch(batch.images, labels, batch.index))
+    _, logs = task.loss(LabelledBatch(batch.images, labels, batch.index), STEP)
     assert logs["pixel_accuracy"].item() == 1
 
 
@@ -243,10 +253,12 @@ def test_pictures_show_image_truth_and_prediction():
     assert truth[10, -1].tolist() == [9, 9, 9]
 
 
-def test_health_reports_a_broken_loss():
+def test_diagnostics_report_a_broken_loss():
     task = make_task()
-    assert task.health({"cross_entropy": 0.5}, 10) == []
-    assert "not a number at step 10" in task.health({"cross_entropy": float("nan")}, 10)[0]
+    assert task.diagnostics({"cross_entropy": 0.5}, 10) == []
+    assert (
+        "Not a number in cross_entropy at step 10" in task.diagnostics({"cross_entropy": float("nan")}, 10)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,7 +277,7 @@ def test_impossible_options_are_refused(options, words):
 
 def test_a_frozen_network_needs_no_gradient_in_the_encoder():
     task = Segmentation(config(mode="frozen"), Backbone(SMALL))
-    task.training_loss(stripes())[0].backward()
+    task.loss(stripes(), STEP)[0].backward()
     assert all(p.grad is None for p in task.network.backbone.parameters())
 
 
@@ -273,7 +285,8 @@ def test_a_frozen_random_encoder_measures_its_statistics_once_and_then_stands_st
     task = make_task(mode="frozen")
     untrained = encoder_bytes(task)
     batch = stripes(batch=12)
-    task.settle_statistics(batch.images)
+    parts = [LabelledBatch(images, None, torch.arange(len(images))) for images in batch.images.split(8)]
+    task.prepare_training(parts)
     settled = encoder_bytes(task)
     assert settled != untrained
     learned = [n for n, _ in task.network.backbone.named_parameters()]

@@ -21,10 +21,8 @@ depth of unknown offset; smoothness as an option for sparse targets (the release
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -32,15 +30,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from geopretrain import geometry, losses
-from geopretrain.data.batches import ClipBatch
+from geopretrain.data.batches import ClipBatch, as_float
+from geopretrain.data.dataset import Description, Fields, PseudoDepthInfo
 from geopretrain.errors import ConfigError, one_of, require
 from geopretrain.networks import Backbone, DepthNet
-from geopretrain.tasks.base import Recipe, Task
+from geopretrain.schema import checked
+from geopretrain.tasks.base import DepthTask, Logs
+from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
+from geopretrain.tasks.presets import SHORT, TINY, Preset
+from geopretrain.tasks.step import Step
 from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
-
-if TYPE_CHECKING:
-    from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 
 METRIC = ("l1", "silog")
 RELATIVE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -51,7 +51,11 @@ RELATIVE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 """Losses that ignore scale and shift: (prediction, target, valid), ``B 1 H W`` each."""
 
 
-@dataclass(frozen=True)
+PAPER = Preset(size=(384, 448), batch_size=8, lr=1e-4, schedule="halve", epochs=10)
+"""Supplement B.5 (NYU)."""
+
+
+@checked
 class DepthSupervisedConfig:
     """Options of the method; the defaults are the paper's.
 
@@ -96,12 +100,10 @@ class DepthSupervisedConfig:
             raise ConfigError(f"mean_over=all_pixels belongs to loss=l1, not to loss={self.loss}.")
 
 
-class DepthSupervised(Task):
+class DepthSupervised(DepthTask):
     """The method as a task: ``depth_net``, its loss, its checks and its pictures.
 
     Attributes:
-        depth_meaning: of ``predict``: ``metric`` after measured depth; ``scale`` after a teacher's, whose
-            metres are a guess; ``scale_shift`` with a loss that ignores both.
         teacher: what the maps of ``target=pseudo_depth`` mean, once the data are known.
 
     Args:
@@ -110,23 +112,17 @@ class DepthSupervised(Task):
     """
 
     name: ClassVar[str] = "depth_supervised"
-    offsets: tuple[int, ...] = (0,)
-    paper = Recipe(size=(384, 448), batch_size=8, lr=1e-4, schedule="halve", epochs=10)
-    weight_parts: ClassVar[dict[str, str]] = {
-        "backbone.": "depth_net.backbone.model.",
-        "decoder.": "depth_net.decoder.",
-    }
+    Config = DepthSupervisedConfig
 
     def __init__(self, config: DepthSupervisedConfig, backbone: Backbone) -> None:
         super().__init__()
-        self.config = config
-        self.needs = (config.target,)
+        self.config: DepthSupervisedConfig = config
+        self.required = Fields(names=(config.target,))
         self.depth_net = DepthNet(backbone, range(config.scales))
-        self.depth_meaning = "scale_shift" if config.loss in RELATIVE else _METRIC_MEANING[config.target]
         self.teacher: PseudoDepthInfo | None = None
 
     @classmethod
-    def create(cls, config: DepthSupervisedConfig, init: Init) -> tuple[DepthSupervised, LoadReport]:
+    def create(cls, config: DepthSupervisedConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; a run or official folder also gives its decoder.
 
         Raises:
@@ -139,31 +135,51 @@ class DepthSupervised(Task):
         init_other_parts(task, found.others, report)
         return task, report
 
-    def check_data(self, store: FrameStore) -> None:
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Saved prefixes and the modules they stand for."""
+        return {"backbone.": "depth_net.backbone.model.", "decoder.": "depth_net.decoder."}
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: supplement B.5."""
+        return {"paper": PAPER, "short": SHORT, "tiny": TINY}
+
+    @property
+    def depth_meaning(self) -> DepthMeaning:
+        """``metric`` from measurements, ``scale`` from a teacher, ``scale_shift`` with relative losses."""
+        return "scale_shift" if self.config.loss in RELATIVE else _METRIC_MEANING[self.config.target]
+
+    @property
+    def max_depth(self) -> float:
+        """Depth at sigmoid 0, m."""
+        return self.config.max_depth
+
+    def check_data(self, data: Description) -> None:
         """Learn what a teacher's maps mean; refuse a loss in metres for maps of unknown scale and shift."""
-        info = self.teacher = store.pseudo_depth if self.config.target == "pseudo_depth" else None
+        info = self.teacher = data.pseudo_depth if self.config.target == "pseudo_depth" else None
         if info is None:
             return
         if info.meaning == "scale_shift" and self.config.loss not in RELATIVE:
             raise ConfigError(
-                f"The pseudo-depth of {store.path} is {info.in_words()}; loss={self.config.loss} needs "
+                f"The pseudo-depth of {data.path} is {info.in_words()}; loss={self.config.loss} needs "
                 f"depth. Use --settings target=pseudo_depth loss=ssi; {', '.join(RELATIVE)} "
                 "ignore scale and shift."
             )
 
-    def augment(self, batch: ClipBatch) -> ClipBatch:
+    def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip and jitter."""
         from geopretrain.data.augment.batches import augment_clip
 
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
-    def clean(self, batch: ClipBatch) -> ClipBatch:
+    def eval_transform(self, batch: ClipBatch) -> ClipBatch:
         """Return the batch as floats, neither flipped nor jittered."""
         from geopretrain.data.augment.batches import augment_clip
 
         return augment_clip(batch, flip=0.0, jitter=0.0)
 
-    def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the weighted mean of the scales' losses, and what the health checks need.
 
         Args:
@@ -184,7 +200,7 @@ class DepthSupervised(Task):
         """Return the target ``B 1 H W`` in its own quantity, 0 = none."""
         target = batch.depth if self.config.target == "depth" else batch.pseudo_depth
         if target is None:
-            raise ConfigError(f"The batch has no {self.config.target}: read it with needs={self.needs}.")
+            raise ConfigError(f"The batch has no {self.config.target}: read it with task.required.")
         return target.float()
 
     def _inverse_depth(self, sigmoid: Tensor, size: Any) -> Tensor:
@@ -229,17 +245,18 @@ class DepthSupervised(Task):
             logs["abs_rel"] = torch.where(valid, error, 0).sum() / count
         return logs
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor) -> DepthPrediction:
         """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` at full size, see ``depth_meaning``."""
-        return self._inverse_depth(self.depth_net(images, scales=(0,))[0], images.shape[-2:])
+        disparity = self._inverse_depth(self.depth_net(images, scales=(0,))[0], images.shape[-2:])
+        return DepthPrediction(disparity, self.depth_meaning)
 
     @torch.no_grad()
     def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
         """Return one row per sample: frame, predicted depth, target (near = bright, grey = none)."""
         from geopretrain import pictures
 
-        frames = batch.images.float() / 255 if batch.images.dtype == torch.uint8 else batch.images
-        predicted, target = self.predict(frames[:, 0]).cpu(), self._target(batch).cpu()
+        frames = as_float(batch.images)
+        predicted, target = self.predict(frames[:, 0]).disparity.cpu(), self._target(batch).cpu()
         near = target if self.teacher is not None and self.teacher.quantity == "disparity" else 1 / target
         near = torch.where(target > 0, near, torch.nan)
         rows = {}
@@ -252,25 +269,19 @@ class DepthSupervised(Task):
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, ["frame", "depth", "target"])
         return rows
 
-    def health(self, logs: dict[str, float], step: int) -> list[str]:
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
-        broken = sorted(name for name, value in logs.items() if not math.isfinite(value))
-        if broken:
-            return [
-                f"Not a number in {', '.join(broken)} at step {step}: training has diverged. "
-                "Start again with a third of the learning rate, or train in fp32."
-            ]
+        if broken := not_a_number(logs, step):
+            return broken
         return _symptoms(logs, step, self.config)
 
 
-_METRIC_MEANING = {"depth": "metric", "pseudo_depth": "scale"}
+_METRIC_MEANING: dict[str, DepthMeaning] = {"depth": "metric", "pseudo_depth": "scale"}
 _NEAREST = 1e-6
 """Keeps divisions by masked targets finite."""
-SETTLED_AFTER = 200
-"""Before this step the network may look ill without being so."""
 
 
-def _symptoms(logs: dict[str, float], step: int, config: DepthSupervisedConfig) -> list[str]:
+def _symptoms(logs: Mapping[str, float], step: int, config: DepthSupervisedConfig) -> list[str]:
     found = []
     if (empty := logs.get("empty_share", 0.0)) > 0.01:
         found.append(

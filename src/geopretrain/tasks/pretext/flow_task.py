@@ -11,31 +11,24 @@ from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
-from geopretrain.tasks.base import Task
-from geopretrain.tasks.pretext.monodepth_health import SETTLED_AFTER, not_a_number
+from geopretrain.data.dataset import Fields
+from geopretrain.tasks.base import FlowTask
+from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 
 
-class FlowTask(Task):
-    """A task that predicts flow; its ``config`` has the options ``flip``, ``jitter`` and ``ssim_weight``."""
+class FlowPretext(FlowTask):
+    """A method that learns flow; its ``config`` has the options ``flip``, ``jitter`` and ``ssim_weight``."""
 
     config: Any
-    offsets: tuple[int, ...] = (0, 1)
+    required = Fields((0, 1))
 
-    def predict_flow(self, frames: Tensor) -> Tensor:
-        """Map frames ``B 2 3 H W`` in [0, 1], target and source, to the flow between them.
-
-        Returns:
-            ``B 2 H W`` px (right, down), target to source.
-        """
-        raise NotImplementedError
-
-    def augment(self, batch: ClipBatch) -> ClipBatch:
+    def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip and jitter: same draw for all frames of a sample."""
         from geopretrain.data.augment.batches import augment_clip
 
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
-    def clean(self, batch: ClipBatch) -> ClipBatch:
+    def eval_transform(self, batch: ClipBatch) -> ClipBatch:
         """Return the batch as floats, neither flipped nor jittered."""
         from geopretrain.data.augment.batches import augment_clip
 
@@ -50,9 +43,9 @@ class FlowTask(Task):
         """
         from geopretrain import pictures
 
-        frames = self.clean(batch).images[:, :2]
+        frames = self.eval_transform(batch).images[:, :2]
         target, source = frames.unbind(1)
-        flow = self.predict_flow(frames)
+        flow = self.predict(frames).flow
         warped, _ = geometry.warp_flow(source, flow)
         error = losses.photometric_error(warped, target)
         rows = {}
@@ -67,7 +60,7 @@ class FlowTask(Task):
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, captions)
         return rows
 
-    def health(self, logs: dict[str, float], step: int) -> list[str]:
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
         if broken := not_a_number(logs, step):
             return broken

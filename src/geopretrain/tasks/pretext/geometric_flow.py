@@ -38,19 +38,24 @@ Our choice, since nothing settles it:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
+from geopretrain.data.dataset import Fields
 from geopretrain.errors import one_of, require
 from geopretrain.networks import Backbone, ConditionalFlowNet, MotionEncoder
-from geopretrain.tasks.base import Recipe
-from geopretrain.tasks.pretext.flow_task import FlowTask, flow_logs
+from geopretrain.schema import checked
+from geopretrain.tasks.base import Logs
+from geopretrain.tasks.predictions import FlowPrediction
+from geopretrain.tasks.presets import SHORT, TINY, Preset
+from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
+from geopretrain.tasks.step import Step
 from geopretrain.weights import (
     Init,
     LoadReport,
@@ -61,13 +66,13 @@ from geopretrain.weights import (
 )
 
 RECIPES = {
-    "640x192": Recipe(size=(192, 640), batch_size=20, lr=1e-4, schedule="constant", epochs=20),
-    "1024x320": Recipe(size=(320, 1024), batch_size=8, lr=1e-4, schedule="constant", epochs=20),
+    "640x192": Preset(size=(192, 640), batch_size=20, lr=1e-4, schedule="constant", epochs=20),
+    "1024x320": Preset(size=(320, 1024), batch_size=8, lr=1e-4, schedule="constant", epochs=20),
 }
 """The paper's settings (section III-D); the epochs are ours."""
 
 
-@dataclass(frozen=True)
+@checked
 class GeometricFlowConfig:
     """Options of the method; the defaults are the paper's where it says something.
 
@@ -127,7 +132,7 @@ class GeometricFlowConfig:
         require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
 
 
-class GeometricFlow(FlowTask):
+class GeometricFlow(FlowPretext):
     """The method as a task: ``flow_net`` with its structure and motion encoders and the decoder.
 
     Args:
@@ -137,23 +142,32 @@ class GeometricFlow(FlowTask):
     """
 
     name: ClassVar[str] = "geometric_flow"
-    weight_parts: ClassVar[dict[str, str]] = {
-        "backbone.": "flow_net.backbone.model.",
-        "decoder.": "flow_net.decoder.",
-        "motion.backbone.": "flow_net.motion.backbone.model.",
-        "motion.decoder.": "flow_net.motion.decoder.",
-        "motion.norm.": "flow_net.motion.norm.",
-    }
+    Config = GeometricFlowConfig
 
     def __init__(self, config: GeometricFlowConfig, backbone: Backbone, motion: MotionEncoder) -> None:
         super().__init__()
         self.config: GeometricFlowConfig = config
-        self.paper = RECIPES[config.resolution]
-        self.offsets = (0, 1) if config.neighbours == "next" else (0, 1, -1)
+        self.required = Fields((0, 1) if config.neighbours == "next" else (0, 1, -1))
         self.flow_net = ConditionalFlowNet(backbone, motion, range(config.scales), config.motion_levels)
 
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Saved prefixes and the modules they stand for."""
+        return {
+            "backbone.": "flow_net.backbone.model.",
+            "decoder.": "flow_net.decoder.",
+            "motion.backbone.": "flow_net.motion.backbone.model.",
+            "motion.decoder.": "flow_net.motion.decoder.",
+            "motion.norm.": "flow_net.motion.norm.",
+        }
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: see ``RECIPES``."""
+        return {"paper": RECIPES[self.config.resolution], "short": SHORT, "tiny": TINY}
+
     @classmethod
-    def create(cls, config: GeometricFlowConfig, init: Init) -> tuple[GeometricFlow, LoadReport]:
+    def create(cls, config: GeometricFlowConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; a run also gives what fits of its decoder and motion encoder.
 
         Raises:
@@ -176,9 +190,9 @@ class GeometricFlow(FlowTask):
         init_other_parts(task, found.others, report)
         return task, report
 
-    def augment(self, batch: ClipBatch) -> ClipBatch:
+    def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip and jitter; some samples get their target as their source."""
-        batch = super().augment(batch)
+        batch = super().train_transform(batch)
         still = torch.rand(len(batch.images)) < self.config.still
         if not still.any() or batch.jittered is None:
             return batch
@@ -186,7 +200,7 @@ class GeometricFlow(FlowTask):
             batch, images=_stand_still(batch.images, still), jittered=_stand_still(batch.jittered, still)
         )
 
-    def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the loss of equation 3, averaged over the scales, and what the health checks need.
 
         Args:
@@ -207,9 +221,9 @@ class GeometricFlow(FlowTask):
         logs |= {"photometric": photometric.mean(), "smoothness": smoothness.mean()}
         return loss, {name: value.detach() for name, value in logs.items()}
 
-    def predict_flow(self, frames: Tensor) -> Tensor:
+    def predict(self, frames: Tensor) -> FlowPrediction:
         """Map frames ``B 2 3 H W`` in [0, 1] to the flow ``B 2 H W`` px from the first to the second."""
-        return self.flow_with_code(frames[:, 0], self.motion_code(frames))
+        return FlowPrediction(self.flow_with_code(frames[:, 0], self.motion_code(frames)))
 
     def motion_code(self, frames: Tensor) -> Tensor:
         """Return the code ``B code_size`` of the motion between frames ``B 2 3 H W`` in [0, 1]."""

@@ -33,7 +33,8 @@ view and, with a long lens, nothing is learned.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -41,11 +42,16 @@ from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
+from geopretrain.data.dataset import Fields
 from geopretrain.errors import DataError
 from geopretrain.networks import Backbone, DepthNet, LearnedFocal, MetricScale, PoseNet, SharedPoseNet
-from geopretrain.tasks.base import Task
+from geopretrain.tasks.base import DepthTask, Logs
+from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
+from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.pretext.monodepth_config import RECIPES, MonodepthConfig
-from geopretrain.tasks.pretext.monodepth_health import SETTLED_AFTER, not_a_number, symptoms
+from geopretrain.tasks.pretext.monodepth_health import symptoms
+from geopretrain.tasks.step import Step
 from geopretrain.weights import (
     Init,
     LoadReport,
@@ -59,33 +65,29 @@ STARTING_DEPTH = 2.0
 """Where new output layers begin with stereo, in units of ten baselines."""
 
 
-class Monodepth(Task):
+class Monodepth(DepthTask):
     """The method as a task: ``depth_net``, ``pose_net``, their loss, their checks and their pictures.
 
     Args:
         config: options of the method.
         backbone: encoder of the depth network, initialised.
         pose_net: the pose network; None where nothing but the stereo partner is used.
-
-    Attributes:
-        depth_meaning: of ``predict``: ``metric`` after stereo, else ``scale`` (right up to a factor).
     """
 
     name: ClassVar[str] = "monodepth"
+    Config = MonodepthConfig
 
     def __init__(
         self, config: MonodepthConfig, backbone: Backbone, pose_net: PoseNet | SharedPoseNet | None
     ) -> None:
         super().__init__()
-        self.config = config
-        self.paper = RECIPES[config.resolution]
-        self.offsets = (0,) if config.supervision == "stereo" else (0, -1, 1)
-        self.needs = () if config.supervision == "mono" else ("stereo",)
-        self.depth_meaning = "metric" if self.needs else "scale"
+        self.config: MonodepthConfig = config
+        frames = (0,) if config.supervision == "stereo" else (0, -1, 1)
+        self.required = Fields(frames, () if config.supervision == "mono" else ("stereo",))
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.pose_net = pose_net
-        self.scale = MetricScale() if self.needs else None
-        if self.needs:
+        self.scale = MetricScale() if self.required.names else None
+        if self.required.names:
             self._start_within_view()
         self.camera = _camera(config, pose_net)
 
@@ -98,7 +100,7 @@ class Monodepth(Task):
                 torch.nn.init.constant_(values, math.log(share / (1 - share)))
 
     @property
-    def weight_parts(self) -> dict[str, str]:
+    def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for; only of the parts that these options have."""
         parts = {"backbone.": "depth_net.backbone.model.", "decoder.": "depth_net.decoder."}
         if isinstance(self.pose_net, PoseNet):
@@ -109,7 +111,7 @@ class Monodepth(Task):
         return parts | ({"camera.": "camera."} if self.camera is not None else {})
 
     @classmethod
-    def create(cls, config: MonodepthConfig, init: Init) -> tuple[Monodepth, LoadReport]:
+    def create(cls, config: MonodepthConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; a run or official folder also gives its decoder and pose network.
 
         Raises:
@@ -122,7 +124,7 @@ class Monodepth(Task):
         init_other_parts(task, found.others, report)
         return task, report
 
-    def augment(self, batch: ClipBatch) -> ClipBatch:
+    def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Cut out patches where that is asked for, flip and jitter: same draw for all frames of a sample."""
         from geopretrain.data.augment.batches import augment_clip
         from geopretrain.data.augment.crops import random_crop
@@ -131,13 +133,13 @@ class Monodepth(Task):
             batch = random_crop(batch, (self.config.crop, self.config.crop))
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
-    def clean(self, batch: ClipBatch) -> ClipBatch:
+    def eval_transform(self, batch: ClipBatch) -> ClipBatch:
         """Return the batch as floats, whole, neither flipped nor jittered."""
         from geopretrain.data.augment.batches import augment_clip
 
         return augment_clip(batch, flip=0.0, jitter=0.0)
 
-    def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the loss of section 3.3 averaged over scales, and what the health checks need.
 
         Args:
@@ -183,16 +185,31 @@ class Monodepth(Task):
         pairs = self._pair_features(views, offsets)
         return _poses_from_target(*self._motions(pairs), offsets)
 
-    def predict(self, images: Tensor) -> Tensor:
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: section 4 at 640x192 or 1024x320."""
+        return {"paper": RECIPES[self.config.resolution], "short": SHORT, "tiny": TINY}
+
+    @property
+    def depth_meaning(self) -> DepthMeaning:
+        """``metric`` after stereo, else ``scale``."""
+        return "metric" if self.required.names else "scale"
+
+    @property
+    def max_depth(self) -> float:
+        """Depth at disparity 0."""
+        return self.config.max_depth
+
+    def predict(self, images: Tensor) -> DepthPrediction:
         """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` of full size, 1 / units or 1/m."""
         sigmoid = self.depth_net(images, scales=(0,))[0]
         disparity = geometry.disparity_to_inverse_depth(
             sigmoid.float(), self.config.min_depth, self.config.max_depth
         )
-        if self.scale is None:
-            return disparity
-        metres = self.scale.metres_per_unit
-        return disparity / torch.where(metres > 0, metres, 1)
+        if self.scale is not None:
+            metres = self.scale.metres_per_unit
+            disparity = disparity / torch.where(metres > 0, metres, 1)
+        return DepthPrediction(disparity, self.depth_meaning)
 
     def findings(self) -> dict[str, Any]:
         """Return what training found out beside the weights, for results.json."""
@@ -278,7 +295,7 @@ class Monodepth(Task):
         """
         from geopretrain import pictures
 
-        batch = self.clean(batch)
+        batch = self.eval_transform(batch)
         features, views = self._encode(batch.images)
         sigmoid = self.depth_net.decode(features, scales=(0,))[0].float()
         poses, intrinsics, _ = self._motion(views, batch)
@@ -315,7 +332,7 @@ class Monodepth(Task):
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, captions)
         return rows
 
-    def health(self, logs: dict[str, float], step: int) -> list[str]:
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
         if broken := not_a_number(logs, step):
             return broken

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from geopretrain.errors import ConfigError, one_of, require
-from geopretrain.tasks.base import Recipe
+from geopretrain.schema import checked
+from geopretrain.tasks.presets import Preset
 
 SUPERVISION = ("mono", "stereo", "both")
 RECIPES = {
-    "640x192": Recipe(size=(192, 640), batch_size=12, lr=1e-4, schedule="step", epochs=20),
-    "1024x320": Recipe(size=(320, 1024), batch_size=12, lr=1e-5, schedule="step", epochs=5),
+    "640x192": Preset(size=(192, 640), batch_size=12, lr=1e-4, schedule="step", epochs=20),
+    "1024x320": Preset(size=(320, 1024), batch_size=12, lr=1e-5, schedule="step", epochs=5),
 }
 """The paper's settings; those at 1024x320 start from a run at 640x192 (--init)."""
 
 
-@dataclass(frozen=True)
+@checked
 class MonodepthConfig:
     """Options of the method; the defaults are the paper's.
 

@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-
-#: Before this step the networks may look ill without being so.
-SETTLED_AFTER = 200
-
-
-def not_a_number(logs: Mapping[str, float], step: int) -> list[str]:
-    """Return a sentence where a logged value is not finite."""
-    broken = sorted(name for name, value in logs.items() if not math.isfinite(value))
-    if not broken:
-        return []
-    return [
-        f"Not a number in {', '.join(broken)} at step {step}: training has diverged. "
-        "Start again with a third of the learning rate, or train in fp32."
-    ]
 
 
 def symptoms(logs: Mapping[str, float], *, stereo: bool = False) -> list[str]:

@@ -24,8 +24,9 @@ as clips.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -34,8 +35,12 @@ from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import one_of, require
 from geopretrain.networks import Backbone, SiameseFlowNet
-from geopretrain.tasks.base import Recipe
-from geopretrain.tasks.pretext.flow_task import FlowTask, flow_logs
+from geopretrain.schema import checked
+from geopretrain.tasks.base import Logs
+from geopretrain.tasks.predictions import FlowPrediction
+from geopretrain.tasks.presets import SHORT, TINY, Preset
+from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
+from geopretrain.tasks.step import Step
 from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 LARGEST_FLOW = 0.2
@@ -53,12 +58,12 @@ class FlowWeights:
 
 WEIGHTS = {"paper": FlowWeights(0.15, 0.15, 5.0), "script": FlowWeights(0.15, 0.85, 2.0)}
 RECIPES = {
-    "paper": Recipe(size=(192, 640), batch_size=8, lr=5e-4, schedule="tenth", epochs=50),
-    "script": Recipe(size=(192, 640), batch_size=8, lr=5e-5, schedule="constant", epochs=50),
+    "paper": Preset(size=(192, 640), batch_size=8, lr=5e-4, schedule="tenth", epochs=50),
+    "script": Preset(size=(192, 640), batch_size=8, lr=5e-5, schedule="constant", epochs=50),
 }
 
 
-@dataclass(frozen=True)
+@checked
 class OpticalFlowConfig:
     """Options of the method; the defaults are the paper's.
 
@@ -87,7 +92,7 @@ class OpticalFlowConfig:
         require(0 <= self.jitter <= 1, "jitter", "between 0 and 1", self.jitter)
 
 
-class OpticalFlow(FlowTask):
+class OpticalFlow(FlowPretext):
     """The method as a task: ``flow_net`` and its loss.
 
     Args:
@@ -96,19 +101,28 @@ class OpticalFlow(FlowTask):
     """
 
     name: ClassVar[str] = "optical_flow"
-    weight_parts: ClassVar[dict[str, str]] = {
-        "backbone.": "flow_net.backbone.model.",
-        "decoder.": "flow_net.decoder.",
-    }
+    Config = OpticalFlowConfig
 
     def __init__(self, config: OpticalFlowConfig, backbone: Backbone) -> None:
         super().__init__()
         self.config: OpticalFlowConfig = config
-        self.paper = RECIPES[config.weights]
         self.flow_net = SiameseFlowNet(backbone, range(config.scales))
 
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Saved prefixes and the modules they stand for."""
+        return {
+            "backbone.": "flow_net.backbone.model.",
+            "decoder.": "flow_net.decoder.",
+        }
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: see ``RECIPES``."""
+        return {"paper": RECIPES[self.config.weights], "short": SHORT, "tiny": TINY}
+
     @classmethod
-    def create(cls, config: OpticalFlowConfig, init: Init) -> tuple[OpticalFlow, LoadReport]:
+    def create(cls, config: OpticalFlowConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; a run also gives what fits of its decoder.
 
         Raises:
@@ -121,7 +135,7 @@ class OpticalFlow(FlowTask):
         init_other_parts(task, found.others, report)
         return task, report
 
-    def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the sum of equations 9 and 10 over the scales, and what the health checks need.
 
         Args:
@@ -144,10 +158,10 @@ class OpticalFlow(FlowTask):
         logs |= {"photometric": photometric, "smoothness": smoothness}
         return photometric + smoothness, {name: value.detach() for name, value in logs.items()}
 
-    def predict_flow(self, frames: Tensor) -> Tensor:
+    def predict(self, frames: Tensor) -> FlowPrediction:
         """Map frames ``B 2 3 H W`` in [0, 1] to the flow ``B 2 H W`` px from the first to the second."""
         target = frames[:, 0]
-        return _full_size_flow(self.flow_net(target, frames[:, 1])[0], target)
+        return FlowPrediction(_full_size_flow(self.flow_net(target, frames[:, 1])[0], target))
 
 
 def flow_photometric(

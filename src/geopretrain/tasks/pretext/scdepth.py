@@ -28,9 +28,9 @@ one batch of the depth network and all pairs in both orders in one batch of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -38,13 +38,18 @@ from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
+from geopretrain.data.dataset import Description, Fields, PseudoDepthInfo
 from geopretrain.losses.geometry_consistency import GREY_MEAN, GREY_STD
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
-from geopretrain.tasks.base import Task
-from geopretrain.tasks.pretext.monodepth_health import SETTLED_AFTER, not_a_number, symptoms
+from geopretrain.tasks.base import DepthTask, Logs
+from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
+from geopretrain.tasks.presets import SHORT, TINY, Preset
+from geopretrain.tasks.pretext.monodepth_health import symptoms
 from geopretrain.tasks.pretext.scdepth_config import INDOORS, OUTDOORS, SCDepthConfig
 from geopretrain.tasks.pretext.scdepth_health import empty_masks, own_symptoms
 from geopretrain.tasks.pretext.scdepth_teacher import check_teacher, ordered_depth, teacher_terms
+from geopretrain.tasks.step import Step
 from geopretrain.weights import (
     Init,
     LoadReport,
@@ -53,10 +58,6 @@ from geopretrain.weights import (
     normalise_like_timm,
     read_init,
 )
-
-if TYPE_CHECKING:
-    from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Views:
     turns: Tensor | None = None
 
 
-class SCDepth(Task):
+class SCDepth(DepthTask):
     """The method as a task: ``depth_net``, ``pose_net``, ``rotation_net``, their loss, checks and pictures.
 
     Args:
@@ -90,23 +91,21 @@ class SCDepth(Task):
     """
 
     name: ClassVar[str] = "scdepth"
-    offsets: tuple[int, ...] = (0, -1, 1)
-    depth_meaning: ClassVar[str] = "scale"
+    Config = SCDepthConfig
 
     def __init__(
         self, config: SCDepthConfig, backbone: Backbone, pose_net: PoseNet, rotation_net: RotationNet | None
     ) -> None:
         super().__init__()
-        self.config = config
-        self.paper = INDOORS if config.rectifies else OUTDOORS
-        self.needs = ("pseudo_depth",) if config.version == 3 else ()
+        self.config: SCDepthConfig = config
+        self.required = Fields((0, -1, 1), ("pseudo_depth",) if config.version == 3 else ())
         self.depth_net = DepthNet(backbone, scales=(0,), upsampling="bilinear")
         self.pose_net = pose_net
         self.rotation_net = rotation_net
         self.teacher: PseudoDepthInfo | None = None
 
     @property
-    def weight_parts(self) -> dict[str, str]:
+    def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for; only of the parts that these options have."""
         parts = {
             "backbone.": "depth_net.backbone.model.",
@@ -122,7 +121,7 @@ class SCDepth(Task):
         return parts
 
     @classmethod
-    def create(cls, config: SCDepthConfig, init: Init) -> tuple[SCDepth, LoadReport]:
+    def create(cls, config: SCDepthConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; a run also gives its decoder, pose and rectification network.
 
         Raises:
@@ -143,16 +142,16 @@ class SCDepth(Task):
         init_other_parts(task, found.others, report)
         return task, report
 
-    def check_data(self, store: FrameStore) -> None:
+    def check_data(self, data: Description) -> None:
         """Learn what a teacher's maps mean.
 
         Raises:
             ConfigError: ``as_released`` does not go with such maps.
         """
-        self.teacher = store.pseudo_depth if self.needs else None
-        check_teacher(self.teacher, self.config, store.path)
+        self.teacher = data.pseudo_depth if self.required.names else None
+        check_teacher(self.teacher, self.config, data.path)
 
-    def augment(self, batch: ClipBatch) -> ClipBatch:
+    def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip, enlarge and cut back, jitter where asked for: same draw for all frames of a sample."""
         from geopretrain.data.augment.batches import augment_clip
         from geopretrain.data.augment.crops import random_scale_crop
@@ -161,13 +160,13 @@ class SCDepth(Task):
             batch = random_scale_crop(batch, self.config.enlarge)
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
-    def clean(self, batch: ClipBatch) -> ClipBatch:
+    def eval_transform(self, batch: ClipBatch) -> ClipBatch:
         """Return the batch as floats, neither flipped, enlarged nor jittered."""
         from geopretrain.data.augment.batches import augment_clip
 
         return augment_clip(batch, flip=0.0, jitter=0.0)
 
-    def training_loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the weighted sum of the version's terms, and what the health checks need.
 
         Args:
@@ -324,11 +323,28 @@ class SCDepth(Task):
         turns = geometry.euler_pose_matrix(flat, torch.zeros_like(flat))
         return turns.unflatten(0, views.turns.shape[:2]) @ ahead
 
-    def predict(self, images: Tensor) -> Tensor:
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: the released code's settings outdoors, or indoors with rectification."""
+        paper = INDOORS if self.config.rectifies else OUTDOORS
+        return {"paper": paper, "short": SHORT, "tiny": TINY}
+
+    @property
+    def depth_meaning(self) -> DepthMeaning:
+        """``scale``: one factor for a whole video."""
+        return "scale"
+
+    @property
+    def max_depth(self) -> float:
+        """Depth at sigmoid 0."""
+        return self.config.max_depth
+
+    def predict(self, images: Tensor) -> DepthPrediction:
         """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` (1 / units of depth) at full size."""
-        return geometry.disparity_to_inverse_depth(
+        disparity = geometry.disparity_to_inverse_depth(
             self.depth_net(images)[0].float(), self.config.min_depth, self.config.max_depth
         )
+        return DepthPrediction(disparity, self.depth_meaning)
 
     @torch.no_grad()
     def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
@@ -338,7 +354,7 @@ class SCDepth(Task):
         """
         from geopretrain import pictures
 
-        batch = self.clean(batch)
+        batch = self.eval_transform(batch)
         views = self._views(batch.images, batch.intrinsics)
         disparity = geometry.disparity_to_inverse_depth(
             self._depth_sigmoids(views.seen), self.config.min_depth, self.config.max_depth
@@ -359,7 +375,7 @@ class SCDepth(Task):
             shown["teacher"] = [pictures.colour_depth(v[0]) for v in near.cpu().numpy()]
         return pictures.rows(shown)
 
-    def health(self, logs: dict[str, float], step: int) -> list[str]:
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
         if broken := not_a_number(logs, step):
             return broken

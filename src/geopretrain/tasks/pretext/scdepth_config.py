@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from geopretrain.errors import ConfigError, require
 from geopretrain.losses import ConsistencyOptions
-from geopretrain.tasks.base import Recipe
+from geopretrain.schema import checked
+from geopretrain.tasks.presets import Preset
 
 #: 100 epochs of 1000 batches at a constant rate (released code); outdoors, and with rectification indoors.
-OUTDOORS = Recipe(size=(256, 832), batch_size=4, lr=1e-4, schedule="constant", steps=100_000)
-INDOORS = Recipe(size=(256, 320), batch_size=8, lr=1e-4, schedule="constant", steps=100_000)
+OUTDOORS = Preset(size=(256, 832), batch_size=4, lr=1e-4, schedule="constant", steps=100_000)
+INDOORS = Preset(size=(256, 320), batch_size=8, lr=1e-4, schedule="constant", steps=100_000)
 
 
-@dataclass(frozen=True)
+@checked
 class SCDepthConfig:
     """Options of the method; weights and sizes are those of the released code.
 

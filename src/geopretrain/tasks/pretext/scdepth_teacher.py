@@ -14,21 +14,16 @@ the shape would be that of the limit.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
+from geopretrain.data.dataset import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.losses.ranking import unreliable_pixels
 from geopretrain.losses.regression import scale_and_shift
 from geopretrain.tasks.pretext.scdepth_config import SCDepthConfig
-
-if TYPE_CHECKING:
-    from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 
 FEWEST = 0.05
 """A fit needs this share of a picture's pixels."""
@@ -43,7 +38,7 @@ def needs_alignment(info: PseudoDepthInfo | None) -> bool:
     return info is not None and info.quantity == "disparity" and info.meaning == "scale_shift"
 
 
-def check_teacher(info: PseudoDepthInfo | None, config: SCDepthConfig, store: Path) -> None:
+def check_teacher(info: PseudoDepthInfo | None, config: SCDepthConfig, store: str) -> None:
     """Refuse to reproduce the released code with a teacher that it cannot have.
 
     Raises:

@@ -16,8 +16,19 @@ images instead of every step, and the training images are the first N instead of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from geopretrain.data.augment.batches import augment_labelled
+from geopretrain.data.batches import LabelledBatch
+from geopretrain.data.dataset import IGNORE
+from geopretrain.tasks.step import Pace
+from geopretrain.tasks.transfer.segmentation import Segmentation
 
 #: The class that stands for everything that is not learned.
 IGNORED_CLASS = 0
@@ -43,3 +54,42 @@ def released_resize(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray
 
     resized = Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(resized)
+
+
+class ReleasedSegmentation(Segmentation):
+    """The transfer with everything that the released script does."""
+
+    def freeze(self) -> None:
+        """Let no parameter be (D2)."""
+
+    def prepare_training(self, batches: Any) -> None:
+        """Measure no statistics: the script has none of it."""
+
+    def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
+        """Turn into floats without flips (D5)."""
+        return augment_labelled(batch, flip=0.0)
+
+    def learned_labels(self, labels: Tensor) -> Tensor:
+        """Return the labels without class 0, which the script never learns."""
+        if self.config.num_classes == RAW_CLASSES:
+            table = torch.from_numpy(released_labels(np.arange(256))).to(labels.device, labels.dtype)
+            labels = table[labels]
+        return labels.masked_fill(labels == IGNORED_CLASS, IGNORE)
+
+    def schedule_step(self, step: int, pace: Pace) -> int:
+        """Return the first step of the pass over the images that ``step`` is in: one rate for each pass."""
+        epoch = step * pace.batch_size // pace.samples
+        return -(-epoch * pace.samples // pace.batch_size)
+
+    def clear_gradients(self) -> None:
+        """Clear nothing (D1)."""
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the gradients, which outlive a step."""
+        return {"gradients": {name: p.grad for name, p in self.named_parameters() if p.grad is not None}}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Put the gradients back."""
+        parameters = dict(self.named_parameters())
+        for name, gradient in state.get("gradients", {}).items():
+            parameters[name].grad = gradient.to(parameters[name].device)

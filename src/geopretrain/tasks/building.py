@@ -1,0 +1,37 @@
+"""Tasks from what a user gave: class, options, first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.seeding import seed_start
+from geopretrain.tasks.base import Task
+from geopretrain.weights import Init, LoadReport
+
+
+def task_config(cls: type[Task], settings: Mapping[str, Any], **own: Any) -> Any:
+    """Return the options of a task.
+
+    Args:
+        cls: of the task.
+        settings: what the user gave as name=value.
+        own: options that have a place of their own on the command line, or that the data decide.
+
+    Raises:
+        ConfigError: an unknown setting (the nearest is named), or an impossible value.
+    """
+    known = [field.name for field in fields(cls.Config) if field.name not in own]
+    for name in settings:
+        if name not in known:
+            hint = nearest_name(name, known)
+            raise ConfigError(f"Unknown setting '{name}' of {cls.name}.{hint} Known: {', '.join(known)}.")
+    return cls.Config(**own, **settings)
+
+
+def build_task(cls: type[Task], config: Any, init: Init, seed: int) -> tuple[Task, LoadReport]:
+    """Return the task with its first weights, a function of options, initialisation and seed alone."""
+    seed_start(seed)
+    return cls.create(config, init)

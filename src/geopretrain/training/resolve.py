@@ -1,0 +1,102 @@
+"""From what the user gave and a preset to every setting of the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from geopretrain.compute import resolve_precision
+from geopretrain.config.options import TrainCommandOptions
+from geopretrain.console import console
+from geopretrain.errors import one_of
+from geopretrain.schema import Device
+from geopretrain.tasks.presets import Preset
+from geopretrain.training.settings import LoopSettings
+from geopretrain.weights import parse_init, read_lineage
+
+FROM_PRESET = (
+    "lr",
+    "schedule",
+    "optimizer",
+    "momentum",
+    "weight_decay",
+    "layer_decay",
+    "clip_norm",
+    "accumulate",
+)
+DEFAULT_BACKBONE = "resnet18"
+
+
+def choose_preset(name: str, device: str, presets: Iterable[str]) -> str:
+    """Return one of the presets; ``auto`` is ``paper`` on a GPU and ``short`` elsewhere, and says so."""
+    if name != "auto":
+        one_of("preset", name, ("auto", *presets))
+        return name
+    if device == "cuda":
+        console.say("Preset 'paper' (there is a GPU): the settings of the paper. --preset short is quicker.")
+        return "paper"
+    console.say(
+        "Preset 'short' (there is no GPU): fewer steps than the paper's. --preset paper trains as long."
+    )
+    return "short"
+
+
+def choose_backbone(name: str | None, init: str | os.PathLike[str]) -> str:
+    """Return the backbone asked for, that of the run ``init``, or resnet18."""
+    if name is not None:
+        return name
+    parsed = parse_init(init)
+    return str(read_lineage(parsed.source)["backbone"]) if parsed.kind == "run" else DEFAULT_BACKBONE
+
+
+def loop_settings(
+    options: TrainCommandOptions,
+    preset: Preset,
+    device: Device,
+    samples: int,
+    *,
+    validate_every: int | None = None,
+    validate_at: tuple[int, ...] = (),
+) -> LoopSettings:
+    """Return the settings of the loop: what the user gave, else the preset's; an epoch is ``samples``.
+
+    Args:
+        options: of the command.
+        preset: of the task.
+        device: resolved.
+        samples: to learn from.
+        validate_every: steps between validations where the user gave none; None: one for each epoch of the
+            preset, or five.
+        validate_at: further steps to validate after.
+    """
+    batch_size = preset.batch_size if options.batch_size is None else options.batch_size
+    steps = preset.total_steps(samples, batch_size) if options.steps is None else options.steps
+    warmup = min(preset.warmup_steps, steps // 5) if options.warmup_steps is None else options.warmup_steps
+    regular = max(1, steps // (preset.epochs or 5)) if validate_every is None else validate_every
+    return LoopSettings(
+        steps=steps,
+        batch_size=batch_size,
+        warmup_steps=warmup,
+        **{name: _given_or(options, preset, name) for name in FROM_PRESET},
+        precision=resolve_precision(options.precision, device),
+        channels_last=options.channels_last,
+        seed=options.seed,
+        validate_every=regular if options.validate_every is None else options.validate_every,
+        validate_at=validate_at,
+        checkpoint_every=options.checkpoint_every,
+        log_every=options.log_every,
+        device=device,
+        threads=options.threads,
+    )
+
+
+def _given_or(options: TrainCommandOptions, preset: Preset, name: str) -> Any:
+    given = getattr(options, name)
+    return getattr(preset, name) if given is None else given
+
+
+def resolved(loop: LoopSettings, **more: Any) -> dict[str, Any]:
+    """Return what the settings of the loop say of the options they were made from, and ``more``."""
+    names = ("steps", "batch_size", "warmup_steps", "precision", "validate_every", "device", *FROM_PRESET)
+    return {**{name: getattr(loop, name) for name in names}, **more}

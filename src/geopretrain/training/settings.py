@@ -1,0 +1,78 @@
+"""How a task is trained: every setting of the loop resolved, checked at construction."""
+
+from __future__ import annotations
+
+from geopretrain.errors import OptionError
+from geopretrain.schema import (
+    Count,
+    Device,
+    Natural,
+    NonNegative,
+    OptimizerName,
+    Positive,
+    Precision,
+    Schedule,
+    Seed,
+    Threads,
+    Unit,
+    checked,
+)
+
+
+@checked
+class LoopSettings:
+    """Settings of the training loop; raises ConfigError where one is impossible."""
+
+    steps: Count
+    """Optimisation steps."""
+    batch_size: Count
+    """Samples of a step."""
+    lr: Positive
+    """Highest learning rate."""
+    schedule: Schedule = "constant"
+    """Course of the learning rate (see ``learning_rate_factor``)."""
+    warmup_steps: Natural = 0
+    """Steps over which the rate rises linearly."""
+    optimizer: OptimizerName = "adam"
+    """``adam``, ``adamw`` or ``sgd``."""
+    momentum: Unit = 0.9
+    """Of ``sgd``."""
+    weight_decay: NonNegative = 0.0
+    """Spares biases and the parameters of normalisation layers."""
+    layer_decay: Positive = 1.0
+    """Factor on the learning rate from each layer of the backbone to the one below it."""
+    clip_norm: Positive | None = None
+    """Largest norm of all gradients together."""
+    accumulate: Count = 1
+    """Parts that a step's batch is computed in, one after the other."""
+    precision: Precision = "auto"
+    """``fp32``, ``bf16`` (autocast) or ``auto``: bf16 where the machine computes in it."""
+    channels_last: bool = True
+    """Memory order of images and filters; faster convolutions."""
+    seed: Seed = 0
+    """Fixes everything random in the run."""
+    validate_every: Natural = 0
+    """Steps between validations; 0: only those of ``validate_at``."""
+    validate_at: tuple[int, ...] = ()
+    """Further steps after which to validate; the last step always is one."""
+    checkpoint_every: Count = 100
+    """Steps between writings of ``last.ckpt``."""
+    log_every: Count = 10
+    """Steps that are averaged into one line of the log."""
+    device: Device = "auto"
+    """``cpu``, ``cuda``, ``mps`` or ``auto``."""
+    threads: Threads | None = None
+    """Threads of the processor to compute with; None: PyTorch's own choice."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.accumulate:
+            raise OptionError(
+                "accumulate",
+                f"must divide batch_size ({self.batch_size}), because a step's batch is computed in equal "
+                f"parts; it is {self.accumulate}.",
+            )
+
+    def validates_at(self, step: int) -> bool:
+        """Return whether a validation follows ``step`` (1-based)."""
+        regular = self.validate_every > 0 and step % self.validate_every == 0
+        return regular or step in self.validate_at or step == self.steps

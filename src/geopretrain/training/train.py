@@ -1,0 +1,128 @@
+"""``train``: one way from a task, its data and its settings to a finished run folder, whatever is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geopretrain.console import console
+from geopretrain.data.dataset import Dataset
+from geopretrain.errors import RunFolderError
+from geopretrain.files import write_json
+from geopretrain.runs.folder import RunFolder
+from geopretrain.runs.lineage import Lineage, trace
+from geopretrain.tasks.base import Task
+from geopretrain.training.fit import fit
+from geopretrain.training.settings import LoopSettings
+from geopretrain.training.stream import Samples
+from geopretrain.weights import Init, LoadReport, save_weights
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is ready to start.
+
+    Attributes:
+        command: of the run, e.g. ``finetune segmentation``.
+        config: every option of the command, resolved, as config.yaml keeps it.
+        out: folder of the run.
+        task: with its first weights.
+        report: what they were loaded from.
+        init: where they come from.
+        data: what is learned from.
+        samples: the samples of ``data`` that are learned from.
+        validation: those the task is judged on while training.
+        shown: those that pictures are made of.
+        settings: of the loop.
+        subset: kept in subset.json where only a part of the samples is learned from.
+    """
+
+    command: str
+    config: Mapping[str, Any]
+    out: Path
+    task: Task
+    report: LoadReport
+    init: Init
+    data: Dataset[Any]
+    samples: Samples
+    validation: Samples
+    shown: Samples
+    settings: LoopSettings
+    subset: Mapping[str, Any] = field(default_factory=dict)
+
+
+def train(
+    training: Training,
+    finish: Callable[[RunFolder, Task], None],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> RunFolder:
+    """Train, save the weights, and let the command measure what came out.
+
+    Args:
+        training: what, on what, and how.
+        finish: called with the run and the trained task; writes results.json and says what to do next.
+        resume: continue the run in the folder.
+        overwrite: remove an earlier run from the folder first.
+
+    Raises:
+        UserError: data, options, weights or folder cannot be used; the message says what to do.
+        KeyboardInterrupt: after a checkpoint was written.
+    """
+    task, description = training.task, training.data.describe()
+    task.check_data(description)
+    fingerprint = training.data.fingerprint(training.samples.fields)
+    lineage = trace(training.command, task, training.init, description, fingerprint, training.settings.seed)
+    _check_same_data(training, lineage, resume)
+    for samples in (
+        training.samples,
+        training.validation,
+    ):  # unreadable files are named before anything is written
+        samples.data.check(samples.positions, samples.fields)
+    console.say(training.report.summary())
+    _say_if_size_differs(training.init, description.size)
+    run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
+    run.write_lineage(lineage.as_json())
+    console.say(lineage.sentence())
+    if training.subset:
+        write_json(run.path / "subset.json", dict(training.subset))
+    fit(
+        task,
+        training.samples,
+        training.settings,
+        run,
+        validation=training.validation if len(training.validation) else None,
+        shown=training.shown.read(range(len(training.shown))),
+        resume=resume,
+    )
+    save_weights(task, run.path)
+    finish(run, task)
+    return run
+
+
+def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None:
+    """Refuse to continue a run on other data than it began with."""
+    run = RunFolder(training.out)
+    if not (resume and run.is_ours() and run.has_lineage):
+        return
+    before = run.lineage.get("data_fingerprint")  # version 0.1 kept none
+    if before is not None and before != lineage.data_fingerprint:
+        raise RunFolderError(
+            f"The run in '{run.path}' was trained on other data than '{lineage.data}' holds now: the content "
+            f"differs (they were at '{run.lineage['data']}'). Give the data of the run with --data, wherever "
+            f"they are now, or start another run: --init {run.path} with another --out."
+        )
+
+
+def _say_if_size_differs(init: Init, size: tuple[int, int]) -> None:
+    """Say when a network is trained at another size than its first weights were."""
+    before = init.trained_size()
+    if before is not None and before != size:
+        console.say(
+            f"These weights were trained at {before[0]}x{before[1]} px (height x width); here they see "
+            f"{size[0]}x{size[1]}. Features depend on the size of things; --size {before[0]}x{before[1]} "
+            "keeps it."
+        )
