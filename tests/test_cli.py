@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 
@@ -11,10 +12,25 @@ import yaml
 
 import geopretrain as gp
 from geopretrain import cli
-from geopretrain.config import arguments
+from geopretrain.config.command import options_class
+from geopretrain.config.describe import options_of
+from geopretrain.config.parsing import build_parser, parse
+from geopretrain.config.saved import NOT_SAVED, as_saved, command_line, read_saved, write_saved
 from geopretrain.errors import UserError
 
-WITHOUT_OPTION = {"demo": {"size"}}  # a dataclass for tests, no plain value
+REQUIRED = {
+    "data inspect": ["store"],
+    "data prepare": ["a.mp4", "b.mp4", "--out", "store"],
+    "data pseudo-depth": ["store", "--teacher", "runs/depth"],
+    "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
+    "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],
+    "finetune depth": ["--data", "store", "--out", "runs/depth"],
+    "evaluate": ["runs/depth", "store"],
+    "compare": ["--inits", "random,imagenet", "--data", "camvid", "--out", "cmp"],
+    "predict": ["runs/depth", "a.png", "--out", "pictures"],
+    "demo": [],
+}
+"""The least that each command must be given."""
 
 
 def run(capsys, *words):
@@ -23,25 +39,65 @@ def run(capsys, *words):
     return code, printed.out, printed.err
 
 
+def options_from(name, *words):
+    cls = cli.COMMANDS[name].options_class()
+    return cls(**parse(name, cls, [*REQUIRED[name], *words]))
+
+
+# ---- one source: function = parser = help = saved configuration (the pages are in tests/docs)
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_options_are_the_parameters_of_the_public_function(name):
-    function = cli.COMMANDS[name].function()
-    options = arguments.options_of(function)
-    parameters = inspect.signature(function).parameters
-    assert set(options) == set(parameters) - WITHOUT_OPTION.get(name, set())
-    assert all(option.help for option in options.values()), "every option is explained in the docstring"
-    assert {n: o.default for n, o in options.items()} == {n: parameters[n].default for n in options}
-    assert all(positional in options for positional in cli.COMMANDS[name].positionals)
+def test_the_public_function_takes_the_options_of_the_command(name):
+    command = cli.COMMANDS[name]
+    function, cls = command.function(), command.options_class()
+    assert options_class(function) is cls
+    assert set(inspect.signature(function).parameters) == {option.name for option in options_of(cls)}
+    sections = inspect.getdoc(function)
+    for option in options_of(cls):
+        assert option.description, f"{option.name} is explained below its field"
+        assert re.search(rf"^    {option.name}: ", sections, re.MULTILINE)
 
 
-PUBLIC = ["inspect", "prepare", "pretrain", "finetune", "finetune_depth", "evaluate", "compare", "predict"]
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_parser_and_its_help_have_every_option(name, capsys):
+    cls = cli.COMMANDS[name].options_class()
+    parser = build_parser(name, cls)
+    known = {action.dest for action in parser._actions} - {"help"}
+    assert known == {option.name for option in options_of(cls)} | {"config"}
+    code, out, _ = run(capsys, *name.split(), "--help")
+    assert code == 0
+    words = " ".join(out.split())
+    for option in options_of(cls):
+        assert re.search(rf"^  {re.escape(option.typed)}\b", out, re.MULTILINE)
+        assert " ".join(option.description.replace("``", "").split()[:3]) in words
+    assert "--config FILE" in out
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_the_public_api_is_what_the_commands_call(name):
-    commands = {command.removeprefix("data ").replace(" ", "_"): c for command, c in cli.COMMANDS.items()}
-    assert getattr(gp, name) is commands[name].function()
-    assert name in dir(gp)
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_what_is_saved_repeats_the_command(name, tmp_path):
+    cls, options = cli.COMMANDS[name].options_class(), options_from(name)
+    saved = as_saved(name, options)
+    assert set(saved) == {option.name for option in options_of(cls)} - set(NOT_SAVED) | {"command"}
+    write_saved(tmp_path, saved)
+    assert cls(**read_saved(tmp_path, name, cls)) == options
+    typed = shlex.split(command_line(cls, saved))
+    assert typed[: 1 + len(name.split())] == ["geopretrain", *name.split()]
+    assert cls(**parse(name, cls, typed[1 + len(name.split()) :])) == options
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune segmentation", "finetune depth"])
+def test_every_training_option_exists_on_every_training_command(name):
+    from geopretrain.config.options import TrainCommandOptions
+
+    names = {option.name for option in options_of(cli.COMMANDS[name].options_class())}
+    assert {option.name for option in options_of(TrainCommandOptions)} < names
+
+
+def test_the_public_api_is_what_the_commands_call():
+    for name, command in cli.COMMANDS.items():
+        public = name.removeprefix("data ").replace(" ", "_").replace("-", "_")
+        if name != "demo":
+            assert getattr(gp, public) is command.function()
+            assert public in dir(gp)
 
 
 def test_public_names():
@@ -56,7 +112,8 @@ def test_help_imports_nothing_heavy():
     code = (
         "import sys; from geopretrain.cli import main\n"
         "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], "
-        "['evaluate', '-h'], ['nonsense'], ['pretrain', '--bach-size', '3']): main(words)\n"
+        "['finetune', 'segmentation', '-h'], ['evaluate', '-h'], ['nonsense'], "
+        "['pretrain', '--bach-size', '3'], ['compare', '--seeds', '1']): main(words)\n"
         f"sys.exit(str({heavy!r} & set(sys.modules)) if {heavy!r} & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -72,7 +129,7 @@ def test_help_lists_all_commands_and_options(capsys):
     assert "--batch-size" in out
     assert "(default: monodepth)" in out
     assert "geopretrain pretrain METHOD [options]" in out
-    assert "e.g. 5%;" in out
+    assert "e.g. 5%;" in " ".join(out.split())
     code, out, _ = run(capsys, "data")
     assert "data inspect" in out
     assert "finetune" not in out
@@ -83,22 +140,39 @@ def test_help_lists_all_commands_and_options(capsys):
     [
         (["pretain"], "Unknown command 'pretain'. Did you mean 'pretrain'?"),
         (["data", "prepar", "x"], "Unknown command 'data prepar'. Did you mean 'prepare'?"),
-        (["pretrain", "monodept", "--data", "x", "--out", "y"], "Did you mean 'monodepth'?"),
+        (
+            ["finetune", "--data", "x"],
+            "'finetune' needs a second word before the options: segmentation, depth",
+        ),
         (["finetune", "segmentatoin"], "Did you mean 'segmentation'?"),
+        (["pretrain", "monodept", "--data", "x", "--out", "y"], "Did you mean 'monodepth'?"),
         (["pretrain", "--bach-size", "3"], "Unknown option '--bach-size'. Did you mean '--batch-size'?"),
-        (["pretrain", "-s", "3"], "Unknown option '-s'."),
-        (["pretrain", "--steps", "many"], "--steps must be a whole number, not 'many'."),
-        (["pretrain", "--steps", "1.5"], "--steps must be a whole number, not '1.5'."),
-        (["pretrain", "--lr", "fast"], "--lr must be a number, not 'fast'."),
+        (["pretrain", "--steps", "many"], "--steps must be a whole number of at least 1, not 'many'."),
+        (["pretrain", "--steps", "1.5"], "--steps must be a whole number of at least 1, not '1.5'."),
+        (["pretrain", "--steps", "0"], "--steps must be a whole number of at least 1, not '0'."),
+        (["pretrain", "--batch-size", "-2"], "--batch-size must be a whole number of at least 1, not '-2'."),
+        (["pretrain", "--lr", "fast"], "--lr must be a positive number, not 'fast'."),
         (["pretrain", "--steps"], "--steps needs a value."),
-        (["pretrain", "--steps", "--lr", "1"], "--steps needs a value."),
         (["pretrain", "monodepth", "surplus"], "Unexpected 'surplus'."),
-        (["pretrain", "--size", "320", "--data", "x", "--out", "y"], "HEIGHTxWIDTH"),
-        (["pretrain", "--data", "x"], "--out is missing"),
-        (["pretrain", "--out", "x"], "--data is missing"),
-        (["data", "prepare", "--out", "x"], "--inputs is missing"),
-        (["finetune", "--data", "x", "--out", "y", "--mode", "frosen"], "Did you mean 'frozen'?"),
+        (["pretrain", "--size", "320"], "--size must be HEIGHTxWIDTH in pixels"),
+        (["pretrain", "--data", "x"], "--out is missing: Folder to write the run into."),
+        (["pretrain", "--out", "x"], "--data is missing: Prepared store"),
+        (["pretrain", "--resume"], "--resume needs the folder of the run"),
+        (["pretrain", "--resume", "nowhere"], "There is no run in 'nowhere' to continue."),
+        (["pretrain", "--data", "x", "--out", "y", "--settings", "smothness=1"], "'smoothness'"),
+        (["pretrain", "--data", "x", "--out", "y", "--settings", "scales=9"], "scales must be"),
+        (["data", "prepare", "--out", "x"], "INPUTS is missing: Videos"),
+        (["data", "prepare", "a", "--out", "x", "--fov", "200"], "--fov must be an angle"),
+        (["data", "prepare", "a", "--out", "x", "--min-motion", "3"], "--target-motion must be above"),
+        (["finetune", "segmentation", "--mode", "frosen"], "Did you mean 'frozen'?"),
+        (["compare", "--inits", "random", "--data", "x", "--out", "y"], "at least two initialisations"),
+        (["compare", "--inits", "random,imagenet", "--seeds", "1"], "--seeds must be at least 2"),
+        (["compare", "--inits", "random,imagenet", "--modes", "full,frosen"], "Did you mean 'frozen'?"),
+        (["compare", "--inits", "random,imagenet", "--lr", "1e-3,1e-3"], "--lr must be a positive number"),
         (["predict", "nowhere", "x.png", "--out", "y"], "There is no run folder 'nowhere'"),
+        (["predict", "run", "x.png"], "--out is missing: Folder to write into."),
+        (["predict", "run", "x.png", "--out", "y", "--save", "dpeth"], "Did you mean 'depth'?"),
+        (["evaluate", "run"], "DATA is missing"),
         (["pretrain", "--config", "nowhere.yaml"], "nowhere.yaml' cannot be read"),
     ],
 )
@@ -135,68 +209,20 @@ def called(monkeypatch):
     return seen
 
 
-def test_values_arrive_as_the_function_wants_them(called):
-    words = ["pretrain", "monodepth", "--data", "2011_09_26", "--batch-size=4", "--lr", "1e-4", "--resume"]
-    assert cli.main([*words, "--channels-last", "false", "--size", "96x320"]) == 0
-    assert called == {
-        "method": "monodepth",
-        "data": "2011_09_26",
-        "batch_size": 4,
-        "lr": 1e-4,
-        "resume": True,
-        "channels_last": False,
-        "size": "96x320",
-    }
+def test_only_what_was_given_reaches_the_function(called, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"command": "pretrain", "steps": 7, "lr": 0.5}))
+    assert cli.main(["pretrain", "scdepth", "--config", str(tmp_path), "--steps", "9", "--resume"]) == 0
+    assert called == {"method": "scdepth", "steps": "9", "lr": 0.5, "resume": "true"}
 
 
-def test_several_values(called):
-    cli.main(["pretrain", "--data", "a.mp4", "2011_09_26", "--settings", "smoothness=0.1", "automask=false"])
-    assert called == {"data": ["a.mp4", "2011_09_26"], "settings": ["smoothness=0.1", "automask=false"]}
-
-
-def test_numbers_where_one_or_many_are_allowed():
-    from geopretrain.commands.finetune_segmentation import finetune
-
-    def points(*words):
-        return arguments.parse(finetune, ["--curve-points", *words], command="finetune")["curve_points"]
-
-    assert points("6") == 6
-    assert points("30,60") == "30,60"
-    assert points("30", "60") == ["30", "60"]
-
-
-def test_a_run_is_repeated_from_its_configuration_and_the_command_line_wins(called, tmp_path):
-    config = {"geopretrain": "0.1.0", "command": "pretrain", "method": "monodepth", "data": ["a", "b"]}
-    config |= {
-        "steps": 7,
-        "lr": 0.5,
-        "threads": None,
-        "settings": {"smoothness": 0.1},
-        "channels_last": False,
-    }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    assert cli.main(["pretrain", "--steps", "9", "--config", str(tmp_path)]) == 0
-    expected = {"method": "monodepth", "data": ["a", "b"], "steps": 9, "lr": 0.5}
-    assert called == expected | {"settings": {"smoothness": 0.1}, "channels_last": False}
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("command: finetune", "of a finetune run"),
-        ("command: pretrain\nstep: 3", "Did you mean 'steps'?"),
-        ("- a\n- b", "not a list of settings"),
-        ("a: [", "cannot be read"),
-    ],
-)
-def test_configurations_that_do_not_fit(called, capsys, tmp_path, text, sentence):
-    (tmp_path / "c.yaml").write_text(text)
-    code, _, err = run(capsys, "pretrain", "--config", str(tmp_path / "c.yaml"))
-    assert code == 2
-    assert sentence in err
-
-
-def test_ctrl_c_says_how_to_go_on(called, capsys):
-    code, _, err = run(capsys, "pretrain", "monodepth", "--data", "crash here", "--out", "o", "--overwrite")
+def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
+    out = tmp_path / "a run"
+    words = ["pretrain", "monodepth", "--data", "crash here", "--out", str(out), "--overwrite"]
+    code, _, err = run(capsys, *words)
     assert code == 130
-    assert "geopretrain pretrain monodepth --data 'crash here' --out o --resume" in err
+    assert "The run had not begun; repeat the command." in err
+    out.mkdir()
+    (out / "config.yaml").touch()
+    code, _, err = run(capsys, *words)
+    assert code == 130
+    assert f"To continue: geopretrain pretrain --resume '{out}'" in err

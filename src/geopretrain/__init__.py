@@ -9,17 +9,17 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.version import __version__
 
 if TYPE_CHECKING:
+    from geopretrain.commands.compare import compare
     from geopretrain.commands.evaluate import evaluate
     from geopretrain.commands.finetune import finetune
     from geopretrain.commands.finetune_depth import finetune_depth
     from geopretrain.commands.finetune_segmentation import finetune_segmentation
+    from geopretrain.commands.inspect import inspect
     from geopretrain.commands.predict import predict
+    from geopretrain.commands.prepare import prepare
     from geopretrain.commands.pretrain import pretrain
     from geopretrain.commands.pseudo_depth import pseudo_depth
-    from geopretrain.data.prepare.inspection import inspect
-    from geopretrain.data.prepare.preparation import prepare
     from geopretrain.runs.folder import RunFolder
-    from geopretrain.study.compare import compare
 
 __all__ = [
     "ConfigError",
@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "inspect": "geopretrain.data.prepare.inspection",
-    "prepare": "geopretrain.data.prepare.preparation",
+    "inspect": "geopretrain.commands.inspect",
+    "prepare": "geopretrain.commands.prepare",
     "pretrain": "geopretrain.commands.pretrain",
     "evaluate": "geopretrain.commands.evaluate",
     "finetune": "geopretrain.commands.finetune",
@@ -51,7 +51,7 @@ _HOMES = {
     "finetune_depth": "geopretrain.commands.finetune_depth",
     "predict": "geopretrain.commands.predict",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
-    "compare": "geopretrain.study.compare",
+    "compare": "geopretrain.commands.compare",
     "RunFolder": "geopretrain.runs.folder",
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geopretrain.errors import ConfigError, UserError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Command:
 
     Attributes:
         target: ``module:function`` it calls.
+        options: name of the class of its options in ``geopretrain.config.options``.
         summary: what it does, in a line.
-        positionals: parameters that need no ``--name``.
         shows: what is printed of the returned value; None = the function has said everything.
         continues: how to go on after an interruption.
     """
 
     target: str
+    options: str
     summary: str
-    positionals: tuple[str, ...] = ()
     shows: Callable[[Any], str] | None = None
     continues: str = ""
 
@@ -37,60 +37,76 @@ class Command:
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)
 
+    def options_class(self) -> type:
+        """Import the class of its options, which is all that help needs."""
+        return getattr(importlib.import_module("geopretrain.config.options"), self.options)
 
+
+REPEAT = "Repeat the command to continue; what is finished is kept."
+RESUME = "resume"
 COMMANDS = {
     "data inspect": Command(
-        "geopretrain.data.prepare.inspection:inspect",
+        "geopretrain.commands.inspect:inspect",
+        "InspectOptions",
         "say in words what a video, folder or data set is and whether it is fit for training",
-        ("path",),
-        lambda inspection: inspection.text(),
+        shows=lambda inspection: inspection.text(),
     ),
     "data prepare": Command(
-        "geopretrain.data.prepare.preparation:prepare",
+        "geopretrain.commands.prepare:prepare",
+        "PrepareOptions",
         "decode videos once and pick frames by measured motion into a store",
-        ("inputs",),
-        lambda store: (
+        shows=lambda store: (
             f"Next: geopretrain pretrain {'depth_supervised' if store.still_images else 'monodepth'} "
             f"--data {shlex.quote(str(store.path))} --out runs/depth"
         ),
-        continues="Repeat the command to continue.",
+        continues=REPEAT,
     ),
     "data pseudo-depth": Command(
         "geopretrain.commands.pseudo_depth:pseudo_depth",
+        "PseudoDepthOptions",
         "let a depth model look at every frame of a store, for methods that learn from its depth",
-        ("store",),
-        continues="Repeat the command to continue.",
+        continues=REPEAT,
     ),
     "pretrain": Command(
-        "geopretrain.commands.pretrain:pretrain", "pre-train a backbone on unlabelled video", ("method",)
+        "geopretrain.commands.pretrain:pretrain",
+        "PretrainOptions",
+        "pre-train a backbone on unlabelled video",
+        continues=RESUME,
     ),
-    "finetune": Command(
-        "geopretrain.commands.finetune_segmentation:finetune",
+    "finetune segmentation": Command(
+        "geopretrain.commands.finetune_segmentation:finetune_segmentation",
+        "FinetuneSegmentationOptions",
         "fine-tune a backbone with few labelled images",
-        ("task",),
+        continues=RESUME,
     ),
     "finetune depth": Command(
         "geopretrain.commands.finetune_depth:finetune_depth",
+        "FinetuneDepthOptions",
         "train a depth network from any initialisation on part of the data, without labels, and score it",
+        continues=RESUME,
     ),
     "evaluate": Command(
         "geopretrain.commands.evaluate:evaluate",
+        "EvaluateOptions",
         "score predicted depth or flow against what was measured, under a named protocol",
-        ("run", "data"),
     ),
     "compare": Command(
-        "geopretrain.study.compare:compare",
+        "geopretrain.commands.compare:compare",
+        "CompareOptions",
         "fine-tune several initialisations with shared splits and seeds, and report what differs",
-        continues="Repeat the command to continue; what is finished is kept.",
+        continues=REPEAT,
     ),
     "predict": Command(
-        "geopretrain.commands.predict:predict", "show what a run sees in images or videos", ("run", "inputs")
+        "geopretrain.commands.predict:predict",
+        "PredictOptions",
+        "show what a run sees in images or videos",
     ),
     "demo": Command(
-        "geopretrain.recipes.demo:run",
+        "geopretrain.recipes.demo:demo",
+        "DemoOptions",
         "run the main job on built-in synthetic worlds and open its report",
         shows=lambda report: f"The report is {report}.",
-        continues="Repeat the command to continue; what is finished is kept.",
+        continues=REPEAT,
     ),
 }
 
@@ -105,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        return _complain(str(error))
+        return _complain(_as_typed(error, words))
     except KeyboardInterrupt:
         if debug:
             raise
@@ -122,6 +138,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
 
+def _as_typed(error: UserError, words: list[str]) -> str:
+    """Return the sentence of an error; an option of the command is named as it is typed."""
+    if not isinstance(error, OptionError):
+        return str(error)
+    from geopretrain.config.describe import options_of
+
+    name, _ = _split(words)
+    found = options_of(COMMANDS[name].options_class()) if name else []
+    typed = next((option.typed for option in found if option.name == error.name), error.name)
+    return f"{typed} {error.problem}"
+
+
 def _complain(sentence: str) -> int:
     print(f"error: {sentence}", file=sys.stderr)
     return 2
@@ -132,7 +160,7 @@ def _run(words: list[str]) -> int:
         print(overview())
         return 0
     if words[0] == "--version":
-        from geopretrain import __version__
+        from geopretrain.version import __version__
 
         print(f"geopretrain {__version__}")
         return 0
@@ -140,16 +168,27 @@ def _run(words: list[str]) -> int:
     if name is None:
         print(overview(words[0]))
         return 0
-    from geopretrain.config.arguments import parse
+    from geopretrain.config.parsing import parse
 
     command = COMMANDS[name]
-    function = command.function()
-    arguments = parse(function, rest, command=name, positionals=command.positionals)
-    if arguments is not None:
-        result = function(**arguments)
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))
+    if given is not None:
+        result = command.function()(**given)
         if command.shows is not None:
             print(command.shows(result))
     return 0
+
+
+def _epilog(name: str, words: Sequence[str]) -> str:
+    """Return what the help of a command says of the settings of the method it is asked about."""
+    if name != "pretrain":
+        return ""
+    from geopretrain.config.settings import settings_help
+    from geopretrain.tasks.registry import PRETEXTS
+
+    method = next((word for word in words if word in list(PRETEXTS)), None)
+    return settings_help(method) if method else "`geopretrain pretrain METHOD --help` adds its --settings."
 
 
 def _split(words: list[str]) -> tuple[str | None, list[str]]:
@@ -160,6 +199,8 @@ def _split(words: list[str]) -> tuple[str | None, list[str]]:
     group = [name.split()[1] for name in COMMANDS if name.startswith(f"{words[0]} ")]
     if group and (len(words) == 1 or words[1] in ("-h", "--help")):
         return None, []
+    if group and words[1].startswith("-"):
+        raise ConfigError(f"'{words[0]}' needs a second word before the options: {', '.join(group)}.")
     if group:
         hint = nearest_name(words[1], group)
         raise ConfigError(f"Unknown command '{words[0]} {words[1]}'.{hint} Known: {', '.join(group)}.")
@@ -189,14 +230,25 @@ def overview(group: str = "") -> str:
 
 
 def _how_to_continue(words: list[str]) -> str:
+    """Return the sentence on what to do after an interruption."""
+    from geopretrain.config.parsing import parse
+
     try:
-        name, _ = _split(words)
-    except ConfigError:
+        name, rest = _split(words)
+        given = parse(name, COMMANDS[name].options_class(), rest) if name else None
+    except UserError:
         return ""
-    if name in ("pretrain", "finetune", "finetune depth"):
-        again = [word for word in words if word not in ("--resume", "--overwrite")]
-        return f"To continue: geopretrain {shlex.join(again)} --resume"
-    return COMMANDS[name].continues if name else ""
+    if name is None or given is None:
+        return ""
+    if COMMANDS[name].continues != RESUME:
+        return COMMANDS[name].continues
+    folder = given.get("out") or given.get("resume")
+    begun = isinstance(folder, str) and os.path.exists(os.path.join(folder, "config.yaml"))
+    return (
+        f"To continue: geopretrain {name} --resume {shlex.quote(str(folder))}"
+        if begun
+        else "The run had not begun; repeat the command."
+    )
 
 
 if __name__ == "__main__":

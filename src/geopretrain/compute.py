@@ -36,3 +36,11 @@ def resolve_precision(name: str, device: str) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # no public name for it yet
     return "bf16" if device == "cpu" and has_bf16() else "fp32"
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with so many threads of the processor; None leaves PyTorch's own choice."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -104,7 +104,13 @@ def test_a_configuration_is_below_what_is_typed(tmp_path):
 
 def test_help_shows_every_option_where_it_belongs(capsys):
     assert (
-        parse("pretrain", PretrainOptions, ["--steps", "--help"], summary="Sum.", epilog="End:\n  a\n  b")
+        parse(
+            "pretrain",
+            PretrainOptions,
+            ["--steps", "--help"],
+            summary="Sum.",
+            epilog=lambda: "End:\n  a\n  b",
+        )
         is None
     )
     out = capsys.readouterr().out

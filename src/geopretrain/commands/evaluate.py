@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.commands.common import absolute, required
-from geopretrain.compute import resolve_device
-from geopretrain.console import say
-from geopretrain.errors import ConfigError, one_of
+from geopretrain.compute import resolve_device, use_threads
+from geopretrain.config.command import takes
+from geopretrain.config.options import EvaluateOptions
+from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.console import console
+from geopretrain.errors import ConfigError
 from geopretrain.files import write_json, write_text
 from geopretrain.runs.folder import RunFolder
 
@@ -33,38 +36,9 @@ COLUMNS = {
 """What the table shows, and under which heading."""
 
 
-def evaluate(
-    run: str | Path,
-    data: str | Path | None = None,
-    *,
-    protocol: str | None = None,
-    frames: str = "auto",
-    split_file: str | Path | None = None,
-    every: int = 1,
-    flip: bool = False,
-    csv: bool = False,
-    depth_unit: float | None = None,
-    out: str | Path | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """Score the depth (or flow) a run predicts against what was measured, beside guesses that saw no picture.
-
-    Args:
-        run: run folder of a method that learns depth or flow.
-        data: store or data set with depth, folder with images/ and depth/, or pairs with known flow.
-        protocol: name of the protocol; left away: the one that suits the data and what the run knows.
-        frames: of the store the run was trained on: held_out, in_sample or all; auto: held_out.
-        split_file: text file with a line DRIVE FRAME SIDE per picture, as the lists of the Eigen split.
-        every: take every n-th frame.
-        flip: average the prediction with that of the mirrored picture.
-        csv: also write the errors of each picture as a table.
-        depth_unit: units per metre of 16-bit depth PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
-        out: folder to write results into; left away: evaluation/ in the run folder.
-        device: cpu, cuda, mps or auto.
-        threads: threads of the processor to compute with.
-        progress: show progress.
+@takes(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> dict[str, Any]:
+    """Score the depth (or flow) a run predicts against what was measured, beside baselines that saw no image.
 
     Returns:
         ``protocol``, ``images``, the mean errors, ``guesses`` (their errors), ``meaning`` (what the
@@ -78,45 +52,48 @@ def evaluate(
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import FlowTask
 
-    data = required(data, "data", "a store, a data set with depth, or a folder with images/ and depth/")
-    one_of("frames", frames, ("auto", "held_out", "in_sample", "all"))
-    if every < 1:
-        raise ConfigError(f"every must be at least 1, not {every}.")
-    folder = RunFolder.open(run)
-    task = load_task(folder).to(resolve_device(device)).eval()
-    _set_threads(threads)
-    task, size = _checked(task, folder, protocol), folder.size
+    folder, data = RunFolder.open(os.fspath(options.run)), os.fspath(options.data)
+    task = load_task(folder).to(resolve_device(options.device)).eval()
+    use_threads(options.threads)
+    task, size = _checked(task, folder, options.protocol), folder.size
     if isinstance(task, FlowTask):
-        scores = _flow_scores(task, str(data), every, size)
+        scores = _flow_scores(task, data, options.every, size)
     else:
-        found = find_frames(str(data), folder, frames=frames, split_file=split_file, depth_unit=depth_unit)
-        scores = _depth_scores(task, found, protocol, every, size, flip, progress)
-    result = {"run": str(folder.path), "data": absolute(data), "every": every, **scores}
-    say(table(result), progress=progress)
-    _write(result, Path(out) if out is not None else folder.path / "evaluation", csv, progress)
+        found = find_frames(
+            data,
+            folder,
+            frames=options.frames,
+            split_file=None if options.split_file is None else os.fspath(options.split_file),
+            depth_unit=options.depth_unit,
+        )
+        scores = _depth_scores(task, found, options, size)
+    result = {
+        "run": str(folder.path),
+        "data": as_saved("", options)["data"],
+        "every": options.every,
+        **scores,
+    }
+    console.say(table(result))
+    target = folder.path / "evaluation" if options.out is None else Path(options.out)
+    _write(result, target, options.csv)
+    write_saved(target, as_saved("evaluate", options))
     return result
 
 
 def _depth_scores(
-    task: DepthTask,
-    found: MeasuredSet,
-    protocol: str | None,
-    every: int,
-    size: Size | None,
-    flip: bool,
-    progress: bool,
+    task: DepthTask, found: MeasuredSet, options: EvaluateOptions, size: Size | None
 ) -> dict[str, Any]:
     from geopretrain.evaluation.depth import default_protocol, fitting_protocol, score_depth
 
-    meaning, chosen = task.depth_meaning, found.frames[::every]
-    rules = fitting_protocol(meaning, protocol or default_protocol(meaning, found.kind))
-    say(f"Scoring {len(chosen)} pictures under {rules.name}.", progress=progress)
+    meaning, chosen, every = task.depth_meaning, found.frames[:: options.every], options.every
+    rules = fitting_protocol(meaning, options.protocol or default_protocol(meaning, found.kind))
+    console.say(f"Scoring {len(chosen)} images under {rules.name}.")
     scores = score_depth(
         task,
         chosen,
         rules,
         size=size,
-        flip=flip,
+        flip=options.flip,
         guesses_from=found.others[::every],
         min_gap=max(1, -(-found.min_gap // every)),
         per_image=True,
@@ -154,13 +131,6 @@ def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | Fl
     return task
 
 
-def _set_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-
-
 def table(result: dict[str, Any]) -> str:
     """Return the errors of the run and of the guesses as lines of text, under the name of the protocol."""
     columns = {name: heading for name, heading in COLUMNS.items() if name in result}
@@ -185,14 +155,14 @@ def _meaning(result: dict[str, Any]) -> str:
     return f"depth is known {MEANINGS[result['meaning']]}"
 
 
-def _write(result: dict[str, Any], folder: Path, csv: bool, progress: bool) -> None:
+def _write(result: dict[str, Any], folder: Path, csv: bool) -> None:
     """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv``."""
     stem = f"{Path(str(result['data'])).name}-{result['frames']}-{result['protocol']}"
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem) + ("-flip" * result["flip"])
     write_json(folder / f"{stem}.json", {k: v for k, v in result.items() if k != "per_image"})
     if csv:
         write_text(folder / f"{stem}.csv", per_image_csv(result))
-    say(f"Written to {folder / stem}.json{' and .csv' if csv else ''}.", progress=progress)
+    console.say(f"Written to {folder / stem}.json{' and .csv' if csv else ''}.")
 
 
 def per_image_csv(result: dict[str, Any]) -> str:

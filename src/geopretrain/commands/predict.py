@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.compute import resolve_device
-from geopretrain.console import say
-from geopretrain.errors import ConfigError, RunFolderError, one_of
+from geopretrain.compute import resolve_device, use_threads
+from geopretrain.config.command import takes
+from geopretrain.config.groups import listed
+from geopretrain.config.options import PredictOptions
+from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.console import console
+from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import remove_leftovers, write_picture
 from geopretrain.prediction.inputs import Shot, shots
 from geopretrain.runs.folder import RunFolder
@@ -18,77 +23,36 @@ if TYPE_CHECKING:
     from geopretrain.prediction.outputs import VideoWriter
     from geopretrain.tasks.base import Task
 
-SAVES = ("picture", "depth", "cloud", "video")
 
-
-def predict(
-    run: str | Path,
-    inputs: str | Path | Sequence[str | Path],
-    out: str | Path | None = None,
-    *,
-    save: str | Sequence[str] = "picture",
-    every: int | None = None,
-    intrinsics: str | None = None,
-    fov: float | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
-    progress: bool = True,
-) -> list[Path]:
-    """Show what a run sees in images or videos: classes over the picture, depth (near = bright), or flow.
-
-    Args:
-        run: run folder of pretrain or finetune.
-        inputs: images, folders of images or videos.
-        out: folder to write into.
-        save: what to write, one or several of picture (PNG in colour), depth (16-bit PNG with a JSON file
-            that says what a value means), cloud (PLY, coloured points) and video (MP4, for videos).
-        every: take every n-th frame of a video; left away: about 50 of them, or all with --save video.
-        intrinsics: fx,fy,cx,cy of the camera in px of the pictures, for cloud.
-        fov: horizontal field of view of the camera in degrees, for cloud.
-        device: cpu, cuda, mps or auto.
-        overwrite: replace files of the same name.
-        progress: show progress.
+@takes(PredictOptions)
+def predict(options: PredictOptions) -> list[Path]:
+    """Show what a run sees in images or videos: classes over the image, depth (near = bright), or flow.
 
     Returns:
         The files written: ``NAME.png``, ``NAME_depth.png``, ``NAME.ply`` for an image, ``NAME_000042.png``
-        for frame 42 of a video, ``NAME.mp4``. Flow is that from each picture or frame to the next one.
+        for frame 42 of a video, ``NAME.mp4``. Flow is that from each image or frame to the next one.
 
     Raises:
         UserError: run, inputs or folder cannot be used; the message says what to do.
     """
-    if out is None:
-        raise ConfigError("--out is missing: the folder to write pictures into.")
-    if every is not None and every < 1:
-        raise ConfigError(f"every must be at least 1, not {every}.")
-    wanted = _wanted(save)
-    folder, target = RunFolder.open(run), Path(out)
-    sources = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    if not sources:
-        raise ConfigError("No input is given: name images, folders of images or videos.")
-    if target.exists() and not target.is_dir():
-        raise RunFolderError(f"'{target}' is a file; --out needs the name of a folder.")
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import FlowTask
 
-    task = load_task(folder).to(resolve_device(device)).eval()
-    _check_wanted(wanted, task, folder)
+    run, target = RunFolder.open(os.fspath(options.run)), Path(options.out)
+    if target.exists() and not target.is_dir():
+        raise RunFolderError(f"'{target}' is a file; --out needs the name of a folder.")
+    task = load_task(run).to(resolve_device(options.device)).eval()
+    use_threads(options.threads)
+    _check_wanted(options.save, task, run)
     remove_leftovers(target)
-    writer = _Writer(task, folder, target, wanted, intrinsics, fov, overwrite)
-    pairs = isinstance(task, FlowTask)
-    step = 1 if every is None and "video" in wanted else every
-    with writer:
-        for source in sources:
-            for shot in shots(Path(source), step, with_next=pairs, progress=progress):
+    every = 1 if options.every is None and "video" in options.save else options.every
+    with _Writer(task, run, target, options) as writer:
+        for source in listed(options.inputs):
+            for shot in shots(Path(source), every, with_next=isinstance(task, FlowTask)):
                 writer.write(shot)
-    say(f"{len(writer.written)} files are in {target}.", progress=progress)
+    write_saved(target, as_saved("predict", options))
+    console.say(f"{len(writer.written)} files are in {target}.")
     return writer.written
-
-
-def _wanted(save: str | Sequence[str]) -> list[str]:
-    words = save.split(",") if isinstance(save, str) else [w for part in save for w in part.split(",")]
-    for word in words:
-        one_of("save", word, SAVES)
-    return words
 
 
 def _check_wanted(wanted: Sequence[str], task: Task, run: RunFolder) -> None:
@@ -108,19 +72,9 @@ def _check_wanted(wanted: Sequence[str], task: Task, run: RunFolder) -> None:
 class _Writer:
     """Writes what is wanted of each picture; refuses to replace what was there before."""
 
-    def __init__(
-        self,
-        task: Task,
-        run: RunFolder,
-        target: Path,
-        wanted: Sequence[str],
-        intrinsics: str | None,
-        fov: float | None,
-        overwrite: bool,
-    ) -> None:
-        self.task, self.run, self.target, self.wanted = task, run, target, wanted
-        self.intrinsics, self.fov, self.overwrite = intrinsics, fov, overwrite
-        self.size = run.size
+    def __init__(self, task: Task, run: RunFolder, target: Path, options: PredictOptions) -> None:
+        self.task, self.run, self.target, self.options = task, run, target, options
+        self.wanted, self.size = options.save, run.size
         self.written: list[Path] = []
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()
@@ -143,8 +97,8 @@ class _Writer:
         if "depth" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             write_depth(self._path(shot.name, "_depth.png"), seen.disparity, self.task, self.run)
         if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
-            path = self._path(shot.name, ".ply")
-            write_cloud(path, seen.disparity, shot, self.task, intrinsics=self.intrinsics, fov=self.fov)
+            path, camera = self._path(shot.name, ".ply"), self.options
+            write_cloud(path, seen.disparity, shot, self.task, intrinsics=camera.intrinsics, fov=camera.fov)
         if "video" in self.wanted:
             self._video(shot).add(shot.image, seen)
 
@@ -164,7 +118,7 @@ class _Writer:
         while wanted in self.written:
             count += 1
             wanted = self.target / f"{name}-{count}{ending}"
-        if wanted.exists() and not self.overwrite:
+        if wanted.exists() and not self.options.overwrite:
             raise RunFolderError(f"'{wanted}' exists. Choose another --out, or replace it with --overwrite.")
         self.written.append(wanted)
         return wanted

@@ -43,7 +43,7 @@ class Option:
     @property
     def typed(self) -> str:
         """As on the command line."""
-        return f"--{dashed(self.name)}"
+        return self.name.upper() if self.positional else f"--{dashed(self.name)}"
 
     @property
     def has_default(self) -> bool:

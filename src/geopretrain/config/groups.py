@@ -8,7 +8,7 @@ documentation are made from these classes.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +43,11 @@ def require(options: Any, *names: str) -> None:
     for name in names:
         if getattr(options, name) in (None, "", [], ()):
             raise OptionError(name, f"is missing: {descriptions(type(options))[name]}")
+
+
+def listed(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return one path or several as a list of text."""
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
 def run_to_resume(options: Any) -> Path | None:
@@ -92,10 +97,9 @@ def _settings(value: Any) -> Any:
 
 def _curve(points: Any) -> Any:
     """Return the number of evaluations, or the steps after which to evaluate, ascending."""
-    parts = points.split(",") if isinstance(points, str) else points
-    several = isinstance(parts, (list, tuple)) and not (isinstance(points, str) and len(parts) == 1)
+    several = isinstance(points, (list, tuple)) or (isinstance(points, str) and "," in points)
     try:
-        chosen = [_whole(part) for part in (parts if isinstance(parts, (list, tuple)) else [parts])]
+        chosen = [_whole(part) for part in _list(points)]
     except (TypeError, ValueError):
         chosen = []
     if not chosen or min(chosen) < 1 or (not several and chosen[0] > MAX_CURVE_POINTS):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from argparse import Action, ArgumentError, HelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -21,7 +21,12 @@ OTHER = "Other options"
 
 
 def parse(
-    command: str, options: type, words: Sequence[str], *, summary: str = "", epilog: str = ""
+    command: str,
+    options: type,
+    words: Sequence[str],
+    *,
+    summary: str = "",
+    epilog: Callable[[], str] = str,
 ) -> dict[str, Any] | None:
     """Return what ``words`` give for the command, or None where only help was wanted (and printed).
 
@@ -30,16 +35,16 @@ def parse(
         options: its class of options.
         words: what was typed after it.
         summary: what the command does, for its help.
-        epilog: what stands at the end of its help.
+        epilog: returns what stands at the end of its help; called for help only.
 
     Raises:
         ConfigError: an unknown option (the nearest is named), a missing value, or a --config that cannot be
             read or is of another command.
     """
-    parser = build_parser(command, options, summary=summary, epilog=epilog)
     if any(word in ("-h", "--help") for word in words):
-        parser.print_help()
+        build_parser(command, options, summary=summary, epilog=epilog()).print_help()
         return None
+    parser = build_parser(command, options)
     given: dict[str, Any] = parser.parse_args(list(words), defaults=False).as_dict()
     return given
 
@@ -88,7 +93,7 @@ def _add(group: Any, option: Option) -> None:
         more |= {"nargs": "?", "const": "true"}
     if option.flag and not option.words:
         more["type"] = partial(_truth, option)
-    names = dict.fromkeys((option.typed, f"--{option.name}"))
+    names = dict.fromkeys((option.typed, f"--{option.name}"))  # --batch_size is understood, too
     group.add_argument(*names, dest=option.name, metavar=option.metavar, **more)
 
 

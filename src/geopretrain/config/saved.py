@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.config.describe import options_of
+from geopretrain.errors import ConfigError, RunFolderError, nearest_name
 from geopretrain.files import write_yaml
-from geopretrain.schema import hints, plain, words_of
+from geopretrain.schema import defaults, hints, plain, words_of
 from geopretrain.version import __version__
 
 MARKER = "geopretrain"
@@ -53,17 +55,57 @@ def _absolute(value: Any) -> Any:
     return str(Path(value).absolute()) if isinstance(value, str) and value and Path(value).exists() else value
 
 
+def command_line(options: type, settings: Mapping[str, Any]) -> str:
+    """Return what is typed to repeat what was saved: the command and every option that is not the default.
+
+    Args:
+        options: class of the command's options.
+        settings: as ``as_saved`` returns them.
+    """
+    types, standard = hints(options), defaults(options)
+    words = ["geopretrain", str(settings["command"])]
+    for option in options_of(options):
+        value = settings.get(option.name)
+        if value is None or value == _plain(standard[option.name], types[option.name]):
+            continue
+        words += ([] if option.positional else [option.typed]) + [shlex.quote(word) for word in _words(value)]
+    return " ".join(words)
+
+
+def _words(value: Any) -> list[str]:
+    """Return how a value is typed."""
+    if isinstance(value, Mapping):
+        return [
+            f"{name}={yaml.safe_dump(part, default_flow_style=True).split(chr(10))[0]}"
+            for name, part in value.items()
+        ]
+    if isinstance(value, list):
+        return (
+            [f"{value[0]},"]
+            if len(value) == 1 and isinstance(value[0], int)
+            else [str(part) for part in value]
+        )
+    return [str(value).lower() if isinstance(value, bool) else str(value)]
+
+
 def write_saved(folder: Path, settings: Mapping[str, Any]) -> Path:
     """Write a configuration into ``folder`` and return its file.
 
-    It is config.yaml; where that belongs to another command (a run in whose folder pictures are written), it
-    is named by its own command.
+    It is config.yaml; where that belongs to another command (a run in whose folder pictures are written) or
+    is not ours, it is named by its own command.
+
+    Raises:
+        RunFolderError: it cannot be written, or both names are taken by files that are not ours.
     """
-    path = folder / FILE
-    if path.is_file() and _command_of(path) != settings["command"]:
-        path = folder / _own_name(settings["command"])
-    write_yaml(path, {MARKER: __version__, **settings})
-    return path
+    command = str(settings["command"])
+    for path in (folder / FILE, folder / _own_name(command)):
+        if not path.exists() or _command_of(path) == command:
+            write_yaml(path, {MARKER: __version__, **settings})
+            return path
+    raise RunFolderError(
+        f"'{folder}' holds a {FILE} and a {_own_name(command)} that are not of this command. Choose another "
+        "--out."
+    )
 
 
 def _own_name(command: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopretrain.console import say
+from geopretrain.console import console
 from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,14 +39,13 @@ class Shot:
     fps: float = 10.0
 
 
-def shots(source: Path, every: int | None, *, with_next: bool, progress: bool) -> Iterator[Shot]:
+def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]:
     """Yield the pictures of an image file, a folder of images, a video or a data set.
 
     Args:
         source: what the user named.
         every: take every n-th frame of a video; None: so that about 50 are taken.
         with_next: also give the picture after each one; the last picture has none and is left out.
-        progress: whether to speak.
 
     Raises:
         DataError: no readable picture there, or no pair where pairs are needed.
@@ -57,7 +56,7 @@ def shots(source: Path, every: int | None, *, with_next: bool, progress: bool) -
     elif source.is_file() and source.suffix.lower() in image_suffixes():
         found = _pictures([source], with_next)
     else:
-        found = _frames(source, every, with_next, progress)
+        found = _frames(source, every, with_next)
     for shot in found:
         shown += 1
         yield shot
@@ -85,23 +84,23 @@ def _pictures(files: list[Path], with_next: bool) -> Iterator[Shot]:
     yield from _paired((shot, True) for shot in read) if with_next else read
 
 
-def _frames(source: Path, every: int | None, with_next: bool, progress: bool) -> Iterator[Shot]:
+def _frames(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
     from geopretrain.data.readers.detect import open_source
 
     for clip in open_source(str(source)):
         step = every or max(1, round((clip.length or 0) / MOST_VIDEO_PICTURES))
         if step > 1:
-            say(f"{clip.name}: every {step}. frame is taken (--every 1 takes all).", progress=progress)
-        taken = _of_clip(clip, step, progress)
+            console.say(f"{clip.name}: every {step}. frame is taken (--every 1 takes all).")
+        taken = _of_clip(clip, step)
         yield from _paired(taken) if with_next else (shot for shot, is_taken in taken if is_taken)
 
 
-def _of_clip(clip: SourceClip, step: int, progress: bool) -> Iterator[tuple[Shot, bool]]:
+def _of_clip(clip: SourceClip, step: int) -> Iterator[tuple[Shot, bool]]:
     """Yield the readable frames of a clip, and whether they are among the ones taken."""
     stem = Path(clip.name).stem
     for frame in clip.frames():
         if frame.image is None:
-            say(f"{clip.name}: {frame.error}", progress=progress)
+            console.say(f"{clip.name}: {frame.error}")
             continue
         name = f"{stem}_{frame.index:06d}"
         shot = Shot(name, frame.image, None, clip.intrinsics, stem, (clip.fps or 10.0) / step)

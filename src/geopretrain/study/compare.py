@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from geopretrain.console import console, say
+from geopretrain.config.options import CompareOptions
 from geopretrain.errors import ConfigError, UserError
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
@@ -20,107 +20,33 @@ from geopretrain.study.trials import Cell
 from geopretrain.study.workers import choose_jobs, run_cells
 
 
-def compare(
-    inits: str | Sequence[str | Path] | None = None,
-    *,
-    data: str | Path | None = None,
-    out: str | Path | None = None,
-    labels: int | None = 16,
-    seeds: int | str | Sequence[int] = 5,
-    modes: str | Sequence[str] = "full,frozen",
-    lr: float | str | Sequence[float] | None = None,
-    search_seeds: int = 2,
-    iterations: int | None = None,
-    batch_size: int | None = None,
-    size: str | Sequence[int] | None = None,
-    backbone: str | None = None,
-    preset: str = "auto",
-    subset_seed: int = 0,
-    curve_points: int = 6,
-    pictures: int = 4,
-    precision: str = "auto",
-    device: str = "auto",
-    jobs: int | str = "auto",
-    overwrite: bool = False,
-    progress: bool = True,
-) -> Comparison:
-    """Fine-tune from each initialisation with the same labels, seeds and budget; report paired differences.
-
-    Each combination of initialisation, mode and seed is one run in ``OUT/cells``. Repeat the command to
-    continue after an interruption, or with more seeds, modes or initialisations: completed runs are kept.
-
-    Args:
-        inits: initialisations with commas: random, imagenet, run folders, weights files; the first is the
-            reference.
-        data: labelled data: a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street.
-        out: folder to write the comparison into.
-        labels: number of labelled images to learn from, the same ones for all.
-        seeds: number of trainings for each initialisation and mode, at least 2; or the seeds with commas.
-        modes: what is trained, with commas: full (all layers), encoder (fresh decoder), frozen (encoder
-            unchanged).
-        lr: learning rate; several with commas are tried on validation images for each initialisation and
-            mode.
-        search_seeds: trainings for each learning rate that is tried; their seeds are not the reported ones.
-        iterations: optimisation steps of each training.
-        batch_size: images per step.
-        size: HEIGHTxWIDTH in px to work at, multiples of 32, e.g. 96x128 (height first).
-        backbone: any timm model; left away: that of the runs, or resnet18.
-        preset: short, paper, or auto: paper on a GPU, short elsewhere.
-        subset_seed: fixes which images are the labelled ones.
-        curve_points: number of evaluations while training, evenly spread.
-        pictures: number of test images to show.
-        precision: fp32, bf16, or auto: bf16 where the machine computes in it.
-        device: cpu, cuda, mps or auto.
-        jobs: trainings at the same time, or auto: one for each core, one on a GPU.
-        overwrite: start again from nothing where out holds a comparison.
-        progress: show progress.
-
-    Returns:
-        The comparison: ``sentence``, ``table()``, ``results``, and the files in ``out``.
+def run_comparison(options: CompareOptions) -> Comparison:
+    """Train what is missing in the folder of a comparison, and return what came out, saved but for its page.
 
     Raises:
         UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
     """
     start = time.perf_counter()
-    plan = make_plan(
-        inits=inits,
-        data=data,
-        out=out,
-        labels=labels,
-        seeds=seeds,
-        modes=modes,
-        lr=lr,
-        search_seeds=search_seeds,
-        iterations=iterations,
-        batch_size=batch_size,
-        size=size,
-        backbone=backbone,
-        preset=preset,
-        subset_seed=subset_seed,
-        curve_points=curve_points,
-        pictures=pictures,
-        precision=precision,
-        device=device,
-        progress=progress,
-    )
-    choose_jobs(jobs, 1, plan.device)
-    prepare_folder(plan.out, plan.config(), overwrite=overwrite)
-    searched, search_failures = _search(plan, jobs, progress)
+    plan = make_plan(options)
+    prepare_folder(plan.out, plan.config, plan.weights(), overwrite=options.overwrite)
+    train = partial(_train, plan, options)
+    searched, search_failures = _search(plan, train)
     cells = plan.cells(searched)
-    outcomes, failures = _train(plan, cells, jobs, progress, "Training")
+    outcomes, failures = train(cells, "Training")
     comparison = _conclude(plan, cells, outcomes, searched, search_failures + failures)
     comparison.results["protocol"]["this_session_seconds"] = round(time.perf_counter() - start, 1)
     comparison.save()
-    _write_report(comparison)
-    _say_what_came_out(comparison, progress)
     return comparison
 
 
-def _search(plan: Plan, jobs: int | str, progress: bool) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+Trained = tuple[list[dict[str, Any]], list[dict[str, str]]]
+"""Numbers of trials, and errors."""
+
+
+def _search(plan: Plan, train: Callable[[list[Cell], str], Trained]) -> Trained:
     if len(plan.rates) < 2:
         return [], []
-    cells = plan.search_cells()
-    outcomes, failures = _train(plan, cells, jobs, progress, "Choosing learning rates")
+    outcomes, failures = train(plan.search_cells(), "Choosing learning rates")
     found = choose_rates(outcomes)
     missing = [
         (m, i.name)
@@ -135,25 +61,27 @@ def _search(plan: Plan, jobs: int | str, progress: bool) -> tuple[list[dict[str,
     return found, failures
 
 
-def _train(
-    plan: Plan, cells: list[Cell], jobs: int | str, progress: bool, title: str
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _train(plan: Plan, options: CompareOptions, cells: list[Cell], title: str) -> Trained:
     """Train the cells that are not complete yet; return the numbers of all and the errors."""
     missing = [cell for cell in cells if cell.outcome() is None]
     failures: list[dict[str, str]] = []
     if missing:
-        number = choose_jobs(jobs, len(missing), plan.device)
-        with (
-            console.showing(progress),
-            cell_progress(title, len(missing), len(cells) - len(missing), number) as line,
-        ):
+        jobs = choose_jobs(options.jobs, len(missing), plan.device)
+        with cell_progress(title, len(missing), len(cells) - len(missing), jobs) as line:
 
             def done(cell: Cell, answer: dict[str, Any]) -> None:
                 line.done(cell, answer)
                 if "error" in answer:
                     failures.append({"cell": cell.name, **answer})
 
-            run_cells(missing, jobs=number, device=plan.device, log=plan.out / "workers.log", on_done=done)
+            run_cells(
+                missing,
+                jobs=jobs,
+                device=plan.device,
+                threads=options.threads,
+                log=plan.out / "workers.log",
+                on_done=done,
+            )
     outcomes = [outcome for cell in cells if (outcome := cell.outcome()) is not None]
     if not outcomes:
         raise UserError(
@@ -190,20 +118,3 @@ def _conclude(
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)
-
-
-def _write_report(comparison: Comparison) -> None:
-    from geopretrain.report import build_report
-
-    build_report(comparison, comparison.report)
-
-
-def _say_what_came_out(comparison: Comparison, progress: bool) -> None:
-    say(f"\n{comparison.table()}\n", progress=progress)
-    failures = comparison.results["failures"]
-    for failure in failures:
-        say(f"FAILED {failure['cell']}: {failure['error']}", progress=progress)
-    if failures:
-        say(f"{len(failures)} trainings failed; repeat the command to try them again.", progress=progress)
-    say(comparison.sentence, progress=progress)
-    say(f"Next: open {comparison.report} in a browser.", progress=progress)

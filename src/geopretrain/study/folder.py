@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,19 +10,32 @@ from typing import Any
 
 import yaml
 
+from geopretrain.config.options import CompareOptions
+from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
 from geopretrain.errors import RunFolderError
-from geopretrain.files import write_yaml, writing
-from geopretrain.runs.folder import MARKER
-from geopretrain.version import __version__
+from geopretrain.files import write_json, writing
 
+INITS_FILE = "inits.json"
+"""What each initialisation is recognised by."""
 _OWN_FOLDERS = ("cells", "search", "figures")
-_OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", "config.yaml")
-# These may change when a comparison is continued: they add cells, or only say how the work is done.
-_MAY_DIFFER = frozenset({MARKER, "seeds", "modes", "inits", "device"})
+_OWN_FILES = (
+    *("comparison.json", "comparison.csv", "report.html", "workers.log"),
+    *(INITS_FILE, "config.yaml"),  # last: it is the marker, so that an interrupted removal can be repeated
+)
+_MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
+"""Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 
 
-def prepare_folder(out: Path, config: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make ``out`` ready for a comparison with these settings; completed cells in it stay.
+def prepare_folder(
+    out: Path, config: Mapping[str, Any], weights: Mapping[str, str], *, overwrite: bool
+) -> None:
+    """Make ``out`` ready for a comparison with these settings; completed trials in it stay.
+
+    Args:
+        out: folder of the comparison.
+        config: what config.yaml keeps.
+        weights: what each initialisation is recognised by.
+        overwrite: remove an earlier comparison first.
 
     Raises:
         RunFolderError: it holds something else, a comparison with other settings, or cannot be written.
@@ -36,12 +50,23 @@ def prepare_folder(out: Path, config: Mapping[str, Any], *, overwrite: bool) -> 
     if there and overwrite:
         remove_own(out)
         there = {}
+    known = _known_weights(out)
     if there:
+        _check_weights(out, known, weights)
         _check_same(out, there, config)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    inits = {**there.get("inits", {}), **config["inits"]}
-    write_yaml(out / "config.yaml", {MARKER: __version__, "command": "compare", **config, "inits": inits})
+    write_json(out / INITS_FILE, {**known, **weights})
+    write_saved(out, config)
+
+
+def _known_weights(out: Path) -> dict[str, str]:
+    """Return what the initialisations of an earlier call were recognised by."""
+    if (out / INITS_FILE).is_file():
+        known: dict[str, str] = json.loads((out / INITS_FILE).read_text(encoding="utf-8"))
+        return known
+    old = _content(out).get("inits")  # version 0.1 kept them in config.yaml
+    return dict(old) if isinstance(old, dict) else {}
 
 
 def remove_own(out: Path) -> None:
@@ -53,22 +78,38 @@ def remove_own(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for name, weights in wanted["inits"].items():
-        if there.get("inits", {}).get(name, weights) != weights:
+def _check_weights(out: Path, known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for name, weights in wanted.items():
+        if known.get(name, weights) != weights:
             raise RunFolderError(
                 f"The initialisation '{name}' has changed since the comparison in '{out}' was begun. "
                 "Start again from nothing with --overwrite, or choose another --out."
             )
+
+
+def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    before = {**as_saved("compare", CompareOptions(**_complete(there))), **there}
     for name in wanted:
-        if name not in _MAY_DIFFER and there.get(name) != wanted[name]:
+        if name not in _MAY_DIFFER and before[name] != wanted[name]:
             raise RunFolderError(
-                f"'{out}' holds a comparison with {name} = {there.get(name)!r}, not {wanted[name]!r}. "
+                f"'{out}' holds a comparison with {name} = {before[name]!r}, not {wanted[name]!r}. "
                 "Use the same settings to continue it, --overwrite to start again, or another --out."
             )
 
 
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of any version with what options must have; the rest is left to their defaults."""
+    given = {name: value for name, value in settings.items() if value is not None and name != "command"}
+    return {"inits": ("random", "imagenet"), "out": "", **given}
+
+
 def _read(out: Path) -> dict[str, Any]:
+    """Return the settings of the comparison in ``out``, in the names of today; empty where there is none."""
+    content = _content(out)
+    return migrated({name: value for name, value in content.items() if name != MARKER}) if content else {}
+
+
+def _content(out: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError):

@@ -40,15 +40,13 @@ class NamedInit:
     results: dict[str, Any]
 
 
-def read_inits(inits: str | Sequence[str | Path]) -> list[NamedInit]:
-    """Understand a list such as ``'random,runs/depth'``; the first is what the others are compared with.
+def read_inits(sources: Sequence[str]) -> list[NamedInit]:
+    """Understand a list such as ``('random', 'runs/depth')``; the others are compared with the first.
 
     Raises:
         ConfigError: fewer than two, the same twice, or runs with different backbones.
         WeightsError: unknown word, missing run or file.
     """
-    given = inits.split(",") if isinstance(inits, str) else [str(one) for one in inits]
-    sources = [one.strip() for one in given if one.strip()]
     if len(sources) < 2:
         raise ConfigError(
             "A comparison needs at least two initialisations, e.g. --inits random,runs/depth; "

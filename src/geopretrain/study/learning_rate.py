@@ -5,40 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geopretrain.errors import ConfigError
 from geopretrain.study.statistics import mean, standard_deviation
 
 FIRST_SEED = 1000
 
 
-def parse_rates(lr: float | str | Sequence[float] | None, default: float) -> list[float]:
-    """Return the learning rates of ``1e-3``, ``'1e-4,1e-3'`` or a list; None is the default of the preset.
-
-    Raises:
-        ConfigError: not positive numbers, or one twice.
-    """
-    if lr is None:
-        return [default]
-    given = lr.split(",") if isinstance(lr, str) else [lr] if isinstance(lr, (int, float)) else list(lr)
-    try:
-        rates = sorted(float(rate) for rate in given)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"lr must be a number or numbers with commas such as 1e-4,1e-3, not {lr!r}."
-        ) from error
-    if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
-        raise ConfigError(f"lr must be different positive numbers, not {lr!r}.")
-    return rates
-
-
 def seeds_for_search(reported: Sequence[int], count: int) -> list[int]:
-    """Return ``count`` seeds that are not among the reported ones.
-
-    Raises:
-        ConfigError: ``count`` is less than 1.
-    """
-    if count < 1:
-        raise ConfigError(f"search_seeds must be at least 1, not {count}.")
+    """Return ``count`` seeds that are not among the reported ones."""
     first = max(FIRST_SEED, max(reported) + 1)
     return list(range(first, first + count))
 

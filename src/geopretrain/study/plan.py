@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
-from geopretrain.config.options import Mode
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.config.groups import Mode, RecipeOptions
+from geopretrain.config.options import CompareOptions
+from geopretrain.config.saved import as_saved
+from geopretrain.errors import ConfigError
+from geopretrain.schema import Device
 from geopretrain.study.inits import NamedInit, read_inits
-from geopretrain.study.learning_rate import parse_rates, seeds_for_search
+from geopretrain.study.learning_rate import seeds_for_search
 from geopretrain.study.trials import Cell
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
 
-MODES: tuple[Mode, ...] = get_args(Mode)
+TRIAL_OPTIONS = (
+    *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last"),
+    *(one.name for one in fields(RecipeOptions)),
+)
+"""Options of ``compare`` that every trial gets."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +40,14 @@ class Plan:
     curve: tuple[int, ...]
     pictures: tuple[int, ...]
     settings: dict[str, Any]
-    device: str
+    """What all trials share, as options of ``finetune segmentation``."""
+    config: dict[str, Any]
+    """What ``config.yaml`` keeps."""
+    device: Device
 
-    def config(self) -> dict[str, Any]:
-        """Return the settings as ``config.yaml`` keeps them."""
-        return {
-            **self.settings,
-            "inits": {one.name: one.weights or one.kind for one in self.inits},
-            "modes": self.modes,
-            "seeds": self.seeds,
-            "lr": self.rates,
-            "search_seeds": self.search_seeds if len(self.rates) > 1 else [],
-            "curve": list(self.curve),
-            "pictures": list(self.pictures),
-            "device": self.device,
-        }
+    def weights(self) -> dict[str, str]:
+        """Return what tells whether an initialisation is the same as before: its weights, or its name."""
+        return {one.name: one.weights or one.kind for one in self.inits}
 
     def search_cells(self) -> list[Cell]:
         """Cells that only choose the learning rate: other seeds, validation images, scored at the end."""
@@ -72,7 +72,7 @@ class Plan:
         ]
 
     def _cell(
-        self, folder: Path, init: NamedInit, mode: str, seed: int, lr: float, *, searching: bool = False
+        self, folder: Path, init: NamedInit, mode: Mode, seed: int, lr: float, *, searching: bool = False
     ) -> Cell:
         rate = f"-lr{lr:g}" if searching else ""
         return Cell(
@@ -89,112 +89,49 @@ class Plan:
         )
 
 
-def make_plan(
-    *,
-    inits: Any,
-    data: Any,
-    out: Any,
-    labels: int | None,
-    seeds: Any,
-    modes: Any,
-    lr: Any,
-    search_seeds: int,
-    iterations: int | None,
-    batch_size: int | None,
-    size: Any,
-    backbone: str | None,
-    preset: str,
-    subset_seed: int,
-    curve_points: int,
-    pictures: int,
-    precision: str,
-    device: str,
-    progress: bool,
-) -> Plan:
-    """Resolve the arguments of ``compare`` and read all data needed (raises as ``compare`` does)."""
-    from geopretrain.commands.common import absolute, required
+def make_plan(options: CompareOptions) -> Plan:
+    """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
+    from geopretrain.commands.finetune_segmentation import curve
     from geopretrain.compute import resolve_device
     from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.schema import parse_size
     from geopretrain.tasks.transfer.segmentation import PRESETS
     from geopretrain.training.resolve import choose_preset
 
-    target = Path(required(out, "out", "the folder to write the comparison into"))
-    required(data, "data", "a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street")
-    named = read_inits(required(inits, "inits", "what to compare, e.g. random,runs/depth"))
-    chosen_seeds, chosen_modes = parse_seeds(seeds), parse_modes(modes)
-    computer = resolve_device(device)
-    preset = choose_preset(preset, computer, PRESETS)
-    rates = parse_rates(lr, PRESETS[preset].lr)
-    steps = PRESETS[preset].total_steps() if iterations is None else iterations
-    curve = _curve(steps, curve_points)
-    labelled = LabelledSet.open(data, size=parse_size(size))
-    number = labelled.counts["train"] if labels is None else labels
-    settings = {
-        "data": absolute(data),
-        "backbone": _common_backbone(backbone, named),
-        "labels": number,
-        "subset_seed": subset_seed,
-        "size": "{}x{}".format(*labelled.size),
+    named = read_inits(options.inits)
+    device = resolve_device(options.device)
+    preset = choose_preset(options.preset, device, PRESETS)
+    rates = options.lr or (PRESETS[preset].lr,)
+    steps = PRESETS[preset].total_steps() if options.steps is None else options.steps
+    points = curve(options.curve_points, steps)
+    labelled = LabelledSet.open(os.fspath(options.data or ""), size=options.size)
+    resolved = {
+        "backbone": _common_backbone(options.backbone, named),
+        "labels": labelled.counts["train"] if options.labels is None else options.labels,
+        "size": labelled.size,
         "preset": preset,
         "steps": steps,
-        "batch_size": batch_size or PRESETS[preset].batch_size,
-        "precision": precision,
+        "batch_size": options.batch_size or PRESETS[preset].batch_size,
+        "lr": list(rates),
+        "curve_points": points,
+        "inits": [one.source for one in named],
     }
+    config = as_saved("compare", options, **resolved)
     return Plan(
-        out=target.resolve(),
+        out=Path(options.out or "").resolve(),
         data=labelled,
         inits=named,
-        modes=chosen_modes,
-        seeds=chosen_seeds,
-        rates=rates,
-        search_seeds=seeds_for_search(chosen_seeds, search_seeds),
-        curve=curve,
-        pictures=_check_data(labelled, number, subset_seed, pictures, len(rates) > 1),
-        settings=settings,
-        device=computer,
+        modes=list(options.modes),
+        seeds=list(options.seeds),
+        rates=list(rates),
+        search_seeds=seeds_for_search(options.seeds, options.search_seeds),
+        curve=tuple(points),
+        pictures=_check_data(
+            labelled, config["labels"], options.subset_seed, options.pictures, len(rates) > 1
+        ),
+        settings={name: config[name] for name in TRIAL_OPTIONS if config[name] is not None},
+        config=config,
+        device=device,
     )
-
-
-def _curve(steps: int, points: int) -> tuple[int, ...]:
-    """Return evenly spread iterations, the last one included."""
-    for name, value in (("iterations", steps), ("curve_points", points)):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, not {value}.")
-    return tuple(sorted({max(1, round(steps * (k + 1) / points)) for k in range(points)}))
-
-
-def parse_seeds(seeds: int | str | Sequence[int]) -> list[int]:
-    """Return the seeds of ``5`` (0 to 4), ``'3,4,5'`` or a list.
-
-    Raises:
-        ConfigError: fewer than two, one twice, or no whole numbers.
-    """
-    try:
-        if isinstance(seeds, str):
-            seeds = [int(one) for one in seeds.split(",")] if "," in seeds else int(seeds)
-        chosen = list(range(seeds)) if isinstance(seeds, int) else [int(one) for one in seeds]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"seeds must be a number or whole numbers with commas, not {seeds!r}.") from error
-    if len(chosen) < 2:
-        raise ConfigError(
-            "A comparison needs at least 2 seeds to tell a difference from chance (5 are better), "
-            f"not {len(chosen)}."
-        )
-    if len(set(chosen)) < len(chosen) or min(chosen) < 0:
-        raise ConfigError(f"seeds must be different and not negative: {chosen}.")
-    return sorted(chosen)
-
-
-def parse_modes(modes: str | Sequence[str]) -> list[Mode]:
-    """Return the modes of ``'full,frozen'`` or a list; ConfigError names the nearest known one."""
-    chosen = [one.strip() for one in (modes.split(",") if isinstance(modes, str) else modes) if one.strip()]
-    for one in chosen:
-        if one not in MODES:
-            raise ConfigError(f"Unknown mode '{one}'.{nearest_name(one, MODES)} Known: {', '.join(MODES)}.")
-    if not chosen:
-        raise ConfigError(f"modes must name at least one of {', '.join(MODES)}.")
-    return [cast(Mode, one) for one in dict.fromkeys(chosen)]
 
 
 def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:

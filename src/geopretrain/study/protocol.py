@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.config.options import CompareOptions
+from geopretrain.config.saved import command_line
 from geopretrain.study.inits import NamedInit
 from geopretrain.version import __version__
 
@@ -38,7 +39,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "size": settings["size"],
         "backbone": settings["backbone"],
         "preset": settings["preset"],
-        "steps": settings["iterations"],
+        "steps": settings["steps"],
         "batch_size": settings["batch_size"],
         "schedule": config.get("schedule"),
         "warmup_steps": config.get("warmup_steps"),
@@ -53,7 +54,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "device": plan.device,
         "hardware": hardware(plan.device),
         "versions": versions(),
-        "command": command(plan),
+        "command": command_line(CompareOptions, plan.config),
     }
 
 
@@ -76,31 +77,6 @@ def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:
             }
         )
     return described
-
-
-def command(plan: Plan) -> str:
-    """Return the command that repeats the comparison."""
-    settings = plan.settings
-    options = {
-        "inits": ",".join(one.source for one in plan.inits),
-        "data": settings["data"],
-        "out": str(plan.out),
-        "labels": settings["labels"],
-        "seeds": _seeds(plan.seeds),
-        "modes": ",".join(plan.modes),
-        "lr": ",".join(f"{rate:g}" for rate in plan.rates),
-        "iterations": settings["iterations"],
-        "batch-size": settings["batch_size"],
-        "size": settings["size"],
-        "backbone": settings["backbone"],
-        "preset": settings["preset"],
-        "subset-seed": settings["subset_seed"],
-    }
-    return "geopretrain compare " + " ".join(f"--{name} {shlex.quote(str(v))}" for name, v in options.items())
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return str(len(seeds)) if list(seeds) == list(range(len(seeds))) else ",".join(map(str, seeds))
 
 
 def hardware(device: str) -> str:

@@ -11,9 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from geopretrain.errors import ConfigError
 from geopretrain.study import worker
 from geopretrain.study.trials import Cell
 
@@ -21,21 +20,11 @@ MOST_WORKERS = 8
 Answer = dict[str, Any]
 
 
-def choose_jobs(jobs: int | str, cells: int, device: str) -> int:
-    """Return how many cells to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU.
-
-    Raises:
-        ConfigError: neither ``'auto'`` nor a positive number.
-    """
+def choose_jobs(jobs: int | Literal["auto"], cells: int, device: str) -> int:
+    """Return how many cells to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU."""
     if jobs == "auto":
         return max(1, min(cells, MOST_WORKERS, _cores())) if device == "cpu" else 1
-    try:
-        number = int(jobs)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise ConfigError(f"jobs must be 'auto' or a positive whole number, not {jobs!r}.")
-    return max(1, min(number, cells))
+    return max(1, min(jobs, cells))
 
 
 def run_cells(
@@ -45,23 +34,24 @@ def run_cells(
     device: str,
     log: Path,
     on_done: Callable[[Cell, Answer], None],
+    threads: int | None = None,
 ) -> None:
     """Train all cells; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
 
-    With one job they run in this process with all threads, otherwise in ``jobs`` processes that share the
-    cores.
+    With one job they run in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
+    or else they share the cores.
     """
     if jobs == 1:
         runner = worker.load_runner(worker.RUNNER)
         for cell in cells:
-            on_done(cell, worker.run_safely(runner, cell, threads=None, device=device))
+            on_done(cell, worker.run_safely(runner, cell, threads=threads, device=device))
         return
     waiting: queue.Queue[Cell] = queue.Queue()
     for cell in cells:
         waiting.put(cell)
     done: queue.Queue[tuple[Cell, Answer]] = queue.Queue()
-    threads = max(1, _cores() // jobs)
-    workers = [_Worker(waiting, done, threads, device, log) for _ in range(jobs)]
+    each = threads or max(1, _cores() // jobs)
+    workers = [_Worker(waiting, done, each, device, log) for _ in range(jobs)]
     try:
         for one in workers:
             one.start()

@@ -1,0 +1,40 @@
+"""``compare``: which initialisation makes the better segmenter from few labels, and how sure is that?"""
+
+from __future__ import annotations
+
+from geopretrain.config.command import takes
+from geopretrain.config.options import CompareOptions
+from geopretrain.console import console
+from geopretrain.report import build_report
+from geopretrain.study.compare import run_comparison
+from geopretrain.study.comparison import Comparison
+
+
+@takes(CompareOptions)
+def compare(options: CompareOptions) -> Comparison:
+    """Fine-tune from each initialisation with the same labels, seeds and budget; report paired differences.
+
+    Each combination of initialisation, mode and seed is one run. Repeat the command to continue after an
+    interruption, or with more seeds, modes or initialisations: completed runs are kept.
+
+    Returns:
+        The comparison: ``sentence``, ``table()``, ``results``, and the files in ``out``.
+
+    Raises:
+        UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
+    """
+    comparison = run_comparison(options)
+    build_report(comparison, comparison.report)
+    _say_what_came_out(comparison)
+    return comparison
+
+
+def _say_what_came_out(comparison: Comparison) -> None:
+    console.say(f"\n{comparison.table()}\n")
+    failures = comparison.results["failures"]
+    for failure in failures:
+        console.warn(f"FAILED {failure['cell']}: {failure['error']}")
+    if failures:
+        console.say(f"{len(failures)} trainings failed; repeat the command to try them again.")
+    console.say(comparison.sentence)
+    console.say(f"Next: open {comparison.report} in a browser.")

@@ -1,0 +1,30 @@
+"""``data inspect``: what is this, and can depth be learned from it?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from geopretrain.config.command import takes
+from geopretrain.config.options import InspectOptions
+
+if TYPE_CHECKING:
+    from geopretrain.data.prepare.inspection import Inspection
+
+
+@takes(InspectOptions)
+def inspect(options: InspectOptions) -> Inspection:
+    """Look at a video, folder, data set or store; the first 300 frames of each clip are read.
+
+    Returns:
+        The report: ``text()``, ``fit``, ``problems`` and one entry for each clip.
+
+    Raises:
+        DataError: nothing there, unreadable, or of no known layout.
+        ConfigError: a synthetic spec with an unknown kind or option.
+    """
+    from geopretrain.data.prepare import inspection
+
+    return inspection.inspect(
+        os.fspath(options.path), baseline=options.baseline, depth_unit=options.depth_unit
+    )

@@ -1,0 +1,54 @@
+"""``data prepare``: videos, folders and data sets in, a store of frames out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geopretrain.config.command import takes
+from geopretrain.config.groups import listed
+from geopretrain.config.options import PrepareOptions
+from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.console import console
+
+if TYPE_CHECKING:
+    from geopretrain.data.store.frame_store import FrameStore
+
+
+@takes(PrepareOptions)
+def prepare(options: PrepareOptions) -> FrameStore:
+    """Prepare videos, folders of images or data sets as one store of frames.
+
+    Repeat the call to continue an interrupted one.
+
+    Returns:
+        The store, whose ``config.yaml`` repeats the preparation.
+
+    Raises:
+        DataError: inputs which cannot be used (the message says which and why).
+        ConfigError: an option with an impossible value.
+        RunFolderError: the output folder is in use, not writable, or its disk is full.
+    """
+    from geopretrain.data.prepare import preparation
+
+    store = preparation.prepare(
+        listed(options.inputs),
+        os.fspath(options.out),
+        size=options.size,
+        intrinsics=options.intrinsics,
+        intrinsics_size=options.intrinsics_size,
+        fov=options.fov,
+        target_motion=options.target_motion,
+        min_motion=options.min_motion,
+        holdout=options.holdout,
+        max_frames=options.max_frames,
+        still_images=options.still_images,
+        fps=options.fps,
+        baseline=options.baseline,
+        depth_unit=options.depth_unit,
+        overwrite=options.overwrite,
+        progress=console.shown,
+    )
+    write_saved(Path(options.out), as_saved("data prepare", options))
+    return store

@@ -1,0 +1,49 @@
+"""The settings of a method, as they are written in its own file."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from geopretrain.schema import choices_of, defaults, descriptions, hints
+
+OWN_OPTIONS = ("backbone", "mode", "as_released", "num_classes", "class_names", "class_colours")
+"""Fields of a task that have an option of their own, or that the data decide."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a method."""
+
+    name: str
+    """As in ``--settings NAME=VALUE``."""
+    default: Any
+    """What it is when left away."""
+    description: str
+    """What stands below the field."""
+    choices: tuple[str, ...]
+    """The values possible, empty where there are too many to list."""
+
+
+def settings_of(config: type) -> list[Setting]:
+    """Return the settings of a method from the class of its configuration."""
+    values, types = defaults(config), hints(config)
+    return [
+        Setting(name, values[name], words, tuple(choices_of(types[name])))
+        for name, words in descriptions(config).items()
+        if name not in OWN_OPTIONS
+    ]
+
+
+def settings_help(method: str) -> str:
+    """Return the settings of a pre-training method, each with its default and description, for its help."""
+    from geopretrain.tasks.registry import task_class
+
+    lines = [f"Settings of {method} (--settings NAME=VALUE...):"]
+    for setting in settings_of(task_class(method).Config):
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
+        text = setting.description.replace("``", "")
+        lines.append(f"  {setting.name}={default}")
+        lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
