@@ -45,6 +45,7 @@ format: setup
 	$(BIN)/ruff format .
 
 docs: setup
+	$(BIN)/python docs/write_options.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: setup

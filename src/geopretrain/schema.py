@@ -115,6 +115,8 @@ class Words:
     """What stands for a value in ``--help``."""
     many: bool = False
     """Whether the command line takes several words."""
+    choices: tuple[str, ...] = ()
+    """The values possible, where they are known elsewhere than in a ``Literal``."""
 
 
 _number = BeforeValidator(_no_truth_value)

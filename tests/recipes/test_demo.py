@@ -6,28 +6,37 @@ import json
 
 import pytest
 
-from geopretrain.recipes.demo import DemoSize, run
+from geopretrain import cli
+from geopretrain.errors import OptionError
+from geopretrain.recipes.demo import demo
 
-TINY = DemoSize(
-    video="synthetic:street?worlds=1&frames=12&seed=100",
-    labelled="synthetic:street?train=8&val=4&test=4",
-    height=64,
-    width=96,
-    steps=3,
-    labels=4,
-    iterations=2,
-    seeds=2,
-    modes="full",
-)
+TINY = {
+    "video": "synthetic:street?worlds=1&frames=12&seed=100",
+    "labelled": "synthetic:street?train=8&val=4&test=4",
+    "size": (64, 96),
+    "steps": 3,
+    "finetune_steps": 2,
+    "labels": 4,
+    "seeds": 2,
+    "modes": "full",
+    "open_report": False,
+}
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_a_report_and_continues_when_repeated(tmp_path):
-    report = run(tmp_path / "demo", open_report=False, size=TINY)
+def test_the_demo_ends_with_a_report_and_continues_when_repeated(tmp_path, capsys):
+    report = demo(tmp_path / "demo", **TINY)
     assert report.is_file()
     results = json.loads((report.parent / "comparison.json").read_text())
     assert {cell["init"] for cell in results["cells"]} == {"random", "depth"}
     weights = tmp_path / "demo" / "depth" / "model.safetensors"
     written = weights.stat().st_mtime_ns
-    run(tmp_path / "demo", open_report=False, size=TINY)
+    words = ["demo", "--config", str(tmp_path / "demo" / "config.yaml"), "--open-report", "false"]
+    assert cli.main(words) == 0
     assert weights.stat().st_mtime_ns == written, "what is finished is kept"
+    assert capsys.readouterr().out.endswith(f"The report is {report}.\n")
+
+
+def test_the_worlds_need_a_size():
+    with pytest.raises(OptionError, match="size must be HEIGHTxWIDTH"):
+        demo("nowhere", size="auto")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geopretrain import cli
+from geopretrain.commands.compare import compare
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
 from geopretrain.study import worker
-from geopretrain.study.compare import compare
 from geopretrain.study.comparison import Comparison
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -59,7 +61,7 @@ def scripted(monkeypatch):
 
 
 def run(labelled, depth, out, **options):
-    defaults = {"labels": 4, "seeds": 3, "iterations": 60, "jobs": 1, "progress": False, "pictures": 2}
+    defaults = {"labels": 4, "seeds": 3, "steps": 60, "jobs": 1, "progress": False, "pictures": 2}
     return compare(f"random,{depth}", data=labelled, out=out, **{**defaults, **options})
 
 
@@ -72,7 +74,7 @@ def test_every_combination_is_trained_and_summarised(labelled, depth, tmp_path):
     comparison = run(labelled, depth, out, curve_points=3)
     assert len(calls(out)) == 2 * 2 * 3
     last = {(row.mode, row.init): row for row in comparison.rows if row.step == 60}
-    assert {row.step for row in comparison.rows} == {20, 40, 60}
+    assert {row.step for row in comparison.rows} == {15, 30, 60}
     # lr 1e-3 suits random (+0.1) and not depth; seeds add 0.001 and 0.002 each
     assert last["full", "random"].values == pytest.approx((0.3, 0.301, 0.302))
     assert last["full", "depth"].values == pytest.approx((0.25, 0.252, 0.254))
@@ -125,8 +127,8 @@ def test_repeating_skips_what_is_complete_and_more_seeds_add_to_it(labelled, dep
 def test_other_settings_and_foreign_folders_are_refused(labelled, depth, tmp_path):
     out = tmp_path / "cmp"
     run(labelled, depth, out)
-    with pytest.raises(RunFolderError, match="iterations = 60, not 61"):
-        run(labelled, depth, out, iterations=61)
+    with pytest.raises(RunFolderError, match="steps = 60, not 61"):
+        run(labelled, depth, out, steps=61)
     (depth / "model.safetensors").write_bytes(b"trained again")
     with pytest.raises(RunFolderError, match="'depth' has changed"):
         run(labelled, depth, out)
@@ -218,7 +220,7 @@ def _alive(pid):
 
 def test_wrong_inputs_are_refused_before_anything_is_trained(labelled, depth, tmp_path):
     out = tmp_path / "cmp"
-    with pytest.raises(ConfigError, match="at least 2 seeds"):
+    with pytest.raises(ConfigError, match="seeds must be at least 2"):
         run(labelled, depth, out, seeds=1)
     with pytest.raises(ConfigError, match=r"50 labelled images were asked for.* holds 6"):
         run(labelled, depth, out, labels=50)
@@ -236,7 +238,7 @@ def test_wrong_inputs_are_refused_before_anything_is_trained(labelled, depth, tm
         compare("random", data=labelled, out=out)
     with pytest.raises(ConfigError, match="given twice"):
         compare("random,random", data=labelled, out=out)
-    with pytest.raises(ConfigError, match="--inits is missing"):
+    with pytest.raises(ConfigError, match="inits is missing"):
         compare(data=labelled, out=out)
     assert not out.exists()
 
@@ -251,8 +253,46 @@ def test_a_bad_test_label_is_found_before_training(labelled, depth, tmp_path):
 def test_config_repeats_the_comparison(labelled, depth, tmp_path):
     comparison = run(labelled, depth, tmp_path / "cmp")
     command = comparison.results["protocol"]["command"]
-    assert f"--inits random,{depth}" in command
+    assert f"--inits random {depth}" in command
     assert "--labels 4" in command
-    assert "--seeds 3" in command
+    assert "--seeds 0 1 2" in command
+    (tmp_path / "cmp" / "comparison.json").unlink()
+    assert cli.main([*shlex.split(command)[1:], "--jobs", "1"]) == 0
+    assert cli.main(["compare", "--config", str(tmp_path / "cmp" / "config.yaml"), "--jobs", "1"]) == 0
+    assert len(calls(tmp_path / "cmp")) == 12, "both went on in the same folder, where everything is complete"
     assert len(comparison.results["protocol"]["subset"]) == 4
     assert json.loads((tmp_path / "cmp" / "comparison.json").read_text())["format"] == 1
+
+
+OLD = """\
+geopretrain: 0.1.0
+command: compare
+data: {data}
+backbone: resnet18
+labels: 4
+subset_seed: 0
+size: 64x64
+preset: short
+iterations: 60
+batch_size: 8
+precision: auto
+inits: {{random: random, depth: run}}
+modes: [full, frozen]
+seeds: [0, 1, 2]
+lr: [0.001]
+search_seeds: []
+curve: [20, 40, 60]
+pictures: [0, 2]
+device: cpu
+"""
+
+
+def test_a_comparison_of_version_0_1_goes_on_with_its_own_points(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    out.mkdir()
+    (out / "config.yaml").write_text(OLD.format(data=labelled))
+    with pytest.raises(RunFolderError, match=r"curve_points = \[20, 40, 60\], not \[1, 3, 7, 15, 30, 60\]"):
+        run(labelled, depth, out)
+    comparison = run(labelled, depth, out, curve_points=(20, 40, 60))
+    assert {row.step for row in comparison.rows} == {20, 40, 60}
+    assert json.loads((out / "inits.json").read_text()) == {"random": "random", "depth": "run"}

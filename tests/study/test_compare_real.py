@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geopretrain.study.compare import compare
+from geopretrain.commands.compare import compare
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def stripes(tmp_path):
 @pytest.mark.slow
 def test_same_initialisation_twice_gives_exactly_no_difference(stripes, tmp_path):
     """Two runs with equal settings hold equal weights, so every pair of trainings must agree to the bit."""
-    from geopretrain.commands.finetune_segmentation import finetune
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
 
-    options = {"data": stripes, "size": "64x64", "iterations": 1, "batch_size": 2, "progress": False}
+    options = {"data": stripes, "size": "64x64", "steps": 1, "batch_size": 2, "progress": False}
     for name in ("one", "two"):
-        finetune(out=tmp_path / name, labels=2, seed=3, **options)
+        finetune_segmentation(out=tmp_path / name, labels=2, seed=3, **options)
     comparison = compare(
         f"{tmp_path / 'one'},{tmp_path / 'two'}",
         out=tmp_path / "cmp",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable
-from dataclasses import fields
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from geopretrain.config.describe import Option, options_of
 from geopretrain.console import console
-from geopretrain.schema import choices_of, descriptions, hints
+from geopretrain.schema import hints
 
 P = ParamSpec("P")
 Options = TypeVar("Options")
@@ -60,19 +60,15 @@ def docstring(text: str, options: type) -> str:
     text = inspect.cleandoc(text)
     starts = [at for section in ("Returns:", "Raises:") if (at := text.find(f"\n{section}")) >= 0]
     body, sections = (text[: min(starts)], text[min(starts) :]) if starts else (text, "")
-    entries = [_entry(name, words, hints(options)[name]) for name, words in _explained(options)]
+    entries = [_entry(option) for option in options_of(options)]
     return "\n".join([body.rstrip(), "", "Args:", *entries, sections])
 
 
-def _explained(options: type) -> list[tuple[str, str]]:
-    words = descriptions(options)
-    positional = [one.name for one in fields(options) if not one.kw_only]
-    return [(name, words[name]) for name in (*positional, *(n for n in words if n not in positional))]
-
-
-def _entry(name: str, words: str, hint: Any) -> str:
-    choices = choices_of(hint)
-    among = f" One of {', '.join(choices)}." if choices else ""
+def _entry(option: Option) -> str:
+    among = f" One of {', '.join(option.choices)}." if option.choices else ""
     return textwrap.fill(
-        f"{name}: {words}{among}", width=100, initial_indent="    ", subsequent_indent="        "
+        f"{option.name}: {option.description}{among}",
+        width=100,
+        initial_indent="    ",
+        subsequent_indent="        ",
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, get_args
 
-from geopretrain.schema import choices_of, defaults, descriptions, hints, words_of
+from geopretrain.schema import Words, choices_of, defaults, descriptions, hints, words_of
 
 BY_NAME = {"by_name": True}
 """Metadata of a field that Python takes by position and the command line as ``--name`` only."""
@@ -84,7 +84,8 @@ def options_of(cls: type) -> list[Option]:
 
 
 def _option(name: str, description: str, hint: Any, default: Any, group: str, positional: bool) -> Option:
-    named, choices = words_of(hint), tuple(choices_of(hint))
+    named = words_of(hint)
+    choices = (named.choices if named else ()) or tuple(choices_of(hint))
     is_flag = _is_flag(hint)
     return Option(
         name=name,
@@ -96,8 +97,14 @@ def _option(name: str, description: str, hint: Any, default: Any, group: str, po
         words=is_flag and named is not None,
         many=named is not None and named.many,
         choices=choices,
-        metavar=named.metavar if named else "|".join(choices) or ("true|false" if is_flag else "TEXT"),
+        metavar=_metavar(named, choices, is_flag),
     )
+
+
+def _metavar(named: Words | None, choices: Sequence[str], is_flag: bool) -> str:
+    if named is not None and not named.choices:
+        return named.metavar
+    return "|".join(choices) or ("true|false" if is_flag else "TEXT")
 
 
 def _is_flag(hint: Any) -> bool:

@@ -81,13 +81,13 @@ def _resume(value: Any) -> Any:
 
 def _settings(value: Any) -> Any:
     """Return ``['a=1', 'b=x']`` as a dictionary; values are read as YAML."""
-    if value is None or isinstance(value, Mapping):
+    if value in (None, [], ()) or isinstance(value, Mapping):
         return value or {}
     import yaml
 
     lines = [value] if isinstance(value, str) else value
-    pairs = [str(line).partition("=") for line in lines]
-    if any(not (name.strip() and sign) for name, sign, _ in pairs):
+    pairs = [str(line).partition("=") for line in lines] if isinstance(lines, (list, tuple)) else []
+    if not pairs or any(not (name.strip() and sign) for name, sign, _ in pairs):
         raise ValueError("given as name=value")
     try:
         return {name.strip(): yaml.safe_load(text) for name, _, text in pairs}

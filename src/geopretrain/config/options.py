@@ -53,6 +53,7 @@ from geopretrain.tasks.registry import PRETEXTS
 
 SUPERVISION = {"M": "mono", "S": "stereo", "MS": "both"}
 """The names of Wang et al. for what a depth network learns from."""
+Method = Annotated[str, Words("a pre-training method", choices=tuple(PRETEXTS))]
 Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
 FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
 Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
@@ -81,8 +82,8 @@ class TrainCommandOptions(
 class PretrainOptions(TrainCommandOptions, VideoOptions):
     """Options of ``pretrain``."""
 
-    method: str = field(default="monodepth", kw_only=False)
-    """Pre-training method: monodepth, scdepth, geometric_flow, optical_flow or depth_supervised."""
+    method: Method = field(default="monodepth", kw_only=False)
+    """Pre-training method; ``geopretrain pretrain METHOD --help`` lists its own settings."""
 
     def __post_init__(self) -> None:
         one_of("method", self.method, PRETEXTS)

@@ -87,6 +87,8 @@ def _add(group: Any, option: Option) -> None:
     if option.many:
         more |= {"nargs": "+", "action": OneOrMany}
     if option.positional:
+        if option.choices:
+            more["help"] = f"{', '.join(option.choices)}. {more['help']}"
         group.add_argument(option.name, metavar=option.name.upper(), **more).required = False
         return
     if option.flag:

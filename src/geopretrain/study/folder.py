@@ -88,7 +88,7 @@ def _check_weights(out: Path, known: Mapping[str, str], wanted: Mapping[str, str
 
 
 def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    before = {**as_saved("compare", CompareOptions(**_complete(there))), **there}
+    before = as_saved("compare", CompareOptions(**_complete(there)))
     for name in wanted:
         if name not in _MAY_DIFFER and before[name] != wanted[name]:
             raise RunFolderError(
@@ -100,7 +100,7 @@ def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of any version with what options must have; the rest is left to their defaults."""
     given = {name: value for name, value in settings.items() if value is not None and name != "command"}
-    return {"inits": ("random", "imagenet"), "out": "", **given}
+    return {"inits": ("random", "imagenet"), "out": ".", **given}
 
 
 def _read(out: Path) -> dict[str, Any]:
