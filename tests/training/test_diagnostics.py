@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from fake_tasks import FakeTask
 
-from geopretrain.training.diagnostics import HealthWatch, LogAverages, weights_are_finite
+from geopretrain.training.diagnostics import DiagnosticsWatch, LogAverages, weights_are_finite
 
 
 def test_averages_start_again_after_each_fetch():
@@ -35,7 +35,7 @@ def test_averages_can_be_carried_over_a_checkpoint():
 
 
 def test_a_sentence_is_said_once_even_if_its_numbers_change():
-    watch, task = HealthWatch(), FakeTask()
+    watch, task = DiagnosticsWatch(), FakeTask()
     assert watch.new_sentences(task, {"spread": 0.5}, 1) == []
     assert watch.new_sentences(task, {"spread": 0.5}, 5) == ["Spread is 0.500: look at it."]
     assert watch.new_sentences(task, {"spread": 0.25}, 9) == []

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from fake_tasks import samples
 
-from geopretrain.training.stream import BatchStream, sample_indices, seed_step
+from geopretrain.seeding import seed_step
+from geopretrain.training.stream import BatchStream, sample_indices
 
 
 def stream(steps, batch_size, num_samples, seed):
@@ -27,10 +29,18 @@ def test_batches_may_be_larger_than_the_data():
 
 
 def test_a_stream_can_start_anywhere():
-    whole, late = (iter(BatchStream(lambda i: i, 9, 4, seed=5, first_step=s)) for s in (0, 3))
+    nine = samples(lambda i: i, positions=range(9))
+    whole, late = (iter(BatchStream(nine, 4, seed=5, first_step=s)) for s in (0, 3))
     batches = [next(whole) for _ in range(5)]
     assert np.array_equal(batches[3], next(late))
     assert np.array_equal(batches[4], next(late))
+
+
+def test_parts_of_a_step_are_its_batch():
+    nine = samples(lambda i: i, positions=range(9))
+    whole, parts = (iter(BatchStream(nine, 4, seed=5, parts=p)) for p in (1, 2))
+    for _ in range(3):
+        assert np.array_equal(next(whole), np.concatenate([next(parts), next(parts)]))
 
 
 def test_random_numbers_depend_on_seed_and_step_alone():

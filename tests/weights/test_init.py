@@ -29,7 +29,9 @@ SMALL = "mobilenetv3_small_050"
 
 def make_run(folder, seed=3, backbone=SMALL, pose_backbone=None):
     torch.manual_seed(seed)
-    task, _ = Monodepth.create(MonodepthConfig(backbone=backbone, pose_backbone=pose_backbone), parse_init("random"))
+    task, _ = Monodepth.create(
+        MonodepthConfig(backbone=backbone, pose_backbone=pose_backbone), parse_init("random")
+    )
     task.depth_net.backbone.set_normalisation([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
     save_weights(task, folder)
     lineage = {
@@ -101,7 +103,9 @@ def test_the_files_of_a_run_can_be_given_by_themselves(tmp_path, file):
 
 def test_another_pose_backbone_is_taken_whole_or_not_at_all(tmp_path):
     make_run(tmp_path, pose_backbone="resnet18")
-    _, report = Monodepth.create(MonodepthConfig(backbone=SMALL, pose_backbone="resnet34"), parse_init(tmp_path))
+    _, report = Monodepth.create(
+        MonodepthConfig(backbone=SMALL, pose_backbone="resnet34"), parse_init(tmp_path)
+    )
     assert not any(name.startswith("pose.backbone.") for name in report.loaded)
     assert ("pose.backbone.conv1.weight", "made for another backbone") in report.skipped
     assert "pose.backbone.conv1.weight" in report.reinitialised
@@ -160,13 +164,17 @@ def test_imagenet_brings_its_own_normalisation(monkeypatch):
 
 def test_a_saved_task_is_loaded_whole(tmp_path):
     torch.manual_seed(0)
-    task = Segmentation(SegmentationConfig(num_classes=5, backbone=SMALL), Backbone(SMALL, mean=(0.3, 0.2, 0.1)))
+    task = Segmentation(
+        SegmentationConfig(num_classes=5, backbone=SMALL), Backbone(SMALL, mean=(0.3, 0.2, 0.1))
+    )
     save_weights(task, tmp_path, {"method": "segmentation"})
     twin = Segmentation(SegmentationConfig(num_classes=5, backbone=SMALL), Backbone(SMALL))
     load_weights(twin, tmp_path)
     assert all(torch.equal(t, task.state_dict()[name]) for name, t in twin.state_dict().items())
     with pytest.raises(WeightsError, match="lacks"):
-        load_weights(Segmentation(SegmentationConfig(num_classes=6, backbone=SMALL), Backbone(SMALL)), tmp_path)
+        load_weights(
+            Segmentation(SegmentationConfig(num_classes=6, backbone=SMALL), Backbone(SMALL)), tmp_path
+        )
 
 
 def test_unknown_backbones_are_refused_before_weights():

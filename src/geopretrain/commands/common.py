@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.errors import ConfigError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.schema import plain
 
 
 def destination(options: TrainCommandOptions) -> Path:
@@ -23,17 +21,6 @@ def destination(options: TrainCommandOptions) -> Path:
     out = Path(options.out)
     RunFolder(out).check_free(overwrite=options.overwrite, resume=bool(options.resume), init=options.init)
     return out
-
-
-def saved_config(command: str, options: TrainCommandOptions, **resolved: Any) -> dict[str, Any]:
-    """Return every option, resolved, as config.yaml keeps it; paths that exist are made absolute."""
-    values = {**asdict(options), **resolved, "out": os.path.abspath(str(options.out))}
-    values |= {name: absolute(values[name]) for name in ("data", "init", "evaluate_data") if name in values}
-    if (size := values.get("size")) is not None:
-        values["size"] = f"{size[0]}x{size[1]}"
-    for name in ("resume", "overwrite", "progress"):
-        values.pop(name)
-    return {"command": command, **plain(values)}
 
 
 def absolute(value: Any) -> Any:

@@ -11,11 +11,13 @@ import os
 from geopretrain.commands.video_training import finish, video_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
+from geopretrain.config.resume import continued
 from geopretrain.console import console
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError
 from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.building import setting_defaults
 from geopretrain.training.train import Training, train
 
 
@@ -29,6 +31,7 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
+    options = continued("finetune depth", options, setting_defaults=setting_defaults("monodepth"))
     supervision = SUPERVISION.get(options.supervision, options.supervision)
     if "supervision" in options.settings:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from geopretrain.commands.common import destination, saved_config
+from geopretrain.commands.common import destination
 from geopretrain.compute import resolve_device
 from geopretrain.config.command import takes
 from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.config.resume import continued
+from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.tasks.building import build_task, task_config
+from geopretrain.tasks.building import build_task, setting_defaults, task_config
 from geopretrain.tasks.registry import segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.resolve import choose_backbone, choose_preset, loop_settings, resolved
@@ -32,6 +34,7 @@ def finetune_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
+    options = continued("finetune segmentation", options, setting_defaults=setting_defaults("segmentation"))
     training = _training(options)
     return train(
         training,
@@ -69,7 +72,7 @@ def _training(options: FinetuneSegmentationOptions) -> Training:
     scored = splits[options.evaluate_on]
     return Training(
         command="finetune segmentation",
-        config=saved_config(
+        config=as_saved(
             "finetune segmentation",
             options,
             **resolved(

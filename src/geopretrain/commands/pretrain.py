@@ -5,9 +5,11 @@ from __future__ import annotations
 from geopretrain.commands.video_training import finish, video_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import PretrainOptions
+from geopretrain.config.resume import continued
 from geopretrain.console import console
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import FlowTask, Task
+from geopretrain.tasks.building import setting_defaults
 from geopretrain.training.train import train
 
 
@@ -18,6 +20,7 @@ def pretrain(options: PretrainOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
+    options = continued("pretrain", options, setting_defaults=setting_defaults(options.method))
     training = video_training("pretrain", options.method, options, options.settings)
 
     def finish_and_say(run: RunFolder, task: Task) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from geopretrain.commands.common import destination, saved_config
+from geopretrain.commands.common import destination
 from geopretrain.compute import resolve_device
 from geopretrain.config.options import FinetuneDepthOptions, PretrainOptions
+from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.prepare.resolve import resolve_store
 from geopretrain.data.store.frame_store import FrameStore
@@ -57,10 +58,10 @@ def video_training(command: str, method: str, options: Options, settings: Mappin
     shown = validation.positions if len(validation) else samples.positions
     return Training(
         command=command,
-        config=saved_config(
+        config=as_saved(
             command,
             options,
-            **resolved(loop, backbone=backbone, preset=preset, size=store.size, settings=settings),
+            **resolved(loop, backbone=backbone, preset=preset, size=store.size),
         ),
         out=out,
         task=task,

@@ -10,15 +10,10 @@ from typing import Any
 
 import yaml
 
+from geopretrain.config.saved import MARKER, migrated, write_saved
 from geopretrain.errors import RunFolderError
-from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, write_yaml, writing
+from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, writing
 from geopretrain.schema import parse_size
-
-MARKER = "geopretrain"
-"""Key of config.yaml (its value is our version) by which a folder is known to be ours."""
-
-MAY_DIFFER_ON_RESUME = frozenset({MARKER, "out", "progress", "device", "threads"})
-"""Settings that do not belong to what is trained."""
 
 _OWN_FILES = (
     "lineage.json",
@@ -62,25 +57,20 @@ class RunFolder:
             path: folder to create; must be empty or absent unless one of the following is given.
             config: every setting of the run, plain values only.
             overwrite: remove an earlier run of ours from the folder first (nothing else is ever removed).
-            resume: continue the run in the folder; its settings must be the same.
+            resume: continue the run in the folder; ``config.resume`` has decided that these settings do.
 
         Raises:
             RunFolderError: the folder is in use, foreign, not writable, or holds a run with other settings.
         """
         run = cls(path)
         run.check_free(overwrite=overwrite, resume=resume)
-        settings = json.loads(json.dumps(dict(config)))
-        if run.is_ours() and resume:
-            run._check_same(settings)
-            run._remove_leftovers()
-            return run
         run._remove_leftovers()
-        if run.is_ours():
+        if run.is_ours() and not resume:
             run._remove_own()
         for folder in (run.path, run.figures, run.checkpoint.parent):
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        write_yaml(run.path / "config.yaml", {MARKER: _version(), **settings})
+        write_saved(run.path, config)
         return run
 
     @classmethod
@@ -118,12 +108,12 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved settings, as in config.yaml."""
-        return self._read_config()
+        """The resolved options, as in config.yaml, in the names of today."""
+        return migrated({name: value for name, value in self._read_config().items() if name != MARKER})
 
     @property
     def kind(self) -> str:
-        """``pretrain`` or ``finetune``."""
+        """The command it is of: ``pretrain``, ``finetune segmentation`` or ``finetune depth``."""
         return str(self.config.get("command", ""))
 
     @property
@@ -150,6 +140,17 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run came to its end (results.json is written last)."""
         return (self.path / "results.json").is_file()
+
+    @property
+    def trained_steps(self) -> int:
+        """Optimisation steps of a finished run."""
+        results = self.results
+        return int(results.get("steps", results.get("iterations", 0)))  # version 0.1 had both words
+
+    def reopen(self) -> None:
+        """Let a finished run be continued: its final numbers no longer hold."""
+        with writing(self.path):
+            (self.path / "results.json").unlink(missing_ok=True)
 
     def write_lineage(self, lineage: Mapping[str, Any]) -> None:
         """Write lineage.json atomically."""
@@ -213,22 +214,6 @@ class RunFolder:
         except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(f"'{path}' cannot be read: {error}") from error
 
-    def _check_same(self, wanted: Mapping[str, Any]) -> None:
-        there = self.config
-        for name in [*there, *wanted]:
-            if name in MAY_DIFFER_ON_RESUME or there.get(name) == wanted.get(name):
-                continue
-            if name == "command":
-                raise RunFolderError(
-                    f"'{self.path}' holds a {there[name]} run, so {wanted.get(name)} cannot resume it. "
-                    "Choose another --out."
-                )
-            raise RunFolderError(
-                f"The run in '{self.path}' cannot be resumed: it has {name} = {there.get(name)!r}, "
-                f"you asked for {wanted.get(name)!r}. --resume continues the very same run; "
-                f"to start another one from its weights use --init {self.path} with another --out."
-            )
-
     def check_free(self, *, overwrite: bool, resume: bool, init: str | os.PathLike[str] = "random") -> None:
         """Refuse early what ``create`` would refuse, before time is spent on data; changes nothing.
 
@@ -283,9 +268,3 @@ class RunFolder:
             remove_leftovers(folder)
             if folder.is_dir() and not any(folder.iterdir()):
                 os.rmdir(folder)
-
-
-def _version() -> str:
-    from geopretrain import __version__
-
-    return __version__

@@ -41,7 +41,7 @@ def _class(method: str, config: Mapping[str, Any]) -> type[Task]:
 def _config_of_first_edition(config: Mapping[str, Any], lineage: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the task of a run that version 0.1 wrote, which kept them in config.yaml only."""
     options = {"backbone": config["backbone"], **config["settings"]}
-    if config["command"] == "finetune":
+    if config["command"] == "finetune segmentation":
         classes = lineage["classes"]
         options |= {name: config[name] for name in ("mode", "as_released")}
         options |= {"num_classes": len(classes["colours"]), "class_names": tuple(classes["names"])}

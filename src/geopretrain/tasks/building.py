@@ -7,8 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.schema import defaults
 from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
+from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
 from geopretrain.weights import Init, LoadReport
 
 
@@ -35,3 +37,8 @@ def build_task(cls: type[Task], config: Any, init: Init, seed: int) -> tuple[Tas
     """Return the task with its first weights, a function of options, initialisation and seed alone."""
     seed_start(seed)
     return cls.create(config, init)
+
+
+def setting_defaults(method: str) -> dict[str, Any]:
+    """Return the default of each option of a method."""
+    return defaults(task_class(method, {**PRETEXTS, **TRANSFERS}).Config)

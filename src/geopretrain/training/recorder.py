@@ -116,7 +116,7 @@ class Recorder(Callback):
         self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
         self._tensorboard(trainer, {"learning_rate": rate, "data_share": timing["data_share"]}, step)
         for sentence in self.watch.new_sentences(module.task, logs, step):
-            self.run.append_metrics({"kind": "health", "step": step, "sentence": sentence})
+            self.run.append_metrics({"kind": "diagnostics", "step": step, "sentence": sentence})
             console.say(f"Step {step}: {sentence}")
         if module.device.type == "cpu" and step > self.settings.log_every:  # the first steps warm up
             self._say_if_oversubscribed(step, timing["cores"])

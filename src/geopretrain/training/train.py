@@ -72,6 +72,8 @@ def train(
         UserError: data, options, weights or folder cannot be used; the message says what to do.
         KeyboardInterrupt: after a checkpoint was written.
     """
+    if resume and _nothing_to_do(RunFolder(training.out), training.settings.steps):
+        return RunFolder(training.out)
     task, description = training.task, training.data.describe()
     task.check_data(description)
     fingerprint = training.data.fingerprint(training.samples.fields)
@@ -101,6 +103,17 @@ def train(
     save_weights(task, run.path)
     finish(run, task)
     return run
+
+
+def _nothing_to_do(run: RunFolder, steps: int) -> bool:
+    """Return whether a run has come to its end, and say so; one that is to have more steps is reopened."""
+    if not run.finished:
+        return False
+    if run.trained_steps >= steps:
+        console.say(f"The run in {run.path} is finished; there is nothing to resume.")
+        return True
+    run.reopen()
+    return False
 
 
 def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None:

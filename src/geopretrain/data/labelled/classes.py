@@ -13,7 +13,6 @@ from PIL import Image, UnidentifiedImageError
 
 from geopretrain.data.dataset import IGNORE
 from geopretrain.errors import DataError
-from geopretrain.data.dataset import IGNORE
 from geopretrain.pictures import class_palette
 
 MAX_CLASSES = 254

@@ -26,9 +26,8 @@ from torch.nn import functional as F
 
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.batches import LabelledBatch, as_float
-from geopretrain.data.dataset import Fields
+from geopretrain.data.dataset import IGNORE, Fields
 from geopretrain.errors import ConfigError
-from geopretrain.data.dataset import IGNORE
 from geopretrain.networks import Backbone, SegmentationNet
 from geopretrain.networks.batch_norm import recalibrate_batch_norm
 from geopretrain.schema import Unit, checked
