@@ -58,7 +58,7 @@ def depth_run(work):
 @pytest.fixture(scope="module")
 def segmentation_run(work, depth_run):
     words = ["finetune", "segmentation", "--data", "synthetic:street", "--init", depth_run, "--labels", "3"]
-    words += ["--out", work / "runs/seg", "--iterations", "4", "--batch-size", "2", "--size", "64x96"]
+    words += ["--out", work / "runs/seg", "--steps", "4", "--batch-size", "2", "--size", "64x96"]
     assert cli.main([str(w) for w in [*words, "--curve-points", "2", "--threads", "1"]]) == 0
     return work / "runs/seg"
 
@@ -99,7 +99,7 @@ def test_depth_is_reported_beside_guesses_with_its_protocol(depth_run):
 def test_finetune_reports_scores_curve_and_subset(segmentation_run, depth_run):
     run = gp.RunFolder.open(segmentation_run)
     results = run.results
-    assert [point["iteration"] for point in results["curve"]] == [2, 4]
+    assert [point["step"] for point in results["curve"]] == [2, 4]
     assert results["curve"][-1]["miou"] == results["miou"]
     scored = [iou for iou in results["iou"].values() if iou is not None]
     assert results["miou"] == pytest.approx(np.mean(scored))
@@ -126,7 +126,7 @@ def test_predict_draws_pictures_of_the_same_size(kind, request, tmp_path, capsys
     Image.fromarray(pixels).save(images / "noise.png")
     Image.fromarray(pixels[..., 0]).save(images / "grey.png")
     command(capsys, "predict", run, images, "--out", tmp_path / "out")
-    drawn = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "out").iterdir()}
+    drawn = {path.name: np.asarray(Image.open(path)) for path in (tmp_path / "out").glob("*.png")}
     assert set(drawn) == {"noise.png", "grey.png"}
     assert all(picture.shape == (70, 111, 3) for picture in drawn.values())
     assert cli.main(["predict", str(run), str(images), "--out", str(tmp_path / "out")]) == 2
@@ -136,7 +136,8 @@ def test_predict_draws_pictures_of_the_same_size(kind, request, tmp_path, capsys
 def test_predict_takes_every_nth_frame_of_a_video(segmentation_run, tmp_path, capsys):
     video = "synthetic:street?frames=24&seed=3"
     command(capsys, "predict", segmentation_run, video, "--out", tmp_path / "out", "--every", "10")
-    assert sorted(path.stem[-6:] for path in (tmp_path / "out").iterdir()) == ["000000", "000010", "000020"]
+    drawn = (tmp_path / "out").glob("*.png")
+    assert sorted(path.stem[-6:] for path in drawn) == ["000000", "000010", "000020"]
 
 
 def test_a_run_is_repeated_from_its_configuration(depth_run, tmp_path, capsys):
@@ -152,7 +153,7 @@ def test_frozen_means_frozen(mode, depth_run, tmp_path):
         init=depth_run,
         mode=mode,
         labels=2,
-        iterations=3,
+        steps=3,
         batch_size=2,
         size="64x96",
         threads=1,
@@ -241,7 +242,7 @@ def test_resume_after_kill_9_at_any_moment(work, depth_run, seed):
 
     def words(out):
         given = ["finetune", "--data", "synthetic:street", "--init", depth_run, "--labels", "4", "--out", out]
-        given += ["--iterations", "60", "--batch-size", "2", "--size", "64x96", "--checkpoint-every", "3"]
+        given += ["--steps", "60", "--batch-size", "2", "--size", "64x96", "--checkpoint-every", "3"]
         return [str(w) for w in [*given, "--threads", "1"]]
 
     check_kills(work, f"finetune-{seed}", words, draw, 5, from_start=True, longest=14)
@@ -280,7 +281,16 @@ def test_mistakes_leave_nothing_behind(work, tmp_path, capsys, words, sentence):
 
 
 def test_weights_of_another_backbone_and_foreign_files_are_refused(work, depth_run, tmp_path, capsys):
-    words = ["finetune", "--data", "synthetic:street", "--out", str(tmp_path / "run"), "--size", "64x96"]
+    words = [
+        "finetune",
+        "segmentation",
+        "--data",
+        "synthetic:street",
+        "--out",
+        str(tmp_path / "run"),
+        "--size",
+        "64x96",
+    ]
     assert cli.main([*words, "--init", str(depth_run), "--backbone", "resnet18"]) == 2
     assert BACKBONE in capsys.readouterr().err
     (tmp_path / "foreign.pth").write_bytes(b"\x80\x04cos\nsystem\n(S'touch proof'\ntR.")

@@ -180,11 +180,11 @@ def given(options: Any) -> dict[str, Any]:
 def sentence(error: ValidationError, cls: type) -> ConfigError:
     """Return the first thing that is wrong as an error in words."""
     first = error.errors(include_url=False)[0]
-    name, value = str(first["loc"][0]) if first["loc"] else "", first.get("input")
+    name, value = _name_of(first["loc"], cls), first.get("input")
     if first["type"] in ("unexpected_keyword_argument", "unexpected_positional_argument"):
         known = [one.name for one in fields(cls)]
         return ConfigError(f"Unknown setting '{name}'.{nearest_name(name, known)} Known: {', '.join(known)}.")
-    if first["type"] in ("missing", "missing_argument"):
+    if first["type"] in ("missing", "missing_argument") or (value is None and name in descriptions(cls)):
         return OptionError(name, f"is missing: {descriptions(cls).get(name, '')}")
     hint = _hints(cls).get(name)
     choices = choices_of(hint)
@@ -193,6 +193,15 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
             name, f"must be one of {', '.join(choices)}, not {value!r}.{nearest_name(str(value), choices)}"
         )
     return OptionError(name, f"must be {_problem(dict(first), hint)}, not {value!r}.")
+
+
+def _name_of(place: tuple[int | str, ...], cls: type) -> str:
+    """Return the field that an error is about; arguments without a keyword are known by their number."""
+    if not place:
+        return ""
+    positional = [one.name for one in fields(cls) if not one.kw_only]
+    at = place[0]
+    return positional[at] if isinstance(at, int) and at < len(positional) else str(at)
 
 
 def _problem(first: Mapping[str, Any], hint: Any) -> str:

@@ -61,9 +61,9 @@ def test_another_seed_takes_other_samples_and_resuming_a_finished_run_scores_it_
 def test_what_cannot_work_is_said_before_training(store, tmp_path, capsys):
     with pytest.raises(ConfigError, match="--protocol kitti-eigen-garg-80-median"):
         geopretrain.finetune_depth(data=store, out=tmp_path, protocol="kitti-eigen-garg-80-stereo", **SMALL)
-    with pytest.raises(ConfigError, match="Known: mono, stereo, both"):
+    with pytest.raises(ConfigError, match="one of mono, stereo, both"):
         geopretrain.finetune_depth(data=store, out=tmp_path, supervision="X", **SMALL)
-    with pytest.raises(ConfigError, match="share such as 5%"):
+    with pytest.raises(ConfigError, match="fraction such as 5%"):
         geopretrain.finetune_depth(data=store, out=tmp_path, subset="200", **SMALL)
     with pytest.raises(ConfigError, match="finetune_depth"):
         geopretrain.finetune("depth", data=store, out=tmp_path)

@@ -36,7 +36,7 @@ class Depths(torch.nn.Module):
     def __init__(self, meaning, max_depth=100.0):
         super().__init__()
         self.depth_meaning = meaning
-        self.config = type("Config", (), {"max_depth": max_depth})()
+        self.max_depth = max_depth
 
 
 def test_depth_and_points_of_a_picture(run, image, tmp_path):

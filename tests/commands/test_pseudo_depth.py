@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,8 @@ from geopretrain.data.store.pseudo_depth import FOLDER, INFO_FILE, PseudoDepthIn
 from geopretrain.errors import ConfigError, DataError, RunFolderError, WeightsError
 from geopretrain.prediction.teachers import _given_by, load_teacher
 from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.building import build_task, task_config
+from geopretrain.tasks.registry import task_class
 from geopretrain.weights import parse_init, save_weights
 
 SIZE = (64, 96)
@@ -89,13 +92,11 @@ def dpt(tmp_path_factory):
 
 
 def make_run(folder, method="monodepth", size="64x96", **settings):
-    from geopretrain.commands.pretrain import create_pretext
-
-    config = {"command": "pretrain", "method": method, "backbone": "test_resnet", "size": size}
-    config |= {"settings": settings, "compile_loss": False}
-    torch.manual_seed(0)
-    run = RunFolder.create(folder, config=config)
-    save_weights(create_pretext(config, parse_init("random"))[0], run.path)
+    cls = task_class(method)
+    config = task_config(cls, settings, backbone="test_resnet")
+    run = RunFolder.create(folder, config={"command": "pretrain", "method": method, "size": size})
+    run.write_lineage({"method": method, "task": asdict(config)})
+    save_weights(build_task(cls, config, parse_init("random"), seed=0)[0], run.path)
     return run
 
 
@@ -328,11 +329,14 @@ def test_what_is_no_teacher_is_said_in_a_sentence(store, tmp_path, dpt, monkeypa
         (flow.path, ConfigError, "trained for optical_flow and gives no depth"),
         (empty, WeightsError, "neither a run of ours nor a folder of a transformers model"),
         (tmp_path / "nothing", WeightsError, "does not exist"),
-        (None, ConfigError, "--teacher is missing"),
+        (None, ConfigError, "teacher is missing"),
     ):
         with pytest.raises(error, match=sentence):
             quiet(store, teacher)
-    with pytest.raises(ConfigError, match=r"Unknown meaning 'metrik'\. Did you mean 'metric'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"meaning must be one of metric, scale, scale_shift, .*Did you mean 'metric'",
+    ):
         quiet(store, dpt, meaning="metrik")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match=r"could not be fetched .*hf download somebody/depth --local-dir"):

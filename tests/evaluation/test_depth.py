@@ -15,20 +15,23 @@ from geopretrain.evaluation.depth import (
     sentences,
 )
 from geopretrain.evaluation.measured import MeasuredFrame
-from geopretrain.tasks.base import Task
+from geopretrain.tasks.base import DepthTask
+from geopretrain.tasks.predictions import DepthPrediction
 
 SIZE = (8, 6)
 
 
-class KnowsEverything(Task):
+class KnowsEverything(DepthTask):
     """Reads the depth (m) off the grey value; predicts it up to a factor."""
+
+    depth_meaning = "scale"
 
     def __init__(self):
         super().__init__()
         self.unused = torch.nn.Parameter(torch.zeros(1))
 
     def predict(self, images):
-        return 0.2 / (images[:, :1] * 255)
+        return DepthPrediction(0.2 / (images[:, :1] * 255), self.depth_meaning)
 
 
 class TwoPlanes:
@@ -85,7 +88,8 @@ class Sided(KnowsEverything):
     def predict(self, images):
         factor = torch.ones(images.shape[-1])
         factor[: len(factor) // 2] = 1.1
-        return super().predict(images) * factor
+        seen = super().predict(images)
+        return DepthPrediction(seen.disparity * factor, seen.meaning)
 
 
 def test_flip_average_mends_a_network_with_a_side():

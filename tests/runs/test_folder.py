@@ -93,14 +93,14 @@ def test_overwrite_removes_the_run_and_nothing_else(tmp_path):
     assert [path.read_text() for path in mine] == ["mine"] * 3
 
 
-def test_resume_needs_the_same_settings_and_names_the_one_that_differs(tmp_path):
-    make(tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"lr = 0.001, you asked for 0.01.*--init"):
-        RunFolder.create(tmp_path / "run", config=CONFIG | {"lr": 1e-2}, resume=True)
-    with pytest.raises(RunFolderError, match="pretrain run, so finetune cannot"):
-        RunFolder.create(tmp_path / "run", config=CONFIG | {"command": "finetune"}, resume=True)
-    same = RunFolder.create(tmp_path / "run", config=CONFIG | {"threads": 3, "out": "elsewhere"}, resume=True)
-    assert same.config["lr"] == 1e-3
+def test_a_finished_run_that_is_to_have_more_steps_is_reopened(tmp_path):
+    run = make(tmp_path / "run")
+    run.write_results({"steps": 10})
+    assert run.trained_steps == 10
+    run.reopen()
+    assert not run.finished
+    more = RunFolder.create(run, config=CONFIG | {"steps": 20}, resume=True)
+    assert more.config["steps"] == 20
 
 
 def test_resume_where_nothing_was_written_yet_starts(tmp_path):
