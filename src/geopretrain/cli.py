@@ -55,10 +55,6 @@ COMMANDS = {
         "geopretrain.commands.prepare:prepare",
         "PrepareOptions",
         "decode videos once and pick frames by measured motion into a store",
-        shows=lambda store: (
-            f"Next: geopretrain pretrain {'depth_supervised' if store.still_images else 'monodepth'} "
-            f"--data {shlex.quote(str(store.path))} --out runs/depth"
-        ),
         continues=REPEAT,
     ),
     "data pseudo-depth": Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,4 +52,8 @@ def prepare(options: PrepareOptions) -> FrameStore:
         progress=console.shown,
     )
     write_saved(Path(options.out), as_saved("data prepare", options))
+    method = "depth_supervised" if store.still_images else "monodepth"
+    console.say(
+        f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth"
+    )
     return store

@@ -39,11 +39,11 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
     from geopretrain.data.store.pseudo_depth import PseudoDepth, writing_pseudo_depth
     from geopretrain.prediction.teachers import load_teacher
 
-    store = os.fspath(options.store)
+    store, saved = os.fspath(options.store), as_saved("data pseudo-depth", options)
     frames = FrameStore.open(store)
     use_threads(options.threads)
     teacher = load_teacher(
-        os.fspath(options.teacher),
+        saved["teacher"],  # its path is absolute: it is the same teacher, wherever it is named from
         quantity=options.quantity,
         meaning=options.meaning,
         device=resolve_device(options.device),
@@ -55,7 +55,7 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
             _fill(writer, frames, teacher, options.batch_size)
             _check(writer, teacher.info)
             writer.publish()
-    write_saved(frames.path, as_saved("data pseudo-depth", options))
+    write_saved(frames.path, saved)
     finished = FrameStore.open(store)
     found = PseudoDepth.open(finished)
     if found is not None:

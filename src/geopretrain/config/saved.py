@@ -35,7 +35,10 @@ def as_saved(command: str, options: Any, **resolved: Any) -> Settings:
         resolved: what became of options that were left to a preset, the data or the machine.
     """
     types = hints(type(options))
-    values = {name: getattr(options, name) for name in types if name not in NOT_SAVED} | resolved
+    names = [option.name for option in options_of(type(options)) if option.name not in NOT_SAVED]
+    values = {name: getattr(options, name) for name in names} | resolved
+    if values.get("out"):
+        values["out"] = Path(values["out"]).absolute()
     return {"command": command, **{name: _plain(value, types.get(name)) for name, value in values.items()}}
 
 
