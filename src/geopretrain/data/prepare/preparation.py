@@ -137,15 +137,17 @@ def prepare(
 def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
     """Return whether the store asked for is there already; otherwise make sure ``out`` may be written."""
     work = out / WORK_FOLDER
-    if (work / "request.json").is_file() and read_json(work / "request.json") == request:
+    begun = read_json(work / "request.json") if (work / "request.json").is_file() else None
+    if begun == request:
         return False  # continue
     index = read_json(out / INDEX_FILE) if (out / INDEX_FILE).is_file() else None
-    if index is not None and index.get("request") == request and not overwrite and not work.exists():
+    if index is not None and index.get("request") == request and not overwrite and begun is None:
+        shutil.rmtree(work, ignore_errors=True)  # killed at the very end, nothing but tidying was left to do
         return True
     if index is None and not work.exists() and any(out.iterdir()):
         raise RunFolderError(f"{out} is not empty and holds no frame store. Choose another folder for --out.")
-    if (index is not None or work.exists()) and not overwrite:
-        what = "an unfinished store" if work.exists() else "a store"
+    if (index is not None or begun is not None) and not overwrite:
+        what = "an unfinished store" if begun is not None else "a store"
         raise RunFolderError(
             f"{out} holds {what} of other inputs or options. Choose another folder for --out, or pass "
             "--overwrite to replace it."
@@ -177,7 +179,7 @@ def _build(
         _check_space(clips, size, out, options.max_frames)
         infos, notes = _prepare_clips(clips, cameras, size, options, work, line)
         _write_index(work, infos, notes, size, clips, request, options)
-    if not (work / SHEET_FILE).is_file():
+    if (work / FRAMES_FILE).is_file() and not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
     _publish(work, out)
 
@@ -294,14 +296,14 @@ def _draw_sheet(work: Path) -> None:
 
 def _publish(work: Path, out: Path) -> None:
     """Move the finished parts into place, the index last; safe to repeat after an interruption."""
-    if (work / FRAMES_FILE).exists():
-        (out / INDEX_FILE).unlink(missing_ok=True)
+    if (out / INDEX_FILE).exists():  # of the store that is replaced: nothing of the new one is there yet
         for name in (DEPTH_FOLDER, PSEUDO_FOLDER):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
         for name in (DEPTH_FILE, STEREO_FILE):
             (out / name).unlink(missing_ok=True)
-    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
+        (out / INDEX_FILE).unlink()
+    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, FRAMES_FILE, SHEET_FILE, INDEX_FILE):
         if (work / name).exists():
             os.replace(work / name, out / name)
     shutil.rmtree(work)
