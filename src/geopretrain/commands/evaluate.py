@@ -130,7 +130,7 @@ def _depth_scores(
 
 
 def _flow_scores(task: Task, data: str, every: int, size: Size | None) -> dict[str, Any]:
-    from geopretrain.data.labelled.flow_pairs import open_flow_pairs
+    from geopretrain.data.readers.flow_pairs import open_flow_pairs
     from geopretrain.evaluation.flow import score_flow
 
     return {"frames": "all", "flip": False, **score_flow(task, open_flow_pairs(data)[::every], size)}

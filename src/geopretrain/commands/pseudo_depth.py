@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopretrain.commands.common import spread_positions
-from geopretrain.console import say
+from geopretrain.console import console, say
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.training.options import resolve_device
 
@@ -83,14 +83,14 @@ def _fill(
     writer: PseudoDepthWriter, store: FrameStore, teacher: Teacher, batch_size: int, progress: bool
 ) -> None:
     """Write the maps of the samples that have none yet."""
-    from geopretrain.data.prepare.summary import ProgressLine
     from geopretrain.data.store.pseudo_depth import usable_values
 
     if writer.done:
         say(f"Continuing after {writer.done} of {writer.total} maps.", progress=progress)
-    with ProgressLine(progress) as line:
-        line.start("teacher", writer.total)
-        line.advance(writer.done)
+    with (
+        console.showing(progress),
+        console.progress("teacher", writer.total, done=writer.done, unit="frames") as line,
+    ):
         for first in range(writer.done, writer.total, batch_size):
             samples = np.arange(first, min(first + batch_size, writer.total))
             values = teacher(store.read(samples, (0,)).images[:, 0])

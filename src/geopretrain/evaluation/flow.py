@@ -12,7 +12,7 @@ from geopretrain.commands.common import Size, as_float
 from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
 
 if TYPE_CHECKING:
-    from geopretrain.data.labelled.flow_pairs import FlowPairFile
+    from geopretrain.data.readers.flow_pairs import FlowPairFile
     from geopretrain.tasks.base import Task
 
 

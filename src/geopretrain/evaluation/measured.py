@@ -89,7 +89,7 @@ def find_frames(
         DataError: no measured depth there.
         ConfigError: the options contradict the kind of data.
     """
-    from geopretrain.data.store.frame_store import INDEX_FILE
+    from geopretrain.data.store.index import INDEX_FILE
 
     if (Path(data) / INDEX_FILE).is_file():
         if split_file is not None:

@@ -1,4 +1,4 @@
-"""The camera of a clip: from the data set, from the user, or a stated guess of the field of view."""
+"""The camera of a clip: from the data set, from the user, or a stated assumption about the field of view."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geopretrain.geometry.camera import (
     resize_intrinsics,
 )
 
-GUESSED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
+ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
 USUAL_FOV = (15.0, 150.0)
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
 
@@ -52,7 +52,7 @@ def choose_camera(
     given_size: tuple[int, int] | None = None,
     fov: float | None = None,
 ) -> Camera:
-    """Decide on the camera of a clip: what the user gave, else what the data set says, else a guess.
+    """Decide on the camera of a clip: what the user gave, else what the data set says, else an assumption.
 
     Args:
         size: (height, width) of the original frames.
@@ -71,8 +71,10 @@ def choose_camera(
         return Camera(_check_matrix(own), True, "from the data set")
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
-    guess = intrinsics_for_fov(GUESSED_FOV, size)
-    return Camera(guess, False, f"unknown, a horizontal field of view of {GUESSED_FOV:g} degrees is assumed")
+    assumed = intrinsics_for_fov(ASSUMED_FOV, size)
+    return Camera(
+        assumed, False, f"unknown, a horizontal field of view of {ASSUMED_FOV:g} degrees is assumed"
+    )
 
 
 def intrinsics_for_fov(degrees: float, size: tuple[int, int]) -> np.ndarray:
