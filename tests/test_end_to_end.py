@@ -85,12 +85,12 @@ def test_timm_loads_the_backbone(depth_run):
     assert not result.unexpected_keys
 
 
-def test_depth_is_reported_beside_guesses_with_its_protocol(depth_run):
+def test_depth_is_reported_beside_baselines_with_its_protocol(depth_run):
     depth = gp.RunFolder.open(depth_run).results["depth"]
     for kind in ("held_out", "in_sample"):
         assert depth[kind]["protocol"] == "dense-80-median"
-        assert set(depth[kind]["guesses"]) == {"constant", "row_wise", "ground_ramp"}
-        assert 0 < depth[kind]["guesses"]["constant"]["abs_rel"] < 5
+        assert set(depth[kind]["baselines"]) == {"constant", "row_wise", "ground_ramp"}
+        assert 0 < depth[kind]["baselines"]["constant"]["abs_rel"] < 5
         assert 0 < depth[kind]["abs_rel"] < 5
     assert gp.RunFolder.open(depth_run).results["validation"]["samples"] > 0
 

@@ -47,7 +47,7 @@ def evaluate(
     threads: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Score the depth (or flow) a run predicts against what was measured, beside guesses that saw no picture.
+    """Score the depth (or flow) that a run predicts against what was measured, beside baselines.
 
     Args:
         run: run folder of a method that learns depth or flow.
@@ -65,7 +65,7 @@ def evaluate(
         progress: show progress.
 
     Returns:
-        ``protocol``, ``images``, the mean errors, ``guesses`` (their errors), ``meaning`` (what the
+        ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
         ``per_image``.
 
@@ -122,7 +122,7 @@ def _depth_scores(
         rules,
         size=size,
         flip=flip,
-        guesses_from=found.others[::every],
+        baselines_from=found.others[::every],
         min_gap=max(1, -(-found.min_gap // every)),
         per_image=True,
     )
@@ -162,14 +162,14 @@ def _set_threads(threads: int | None) -> None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the errors of the run and of the guesses as lines of text, under the name of the protocol."""
+    """Return the errors of the run and of the baselines as lines of text, under the name of the protocol."""
     columns = {name: heading for name, heading in COLUMNS.items() if name in result}
     lines = [
         f"{result['protocol']}, {result['images']} pictures ({result['frames'].replace('_', '-')}), "
         f"{'flip average' if result['flip'] else 'no post-processing'}; {_meaning(result)}",
         f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
-    for name, errors in {"run": result, **result["guesses"]}.items():
+    for name, errors in {"run": result, **result["baselines"]}.items():
         values = "".join(f"{errors[column]:9.3f}" for column in columns)
         lines.append(f"{name.replace('_', ' '):12}{values}")
     if result["skipped"]:

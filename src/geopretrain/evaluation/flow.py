@@ -1,4 +1,4 @@
-"""Predicted optical flow against known flow, beside the guess that nothing moves."""
+"""Predicted optical flow against known flow, beside the baseline that nothing moves."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class MeasuredSet:
         name: ``held_out``, ``in_sample`` or ``all``.
         kind: ``kitti`` or ``dense``.
         frames: to be scored.
-        others: what guesses are made from; empty: from ``frames`` at least ``min_gap`` apart.
+        others: what baselines are made from; empty: from ``frames`` at least ``min_gap`` apart.
     """
 
     name: str

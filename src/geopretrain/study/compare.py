@@ -13,11 +13,11 @@ from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
 from geopretrain.study.learning_rate import choose_rates
 from geopretrain.study.plan import Plan, make_plan
-from geopretrain.study.progress import cell_progress
+from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise
-from geopretrain.study.trials import Cell
-from geopretrain.study.workers import choose_jobs, run_cells
+from geopretrain.study.trials import Trial
+from geopretrain.study.workers import choose_jobs, run_trials
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
 ) -> Comparison:
     """Fine-tune from each initialisation with the same labels, seeds and budget; report paired differences.
 
-    Each combination of initialisation, mode and seed is one run in ``OUT/cells``. Repeat the command to
+    Each combination of initialisation, mode and seed is one run in ``OUT/trials``. Repeat the command to
     continue after an interruption, or with more seeds, modes or initialisations: completed runs are kept.
 
     Args:
@@ -106,9 +106,9 @@ def compare(
     choose_jobs(jobs, 1, plan.device)
     prepare_folder(plan.out, plan.config(), overwrite=overwrite)
     searched, search_failures = _search(plan, jobs, progress)
-    cells = plan.cells(searched)
-    outcomes, failures = _train(plan, cells, jobs, progress, "Training")
-    comparison = _conclude(plan, cells, outcomes, searched, search_failures + failures)
+    trials = plan.trials(searched)
+    outcomes, failures = _train(plan, trials, jobs, progress, "Training")
+    comparison = _conclude(plan, trials, outcomes, searched, search_failures + failures)
     comparison.results["protocol"]["this_session_seconds"] = round(time.perf_counter() - start, 1)
     comparison.save()
     _write_report(comparison)
@@ -119,8 +119,8 @@ def compare(
 def _search(plan: Plan, jobs: int | str, progress: bool) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     if len(plan.rates) < 2:
         return [], []
-    cells = plan.search_cells()
-    outcomes, failures = _train(plan, cells, jobs, progress, "Choosing learning rates")
+    trials = plan.search_trials()
+    outcomes, failures = _train(plan, trials, jobs, progress, "Choosing learning rates")
     found = choose_rates(outcomes)
     missing = [
         (m, i.name)
@@ -136,35 +136,35 @@ def _search(plan: Plan, jobs: int | str, progress: bool) -> tuple[list[dict[str,
 
 
 def _train(
-    plan: Plan, cells: list[Cell], jobs: int | str, progress: bool, title: str
+    plan: Plan, trials: list[Trial], jobs: int | str, progress: bool, title: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Train the cells that are not complete yet; return the numbers of all and the errors."""
-    missing = [cell for cell in cells if cell.outcome() is None]
+    """Train the trials that are not complete yet; return the numbers of all and the errors."""
+    missing = [trial for trial in trials if trial.outcome() is None]
     failures: list[dict[str, str]] = []
     if missing:
         number = choose_jobs(jobs, len(missing), plan.device)
         with (
             console.showing(progress),
-            cell_progress(title, len(missing), len(cells) - len(missing), number) as line,
+            trial_progress(title, len(missing), len(trials) - len(missing), number) as line,
         ):
 
-            def done(cell: Cell, answer: dict[str, Any]) -> None:
-                line.done(cell, answer)
+            def done(trial: Trial, answer: dict[str, Any]) -> None:
+                line.done(trial, answer)
                 if "error" in answer:
-                    failures.append({"cell": cell.name, **answer})
+                    failures.append({"trial": trial.name, **answer})
 
-            run_cells(missing, jobs=number, device=plan.device, log=plan.out / "workers.log", on_done=done)
-    outcomes = [outcome for cell in cells if (outcome := cell.outcome()) is not None]
+            run_trials(missing, jobs=number, device=plan.device, log=plan.out / "workers.log", on_done=done)
+    outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
     if not outcomes:
         raise UserError(
-            f"No training succeeded. The first error, of {failures[0]['cell']}: {failures[0]['error']}"
+            f"No training succeeded. The first error, of {failures[0]['trial']}: {failures[0]['error']}"
         )
     return outcomes, failures
 
 
 def _conclude(
     plan: Plan,
-    cells: list[Cell],
+    trials: list[Trial],
     outcomes: list[dict[str, Any]],
     searched: list[dict[str, Any]],
     failures: list[dict[str, str]],
@@ -184,9 +184,9 @@ def _conclude(
         "summary": [row_as_dict(row) for row in rows],
         "per_class": per_class(outcomes),
         "learning_rates": searched,
-        "cells": outcomes,
+        "trials": outcomes,
         "failures": failures,
-        "pictures": draw_pictures(plan, cells),
+        "pictures": draw_pictures(plan, trials),
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)
@@ -202,7 +202,7 @@ def _say_what_came_out(comparison: Comparison, progress: bool) -> None:
     say(f"\n{comparison.table()}\n", progress=progress)
     failures = comparison.results["failures"]
     for failure in failures:
-        say(f"FAILED {failure['cell']}: {failure['error']}", progress=progress)
+        say(f"FAILED {failure['trial']}: {failure['error']}", progress=progress)
     if failures:
         say(f"{len(failures)} trainings failed; repeat the command to try them again.", progress=progress)
     say(comparison.sentence, progress=progress)

@@ -14,14 +14,14 @@ from geopretrain.files import write_yaml, writing
 from geopretrain.runs.folder import MARKER
 from geopretrain.version import __version__
 
-_OWN_FOLDERS = ("cells", "search", "figures")
+_OWN_FOLDERS = ("trials", "cells", "search", "figures")
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", "config.yaml")
-# These may change when a comparison is continued: they add cells, or only say how the work is done.
+# These may change when a comparison is continued: they add trials, or only say how the work is done.
 _MAY_DIFFER = frozenset({MARKER, "seeds", "modes", "inits", "device"})
 
 
 def prepare_folder(out: Path, config: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make ``out`` ready for a comparison with these settings; completed cells in it stay.
+    """Make ``out`` ready for a comparison with these settings; completed trials in it stay.
 
     Raises:
         RunFolderError: it holds something else, a comparison with other settings, or cannot be written.
@@ -42,6 +42,12 @@ def prepare_folder(out: Path, config: Mapping[str, Any], *, overwrite: bool) -> 
         out.mkdir(parents=True, exist_ok=True)
     inits = {**there.get("inits", {}), **config["inits"]}
     write_yaml(out / "config.yaml", {MARKER: __version__, "command": "compare", **config, "inits": inits})
+
+
+def trials_folder(out: Path) -> Path:
+    """Return where the trials are; a comparison begun by version 0.1 goes on in its ``cells``."""
+    old = out / "cells"
+    return old if old.is_dir() else out / "trials"
 
 
 def remove_own(out: Path) -> None:

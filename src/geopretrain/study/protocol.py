@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.study.comparison import depth_of
 from geopretrain.study.inits import NamedInit
 from geopretrain.version import __version__
 
@@ -72,7 +73,7 @@ def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:
                 "chain": one.chain,
                 "weights": one.weights,
                 "settings": {name: config[name] for name in _SHOWN_SETTINGS if name in config},
-                "depth": one.results.get("depth") or {},
+                "depth": depth_of(one.results.get("depth") or {}),
             }
         )
     return described
