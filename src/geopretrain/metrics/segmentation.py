@@ -22,7 +22,7 @@ class SegmentationScore:
     """mIoU, pixel accuracy and the IoU of each class over a whole data set, from ONE confusion matrix.
 
     A class that occurs neither in the truth nor in the predictions has no IoU: it is NaN and left out of the
-        mean.
+    mean.
     """
 
     def __init__(

@@ -191,8 +191,7 @@ def _find_problems(report: ClipReport) -> None:
     elif report.motion > 2 * TARGET_MOTION:
         report.advice.append(
             f"Neighbouring frames are far apart ({report.motion:.0f} px of motion): video with more frames "
-            "per second "
-            "would serve better."
+            "per second would serve better."
         )
     if len(report.broken) > readable:
         report.problems.append("more than half of the frames are broken.")

@@ -101,8 +101,8 @@ def fov_warning(intrinsics: np.ndarray, size: tuple[int, int]) -> str | None:
         return None
     return (
         f"The horizontal field of view is {horizontal:.0f} degrees, outside "
-        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the "
-        f"intrinsics belong to frames of {size[1]}x{size[0]} pixels."
+        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the intrinsics belong to frames of "
+        f"{size[1]}x{size[0]} pixels."
     )
 
 
@@ -142,8 +142,6 @@ def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int,
     if given_size is None and not (_CENTRAL[0] < x < _CENTRAL[1] and _CENTRAL[0] < y < _CENTRAL[1]):
         raise DataError(
             f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
-            f"{given[1, 2]:g}), far from their "
-            "middle: the intrinsics seem to belong to another image size. Pass those of these frames, or, if "
-            "they are "
-            f"right, say so with --intrinsics-size {width}x{height}."
+            f"{given[1, 2]:g}), far from their middle: the intrinsics seem to belong to another image size. "
+            f"Pass those of these frames, or, if they are right, say so with --intrinsics-size {width}x{height}."
         )

@@ -253,8 +253,8 @@ def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_
     if needed > free:
         raise RunFolderError(
             f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {size[1]}x{size[0]}, but the "
-            f"disk of {out} has only "
-            f"{free / 1e9:.1f} GB free. Free some, choose another --out, a smaller --size, or --max-frames."
+            f"disk of {out} has only {free / 1e9:.1f} GB free. Free some, choose another --out, a smaller "
+            "--size, or --max-frames."
         )
 
 
