@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import dying
 import numpy as np
 import pytest
 import timm
@@ -86,12 +85,12 @@ def test_timm_loads_the_backbone(depth_run):
     assert not result.unexpected_keys
 
 
-def test_depth_is_reported_beside_guesses_with_its_protocol(depth_run):
+def test_depth_is_reported_beside_baselines_with_its_protocol(depth_run):
     depth = gp.RunFolder.open(depth_run).results["depth"]
     for kind in ("held_out", "in_sample"):
         assert depth[kind]["protocol"] == "dense-80-median"
-        assert set(depth[kind]["guesses"]) == {"constant", "row_wise", "ground_ramp"}
-        assert 0 < depth[kind]["guesses"]["constant"]["abs_rel"] < 5
+        assert set(depth[kind]["baselines"]) == {"constant", "row_wise", "ground_ramp"}
+        assert 0 < depth[kind]["baselines"]["constant"]["abs_rel"] < 5
         assert 0 < depth[kind]["abs_rel"] < 5
     assert gp.RunFolder.open(depth_run).results["validation"]["samples"] > 0
 
@@ -183,46 +182,30 @@ def differing(one, other):
     return names + sorted(pictures)
 
 
-def kill_after(words, out, delay, *, from_start):
-    """Start the command, kill it ``delay`` s after its start or next checkpoint; return whether it lived."""
-    checkpoint = Path(out) / "checkpoints/last.ckpt"
-    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-    process = subprocess.Popen(
-        [sys.executable, "-m", "geopretrain.cli", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=dict(os.environ),
-    )
-    while not from_start and process.poll() is None:
-        with contextlib.suppress(FileNotFoundError):
-            if checkpoint.stat().st_mtime_ns != before:
-                break
-        time.sleep(0.02)
-    time.sleep(delay)
-    was_running = process.poll() is None
-    process.kill()
-    _, error = process.communicate()
-    assert was_running or process.returncode == 0, error.decode()
-    return was_running
+def dies_at(moment, words, out):
+    """Run the command and check that it died (dying.py); at 0 it lives: return the moments it had."""
+    script = [sys.executable, dying.__file__, str(moment), str(out), *words]
+    ended = subprocess.run(script, capture_output=True, text=True, env=dict(os.environ))
+    assert ended.returncode in (dying.KILLED if moment else (0,)), ended.stderr
+    return 0 if moment else int(ended.stdout.rpartition("moments: ")[2])
 
 
-def check_kills(work, name, words, draw, kills, *, from_start=False, longest=1.0):
-    whole, killed = work / f"{name}-whole", work / f"{name}-killed"
-    assert cli.main(words(whole)) == 0
-    hits = 0
-    for number in range(kills):
-        again = words(killed) + (["--resume"] if number else [])
-        hits += kill_after(again, killed, draw.uniform(0, longest), from_start=from_start)
-    assert cli.main([*words(killed), "--resume"]) == 0
-    assert not differing(content(killed), content(whole))
-    return hits
+def check_kills(work, name, words, moments):
+    """Kill at each moment (a number, or a fraction of all there are), twice before the middle, and finish."""
+    whole = work / f"{name}-whole"
+    total = dies_at(0, words(whole), whole)
+    for number, moment in enumerate(moments):
+        killed = work / f"{name}-killed-{number}"
+        at = max(1, round(moment * total))
+        dies_at(at, words(killed), killed)
+        if at < total / 2:
+            dies_at(total // 4, [*words(killed), "--resume"], killed)
+        assert cli.main([*words(killed), "--resume"]) == 0
+        assert not differing(content(killed), content(whole))
 
 
 def test_resume_after_kill_9_is_bit_identical(work):
-    def words(out):
-        return pretrain_words(work, out, steps=24)
-
-    assert check_kills(work, "pretrain", words, random.Random(), kills=1, longest=0.3)
+    check_kills(work, "pretrain", lambda out: pretrain_words(work, out, steps=12), [0.4])
 
 
 @pytest.mark.slow
@@ -230,22 +213,15 @@ def test_resume_after_kill_9_is_bit_identical(work):
 def test_resume_after_kill_9_at_any_moment(work, depth_run, seed):
     """Also while starting, saving the weights or measuring depth, and for fine-tuning."""
     draw = random.Random(seed)
-    check_kills(
-        work,
-        f"any-{seed}",
-        lambda out: pretrain_words(work, out, steps=60),
-        draw,
-        5,
-        from_start=True,
-        longest=14,
-    )
+    moments = [draw.random() for _ in range(5)]
+    check_kills(work, f"any-{seed}", lambda out: pretrain_words(work, out, steps=24), moments)
 
     def words(out):
         given = ["finetune", "--data", "synthetic:street", "--init", depth_run, "--labels", "4", "--out", out]
-        given += ["--steps", "60", "--batch-size", "2", "--size", "64x96", "--checkpoint-every", "3"]
+        given += ["--steps", "24", "--batch-size", "2", "--size", "64x96", "--checkpoint-every", "3"]
         return [str(w) for w in [*given, "--threads", "1"]]
 
-    check_kills(work, f"finetune-{seed}", words, draw, 5, from_start=True, longest=14)
+    check_kills(work, f"finetune-{seed}", words, moments)
 
 
 def test_resume_with_another_setting_names_it(work, depth_run, capsys):

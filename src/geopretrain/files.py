@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
+def write_json(
+    path: Path,
+    value: Any,
+    *,
+    indent: int | None = 2,
+    place: Callable[[Path], AbstractContextManager[Path]] = atomic_path,
+) -> None:
+    """Write ``value`` as JSON, atomically.
+
+    Args:
+        path: of the file.
+        value: what JSON can hold, NaN and infinity included.
+        indent: of nested values; None writes one line.
+        place: ``atomic_path``, or ``replacing`` where the caller puts errors of the disk into words.
+    """
+    with place(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=True) + "\n", encoding="utf-8")
 
 
 def write_yaml(path: Path, value: Any) -> None:

@@ -38,7 +38,7 @@ def depth_limits(disparity: NDArray[np.floating], percentile: float = 95.0) -> t
 
 
 def colour_flow(flow: NDArray[np.floating], largest: float | None = None) -> Picture:
-    """Colour a flow (``2 H W`` px, right and down): hue = direction, white = still, full colour = farthest.
+    """Colour a flow (``2 H W`` px, right and down): hue = direction, white = none, full colour = the largest.
 
     Right is red, down yellow-green, left cyan, up violet.
 

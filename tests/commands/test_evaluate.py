@@ -46,8 +46,10 @@ def test_held_out_frames_are_scored_like_at_the_end_of_training(run, store):
     assert (result["frames"], result["protocol"]) == ("held_out", at_end["protocol"])
     for name in (*ERROR_NAMES, "log10"):
         assert result[name] == pytest.approx(at_end[name])
-        assert result["guesses"]["ground_ramp"][name] == pytest.approx(at_end["guesses"]["ground_ramp"][name])
-    assert set(result["guesses"]) == {"constant", "row_wise", "ground_ramp"}
+        assert result["baselines"]["ground_ramp"][name] == pytest.approx(
+            at_end["baselines"]["ground_ramp"][name]
+        )
+    assert set(result["baselines"]) == {"constant", "row_wise", "ground_ramp"}
     assert (result["predicted"], result["meaning"]) == ("disparity", "scale")
 
 
@@ -58,7 +60,7 @@ def test_all_frames_of_pictures_with_16_bit_depth_and_the_table(run, tmp_path):
     )
     assert (result["images"], result["frames"]) == (3, "all")
     # everywhere the median of the truth, 4.5 m: half the pixels off by 1/2, half by 1/4
-    assert result["guesses"]["constant"]["abs_rel"] == pytest.approx(0.375)
+    assert result["baselines"]["constant"]["abs_rel"] == pytest.approx(0.375)
     (written,) = (tmp_path / "out").glob("*.json")
     assert json.loads(written.read_text())["abs_rel"] == result["abs_rel"]
     rows = list(csv.DictReader((tmp_path / "out").glob("*.csv").__next__().open()))
@@ -82,7 +84,7 @@ def test_frames_of_a_list(run, tmp_path, shared_data):
     )
     assert [row["name"][-10:] for row in result["per_image"]] == ["0000000004"]
     assert result["protocol"] == "kitti-eigen-garg-80-median"
-    assert result["guesses"] == {}  # from what?
+    assert result["baselines"] == {}  # from what?
 
 
 def test_a_list_that_is_none(tmp_path):
@@ -113,11 +115,11 @@ def flow_run(store):
     )
 
 
-def test_flow_is_scored_on_pairs_beside_the_guess_that_nothing_moves(flow_run, shared_data, tmp_path):
+def test_flow_is_scored_on_pairs_beside_the_baseline_that_nothing_moves(flow_run, shared_data, tmp_path):
     pairs = shared_data / "flow" / "kitti"
     result = geopretrain.evaluate(flow_run, pairs, csv=True, out=tmp_path, progress=False)
     assert (result["protocol"], result["images"]) == ("flow-epe", 1)
-    assert result["guesses"]["zero"]["epe"] > 1  # px, the car drives
+    assert result["baselines"]["zero"]["epe"] > 1  # px, the car drives
     assert (tmp_path / "kitti-all-flow-epe.csv").is_file()
 
 

@@ -15,7 +15,7 @@ from geopretrain import cli
 from geopretrain.commands.pretrain import pretrain
 from geopretrain.commands.pseudo_depth import pseudo_depth
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.pseudo_depth import FOLDER, INFO_FILE, PseudoDepthInfo, usable_values
 from geopretrain.errors import ConfigError, DataError, RunFolderError, WeightsError
@@ -281,7 +281,7 @@ def test_metres_that_are_none_are_said(store, monkeypatch, capsys):
 
 def test_a_new_preparation_forgets_the_maps_of_the_old_one(store, tmp_path):
     found = quiet(store, make_run(tmp_path / "run").path)
-    assert "Pseudo-depth: depth up to one unknown factor, by" in describe(found)
+    assert "Pseudo-depth: depth up to one unknown factor, by" in store_in_words(found)
     anew = prepare(
         "synthetic:street?frames=12&height=64&width=96", store, size=SIZE, overwrite=True, progress=False
     )

@@ -51,24 +51,24 @@ class TwoPlanes:
         return self.depth(clip, frame)[..., None].repeat(3, 2).astype(np.uint8)
 
 
-def test_network_and_guesses_by_hand():
+def test_network_and_baselines_by_hand():
     result = check_depth(KnowsEverything(), TwoPlanes())
     assert result["in_sample"]["images"] == 25
     assert result["held_out"]["images"] == 5
     for kind in ("in_sample", "held_out"):
         assert result[kind]["abs_rel"] == pytest.approx(0, abs=1e-5)
         # everywhere 3 m, the median of the truth: half the pixels are off by 1/2, half by 1/4
-        assert result[kind]["guesses"]["constant"]["abs_rel"] == pytest.approx(0.375)
-    assert result["in_sample"]["guesses"]["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-6)
+        assert result[kind]["baselines"]["constant"]["abs_rel"] == pytest.approx(0.375)
+    assert result["in_sample"]["baselines"]["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-6)
     # made from the other frames, so it is upside down: 4 m for 2 m and 2 m for 4 m
-    assert result["held_out"]["guesses"]["row_wise"]["abs_rel"] == pytest.approx(0.75)
+    assert result["held_out"]["baselines"]["row_wise"]["abs_rel"] == pytest.approx(0.75)
 
 
 def test_every_sentence_names_its_protocol():
     lines = sentences(check_depth(KnowsEverything(), TwoPlanes()))
     assert len(lines) == 2
     assert lines[0].startswith("Depth on held-out frames (5, dense-80-median): AbsRel 0.000")
-    assert "constant guess AbsRel 0.375" in lines[0]
+    assert "constant baseline AbsRel 0.375" in lines[0]
 
 
 def test_without_true_depth_there_is_nothing_to_say():

@@ -15,9 +15,9 @@ INITS = ["random", "depth"]
 MODES = ["full", "frozen"]
 
 
-def fake_cells(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
+def fake_trials(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
     gains = {"random": (0.0, 0.0), "depth": (0.05, 0.012), "imagenet": (0.09, 0.06)}
-    cells = []
+    trials = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         level = rng.normal(0, 0.015)
@@ -32,7 +32,7 @@ def fake_cells(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
                     curve.append({"step": point, "miou": miou, "pixel_accuracy": 0.4 + miou})
                 weights = np.array([2.6, 1.9, 0.1, 2.4, 1.0, 0.9, 0.1, 0.2, 0.8, 0.0])
                 iou = [float(v) for v in np.clip(weights * curve[-1]["miou"] + rng.normal(0, 0.01, 10), 0, 1)]
-                cells.append(
+                trials.append(
                     {
                         "init": init,
                         "mode": mode,
@@ -44,10 +44,10 @@ def fake_cells(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
                         "per_image_miou": 0.3,
                         "iou": iou,
                         "seconds": 61.0,
-                        "run": f"cells/{init}-{mode}-seed{seed}",
+                        "run": f"trials/{init}-{mode}-seed{seed}",
                     }
                 )
-    return cells
+    return trials
 
 
 def fake_pictures(folder, colours, inits=INITS, count=3):
@@ -88,14 +88,14 @@ def errors(abs_rel, rmse, a1):
 
 
 def fake_comparison(folder, seeds=5, inits=INITS, search=True):
-    cells = fake_cells(seeds, inits=inits)
+    trials = fake_trials(seeds, inits=inits)
     colours = class_palette(len(CLASSES))
-    rows = summarise(cells, inits, MODES)
+    rows = summarise(trials, inits, MODES)
     rates = [1e-4, 5e-4, 1e-3]
     depth = {
         "held_out": {
             **errors(0.299, 7.97, 0.467),
-            "guesses": {"constant": errors(0.352, 9.15, 0.401), "row_wise": errors(0.340, 8.54, 0.404)},
+            "baselines": {"constant": errors(0.352, 9.15, 0.401), "row_wise": errors(0.340, 8.54, 0.404)},
         }
     }
     described = [
@@ -137,9 +137,9 @@ def fake_comparison(folder, seeds=5, inits=INITS, search=True):
         "modes": MODES,
         "classes": {"names": CLASSES, "colours": colours.tolist()},
         "summary": [row_as_dict(row) for row in rows],
-        "per_class": per_class(cells),
+        "per_class": per_class(trials),
         "learning_rates": searched if search else [],
-        "cells": cells,
+        "trials": trials,
         "failures": [],
         "pictures": fake_pictures(folder, colours, inits),
         "protocol": {

@@ -9,15 +9,15 @@ from geopretrain.errors import ConfigError, DataError
 from geopretrain.metrics import (
     ERROR_NAMES,
     DepthProtocol,
+    baseline_errors,
     blend_flipped,
+    constant_baseline,
     depth_errors,
     evaluate_depth,
     evaluate_depth_maps,
     get_protocol,
-    guess_constant,
-    guess_ground_ramp,
-    guess_row_wise,
-    naive_guesses,
+    ground_ramp_baseline,
+    row_wise_baseline,
 )
 from geopretrain.metrics.depth import resize_disparity, valid_mask
 
@@ -119,11 +119,11 @@ def test_unknown_protocol_names_the_nearest():
         get_protocol("kitti-eigen-garg-80-medain")
 
 
-def test_guesses_by_hand():
+def test_baselines_by_hand():
     first = np.array([[0.0, 0.0], [20.0, 40.0], [4.0, 6.0]])
     second = np.array([[0.0, 0.0], [50.0, 50.0], [7.0, 0.0]])
-    assert guess_constant([first], (2, 2)).tolist() == [[13.0, 13.0], [13.0, 13.0]]
-    rows = guess_row_wise([first, second], (3, 2))
+    assert constant_baseline([first], (2, 2)).tolist() == [[13.0, 13.0], [13.0, 13.0]]
+    rows = row_wise_baseline([first, second], (3, 2))
     # in units of the frames' medians, 13 and 50, rows 1 and 2 are 30/13, 50/50 and 5/13, 7/50; times 31.5;
     # the last value is one measurement against two
     expected = [31.5 * (30 / 13 + 1) / 2, 31.5 * (30 / 13 + 1) / 2, 31.5 * 5 / 13]
@@ -132,22 +132,22 @@ def test_guesses_by_hand():
 
 def test_row_wise_solves_a_ramp_and_constant_does_not():
     ramp = np.repeat(np.linspace(40, 2, 20)[:, None], 8, axis=1)
-    guesses = naive_guesses([ramp, ramp * 1.5, ramp * 0.5], "dense")
-    assert guesses["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-9)
-    assert guesses["constant"]["abs_rel"] > 0.5
+    baselines = baseline_errors([ramp, ramp * 1.5, ramp * 0.5], "dense")
+    assert baselines["row_wise"]["abs_rel"] == pytest.approx(0, abs=1e-9)
+    assert baselines["constant"]["abs_rel"] > 0.5
 
 
-def test_a_guess_never_sees_its_own_frame_nor_its_neighbours():
+def test_a_baseline_never_sees_its_own_frame_nor_its_neighbours():
     rng = np.random.default_rng(0)
     frames = [rng.uniform(5, 50, (6, 8)) for _ in range(12)]
     protocol = DepthProtocol("metric", alignment="none")
     changed = [*frames[:3], frames[3] * 1.1, *frames[4:]]
-    before = naive_guesses(frames, protocol, min_gap=4)["row_wise"]["per_image"]
-    after = naive_guesses(changed, protocol, min_gap=4)["row_wise"]["per_image"]
+    before = baseline_errors(frames, protocol, min_gap=4)["row_wise"]["per_image"]
+    after = baseline_errors(changed, protocol, min_gap=4)["row_wise"]["per_image"]
     touched = [i for i in range(12) if before[i]["abs_rel"] != after[i]["abs_rel"]]
     assert 3 in touched  # its own truth moved
     assert not {0, 1, 2, 4, 5, 6} & set(touched)  # neighbours are not told of it
-    assert naive_guesses(frames[:1], protocol) == {}
+    assert baseline_errors(frames[:1], protocol) == {}
 
 
 def test_sc_depth_evaluation_equals_the_official_one(golden):
@@ -221,18 +221,18 @@ def test_least_squares_scale_by_hand():
 def test_ground_ramp_finds_the_horizon_and_beats_the_constant():
     rows = (np.arange(100) + 0.5) / 100
     street = np.repeat((1.5 / np.maximum(rows - 0.42, 0.02))[:, None], 10, axis=1)
-    found = guess_ground_ramp([street, street * 1.1, street * 0.9], (100, 10), "dense-80-metric")
+    found = ground_ramp_baseline([street, street * 1.1, street * 0.9], (100, 10), "dense-80-metric")
     assert np.mean(np.abs(found - street) / street) < 0.1
-    guesses = naive_guesses([street, street * 1.5, street * 0.5], "dense")
-    assert guesses["ground_ramp"]["abs_rel"] < 0.2 * guesses["constant"]["abs_rel"]
+    baselines = baseline_errors([street, street * 1.5, street * 0.5], "dense")
+    assert baselines["ground_ramp"]["abs_rel"] < 0.2 * baselines["constant"]["abs_rel"]
 
 
-def test_guesses_are_metres_whatever_the_factor_of_the_protocol():
+def test_baselines_are_metres_whatever_the_factor_of_the_protocol():
     frames = [np.full((40, 60), 10.0), np.full((40, 60), 10.0)]
-    assert naive_guesses(frames, "kitti-eigen-garg-80-stereo")["constant"]["abs_rel"] == pytest.approx(0)
+    assert baseline_errors(frames, "kitti-eigen-garg-80-stereo")["constant"]["abs_rel"] == pytest.approx(0)
 
 
-def test_guesses_made_from_other_frames_alone():
+def test_baselines_made_from_other_frames_alone():
     here, there = [np.full((4, 4), 10.0)], [np.full((4, 4), 5.0)] * 3
-    result = naive_guesses(here, "dense-80-metric", made_from=there)
+    result = baseline_errors(here, "dense-80-metric", made_from=there)
     assert result["constant"]["abs_rel"] == result["row_wise"]["abs_rel"] == pytest.approx(0.5)

@@ -36,7 +36,7 @@ def test_predictions_are_resized_and_held_against_no_motion():
     assert result["protocol"] == FLOW_PROTOCOL
     assert result["images"] == 2
     assert result["epe"] == pytest.approx(0, abs=1e-5)
-    assert result["guesses"]["zero"] == pytest.approx({"epe": 5.0, "fl_all": 1.0})
+    assert result["baselines"]["zero"] == pytest.approx({"epe": 5.0, "fl_all": 1.0})
     assert len(result["per_image"]) == 2
 
 

@@ -56,7 +56,7 @@ def test_every_section_is_there(page):
         assert f"<h2>{title}</h2>" in text
     assert all(name in text for name in CLASSES)
     assert "0.299" in text
-    assert "constant guess" in text
+    assert "row-wise" in text
     assert "geopretrain compare --inits random,runs/depth" in text
 
 

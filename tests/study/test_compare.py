@@ -48,7 +48,7 @@ def depth(tmp_path):
     run.write_lineage({"method": "scripted", "backbone": "resnet18", "chain": [], "data": "video.mp4"})
     errors = {"abs_rel": 0.2, "rmse": 3.0, "a1": 0.7, "images": 9, "protocol": "dense-80-median"}
     guesses = {"constant": {**errors, "abs_rel": 0.4}, "row_wise": {**errors, "abs_rel": 0.3}}
-    run.write_results({"depth": {"held_out": {**errors, "guesses": guesses}}})
+    run.write_results({"depth": {"held_out": {**errors, "guesses": guesses}}})  # as version 0.1 wrote it
     return run.path
 
 
@@ -105,16 +105,16 @@ def test_depth_errors_of_the_pre_training_reach_the_report(labelled, depth, tmp_
     comparison = run(labelled, depth, tmp_path / "cmp")
     described = comparison.results["inits"][1]
     assert described["name"] == "depth"
-    assert described["depth"]["held_out"]["guesses"]["row_wise"]["abs_rel"] == 0.3
+    assert described["depth"]["held_out"]["baselines"]["row_wise"]["abs_rel"] == 0.3
     page = comparison.report.read_text()
-    assert "row-wise guess" in page
+    assert "row-wise" in page
     assert "0.200" in page
 
 
 def test_repeating_skips_what_is_complete_and_more_seeds_add_to_it(labelled, depth, tmp_path):
     out = tmp_path / "cmp"
     first = run(labelled, depth, out)
-    (out / "cells" / "depth-full-seed1.json").unlink()
+    (out / "trials" / "depth-full-seed1.json").unlink()
     again = run(labelled, depth, out)
     assert calls(out)[12:] == ["test depth, full, seed 1 0.001"]
     assert again.rows == first.rows
@@ -122,6 +122,26 @@ def test_repeating_skips_what_is_complete_and_more_seeds_add_to_it(labelled, dep
     assert len(calls(out)) == 12 + 1 + 4
     run(labelled, depth, out, overwrite=True)
     assert len(calls(out)) == 12 + 1 + 4 + 12
+
+
+def test_a_comparison_of_version_0_1_is_read_and_continued_in_its_own_folders(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    first = run(labelled, depth, out)
+    (out / "trials").rename(out / "cells")
+    old = json.loads((out / "comparison.json").read_text())
+    old["cells"] = old.pop("trials")
+    old["failures"] = [{"cell": "depth, full, seed 1", "error": "disk full"}]
+    errors = old["inits"][1]["depth"]["held_out"]
+    errors["guesses"] = errors.pop("baselines")
+    (out / "comparison.json").write_text(json.dumps(old))
+    read = Comparison.open(out).results
+    assert read["trials"] == first.results["trials"]
+    assert read["inits"] == first.results["inits"]
+    assert read["failures"][0]["trial"] == "depth, full, seed 1"
+    again = run(labelled, depth, out, seeds=4)
+    assert len(calls(out)) == 12 + 4
+    assert not (out / "trials").exists()
+    assert len(again.results["trials"]) == 16
 
 
 def test_other_settings_and_foreign_folders_are_refused(labelled, depth, tmp_path):
@@ -160,11 +180,11 @@ def test_learning_rates_are_chosen_on_validation_images_with_other_seeds(labelle
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_in_one_cell_names_it_and_keeps_the_others(labelled, depth, tmp_path, monkeypatch, jobs):
+def test_an_error_in_one_trial_names_it_and_keeps_the_others(labelled, depth, tmp_path, monkeypatch, jobs):
     monkeypatch.setenv("FAKE_FAIL", "depth, full, seed 1")
     monkeypatch.setenv("FAKE_CRASH", "depth, frozen, seed 2")
     comparison = run(labelled, depth, tmp_path / "cmp", jobs=jobs)
-    failures = {failure["cell"]: failure["error"] for failure in comparison.results["failures"]}
+    failures = {failure["trial"]: failure["error"] for failure in comparison.results["failures"]}
     assert failures["depth, full, seed 1"] == "the label x.png is bad"
     assert failures["depth, frozen, seed 2"] == "ZeroDivisionError: oops"
     rows = {(row.mode, row.init): row for row in comparison.rows if row.step == 60}
@@ -173,13 +193,13 @@ def test_an_error_in_one_cell_names_it_and_keeps_the_others(labelled, depth, tmp
     assert "x.png is bad" in comparison.report.read_text()
 
 
-def test_a_killed_worker_costs_only_its_cell(labelled, depth, tmp_path, monkeypatch):
+def test_a_killed_worker_costs_only_its_trial(labelled, depth, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_KILL", "random, full, seed 0")
     comparison = run(labelled, depth, tmp_path / "cmp", jobs=2)
     (failure,) = comparison.results["failures"]
-    assert failure["cell"] == "random, full, seed 0"
+    assert failure["trial"] == "random, full, seed 0"
     assert "ended unexpectedly" in failure["error"]
-    assert len(comparison.results["cells"]) == 11
+    assert len(comparison.results["trials"]) == 11
 
 
 def test_nothing_trained_is_an_error(labelled, depth, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from geopretrain.study.sentences import cautions, headline, points, sentences
 from geopretrain.study.summary import few_point, per_class, row_as_dict, row_from_dict, summarise
 
 
-def cell(init, seed, values, mode="full"):
+def trial(init, seed, values, mode="full"):
     curve = [
         {"step": 10 * (k + 1), "miou": value, "pixel_accuracy": 0.5 + value} for k, value in enumerate(values)
     ]
@@ -15,9 +15,9 @@ def cell(init, seed, values, mode="full"):
 
 
 def table(random, depth, mode="full"):
-    cells = [cell("random", k, v, mode) for k, v in enumerate(random)]
-    cells += [cell("depth", k, v, mode) for k, v in enumerate(depth)]
-    return summarise(cells, ["random", "depth"], [mode])
+    trials = [trial("random", k, v, mode) for k, v in enumerate(random)]
+    trials += [trial("depth", k, v, mode) for k, v in enumerate(depth)]
+    return summarise(trials, ["random", "depth"], [mode])
 
 
 def test_rows_by_hand():
@@ -33,18 +33,21 @@ def test_rows_by_hand():
 
 
 def test_differences_use_only_seeds_both_have():
-    cells = [cell("random", k, (0.1 * k,)) for k in (0, 1, 2)] + [
-        cell("depth", k, (0.3 + k,)) for k in (1, 2, 9)
+    trials = [trial("random", k, (0.1 * k,)) for k in (0, 1, 2)] + [
+        trial("depth", k, (0.3 + k,)) for k in (1, 2, 9)
     ]
-    row = summarise(cells, ["random", "depth"], ["full"])[-1]
+    row = summarise(trials, ["random", "depth"], ["full"])[-1]
     assert row.seeds == (1, 2, 9)
     assert row.difference.values == pytest.approx((1.2, 2.1))
-    alone = summarise([cell("random", 0, (0.1,)), cell("depth", 1, (0.2,))], ["random", "depth"], ["full"])
+    alone = summarise([trial("random", 0, (0.1,)), trial("depth", 1, (0.2,))], ["random", "depth"], ["full"])
     assert alone[-1].difference is None
 
 
 def test_per_class_leaves_absent_classes_out():
-    assert per_class([cell("a", 0, (0.2,)), cell("a", 1, (0.4,))])["full"]["a"] == [pytest.approx(0.3), None]
+    assert per_class([trial("a", 0, (0.2,)), trial("a", 1, (0.4,))])["full"]["a"] == [
+        pytest.approx(0.3),
+        None,
+    ]
 
 
 def test_the_early_point_is_nearest_to_a_third():
@@ -82,15 +85,15 @@ def test_sentences_hold_numbers_and_verdicts():
 
 
 def test_rates_are_chosen_by_mean_and_ends_of_the_grid_are_told():
-    cells = [
+    trials = [
         {"init": "a", "mode": "full", "lr": lr, "seed": seed, "miou": miou}
         for lr, scores in {1e-4: (0.5, 0.1), 5e-4: (0.4, 0.4), 1e-3: (0.3, None)}.items()
         for seed, miou in enumerate(scores)
     ]
-    (row,) = choose_rates(cells)
+    (row,) = choose_rates(trials)
     assert row["chosen"] == 5e-4
     assert row["at_end"] is None
-    assert choose_rates(cells[:4])[0]["at_end"] == "highest"
+    assert choose_rates(trials[:4])[0]["at_end"] == "highest"
 
 
 def test_seeds_of_the_search_are_others():
@@ -98,9 +101,9 @@ def test_seeds_of_the_search_are_others():
 
 
 def test_version_0_1_counted_iterations():
-    old_cell = cell("random", 0, [0.2])
-    old_cell["curve"] = [{"iteration": 10, "miou": 0.2, "pixel_accuracy": 0.7}]
-    (row,) = summarise([old_cell], ["random"], ["full"])
+    old_trial = trial("random", 0, [0.2])
+    old_trial["curve"] = [{"iteration": 10, "miou": 0.2, "pixel_accuracy": 0.7}]
+    (row,) = summarise([old_trial], ["random"], ["full"])
     assert row.step == 10
     new = row_as_dict(row)
     old = {"iteration" if name == "step" else name: value for name, value in new.items()}

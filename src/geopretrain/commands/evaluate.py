@@ -41,7 +41,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Score the depth (or flow) a run predicts against what was measured, beside baselines that saw no image.
 
     Returns:
-        ``protocol``, ``images``, the mean errors, ``guesses`` (their errors), ``meaning`` (what the
+        ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
         ``per_image``.
 
@@ -94,7 +94,7 @@ def _depth_scores(
         rules,
         size=size,
         flip=options.flip,
-        guesses_from=found.others[::every],
+        baselines_from=found.others[::every],
         min_gap=max(1, -(-found.min_gap // every)),
         per_image=True,
     )
@@ -102,7 +102,7 @@ def _depth_scores(
 
 
 def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
-    from geopretrain.data.labelled.flow_pairs import open_flow_pairs
+    from geopretrain.data.readers.flow_pairs import open_flow_pairs
     from geopretrain.evaluation.flow import score_flow
 
     return {"frames": "all", "flip": False, **score_flow(task, open_flow_pairs(data)[::every], size)}
@@ -132,14 +132,14 @@ def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | Fl
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the errors of the run and of the guesses as lines of text, under the name of the protocol."""
+    """Return the errors of the run and of the baselines as lines of text, under the name of the protocol."""
     columns = {name: heading for name, heading in COLUMNS.items() if name in result}
     lines = [
         f"{result['protocol']}, {result['images']} pictures ({result['frames'].replace('_', '-')}), "
         f"{'flip average' if result['flip'] else 'no post-processing'}; {_meaning(result)}",
         f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
-    for name, errors in {"run": result, **result["guesses"]}.items():
+    for name, errors in {"run": result, **result["baselines"]}.items():
         values = "".join(f"{errors[column]:9.3f}" for column in columns)
         lines.append(f"{name.replace('_', ' '):12}{values}")
     if result["skipped"]:

@@ -53,7 +53,5 @@ def prepare(options: PrepareOptions) -> FrameStore:
     )
     write_saved(Path(options.out), as_saved("data prepare", options))
     method = "depth_supervised" if store.still_images else "monodepth"
-    console.say(
-        f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth"
-    )
+    console.say(f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth")
     return store

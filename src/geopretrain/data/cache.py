@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.mapped import MappedRows
 from geopretrain.errors import RunFolderError
 
 VARIABLE = "GEOPRETRAIN_CACHE"
@@ -29,7 +30,7 @@ class RowCache:
     ``rows.u8`` holds the rows, with holes where none was made yet, ``checks.u4`` a checksum of each, 0 for
     none. A row counts only where both agree: what a process that was killed has left half is made again.
     Any number of processes may read and write, for they write the same. Only the rows asked for are in
-    memory, and only while they are copied.
+    memory.
 
     Attributes:
         folder: where the files are.
@@ -46,16 +47,16 @@ class RowCache:
                 (folder / name).touch()
                 if (folder / name).stat().st_size != length:
                     os.truncate(folder / name, length)
+        self._rows = MappedRows(folder / ROWS_FILE, np.uint8, (count, row_bytes))
+        self._checks = MappedRows(folder / CHECKS_FILE, "<u4", (count,))
 
     def missing(self, rows: np.ndarray) -> np.ndarray:
         """Return those of ``rows`` that nobody has made yet."""
-        return rows[self._checks()[rows] == 0]
+        return rows[self._checks.read(rows) == 0]
 
     def read(self, rows: np.ndarray, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """Return rows ``B L`` uint8; those that are not there are made with ``make(row)`` and written."""
-        stored = np.memmap(self.folder / ROWS_FILE, np.uint8, "r", shape=(self.count, self.row_bytes))
-        values, checks = np.array(stored[rows]), self._checks()[rows]
-        del stored  # pages of the file count as memory of the process while they are mapped
+        values, checks = self._rows.read(rows), self._checks.read(rows)
         made: dict[int, np.ndarray] = {}
         for place, row in enumerate(rows.tolist()):
             if row not in made and self._is_whole(row, values[place], int(checks[place])):
@@ -82,9 +83,6 @@ class RowCache:
                 f"About {needed / 1e9:.1f} GB are needed for {rows} images in {self.folder}, but the disk "
                 f"has only {free / 1e9:.1f} GB free. {_OTHER_PLACE} A smaller --size takes less."
             )
-
-    def _checks(self) -> np.ndarray:
-        return np.memmap(self.folder / CHECKS_FILE, "<u4", "r", shape=(self.count,))
 
     def _is_whole(self, row: int, values: np.ndarray, check: int) -> bool:
         if not self._verified[row]:

@@ -24,6 +24,8 @@ NAMES = {
     "masks": "masks of objects",
 }
 """What a sample may have besides its images, in words."""
+SYNTHETIC, IMAGE_FOLDER = "synthetic:", "images:"
+"""What data begin with that are no path: a world to render, or a folder of images without labels."""
 IGNORE = 255
 """Class id of pixels without a label."""
 QUANTITIES = ("depth", "disparity")

@@ -4,19 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+
+from geopretrain.data.dataset import SYNTHETIC
+from geopretrain.errors import DataError
 
 MAX_WHOLE = 64 * 2**20
 """Bytes of a file that go in whole; of larger ones blocks spread over all of it."""
 _BLOCK, _BLOCKS = 2**20, 64
 
 
-def digest(values: Any, digits: int = 16) -> str:
-    """Return hexadecimal digits for what JSON can hold."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:digits]
+def digest(values: Any, digits: int = 16, *, sort_keys: bool = True) -> str:
+    """Return hexadecimal digits for what JSON can hold; paths and the like go in as text."""
+    text = json.dumps(values, sort_keys=sort_keys, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def unread(paths: Sequence[str | Path]) -> list[Any]:
+    """Return what tells apart files and folders that nobody has read yet, as JSON.
+
+    Place, number, size and newest time of the files in each; of what is no path (``synthetic:...``) the text.
+
+    Raises:
+        DataError: one of them does not exist or cannot be read.
+    """
+    try:
+        return [_unread(path) for path in paths]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}).") from error
+
+
+def _unread(spec: str | Path) -> Any:
+    if str(spec).startswith(SYNTHETIC):
+        return str(spec)
+    path = Path(spec).expanduser().resolve()
+    if not path.exists():
+        raise DataError(f"{spec} does not exist.")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    stats = [file.stat() for file in files]
+    newest = max((s.st_mtime_ns for s in stats), default=0)
+    return {"path": str(path), "files": len(files), "bytes": sum(s.st_size for s in stats), "newest": newest}
 
 
 class Digest:

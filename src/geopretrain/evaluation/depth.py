@@ -1,4 +1,4 @@
-"""Predicted depth against measured depth, beside guesses that have not seen the picture."""
+"""Predicted depth against measured depth, beside baselines that have not seen the picture."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from geopretrain.errors import ConfigError
 from geopretrain.evaluation.measured import MeasuredFrame, store_frames
 from geopretrain.metrics import (
     DepthProtocol,
+    baseline_errors,
     blend_flipped,
     evaluate_depth,
     get_protocol,
-    naive_guesses,
 )
 from geopretrain.tasks.predictions import MEANINGS, DepthMeaning
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_FRAMES = 100
 """Frames checked of each kind, evenly spread; more would not change the mean."""
 LEAST_DISTANCE = 10
-"""Frames a guess keeps away from the one it is made for, where both are from one video."""
+"""Frames a baseline keeps away from the one it is made for, where both are from one video."""
 PROTOCOLS = {
     "kitti": {"metric": "kitti-eigen-garg-80-metric", "scale": "kitti-eigen-garg-80-median"},
     "dense": {"metric": "dense-80-metric", "scale": "dense-80-median"},
@@ -40,10 +40,10 @@ PROTOCOLS = {
 
 
 def check_depth(task: DepthTask, store: FrameStore) -> dict[str, Any]:
-    """Return errors of ``task.predict`` and of naive guesses under a named protocol, {} without true depth.
+    """Return errors of ``task.predict`` and of naive baselines under a named protocol, {} without true depth.
 
     Returns:
-        ``held_out`` and ``in_sample`` (frames of training samples), each as from `score_depth`. Guesses for
+        ``held_out`` and ``in_sample`` (frames of training samples), each as from `score_depth`. Baselines for
         held-out frames are made from in-sample frames, those for in-sample frames from in-sample frames at
         least ten away.
     """
@@ -60,7 +60,7 @@ def check_depth(task: DepthTask, store: FrameStore) -> dict[str, Any]:
             task,
             chosen[name],
             protocol,
-            guesses_from=chosen["in_sample"] if name == "held_out" else (),
+            baselines_from=chosen["in_sample"] if name == "held_out" else (),
             min_gap=max(1, LEAST_DISTANCE // spacing),
         )
         for name in ("held_out", "in_sample")
@@ -110,11 +110,11 @@ def score_depth(
     *,
     size: Size | None = None,
     flip: bool = False,
-    guesses_from: Sequence[MeasuredFrame] = (),
+    baselines_from: Sequence[MeasuredFrame] = (),
     min_gap: int = LEAST_DISTANCE,
     per_image: bool = False,
 ) -> dict[str, Any]:
-    """Return the errors of a task and of the naive guesses on measured frames.
+    """Return the errors of a task and of the naive baselines on measured frames.
 
     Args:
         task: predicts depth.
@@ -122,21 +122,21 @@ def score_depth(
         protocol: name or protocol.
         size: (height, width) px the network works at; None = that of the picture.
         flip: average the prediction with that of the mirrored picture.
-        guesses_from: frames the guesses are made from; none: from ``frames`` at least ``min_gap`` apart.
-        min_gap: see `naive_guesses`.
+        baselines_from: frames the baselines are made from; none: from ``frames`` at least ``min_gap`` apart.
+        min_gap: see `baseline_errors`.
         per_image: keep the errors of each image, with its ``name``.
 
     Returns:
         ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), the
-        fixed ``factor`` applied to depth, ``flip``, and the same errors for each guess under ``guesses``.
+        fixed ``factor`` applied to depth, ``flip``, and the same errors of each of the ``baselines``.
     """
     rules = fitting_protocol(task.depth_meaning, protocol)
     truths = [frame.depth() for frame in frames]
     disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
     scores = evaluate_depth(disparities, truths, rules)
     rows = [{"name": frames[row["position"]].name, **row} for row in scores.pop("per_image")]
-    guesses = naive_guesses(
-        truths, rules, min_gap=min_gap, made_from=[frame.depth() for frame in guesses_from]
+    baselines = baseline_errors(
+        truths, rules, min_gap=min_gap, made_from=[frame.depth() for frame in baselines_from]
     )
     return {
         **scores,
@@ -144,7 +144,7 @@ def score_depth(
         "factor": rules.scale,
         "meaning": task.depth_meaning,
         "flip": flip,
-        "guesses": {name: _short(result) for name, result in guesses.items()},
+        "baselines": {name: _short(result) for name, result in baselines.items()},
         **({"per_image": rows} if per_image else {}),
     }
 
@@ -177,7 +177,7 @@ def sentences(results: dict[str, Any]) -> list[str]:
     for name, result in results.items():
         text = f"Depth on {name.replace('_', '-')} frames ({result['images']}, {result['protocol']}): "
         text += f"AbsRel {result['abs_rel']:.3f}, RMSE {result['rmse']:.2f} m, d<1.25 {result['a1']:.3f}"
-        for guess, errors in result["guesses"].items():
-            text += f"; {guess.replace('_', '-')} guess AbsRel {errors['abs_rel']:.3f}"
+        for baseline, errors in result["baselines"].items():
+            text += f"; {baseline.replace('_', '-')} baseline AbsRel {errors['abs_rel']:.3f}"
         lines.append(text + ".")
     return lines

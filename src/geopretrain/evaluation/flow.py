@@ -1,4 +1,4 @@
-"""Predicted optical flow against known flow, beside the guess that nothing moves."""
+"""Predicted optical flow against known flow, beside the baseline that nothing moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
 Size = tuple[int, int]
 
 if TYPE_CHECKING:
-    from geopretrain.data.labelled.flow_pairs import FlowPairFile
+    from geopretrain.data.readers.flow_pairs import FlowPairFile
     from geopretrain.tasks.base import FlowTask
 
 

@@ -56,7 +56,7 @@ class MeasuredSet:
         name: ``held_out``, ``in_sample`` or ``all``.
         kind: ``kitti`` or ``dense``.
         frames: to be scored.
-        others: what guesses are made from; empty: from ``frames`` at least ``min_gap`` apart.
+        others: what baselines are made from; empty: from ``frames`` at least ``min_gap`` apart.
     """
 
     name: str
@@ -87,7 +87,7 @@ def find_frames(
         DataError: no measured depth there.
         ConfigError: the options contradict the kind of data.
     """
-    from geopretrain.data.store.frame_store import INDEX_FILE
+    from geopretrain.data.store.index import INDEX_FILE
 
     if (Path(data) / INDEX_FILE).is_file():
         if split_file is not None:

@@ -8,10 +8,10 @@ from geopretrain.metrics.depth import (
     evaluate_depth_maps,
 )
 from geopretrain.metrics.depth_baselines import (
-    guess_constant,
-    guess_ground_ramp,
-    guess_row_wise,
-    naive_guesses,
+    baseline_errors,
+    constant_baseline,
+    ground_ramp_baseline,
+    row_wise_baseline,
 )
 from geopretrain.metrics.depth_protocols import PROTOCOLS, DepthProtocol, get_protocol
 from geopretrain.metrics.flow import FLOW_ERROR_NAMES, FLOW_PROTOCOL, evaluate_flow, flow_errors
@@ -31,16 +31,16 @@ __all__ = [
     "DepthProtocol",
     "SegmentationScore",
     "as_released_kitti_labels",
+    "baseline_errors",
     "blend_flipped",
+    "constant_baseline",
     "depth_errors",
     "evaluate_depth",
     "evaluate_depth_maps",
     "evaluate_flow",
     "flow_errors",
     "get_protocol",
-    "guess_constant",
-    "guess_ground_ramp",
-    "guess_row_wise",
-    "naive_guesses",
+    "ground_ramp_baseline",
     "per_image_score",
+    "row_wise_baseline",
 ]

@@ -25,24 +25,26 @@ FURTHER_NAMES = ("log10", "silog", "abs_diff")
 def depth_errors(gt: ArrayLike, pred: ArrayLike) -> dict[str, float]:
     """Seven errors of Eigen et al. (2014), section 4, and three more, of positive depths of one shape (m).
 
-    ``a1, a2, a3`` are the shares of pixels with ``max(gt/pred, pred/gt) < 1.25, 1.25^2, 1.25^3``; ``silog``
-    is ``sqrt(mean(d^2) - mean(d)^2 / 2)`` with ``d`` the difference of the logarithms, as
+    ``a1, a2, a3`` are the fractions of pixels with ``max(gt/pred, pred/gt) < 1.25, 1.25^2, 1.25^3``;
+    ``silog`` is ``sqrt(mean(d^2) - mean(d)^2 / 2)`` with ``d`` the difference of the logarithms, as
     MIM-Depth-Estimation has it (no factor 100); ``abs_diff`` is in m.
 
     Raises:
         DataError: the shapes differ, nothing is left to compare, or a depth is not positive and finite.
     """
-    truth, guess = np.asarray(gt, dtype=np.float64), np.asarray(pred, dtype=np.float64)
-    if truth.shape != guess.shape or truth.size == 0:
+    truth, predicted = np.asarray(gt, dtype=np.float64), np.asarray(pred, dtype=np.float64)
+    if truth.shape != predicted.shape or truth.size == 0:
         raise DataError(
-            f"Depths to compare must have one shape and a pixel: got {truth.shape} and {guess.shape}."
+            f"Depths to compare must have one shape and a pixel: got {truth.shape} and {predicted.shape}."
         )
-    if not (np.isfinite(truth).all() and np.isfinite(guess).all() and truth.min() > 0 and guess.min() > 0):
+    if not (
+        np.isfinite(truth).all() and np.isfinite(predicted).all() and truth.min() > 0 and predicted.min() > 0
+    ):
         raise DataError(
             "Depth errors need positive, finite depths; mask the truth and clip the prediction first."
         )
-    ratio = np.maximum(truth / guess, guess / truth)
-    difference, logs = truth - guess, np.log(truth) - np.log(guess)
+    ratio = np.maximum(truth / predicted, predicted / truth)
+    difference, logs = truth - predicted, np.log(truth) - np.log(predicted)
     values = (
         np.mean(np.abs(difference) / truth),
         np.mean(difference**2 / truth),
@@ -86,19 +88,19 @@ def _errors_of_image(
     mask = valid_mask(gt, protocol)
     if not mask.any():
         return None
-    truth, guess = gt[mask].astype(np.float64), depth[mask].astype(np.float64) * protocol.scale
-    guess, ratio = align(guess, truth, protocol)
+    truth, predicted = gt[mask].astype(np.float64), depth[mask].astype(np.float64) * protocol.scale
+    predicted, ratio = align(predicted, truth, protocol)
     if protocol.clip:
-        guess = np.clip(guess, protocol.min_depth, protocol.max_depth)
+        predicted = np.clip(predicted, protocol.min_depth, protocol.max_depth)
     if protocol.drop:
-        error = np.abs(guess - truth) / truth
+        error = np.abs(predicted - truth) / truth
         kept = np.argsort(error, kind="stable")[: max(1, round((1 - protocol.drop) * error.size))]
-        truth, guess = truth[kept], guess[kept]
-    return {**depth_errors(truth, guess), "ratio": ratio, "pixels": int(mask.sum())}
+        truth, predicted = truth[kept], predicted[kept]
+    return {**depth_errors(truth, predicted), "ratio": ratio, "pixels": int(mask.sum())}
 
 
 def align(
-    guess: NDArray[np.float64], truth: NDArray[np.float64], protocol: DepthProtocol
+    predicted: NDArray[np.float64], truth: NDArray[np.float64], protocol: DepthProtocol
 ) -> tuple[NDArray[np.float64], float]:
     """Bring predicted depths ``N`` to the scale (and shift) of true ones as the protocol says.
 
@@ -110,20 +112,24 @@ def align(
     """
     kind = protocol.alignment
     if kind == "none":
-        return guess, 1.0
+        return predicted, 1.0
     if kind in ("median", "scale"):
-        centre = _median(guess, protocol)
+        centre = _median(predicted, protocol)
         if not np.isfinite(centre) or centre <= 0:
             raise DataError(
                 "The median of a predicted depth map is not a positive number; the network has diverged."
             )
-        scaled = _median(truth, protocol) / centre if kind == "median" else guess @ truth / (guess @ guess)
-        return guess * float(scaled), float(scaled)
+        scaled = (
+            _median(truth, protocol) / centre
+            if kind == "median"
+            else predicted @ truth / (predicted @ predicted)
+        )
+        return predicted * float(scaled), float(scaled)
     if kind == "scale_shift_depth":
-        factor, shift = fit_line(guess, truth)
-        return factor * guess + shift, factor
+        factor, shift = fit_line(predicted, truth)
+        return factor * predicted + shift, factor
     with np.errstate(divide="ignore"):
-        disparity = 1 / guess
+        disparity = 1 / predicted
     factor, shift = fit_line(disparity, 1 / truth)
     # a disparity that falls to zero or below stands for the farthest depth
     return 1 / np.maximum(factor * disparity + shift, 1 / protocol.max_depth), factor

@@ -1,4 +1,4 @@
-"""Guesses that have not seen the picture, to hold depth errors against: constant, row-wise, ground ramp."""
+"""Baselines of depth, predictions that have not seen the picture: constant, row-wise, ground ramp."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from geopretrain.metrics.depth_protocols import DepthProtocol, get_protocol, mea
 Size = tuple[int, int]
 
 HORIZONS = np.linspace(0.1, 0.7, 31)
-"""Heights of the horizon that are tried, as shares of the image height from the top."""
+"""Heights of the horizon that are tried, as fractions of the image height from the top."""
 FLOORS = np.geomspace(0.005, 0.5, 12)
-"""Least disparities that are tried; 1 is the disparity of the ground one image height below the horizon."""
+"""Smallest disparities that are tried; 1 is that of the ground one image height below the horizon."""
 RAMP_PIXELS = 500
 """Pixels of a frame that a ramp is fitted to, evenly spread over those that count."""
 
 
-def guess_constant(
+def constant_baseline(
     other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
 ) -> NDArray[np.float64]:
     """The same depth everywhere: the median over the OTHER frames of their median depth. Returns ``H W``."""
-    return _Guesser(other_gts, protocol).constant(size)
+    return _Baselines(other_gts, protocol).constant(size)
 
 
-def guess_row_wise(
+def row_wise_baseline(
     other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
 ) -> NDArray[np.float64]:
     """One depth per row: median over the OTHER frames of the median depth of that row. Returns ``H W``.
 
     Frames count by their measurements in the row, in units of their own median depth; the median of these
-    gives the metres. The guess knows that the floor is near and the horizon far, and nothing about the
+    gives the metres. The baseline knows that the floor is near and the horizon far, and nothing about the
     picture. Rows without any measurement take the value of the nearest rows that have one.
     """
-    return _Guesser(other_gts, protocol).row_wise(size)
+    return _Baselines(other_gts, protocol).row_wise(size)
 
 
-def guess_ground_ramp(
+def ground_ramp_baseline(
     other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
 ) -> NDArray[np.float64]:
     """Flat ground below a horizon, one far depth above it, fitted to the OTHER frames. Returns ``H W``.
@@ -51,10 +51,10 @@ def guess_ground_ramp(
     Disparity grows linearly below the horizon and has a least value; both are those of ``HORIZONS`` and
     ``FLOORS`` with the smallest mean AbsRel over the other frames, each scaled to its median.
     """
-    return _Guesser(other_gts, protocol).ground_ramp(size)
+    return _Baselines(other_gts, protocol).ground_ramp(size)
 
 
-def naive_guesses(
+def baseline_errors(
     gts: Sequence[ArrayLike],
     protocol: DepthProtocol | str,
     *,
@@ -63,30 +63,30 @@ def naive_guesses(
 ) -> dict[str, dict[str, Any]]:
     """Errors of ``constant``, ``row_wise``, ``ground_ramp`` under the protocol the network is held to.
 
-    The guesses are in metres, so that a protocol's fixed factor does not apply to them.
+    The baselines are in metres, so that a protocol's fixed factor does not apply to them.
 
     Args:
         gts: true depths ``H W``, m, in the order of time.
         protocol: what they are scored under.
-        min_gap: the guess for a frame is made from the frames at least so many places away (neighbouring
+        min_gap: the baseline of a frame is made from the frames at least so many places away (neighbouring
             video frames show the same scene, so they would give the answer away); where there are none, from
             all other frames.
-        made_from: true depths of further frames; where given, every guess is made from these alone.
+        made_from: true depths of further frames; where given, every baseline is made from these alone.
 
     Returns:
-        {} where there are no other frames to guess from.
+        {} where there are no other frames to make them from.
     """
     rules = replace(get_protocol(protocol) if isinstance(protocol, str) else protocol, scale=1.0)
     truths = [np.asarray(gt) for gt in gts]
     if not made_from and sum(measured(gt, rules).any() for gt in truths) < 2:
         return {}
-    guesser = _Guesser(made_from or truths, rules)
+    baselines = _Baselines(made_from or truths, rules)
     makers = {
-        "constant": guesser.constant,
-        "row_wise": guesser.row_wise,
-        "ground_ramp": guesser.ground_ramp,
+        "constant": baselines.constant,
+        "row_wise": baselines.row_wise,
+        "ground_ramp": baselines.ground_ramp,
     }
-    used = [None if made_from else guesser.away_from(i, min_gap) for i in range(len(truths))]
+    used = [None if made_from else baselines.away_from(i, min_gap) for i in range(len(truths))]
     return {
         name: evaluate_depth_maps(
             (make(t.shape, u) for t, u in zip(truths, used, strict=True)), truths, rules
@@ -95,8 +95,8 @@ def naive_guesses(
     }
 
 
-class _Guesser:
-    """What the guesses need to know of each of ``N`` frames, gathered once."""
+class _Baselines:
+    """What the baselines need to know of each of ``N`` frames, gathered once."""
 
     def __init__(self, gts: Sequence[ArrayLike], protocol: DepthProtocol | str) -> None:
         self.rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
@@ -106,11 +106,11 @@ class _Guesser:
             [np.median(gt[mask]) if mask.any() else np.nan for gt, mask in zip(self.gts, masks, strict=True)]
         )
         if not np.isfinite(self.medians).any():
-            raise DataError("A naive guess needs at least one other frame with measured depth.")
+            raise DataError("A baseline needs at least one other frame with measured depth.")
         self._profiles: dict[int, NDArray[np.float64]] = {}
 
     def away_from(self, position: int, min_gap: int) -> NDArray[np.bool_]:
-        """Return which frames (``N`` bool) the guess for the frame at ``position`` may be made from."""
+        """Return which frames (``N`` bool) the baseline of the frame at ``position`` may be made from."""
         distance = np.abs(np.arange(len(self.gts)) - position)
         away = distance >= min_gap
         return away if np.isfinite(self.medians[away]).any() else distance > 0
@@ -123,9 +123,9 @@ class _Guesser:
             medians, counts = np.stack([row_profile(gt, self.rules, size[0]) for gt in self.gts], 1)
             self._profiles[size[0]] = np.stack([medians / self.medians[:, None], counts])
         medians, counts = self._profiles[size[0]][:, _all(used)]
-        known = np.flatnonzero(counts.any(axis=0))
-        middle = weighted_median(medians[:, known], counts[:, known])
-        depths = np.interp(np.arange(size[0]), known, middle)
+        measured_rows = np.flatnonzero(counts.any(axis=0))
+        middle = weighted_median(medians[:, measured_rows], counts[:, measured_rows])
+        depths = np.interp(np.arange(size[0]), measured_rows, middle)
         depths *= np.nanmedian(self.medians[_all(used)])
         return np.repeat(depths[:, None], size[1], axis=1)
 
@@ -181,7 +181,7 @@ def ramp_errors(gt: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.float64
     few = np.linspace(0, rows.size - 1, min(RAMP_PIXELS, rows.size)).astype(int)
     truth = gt[rows[few], columns[few]].astype(np.float64)
     below = (rows[few] + 0.5) / gt.shape[0] - HORIZONS[:, None]
-    guess = 1 / np.maximum(below[:, None], FLOORS[:, None]).reshape(-1, few.size)
-    scale = np.median(truth) / np.median(guess, axis=1)
-    guess = np.clip(guess * scale[:, None], protocol.min_depth, protocol.max_depth)
-    return np.stack([np.mean(np.abs(guess - truth) / truth, axis=1), scale])
+    ramps = 1 / np.maximum(below[:, None], FLOORS[:, None]).reshape(-1, few.size)
+    scale = np.median(truth) / np.median(ramps, axis=1)
+    ramps = np.clip(ramps * scale[:, None], protocol.min_depth, protocol.max_depth)
+    return np.stack([np.mean(np.abs(ramps - truth) / truth, axis=1), scale])

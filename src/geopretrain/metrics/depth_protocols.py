@@ -34,7 +34,7 @@ class DepthProtocol:
         scale: fixed factor applied before the alignment, e.g. 5.4 for Monodepth2 trained on stereo pairs.
         lower_median: of two middle values take the lower one instead of their mean, as ``torch.median``.
         resized: what is brought to the size of the truth, ``'disparity'`` or ``'depth'``.
-        drop: share of the pixels with the largest relative error that is left out of every image.
+        drop: fraction of the pixels with the largest relative error that is left out of every image.
         far_truth: pixels with truth beyond ``max_depth`` count, although predictions are clipped to it.
         clip: whether predictions are clipped.
     """

@@ -1,4 +1,4 @@
-"""Errors of optical flow under one named protocol, beside the guess that nothing moves."""
+"""Errors of optical flow under one named protocol, beside the baseline that nothing moves."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from geopretrain.errors import DataError
 FLOW_PROTOCOL = "flow-epe"
 """Means per image over the pixels with a measurement, then the mean over images; predictions are resized."""
 FLOW_ERROR_NAMES = ("epe", "fl_all")
-OUTLIER_PX, OUTLIER_SHARE = 3.0, 0.05
+OUTLIER_PX, OUTLIER_FRACTION = 3.0, 0.05
 """An outlier is off by more than 3 px and by more than 5 % of the true flow (Menze and Geiger 2015)."""
 
 
 def flow_errors(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> dict[str, float]:
-    """Return the end-point error ``epe`` (px) and the share of outliers ``fl_all`` of one flow map.
+    """Return the end-point error ``epe`` (px) and the fraction of outliers ``fl_all`` of one flow map.
 
     Args:
         prediction: ``2 H W`` px (right, down).
         truth: ``2 H W`` px.
-        valid: ``H W``, where the truth is known; None = where it is finite.
+        valid: ``H W``, where the truth counts; None = where it is finite.
 
     Raises:
         DataError: the shapes differ, nothing is left to compare, or the prediction is not finite.
     """
     flow, true = (np.asarray(values, dtype=np.float64) for values in (prediction, truth))
-    known = np.isfinite(true).all(0) if valid is None else np.asarray(valid).astype(bool)
-    if flow.shape != true.shape or flow.ndim != 3 or len(flow) != 2 or known.shape != true.shape[1:]:
+    mask = np.isfinite(true).all(0) if valid is None else np.asarray(valid).astype(bool)
+    if flow.shape != true.shape or flow.ndim != 3 or len(flow) != 2 or mask.shape != true.shape[1:]:
         raise DataError(
             f"Flows to compare must have one shape (2, height, width), the mask (height, width): got "
-            f"{flow.shape}, {true.shape} and {known.shape}."
+            f"{flow.shape}, {true.shape} and {mask.shape}."
         )
-    flow, true = flow[:, known], true[:, known]
+    flow, true = flow[:, mask], true[:, mask]
     if not flow.size:
         raise DataError("The true flow has no pixel with a measurement, so there is nothing to compare.")
     if not np.isfinite(flow).all():
         raise DataError("The predicted flow has values that are no numbers; the network has diverged.")
     error, length = np.hypot(*(flow - true)), np.hypot(*true)
-    outliers = (error > OUTLIER_PX) & (error > OUTLIER_SHARE * length)
+    outliers = (error > OUTLIER_PX) & (error > OUTLIER_FRACTION * length)
     return {"epe": float(error.mean()), "fl_all": float(outliers.mean())}
 
 
@@ -53,7 +53,7 @@ def evaluate_flow(
     """Compare predicted flows ``2 h w`` (px of their own size, any size) with true ones ``2 H W``.
 
     Returns:
-        The mean over images of each of ``FLOW_ERROR_NAMES``; ``protocol``; ``images``; ``guesses`` with the
+        The mean over images of each of ``FLOW_ERROR_NAMES``; ``protocol``; ``images``; ``baselines`` with the
         same errors of ``zero`` flow; ``per_image``, a list of dictionaries.
 
     Raises:
@@ -71,7 +71,7 @@ def evaluate_flow(
         "protocol": FLOW_PROTOCOL,
         "images": len(rows),
         **_mean(rows),
-        "guesses": {"zero": _mean(zeros)},
+        "baselines": {"zero": _mean(zeros)},
         "per_image": rows,
     }
 

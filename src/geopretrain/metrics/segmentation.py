@@ -22,7 +22,7 @@ class SegmentationScore:
     """mIoU, pixel accuracy and the IoU of each class over a whole data set, from ONE confusion matrix.
 
     A class that occurs neither in the truth nor in the predictions has no IoU: it is NaN and left out of the
-        mean.
+    mean.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ def per_image_score(
         batch reports), and
         ``per_image``: ``miou``, ``pixel_accuracy``, ``iou`` of each image. NaN = nothing to score.
     """
-    guess, truth = pred.long().cpu(), labels.long().cpu()
+    predicted, truth = pred.long().cpu(), labels.long().cpu()
     subset = list(class_subset)
     rows: list[dict[str, Any]] = []
-    for one_pred, one_label in zip(guess, truth, strict=True):
+    for one_pred, one_label in zip(predicted, truth, strict=True):
         iou = _image_iou(one_pred, one_label, subset, num_classes)
         pixels = int((one_label > 0).sum())
         accuracy = int((one_pred == one_label).sum()) / pixels if pixels else float("nan")
@@ -140,7 +140,7 @@ def per_image_score(
         "pixel_accuracy": _mean(np.array([row["pixel_accuracy"] for row in rows])),
         "iou": iou_over_images,
         "batch_miou": _mean(iou_over_images[subset]),
-        "batch_pixel_accuracy": int((guess == truth).sum()) / max(1, int((truth > 0).sum())),
+        "batch_pixel_accuracy": int((predicted == truth).sum()) / max(1, int((truth > 0).sum())),
         "per_image": rows,
     }
 

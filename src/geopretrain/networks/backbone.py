@@ -38,8 +38,7 @@ class Backbone(nn.Module):
         name: any model of ``timm.list_models()``.
         pretrained: take timm's weights (needs network access or a filled cache).
         in_images: number of images stacked along the channels. The first convolution of pre-trained weights
-            is
-            copied per image and divided by the number of images (Godard et al. 2019, released code).
+            is copied per image and divided by the number of images (Godard et al. 2019, released code).
         mean: normalisation of images in [0, 1], per channel; stored with the module.
         std: see ``mean``.
 

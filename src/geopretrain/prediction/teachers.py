@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geopretrain.data.batches import as_float
-from geopretrain.data.store.folders import fingerprint
+from geopretrain.data.fingerprint import unread
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError, WeightsError
 from geopretrain.networks.hub import first_line, hub_or_cache
@@ -106,7 +106,7 @@ def _own_run(path: Path, quantity: str | None, meaning: str | None, device: str)
         return _resized(task.predict(pixels).disparity.float(), images.shape[-2:])[:, 0]
 
     info = PseudoDepthInfo(str(path), "disparity", meaning or task.depth_meaning)
-    return Teacher(info, fingerprint([path / "model.safetensors"]), disparity)
+    return Teacher(info, unread([path / "model.safetensors"]), disparity)
 
 
 def _resized(maps: Tensor, size: Any) -> Tensor:
@@ -127,7 +127,7 @@ def _transformers_model(
             "--quantity depth or disparity, and --meaning metric, scale or scale_shift (see its model card)."
         )
     info = PseudoDepthInfo(name, quantity or (given or ("",))[0], meaning or (given or ("", ""))[1])
-    identity = fingerprint([name]) if local else name
+    identity = unread([name]) if local else name
 
     def values(images: Tensor) -> Tensor:
         inputs = processor(images=list(images), return_tensors="pt").to(device)

@@ -115,14 +115,14 @@ def _difference(row: Row) -> dict[str, str] | None:
 
 
 def _depth_tables(inits: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return, for each run with depth errors, a table of the network against the naive guesses."""
+    """Return, for each run with depth errors, a table of the network against the baselines."""
     words = {"held_out": "frames kept out of pre-training", "in_sample": "frames seen in pre-training"}
-    guesses = {"constant": "constant guess", "row_wise": "row-wise guess"}
+    names = {"constant": "constant", "row_wise": "row-wise", "ground_ramp": "ground ramp"}
     tables = []
     for init in inits:
         for kind, result in init["depth"].items():
             lines = [("this network", result)]
-            lines += [(guesses.get(name, name), errors) for name, errors in result.get("guesses", {}).items()]
+            lines += [(names.get(name, name), errors) for name, errors in result["baselines"].items()]
             best = {name: _best([line[name] for _, line in lines], name) for name, _, _ in ERRORS}
             tables.append(
                 {

@@ -13,11 +13,11 @@ from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
 from geopretrain.study.learning_rate import choose_rates
 from geopretrain.study.plan import Plan, make_plan
-from geopretrain.study.progress import cell_progress
+from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise
-from geopretrain.study.trials import Cell
-from geopretrain.study.workers import choose_jobs, run_cells
+from geopretrain.study.trials import Trial
+from geopretrain.study.workers import choose_jobs, run_trials
 
 
 def run_comparison(options: CompareOptions) -> Comparison:
@@ -31,9 +31,9 @@ def run_comparison(options: CompareOptions) -> Comparison:
     prepare_folder(plan.out, plan.config, plan.weights(), overwrite=options.overwrite)
     train = partial(_train, plan, options)
     searched, search_failures = _search(plan, train)
-    cells = plan.cells(searched)
-    outcomes, failures = train(cells, "Training")
-    comparison = _conclude(plan, cells, outcomes, searched, search_failures + failures)
+    trials = plan.trials(searched)
+    outcomes, failures = train(trials, "Training")
+    comparison = _conclude(plan, trials, outcomes, searched, search_failures + failures)
     comparison.results["protocol"]["this_session_seconds"] = round(time.perf_counter() - start, 1)
     comparison.save()
     return comparison
@@ -43,10 +43,10 @@ Trained = tuple[list[dict[str, Any]], list[dict[str, str]]]
 """Numbers of trials, and errors."""
 
 
-def _search(plan: Plan, train: Callable[[list[Cell], str], Trained]) -> Trained:
+def _search(plan: Plan, train: Callable[[list[Trial], str], Trained]) -> Trained:
     if len(plan.rates) < 2:
         return [], []
-    outcomes, failures = train(plan.search_cells(), "Choosing learning rates")
+    outcomes, failures = train(plan.search_trials(), "Choosing learning rates")
     found = choose_rates(outcomes)
     missing = [
         (m, i.name)
@@ -61,20 +61,20 @@ def _search(plan: Plan, train: Callable[[list[Cell], str], Trained]) -> Trained:
     return found, failures
 
 
-def _train(plan: Plan, options: CompareOptions, cells: list[Cell], title: str) -> Trained:
-    """Train the cells that are not complete yet; return the numbers of all and the errors."""
-    missing = [cell for cell in cells if cell.outcome() is None]
+def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str) -> Trained:
+    """Train the trials that are not complete yet; return the numbers of all and the errors."""
+    missing = [trial for trial in trials if trial.outcome() is None]
     failures: list[dict[str, str]] = []
     if missing:
         jobs = choose_jobs(options.jobs, len(missing), plan.device)
-        with cell_progress(title, len(missing), len(cells) - len(missing), jobs) as line:
+        with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:
 
-            def done(cell: Cell, answer: dict[str, Any]) -> None:
-                line.done(cell, answer)
+            def done(trial: Trial, answer: dict[str, Any]) -> None:
+                line.done(trial, answer)
                 if "error" in answer:
-                    failures.append({"cell": cell.name, **answer})
+                    failures.append({"trial": trial.name, **answer})
 
-            run_cells(
+            run_trials(
                 missing,
                 jobs=jobs,
                 device=plan.device,
@@ -82,17 +82,17 @@ def _train(plan: Plan, options: CompareOptions, cells: list[Cell], title: str) -
                 log=plan.out / "workers.log",
                 on_done=done,
             )
-    outcomes = [outcome for cell in cells if (outcome := cell.outcome()) is not None]
+    outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
     if not outcomes:
         raise UserError(
-            f"No training succeeded. The first error, of {failures[0]['cell']}: {failures[0]['error']}"
+            f"No training succeeded. The first error, of {failures[0]['trial']}: {failures[0]['error']}"
         )
     return outcomes, failures
 
 
 def _conclude(
     plan: Plan,
-    cells: list[Cell],
+    trials: list[Trial],
     outcomes: list[dict[str, Any]],
     searched: list[dict[str, Any]],
     failures: list[dict[str, str]],
@@ -112,9 +112,9 @@ def _conclude(
         "summary": [row_as_dict(row) for row in rows],
         "per_class": per_class(outcomes),
         "learning_rates": searched,
-        "cells": outcomes,
+        "trials": outcomes,
         "failures": failures,
-        "pictures": draw_pictures(plan, cells),
+        "pictures": draw_pictures(plan, trials),
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)

@@ -33,7 +33,7 @@ class Comparison:
     """The outcome of ``compare``.
 
     Attributes:
-        path: folder with ``comparison.json``, ``comparison.csv``, ``report.html`` and the cells.
+        path: folder with ``comparison.json``, ``comparison.csv``, ``report.html`` and the trials.
         results: everything, in plain values; scores are in [0, 1].
     """
 
@@ -104,11 +104,26 @@ class Comparison:
 
 
 def _of_today(results: dict[str, Any]) -> dict[str, Any]:
-    """Return results of any version in the words of today: version 0.1 counted ``iterations``."""
+    """Return results of any version in the words of today; those of version 0.1 were others."""
     protocol = results.get("protocol", {})
     if "iterations" in protocol:
         protocol["steps"] = protocol.pop("iterations")
+    if "cells" in results:
+        results["trials"] = results.pop("cells")
+    for failure in results.get("failures", []):
+        if "cell" in failure:
+            failure["trial"] = failure.pop("cell")
+    for init in results.get("inits", []):
+        init["depth"] = depth_of(init["depth"])
     return results
+
+
+def depth_of(depth: dict[str, Any]) -> dict[str, Any]:
+    """Return the depth errors in a run's results in the words of today: baselines were ``guesses`` once."""
+    return {
+        kind: {"baselines": result.get("guesses", {})} | {n: v for n, v in result.items() if n != "guesses"}
+        for kind, result in depth.items()
+    }
 
 
 def _line(row: Row) -> str:

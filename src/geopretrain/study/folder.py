@@ -17,7 +17,7 @@ from geopretrain.files import write_json, writing
 
 INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
-_OWN_FOLDERS = ("cells", "search", "figures")
+_OWN_FOLDERS = ("trials", "cells", "search", "figures")
 _OWN_FILES = (
     *("comparison.json", "comparison.csv", "report.html", "workers.log"),
     *(INITS_FILE, "config.yaml"),  # last: it is the marker, so that an interrupted removal can be repeated
@@ -67,6 +67,12 @@ def _known_weights(out: Path) -> dict[str, str]:
         return known
     old = _content(out).get("inits")  # version 0.1 kept them in config.yaml
     return dict(old) if isinstance(old, dict) else {}
+
+
+def trials_folder(out: Path) -> Path:
+    """Return where the trials are; a comparison begun by version 0.1 goes on in its ``cells``."""
+    old = out / "cells"
+    return old if old.is_dir() else out / "trials"
 
 
 def remove_own(out: Path) -> None:

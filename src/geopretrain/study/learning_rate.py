@@ -20,7 +20,7 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return, for each mode and initialisation, every rate with its validation scores, and the chosen one.
 
     Args:
-        outcomes: cells scored on ``val``: ``init, mode, lr, seed, miou``; those that failed are absent.
+        outcomes: trials scored on ``val``: ``init, mode, lr, seed, miou``; those that failed are absent.
 
     Returns:
         ``{'mode', 'init', 'chosen', 'at_end', 'rates': [{'lr', 'values', 'mean', 'sd'}]}``; ``at_end`` is
@@ -28,9 +28,9 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         lie beyond it.
     """
     groups: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for cell in outcomes:
-        score = float(cell["miou"] or 0.0)
-        groups.setdefault((cell["mode"], cell["init"]), {}).setdefault(float(cell["lr"]), []).append(score)
+    for trial in outcomes:
+        score = float(trial["miou"] or 0.0)
+        groups.setdefault((trial["mode"], trial["init"]), {}).setdefault(float(trial["lr"]), []).append(score)
     result: list[dict[str, Any]] = []
     for (mode, init), rates in groups.items():
         rows: list[dict[str, Any]] = [

@@ -13,10 +13,10 @@ from geopretrain.files import write_picture
 
 if TYPE_CHECKING:
     from geopretrain.study.plan import Plan
-    from geopretrain.study.trials import Cell
+    from geopretrain.study.trials import Trial
 
 
-def draw_pictures(plan: Plan, cells: list[Cell]) -> list[dict[str, Any]]:
+def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     """Write PNGs to ``OUT/figures`` and return, for each shown test image, the names of its files.
 
     Returns:
@@ -41,21 +41,21 @@ def draw_pictures(plan: Plan, cells: list[Cell]) -> list[dict[str, Any]]:
                 "depth": {},
             }
         )
-    _draw_predictions(plan, cells, folder, shown)
+    _draw_predictions(plan, trials, folder, shown)
     _draw_depth(plan, folder, shown)
     return shown
 
 
-def _draw_predictions(plan: Plan, cells: list[Cell], folder: Path, shown: list[dict[str, Any]]) -> None:
-    for cell in cells:
-        if not cell.pictures or not cell.predictions.is_file():
+def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list[dict[str, Any]]) -> None:
+    for trial in trials:
+        if not trial.pictures or not trial.predictions.is_file():
             continue
-        with np.load(cell.predictions, allow_pickle=False) as file:
+        with np.load(trial.predictions, allow_pickle=False) as file:
             predicted = file["predicted"]
         for k, entry in enumerate(shown[: len(predicted)]):
             picture = pictures.colour_labels(predicted[k], plan.data.class_colours)
-            name = _write(folder, f"test{k}-{cell.mode}-{cell.init}", picture)
-            entry["predictions"].setdefault(cell.mode, {})[cell.init] = name
+            name = _write(folder, f"test{k}-{trial.mode}-{trial.init}", picture)
+            entry["predictions"].setdefault(trial.mode, {})[trial.init] = name
 
 
 def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:

@@ -12,9 +12,10 @@ from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
+from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import seeds_for_search
-from geopretrain.study.trials import Cell
+from geopretrain.study.trials import Trial
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
@@ -49,33 +50,33 @@ class Plan:
         """Return what tells whether an initialisation is the same as before: its weights, or its name."""
         return {one.name: one.weights or one.kind for one in self.inits}
 
-    def search_cells(self) -> list[Cell]:
-        """Cells that only choose the learning rate: other seeds, validation images, scored at the end."""
+    def search_trials(self) -> list[Trial]:
+        """Trials that only choose the learning rate: other seeds, validation images, scored at the end."""
         folder = self.out / "search"
         return [
-            self._cell(folder, one, mode, seed, rate, searching=True)
+            self._trial(folder, one, mode, seed, rate, searching=True)
             for mode in self.modes
             for one in self.inits
             for rate in self.rates
             for seed in self.search_seeds
         ]
 
-    def cells(self, searched: list[dict[str, Any]]) -> list[Cell]:
-        """Cells that are reported, seed by seed, so that an interrupted comparison has whole pairs."""
+    def trials(self, searched: list[dict[str, Any]]) -> list[Trial]:
+        """Trials that are reported, seed by seed, so that an interrupted comparison has whole pairs."""
         chosen = {(row["mode"], row["init"]): row["chosen"] for row in searched}
-        folder = self.out / "cells"
+        folder = trials_folder(self.out)
         return [
-            self._cell(folder, one, mode, seed, chosen.get((mode, one.name), self.rates[0]))
+            self._trial(folder, one, mode, seed, chosen.get((mode, one.name), self.rates[0]))
             for seed in self.seeds
             for mode in self.modes
             for one in self.inits
         ]
 
-    def _cell(
+    def _trial(
         self, folder: Path, init: NamedInit, mode: Mode, seed: int, lr: float, *, searching: bool = False
-    ) -> Cell:
+    ) -> Trial:
         rate = f"-lr{lr:g}" if searching else ""
-        return Cell(
+        return Trial(
             folder=str(folder / f"{init.name}-{mode}{rate}-seed{seed}"),
             init=init.name,
             source=init.source,

@@ -8,30 +8,30 @@ from contextlib import contextmanager
 from typing import Any
 
 from geopretrain.console import ProgressLine, clock_time, console
-from geopretrain.study.trials import Cell
+from geopretrain.study.trials import Trial
 
 
 @contextmanager
-def cell_progress(title: str, total: int, complete: int, jobs: int) -> Iterator[CellProgress]:
+def trial_progress(title: str, total: int, complete: int, jobs: int) -> Iterator[TrialProgress]:
     """Show ``total`` trainings to come, ``jobs`` at a time; ``complete`` were done before."""
     kept = f", {complete} already complete" if complete else ""
     at_a_time = f", {jobs} at a time" if jobs > 1 else ""
     console.say(f"{title}: {total} runs{at_a_time}{kept}.")
     with console.progress("run", total) as line:
-        yield CellProgress(line, total)
+        yield TrialProgress(line, total)
 
 
-class CellProgress:
+class TrialProgress:
     """Counts trainings: in place on a terminal, a line for each elsewhere."""
 
     def __init__(self, line: ProgressLine, total: int) -> None:
         self.line, self.total = line, total
         self.count, self.start = 0, time.perf_counter()
 
-    def done(self, cell: Cell, answer: dict[str, Any]) -> None:
+    def done(self, trial: Trial, answer: dict[str, Any]) -> None:
         """Count a training and say its score or its error."""
         self.count += 1
-        text = f"{cell.name}: {_score(answer)}"
+        text = f"{trial.name}: {_score(answer)}"
         left = (time.perf_counter() - self.start) / self.count * (self.total - self.count)
         rest = f"; about {clock_time(left)} left" if self.count < self.total else ""
         self.line.update(self.count, text + rest, always=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import command_line
+from geopretrain.study.comparison import depth_of
 from geopretrain.study.inits import NamedInit
 from geopretrain.version import __version__
 
@@ -73,7 +74,7 @@ def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:
                 "chain": one.chain,
                 "weights": one.weights,
                 "settings": {name: config[name] for name in _SHOWN_SETTINGS if name in config},
-                "depth": one.results.get("depth") or {},
+                "depth": depth_of(one.results.get("depth") or {}),
             }
         )
     return described

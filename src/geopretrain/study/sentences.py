@@ -126,21 +126,21 @@ def cautions(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the intervals."""
     compared = [row for row in rows if row.difference is not None]
     seeds = max((len(row.values) for row in rows), default=0)
-    notes = [
+    said = [
         "The seeds vary the new layers, the order of the images and their flips. The labelled images, the "
         "test images and each pre-training are one draw: the intervals say nothing about other labels or "
         "another pre-training."
     ]
     if len(compared) > 1:
-        notes.append(
+        said.append(
             f"{len(compared)} differences are shown, each with its own 95 % interval; by chance alone about "
             "one in twenty such intervals misses zero although nothing differs."
         )
     if any(row.mode == "frozen" and row.init == "random" for row in rows):
-        notes.append(
+        said.append(
             "A frozen random encoder has random features; only the statistics of its normalisation layers "
             "were measured on the labelled training images before it was frozen."
         )
     if seeds < 5:
-        notes.append(f"Only {seeds} seeds: the intervals are wide, and 5 or more are advisable.")
-    return notes
+        said.append(f"Only {seeds} seeds: the intervals are wide, and 5 or more are advisable.")
+    return said

@@ -67,8 +67,8 @@ def paired_difference(
 
     if len(values) != len(baseline) or len(values) < 2:
         raise ConfigError(
-            f"A paired difference needs the same two or more seeds on both sides, "
-            f"not {len(values)} and {len(baseline)}."
+            f"A paired difference needs the same two or more seeds on both sides, not {len(values)} and "
+            f"{len(baseline)}."
         )
     differences = tuple(one - other for one, other in zip(values, baseline, strict=True))
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""From the cells of a comparison to its table: means, spreads and paired differences."""
+"""From the trials of a comparison to its table: means, spreads and paired differences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
 
 FEW = 1 / 3
-"""Share of the budget at which "after few steps" is read; fixed, so that no point can be picked."""
+"""Fraction of the budget at which "after few steps" is read; fixed, so that no point can be picked."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Row:
     difference: PairedDifference | None
 
 
-def summarise(cells: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> list[Row]:
+def summarise(trials: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> list[Row]:
     """Return one row for each mode, point of the curve and initialisation; the first is the reference.
 
-    A cell is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``; cells
+    A trial is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``; trials
     that failed are simply absent, and differences use the seeds both sides have.
     """
     table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
-    for cell in cells:
-        for point in cell["curve"]:
-            key = (cell["mode"], cell["init"], step_of(point))
-            table.setdefault(key, {})[int(cell["seed"])] = point
+    for trial in trials:
+        for point in trial["curve"]:
+            key = (trial["mode"], trial["init"], step_of(point))
+            table.setdefault(key, {})[int(trial["seed"])] = point
     points = sorted({step for _, _, step in table})
     rows = []
     for mode in modes:
@@ -90,11 +90,11 @@ def _row(
     )
 
 
-def per_class(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
+def per_class(trials: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
     """Mean IoU of each class at the end, by mode and initialisation; None for classes that never occur."""
     groups: dict[tuple[str, str], list[list[float | None]]] = {}
-    for cell in cells:
-        groups.setdefault((cell["mode"], cell["init"]), []).append(cell["iou"])
+    for trial in trials:
+        groups.setdefault((trial["mode"], trial["init"]), []).append(trial["iou"])
     result: dict[str, dict[str, list[float | None]]] = {}
     for (mode, init), lists in groups.items():
         columns = [

@@ -1,4 +1,4 @@
-"""One cell of a comparison: one initialisation, mode and seed, trained and scored in a run folder."""
+"""One trial of a comparison: one initialisation, mode and seed, trained and scored in a run folder."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from geopretrain.schema import Device
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """What is trained; everything a worker process needs, in plain values.
 
     Attributes:
-        folder: run folder of the cell.
+        folder: run folder of the trial.
         init: name of the initialisation in the comparison.
         source: what the initialisation is read from.
         mode: ``full``, ``encoder`` or ``frozen``.
         seed: fixes new layers, order and flips.
         lr: highest learning rate.
-        evaluate_on: ``test``, or ``val`` for cells that only choose the learning rate.
+        evaluate_on: ``test``, or ``val`` for trials that only choose the learning rate.
         curve: iterations after which to score.
         pictures: positions in the test split to keep the predictions of.
-        settings: what all cells share (data, labels, iterations, ...), as arguments of ``finetune``.
+        settings: what all trials share (data, labels, iterations, ...), as arguments of ``finetune``.
     """
 
     folder: str
@@ -43,13 +43,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """How the cell is called on the screen and in errors."""
+        """How the trial is called on the screen and in errors."""
         rate = f", lr {self.lr:g}" if self.evaluate_on == "val" else ""
         return f"{self.init}, {self.mode}, seed {self.seed}{rate}"
 
     @property
     def record(self) -> Path:
-        """File beside the run folder that marks the cell as complete and holds its numbers."""
+        """File beside the run folder that marks the trial as complete and holds its numbers."""
         return Path(f"{self.folder}.json")
 
     @property
@@ -58,7 +58,7 @@ class Cell:
         return Path(f"{self.folder}.npz")
 
     def outcome(self) -> dict[str, Any] | None:
-        """Return the numbers of a completed cell, None while there are none (for its rate)."""
+        """Return the numbers of a completed trial, None while there are none (for its rate)."""
         try:
             numbers = json.loads(self.record.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
@@ -66,54 +66,54 @@ class Cell:
         return numbers if numbers["lr"] == self.lr else None
 
 
-def run_cell(cell: Cell, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
-    """Train and score one cell, write its record and return it.
+def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
+    """Train and score one trial, write its record and return it.
 
-    An interrupted cell is continued from its checkpoint. Raises what ``finetune`` raises.
+    An interrupted trial is continued from its checkpoint. Raises what ``finetune`` raises.
     """
     from geopretrain.commands.finetune_segmentation import finetune_segmentation
     from geopretrain.runs.folder import RunFolder
 
-    there = RunFolder(cell.folder)
-    begun = there.is_ours() and there.config.get("lr") == cell.lr
+    there = RunFolder(trial.folder)
+    begun = there.is_ours() and there.config.get("lr") == trial.lr
     start = time.perf_counter()
     run = finetune_segmentation(
-        out=cell.folder,
-        init=cell.source,
-        mode=cell.mode,
-        lr=cell.lr,
-        seed=cell.seed,
-        curve_points=cell.curve,
-        evaluate_on=cell.evaluate_on,
+        out=trial.folder,
+        init=trial.source,
+        mode=trial.mode,
+        lr=trial.lr,
+        seed=trial.seed,
+        curve_points=trial.curve,
+        evaluate_on=trial.evaluate_on,
         threads=threads,
         device=device,
         resume=begun,
         overwrite=not begun,
         progress=False,
-        **cell.settings,
+        **trial.settings,
     )
     results = run.results
-    if cell.pictures:
-        _keep_predictions(cell, run)
+    if trial.pictures:
+        _keep_predictions(trial, run)
     outcome = {
-        "init": cell.init,
-        "mode": cell.mode,
-        "seed": cell.seed,
-        "lr": cell.lr,
-        "evaluate_on": cell.evaluate_on,
+        "init": trial.init,
+        "mode": trial.mode,
+        "seed": trial.seed,
+        "lr": trial.lr,
+        "evaluate_on": trial.evaluate_on,
         "curve": results["curve"],
         "miou": results["miou"],
         "pixel_accuracy": results["pixel_accuracy"],
         "per_image_miou": results["per_image_miou"],
         "iou": list(results["iou"].values()),
         "seconds": round(time.perf_counter() - start, 1),
-        "run": cell.folder,
+        "run": trial.folder,
     }
-    write_json(cell.record, outcome)
+    write_json(trial.record, outcome)
     return outcome
 
 
-def _keep_predictions(cell: Cell, run: Any) -> None:
+def _keep_predictions(trial: Trial, run: Any) -> None:
     import numpy as np
     import torch
 
@@ -124,9 +124,9 @@ def _keep_predictions(cell: Cell, run: Any) -> None:
 
     task = load_task(run).eval()
     assert isinstance(task, SegmentationTask)  # trials are of nothing else
-    data = LabelledSet.open(cell.settings["data"], size=run.size)
-    batch = data.load("test", cell.pictures)
+    data = LabelledSet.open(trial.settings["data"], size=run.size)
+    batch = data.load("test", trial.pictures)
     with torch.no_grad():
         predicted = task.predict(as_float(batch.images)).classes
-    with atomic_path(cell.predictions) as temporary, temporary.open("wb") as file:
+    with atomic_path(trial.predictions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, predicted=predicted.numpy().astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A process that trains one cell after another: a JSON line in on standard input, a JSON line out per cell.
+"""A process that trains one trial after another: a JSON line in on standard input, a JSON line out per trial.
 
 Started as ``python -m geopretrain.study.worker``. Unlike a process pool it needs no guarded main module,
 survives the death of a sibling, and ends when its parent does, also after ``kill -9``, because its input
@@ -18,14 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 from geopretrain.errors import UserError
-from geopretrain.study.trials import Cell
+from geopretrain.study.trials import Trial
 
-RUNNER = "geopretrain.study.trials:run_cell"
+RUNNER = "geopretrain.study.trials:run_trial"
 
 
-def cell_from_json(content: dict[str, Any]) -> Cell:
-    """Return the cell that was sent as JSON."""
-    return Cell(**{**content, "curve": tuple(content["curve"]), "pictures": tuple(content["pictures"])})
+def trial_from_json(content: dict[str, Any]) -> Trial:
+    """Return the trial that was sent as JSON."""
+    return Trial(**{**content, "curve": tuple(content["curve"]), "pictures": tuple(content["pictures"])})
 
 
 def load_runner(name: str) -> Callable[..., dict[str, Any]]:
@@ -34,10 +34,10 @@ def load_runner(name: str) -> Callable[..., dict[str, Any]]:
     return getattr(importlib.import_module(module), function)
 
 
-def run_safely(runner: Callable[..., dict[str, Any]], cell: Cell, **options: Any) -> dict[str, Any]:
-    """Run a cell; an error becomes ``{'error': sentence, 'details': traceback}`` and ends nothing."""
+def run_safely(runner: Callable[..., dict[str, Any]], trial: Trial, **options: Any) -> dict[str, Any]:
+    """Run a trial; an error becomes ``{'error': sentence, 'details': traceback}`` and ends nothing."""
     try:
-        return {"outcome": runner(cell, **options)}
+        return {"outcome": runner(trial, **options)}
     except UserError as error:
         return {"error": str(error), "details": ""}
     except Exception as error:
@@ -55,7 +55,7 @@ def main() -> None:
         message = json.loads(jobs.get())
         answer = run_safely(
             load_runner(message["runner"]),
-            cell_from_json(message["cell"]),
+            trial_from_json(message["trial"]),
             threads=message["threads"],
             device=message["device"],
         )

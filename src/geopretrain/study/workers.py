@@ -1,4 +1,4 @@
-"""Train many cells, several at a time, losing none to the failure of another."""
+"""Train many trials, several at a time, losing none to the failure of another."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geopretrain.study import worker
-from geopretrain.study.trials import Cell
+from geopretrain.study.trials import Trial
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 Answer = dict[str, Any]
 
 
-def choose_jobs(jobs: int | Literal["auto"], cells: int, device: str) -> int:
-    """Return how many cells to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU."""
+def choose_jobs(jobs: int | Literal["auto"], trials: int, device: str) -> int:
+    """Return how many trials to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU."""
     if jobs == "auto":
-        return max(1, min(cells, MOST_WORKERS, _cores())) if device == "cpu" else 1
-    return max(1, min(jobs, cells))
+        return max(1, min(trials, MAX_WORKERS, _cores())) if device == "cpu" else 1
+    return max(1, min(jobs, trials))
 
 
-def run_cells(
-    cells: Sequence[Cell],
+def run_trials(
+    trials: Sequence[Trial],
     *,
     jobs: int,
     device: str,
     log: Path,
-    on_done: Callable[[Cell, Answer], None],
+    on_done: Callable[[Trial, Answer], None],
     threads: int | None = None,
 ) -> None:
-    """Train all cells; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
+    """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
 
     With one job they run in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
     or else they share the cores.
     """
     if jobs == 1:
         runner = worker.load_runner(worker.RUNNER)
-        for cell in cells:
-            on_done(cell, worker.run_safely(runner, cell, threads=threads, device=device))
+        for trial in trials:
+            on_done(trial, worker.run_safely(runner, trial, threads=threads, device=device))
         return
-    waiting: queue.Queue[Cell] = queue.Queue()
-    for cell in cells:
-        waiting.put(cell)
-    done: queue.Queue[tuple[Cell, Answer]] = queue.Queue()
+    waiting: queue.Queue[Trial] = queue.Queue()
+    for trial in trials:
+        waiting.put(trial)
+    done: queue.Queue[tuple[Trial, Answer]] = queue.Queue()
     each = threads or max(1, _cores() // jobs)
     workers = [_Worker(waiting, done, each, device, log) for _ in range(jobs)]
     try:
         for one in workers:
             one.start()
-        for _ in cells:
+        for _ in trials:
             on_done(*done.get())
     finally:
         for one in workers:
@@ -67,8 +67,8 @@ class _Worker(threading.Thread):
 
     def __init__(
         self,
-        waiting: queue.Queue[Cell],
-        done: queue.Queue[tuple[Cell, Answer]],
+        waiting: queue.Queue[Trial],
+        done: queue.Queue[tuple[Trial, Answer]],
         threads: int,
         device: str,
         log: Path,
@@ -79,16 +79,16 @@ class _Worker(threading.Thread):
         self.stopped = False
 
     def run(self) -> None:
-        """Hand over one cell after another until none is left."""
+        """Hand over one trial after another until none is left."""
         while not self.stopped:
             try:
-                cell = self.waiting.get_nowait()
+                trial = self.waiting.get_nowait()
             except queue.Empty:
                 return
-            self.done.put((cell, self._ask(cell)))
+            self.done.put((trial, self._ask(trial)))
 
     def stop(self) -> None:
-        """End the process; a cell in training can be continued later."""
+        """End the process; a trial in training can be continued later."""
         self.stopped = True
         process = self.process
         if process is not None and process.poll() is None:
@@ -99,12 +99,12 @@ class _Worker(threading.Thread):
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _ask(self, cell: Cell) -> Answer:
+    def _ask(self, trial: Trial) -> Answer:
         process = self._alive()
         assert process.stdin is not None
         assert process.stdout is not None
         message = {
-            "cell": asdict(cell),
+            "trial": asdict(trial),
             "threads": self.threads,
             "device": self.device,
             "runner": worker.RUNNER,

@@ -91,8 +91,8 @@ def load_matching(
     ]
     if required and not report.loaded:
         raise WeightsError(
-            f"Nothing in {source} fits the network: it holds {_examples(tensors)}, "
-            f"the network wants {_examples(own)}. Is it made for another network?"
+            f"Nothing in {source} fits the network: it holds {_examples(tensors)}, the network wants "
+            f"{_examples(own)}. Is it made for another network?"
         )
     return report
 
@@ -102,8 +102,7 @@ def load_backbone(backbone: Backbone, tensors: Mapping[str, Tensor], *, source: 
 
     Raises:
         WeightsError: the file belongs to another backbone: a parameter is missing, has another shape, or
-            the file
-            has more layers than the backbone.
+            the file has more layers than the backbone.
     """
     own = backbone.model.state_dict()
     tensors, elsewhere = _under_best_prefix(tensors, own)

@@ -41,7 +41,7 @@ def test_inspect_still_picture_is_not_fit(tmp_path):
     assert "Not fit" in report.text()
 
 
-def test_inspect_standing_camera_is_not_fit(tmp_path):
+def test_inspect_static_camera_is_not_fit(tmp_path):
     frames = []
     for part in sliding_frames(12, step=4.0, size=(48, 48), seed=2):
         frame = texture(96, 128).copy()
@@ -91,7 +91,7 @@ def test_inspect_stereo_depth_and_poses(tmp_path):
     write_depth(tmp_path / "depth" / "000002.png", np.full((96, 128), 5000))
     text = inspect(tmp_path).text()
     assert "is a folder of stereo pairs: 6 frames" in text
-    assert "partner 0.200 m to the right for 6 of 6 frames" in text
+    assert "second camera 0.200 m to the right for 6 of 6 frames" in text
     assert "dense depth of 1 of 6 frames" in text
 
 

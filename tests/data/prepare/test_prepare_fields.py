@@ -11,7 +11,7 @@ from making_clips import sliding_frames, write_images
 
 from geopretrain.data.prepare.decode import decode
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.prepare.warnings import check_stereo
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.resize import resize_depth
@@ -95,8 +95,8 @@ def test_store_keeps_the_partners_of_the_targets(pairs):
     assert batch.T_target_to_stereo[0, :3, 3].tolist() == pytest.approx([-0.2, 0, 0])
     assert torch.equal(batch.stereo_intrinsics, batch.intrinsics)
     assert batch.clip.tolist() == [0] * len(train)
-    assert "baseline 0.2 m" in describe(pairs)
-    assert any("1 of 8 frames have no stereo partner" in note for note in pairs.notes)
+    assert "baseline 0.2 m" in store_in_words(pairs)
+    assert any("1 of 8 frames have no right image" in warning for warning in pairs.warnings)
 
 
 def test_store_says_what_is_missing(pairs):
@@ -165,7 +165,7 @@ def test_prepare_impossible_depth_is_cleaned_and_said(tmp_path):
     maps[1][0, :4] = [np.nan, np.inf, -np.inf, -2]
     maps[4][:] = np.nan
     store = prepare(write_depths(tmp_path / "data", maps), tmp_path / "store", size=SIZE, progress=False)
-    assert any("2 depth maps cleaned" in note for note in store.notes)
+    assert any("2 depth maps cleaned" in warning for warning in store.warnings)
     assert 4 not in store.clips[0].depth_frames
     sample = next(s for s in range(store.num_samples) if store.sample(s)[1] == 1)
     depth = store.read([sample], (0,), ("depth",)).depth[0, 0]
@@ -175,7 +175,7 @@ def test_prepare_impossible_depth_is_cleaned_and_said(tmp_path):
 def test_prepare_millimetres_read_as_metres_are_said(tmp_path):
     maps = {i: np.full((64, 96), 2500.0) for i in range(8)}
     store = prepare(write_depths(tmp_path / "data", maps), tmp_path / "store", size=SIZE, progress=False)
-    assert any("looks like millimetres read as metres" in note for note in store.notes)
+    assert any("looks like millimetres read as metres" in warning for warning in store.warnings)
     assert not store.has("depth")
 
 
@@ -183,7 +183,7 @@ def test_prepare_depth_of_another_size_is_skipped_and_said(tmp_path):
     maps = {i: np.full((64, 96), 2.0) for i in range(8)}
     maps[5] = np.full((32, 48), 2.0)
     store = prepare(write_depths(tmp_path / "data", maps), tmp_path / "store", size=SIZE, progress=False)
-    assert any("1 depth map skipped" in note and "48x32" in note for note in store.notes)
+    assert any("1 depth map skipped" in warning and "48x32" in warning for warning in store.warnings)
 
 
 # ---------------------------------------------------------------- still images
@@ -199,7 +199,7 @@ def test_prepare_still_images_makes_every_frame_a_sample(tmp_path):
     assert len(store.samples((0,))[0]) == 5
     with pytest.raises(DataError, match="Prepare video without --still-images"):
         store.samples((0, -1, 1))
-    assert "6 still images" in describe(store)
+    assert "6 still images" in store_in_words(store)
     assert store.path.joinpath("contact_sheet.png").is_file()
 
 

@@ -3,14 +3,13 @@
 import errno
 import multiprocessing
 import os
-import resource
-import time
-from contextlib import suppress
 from pathlib import Path
 
+import dying
 import pytest
 from making_clips import sliding_frames, write_images, write_video
 
+from geopretrain.data.prepare import decode as decode_module
 from geopretrain.data.prepare.decode import decode
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.resolve import resolve_store
@@ -20,10 +19,20 @@ from geopretrain.errors import DataError, RunFolderError
 SIZE = (64, 96)
 
 
-def work(out, sources, most_bytes=None, answers=None):
-    """What a child process does: prepare, on a "disk" of limited size when asked."""
-    if most_bytes:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+def work(out, sources, dies_at=0, answers=None):
+    """What a child process does: prepare; it dies at the chosen moment, or says how many there were."""
+    moments = dying.Moments(out, dies_at)
+    decode_module.measure = moments.at_each(decode_module.measure)  # once a frame
+    prepare(sources, out, size=SIZE, progress=False)
+    if answers is not None:
+        answers.put(moments.count)
+
+
+def work_on_a_small_disk(out, sources, most_bytes, answers):
+    """Prepare where a file can have so many bytes only."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     try:
         prepare(sources, out, size=SIZE, progress=False)
     except RunFolderError as error:
@@ -32,7 +41,9 @@ def work(out, sources, most_bytes=None, answers=None):
 
 @pytest.fixture(scope="module")
 def processes():
-    """Children forked from a fresh server which has imported everything once."""
+    """Children forked from a fresh server which has imported everything once, where there is such a thing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["geopretrain.data.prepare.preparation", "torch", "cv2", "av", "pytest", "making_clips"]
@@ -45,7 +56,7 @@ def sources(tmp_path_factory):
     root = tmp_path_factory.mktemp("sources")
     write_images(root / "a", sliding_frames(40, step=2.0))
     write_video(root / "b.mp4", sliding_frames(40, step=2.0, seed=4))
-    return [str(root / "a"), str(root / "b.mp4")]
+    return [str(root / "a"), str(root / "b.mp4"), "synthetic:rooms?frames=8&seed=1"]  # the last with depth
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +71,29 @@ def files(folder):
     }
 
 
-def frames_written(out):
-    """Count the frames written so far by a process that creates, moves and removes folders meanwhile."""
-    total = 0
-    for folder, _, names in os.walk(out):  # passes over folders that have just vanished
-        if Path(folder).name.startswith("decoding_") and "frames.u8" in names:
-            with suppress(FileNotFoundError):
-                total += (Path(folder) / "frames.u8").stat().st_size
-    return total // (SIZE[0] * SIZE[1] * 3)
+def run(processes, *arguments):
+    process = processes.Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
 
 
-def test_prepare_killed_at_any_moment_continues(tmp_path, processes, sources, whole):
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory, processes, sources):
+    """How many moments there are to die at."""
+    answers = processes.Queue()
+    assert run(processes, tmp_path_factory.mktemp("counted") / "store", sources, 0, answers) == 0
+    return answers.get(timeout=60)
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, *range(-9, 0)])
+def test_prepare_killed_at_any_moment_continues(tmp_path, processes, sources, whole, moments, moment):
+    """Moments are counted from the start, in fractions of all there are, or from the end."""
     out = tmp_path / "killed"
-    kills = 0
-    for delay in (0.0, 0.02, 0.05, 0.1, 0.2):  # after the first frames of this attempt are written
-        process = processes.Process(target=work, args=(out, sources))
-        process.start()
-        before = frames_written(out) if out.exists() else 0
-        while process.is_alive() and frames_written(out) <= before:
-            time.sleep(0.001)
-        time.sleep(delay)
-        kills += process.is_alive()
-        process.kill()
-        process.join()
-    assert kills >= 1
+    last = int(moment * moments) if 0 < moment < 1 else moment % (moments + 1)
+    assert run(processes, out, sources, last) in dying.KILLED
+    if last < moments / 2:  # and once more, further on
+        assert run(processes, out, sources, moments // 3) in dying.KILLED
     assert files(prepare(sources, out, size=SIZE, progress=False).path) == whole
 
 
@@ -102,9 +112,10 @@ def test_prepare_torn_last_lines_are_cut_back(tmp_path):
         assert (folder / "journal.jsonl").read_bytes() == journal
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no limit of a file's size there")
 def test_prepare_full_disk_loses_nothing(tmp_path, processes, sources, whole):
     out, answers = tmp_path / "store", processes.Queue()
-    process = processes.Process(target=work, args=(out, sources, 400_000, answers))
+    process = processes.Process(target=work_on_a_small_disk, args=(out, sources, 400_000, answers))
     process.start()
     message = answers.get(timeout=60)
     process.join()

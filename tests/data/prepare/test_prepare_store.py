@@ -13,7 +13,7 @@ from geopretrain.data.prepare.intrinsics import (
     stored_intrinsics,
 )
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.resize import central_crop
 from geopretrain.data.sizes import working_size
 from geopretrain.data.store.frame_store import FrameStore
@@ -109,7 +109,7 @@ def test_prepare_store_holds_the_frames_and_the_camera(tmp_path):
     batch = store.read([3])
     for i, frame in enumerate((4, 3, 5)):  # target, previous, next
         assert np.array_equal(batch.images[0, i].permute(1, 2, 0).numpy(), frames[frame])
-    assert "18 triplets" in describe(store)
+    assert "18 triplets" in store_in_words(store)
     assert (store.path / "contact_sheet.png").stat().st_size > 10_000
     assert not (store.path / ".preparing").exists()
 
@@ -120,7 +120,7 @@ def test_prepare_stride_and_static_frames(tmp_path):
     (clip,) = store.clips
     assert clip.stride == 3
     assert max(clip.targets) <= 23
-    assert clip.still > 5
+    assert clip.static > 5
     assert max(clip.frames) <= 26  # frames nobody needs are not stored
 
 
@@ -130,7 +130,7 @@ def test_prepare_no_triplet_crosses_a_cut(tmp_path):
     for clip in store.clips:
         used = {t + o * clip.stride for t in clip.targets for o in (-1, 0, 1)}
         assert max(used) < 12 or min(used) >= 12
-    assert any("split into 2 pieces" in note.lower() for note in store.notes)
+    assert any("split into 2 segments" in warning.lower() for warning in store.warnings)
 
 
 def test_prepare_broken_frames_are_skipped_counted_named(tmp_path):
@@ -141,7 +141,7 @@ def test_prepare_broken_frames_are_skipped_counted_named(tmp_path):
     assert clip.broken_count == 1
     assert "000010.png" in clip.broken[0]
     assert not {9, 10, 11} & set(clip.targets)
-    assert any("1 broken frame skipped" in note and "000010.png" in note for note in store.notes)
+    assert any("1 broken frame skipped" in warning and "000010.png" in warning for warning in store.warnings)
 
 
 def test_prepare_mostly_broken_is_refused(tmp_path):
@@ -174,7 +174,7 @@ def test_prepare_cropped_clip_has_cropped_depth_and_moved_camera(tmp_path):
     assert clip.crop == (16, 0, 64, 128)
     assert store.intrinsics(0)[1, 2] == 47.5 - 16
     assert store.depth_frames() == []  # the only measurement, row 10, is cut off
-    assert any("central 128x64" in note for note in store.notes)
+    assert any("central 128x64" in warning for warning in store.warnings)
 
 
 def test_prepare_several_inputs_become_one_store(tmp_path):

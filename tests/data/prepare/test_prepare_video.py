@@ -1,4 +1,4 @@
-"""Uncalibrated video: frame rate, what became of each source, cameras that stand still."""
+"""Uncalibrated video: frame rate, what became of each source, cameras that are static."""
 
 import json
 
@@ -10,9 +10,9 @@ from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.resample import resampled
 from geopretrain.data.prepare.segments import hold_out_clips
 from geopretrain.data.prepare.source_summary import in_words, length_in_words, read_summary, total
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import open_source
-from geopretrain.data.store.clip_info import RowTable
+from geopretrain.data.store.samples import RowTable
 from geopretrain.errors import ConfigError, DataError
 
 SIZE = (64, 96)
@@ -109,9 +109,9 @@ def store(tmp_path_factory):
 def test_summary_accounts_for_every_frame(store):
     town, stop, standing = read_summary(store.path)
     for source in (town, stop, standing):
-        assert source.frames == source.broken + source.still + source.at_cuts + source.samples
+        assert source.frames == source.broken + source.static + source.at_cuts + source.samples
     assert (town.frames, town.cuts, town.at_cuts, town.samples) == (35, 1, 4, 31)
-    assert stop.still > 5
+    assert stop.static > 5
     assert (standing.samples, standing.kept, standing.motion) == (0, 0, None)
     everything = total([town, stop, standing])
     assert everything.samples == store.num_samples
@@ -122,7 +122,7 @@ def test_summary_accounts_for_every_frame(store):
     written = json.loads((store.path / "summary.json").read_text())
     assert [source["name"] for source in written["sources"]] == ["a_town.mp4", "b_stop.mp4", "c_tripod.mp4"]
     assert written["total"]["samples"] == store.num_samples
-    assert in_words(everything) in describe(store)
+    assert in_words(everything) in store_in_words(store)
 
 
 def test_summary_survives_a_damaged_file(store, tmp_path):
@@ -135,20 +135,20 @@ def test_summary_lengths_in_words():
     assert [length_in_words(h) for h in (2.4, 0.2, 8 / 3600)] == ["2.4 h", "12.0 min", "8.0 s"]
 
 
-# ---------------------------------------------------------------- cameras that stand still
+# ---------------------------------------------------------------- cameras that are static
 
 
-def test_prepare_standing_camera_is_refused(tmp_path):
+def test_prepare_static_camera_is_refused(tmp_path):
     folder = write_images(tmp_path / "tripod", tripod())
-    with pytest.raises(DataError, match=r"camera stands still while things move.*--min-motion 0"):
+    with pytest.raises(DataError, match=r"camera is static while things move.*--min-motion 0"):
         prepare(folder, tmp_path / "store", size=SIZE, progress=False)
     kept = prepare(folder, tmp_path / "store", size=SIZE, min_motion=0.0, progress=False)
     assert kept.num_samples > 5
 
 
-def test_prepare_standing_camera_among_others_is_left_out_and_said(store):
+def test_prepare_static_camera_among_others_is_left_out_and_said(store):
     assert {clip.name.split("#")[0] for clip in store.clips} == {"a_town.mp4", "b_stop.mp4"}
-    assert any("c_tripod.mp4: the camera stands still" in note for note in store.notes)
+    assert any("c_tripod.mp4: the camera is static" in warning for warning in store.warnings)
 
 
 def test_prepare_mostly_broken_source_does_not_cost_the_others(tmp_path):
@@ -158,7 +158,7 @@ def test_prepare_mostly_broken_source_does_not_cost_the_others(tmp_path):
         (bad / f"{i:06d}.png").write_bytes(b"x")
     store = prepare([bad, tmp_path / "good"], tmp_path / "store", size=SIZE, progress=False)
     assert [clip.name for clip in store.clips] == ["good"]
-    assert any("bad: 7 of 10 frames cannot be used" in note for note in store.notes)
+    assert any("bad: 7 of 10 frames cannot be used" in warning for warning in store.warnings)
 
 
 # ---------------------------------------------------------------- whole clips held out, look-up of rows

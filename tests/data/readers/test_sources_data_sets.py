@@ -173,7 +173,7 @@ def test_sources_cityscapes_without_cameras_says_what_is_lost(tmp_path):
     write_cityscapes(tmp_path).unlink()
     (clip,) = open_source(tmp_path)
     assert not clip.has_stereo
-    assert "camera/ is not there" in clip.notes[0]
+    assert "camera/ is not there" in clip.warnings[0]
 
 
 # ---------------------------------------------------------------- 7-Scenes

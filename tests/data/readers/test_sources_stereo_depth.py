@@ -124,14 +124,14 @@ def test_sources_stereo_missing_partners(tmp_path):
     (tmp_path / "right" / "000001.png").unlink()
     (clip,) = open_source(tmp_path)
     assert clip.stereo(1) is None
-    assert "1 of 3 frames have no stereo partner." in clip.notes
+    assert "1 of 3 frames have no right image." in clip.warnings
     for i in (0, 2):
         (tmp_path / "right" / f"{i:06d}.png").rename(tmp_path / "right" / f"z{i}.png")
-    with pytest.raises(DataError, match=r"no partner of any frame.*left/000000\.png and right/z0\.png"):
+    with pytest.raises(DataError, match=r"no right image of any frame.*left/000000\.png and right/z0\.png"):
         open_source(tmp_path)
     for file in (tmp_path / "right").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="holds no images; the partners"):
+    with pytest.raises(DataError, match="holds no images; the right images"):
         open_source(tmp_path)
 
 
@@ -170,12 +170,12 @@ def test_sources_depth_folder_units(tmp_path):
     assert (clip.kind, clip.depth_indices(), clip.depth_protocol) == ("images_depth", [0, 1], "dense")
     assert clip.depth(0)[0, 0] == pytest.approx(2.56)
     assert clip.depth(1)[0, 0] == 3.5
-    assert "taken as millimetres" in clip.notes[0]
+    assert "taken as millimetres" in clip.warnings[0]
     (clip,) = open_source(tmp_path, depth_unit=256)
     assert clip.depth(0)[0, 0] == 10
-    assert clip.notes == []
+    assert clip.warnings == []
     (clip,) = open_source(tmp_path, depth_unit=1)
-    assert "millimetres read as metres" in clip.notes[0]
+    assert "millimetres read as metres" in clip.warnings[0]
 
 
 def test_sources_depth_folder_problems(tmp_path):

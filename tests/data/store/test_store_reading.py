@@ -10,7 +10,7 @@ from making_clips import sliding_frames, write_images
 
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.resolve import resolve_store
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
 
@@ -139,10 +139,10 @@ def test_store_resolve_uses_the_cache_variable(tmp_path):
 
 
 def test_store_description_says_what_matters(store):
-    text = describe(store)
+    text = store_in_words(store)
     assert f"{len(store.train_samples)} training" in text
     assert "stride 2" in text
-    assert "(guessed)" in text
+    assert "(assumed)" in text
     assert "field of view of 55 degrees is assumed" in text
 
 

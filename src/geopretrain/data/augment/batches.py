@@ -169,9 +169,8 @@ def apply_colour_maps(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
 def _mirrored_float(images: Tensor, flipped: Tensor) -> Tensor:
     """Return float32 images in [0, 1], the chosen samples mirrored left-right.
 
-    Sample by sample, because the mirrored copy is then made of bytes and stays in the cache: four times as
-        fast on
-    a CPU as mirroring the whole float batch.
+    Sample by sample, because the mirrored copy is then made of bytes and stays in the cache: four times
+    as fast on a CPU as mirroring the whole float batch.
     """
     out = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for source, target, mirrored in zip(images, out, flipped.tolist(), strict=True):

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
 from geopretrain.data.labelled.base import LabelledSource
-from geopretrain.data.labelled.image_folder import PREFIX as IMAGES
 from geopretrain.data.labelled.image_folder import open_image_folder
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.synthetic import LabelledWorlds
-from geopretrain.data.readers.synthetic import PREFIX as SYNTHETIC
 from geopretrain.errors import DataError
 
 
@@ -46,7 +45,7 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "images with one class each",
         "images:FOLDER, with a folder per class (also below train/ and val/)",
-        lambda spec: spec.startswith(IMAGES),
+        lambda spec: spec.startswith(IMAGE_FOLDER),
         open_image_folder,
     ),
     LabelledLayout(

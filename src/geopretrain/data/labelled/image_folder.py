@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.dataset import IMAGE_FOLDER
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import LabelledImage, LabelledSource, digest_files, unread_files
 from geopretrain.data.labelled.pairs import split_folder
@@ -18,7 +19,6 @@ from geopretrain.data.sizes import check_original
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 
-PREFIX = "images:"
 HELD_OUT = 0.1
 """Fraction of the images kept for validation where the folder has no ``val/``."""
 _SIZES_LOOKED_AT = 50
@@ -37,7 +37,7 @@ class ImageFolder(LabelledSource):
     def __init__(self, root: Path) -> None:
         """List the images (DataError where there are fewer than two)."""
         if not root.is_dir():
-            raise DataError(f"{root} is not a folder; {PREFIX}FOLDER must name one with images.")
+            raise DataError(f"{root} is not a folder; {IMAGE_FOLDER}FOLDER must name one with images.")
         self.root = root
         self.files = self._split(root)
         self.counts = {split: len(files) for split, files in self.files.items()}
@@ -106,7 +106,7 @@ class ImageFolder(LabelledSource):
 
 def open_image_folder(spec: str) -> ImageFolder:
     """Open ``images:FOLDER`` (DataError where that holds no images)."""
-    return ImageFolder(Path(spec.removeprefix(PREFIX)).expanduser())
+    return ImageFolder(Path(spec.removeprefix(IMAGE_FOLDER)).expanduser())
 
 
 def image_tree(root: Path) -> list[Path]:

@@ -6,17 +6,16 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 import numpy as np
 
+from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource
-from geopretrain.data.readers.synthetic import KINDS, PREFIX
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.data.readers.synthetic import parse_world
 
 if TYPE_CHECKING:
-    from geopretrain.synthetic.world import World
+    from geopretrain.synthetic import World
 
 DEFAULTS = {"train": 64, "val": 24, "test": 48, "seed": 0}
 
@@ -34,7 +33,7 @@ class LabelledWorlds(LabelledSource):
 
     def __init__(self, spec: str) -> None:
         """Parse the specification (ConfigError for an unknown option or a value that is no number)."""
-        self.world_kind, options = _parse(spec)
+        self.world_kind, options = parse_world(spec, DEFAULTS)
         self.kind = f"synthetic {self.world_kind}"
         self.warnings = ("each split from worlds of its own",)
         self.counts, self.seed = {split: options[split] for split in SPLITS}, options["seed"]
@@ -67,7 +66,7 @@ class LabelledWorlds(LabelledSource):
 
     def unread(self) -> object:
         """Return what the pictures follow from: options, the renderer and the version of NumPy."""
-        return [PREFIX, self.world_kind, self.counts, self.seed, _renderer(), np.__version__]
+        return [SYNTHETIC, self.world_kind, self.counts, self.seed, _renderer(), np.__version__]
 
     def fingerprint(self) -> str:
         """Return a digest of the options; the pictures follow from them."""
@@ -81,22 +80,6 @@ class LabelledWorlds(LabelledSource):
 
     def _world(self, seed: int, size: tuple[int, int]) -> World:
         return _world(self.world_kind, seed, self.SPACING * self.PER_WORLD, size)
-
-
-def _parse(spec: str) -> tuple[str, dict[str, int]]:
-    kind, _, query = spec.removeprefix(PREFIX).partition("?")
-    if kind not in KINDS:
-        raise ConfigError(
-            f"There is no synthetic world '{kind}'; known are {', '.join(KINDS)}.{nearest_name(kind, KINDS)}"
-        )
-    options = dict(DEFAULTS)
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in options:
-            raise ConfigError(f"'{spec}': unknown option '{name}'.{nearest_name(name, options)}")
-        if not value.isdigit() or (name != "seed" and int(value) < 1):
-            raise ConfigError(f"'{spec}': {name} must be a positive whole number, not '{value}'.")
-        options[name] = int(value)
-    return kind, options
 
 
 @lru_cache(maxsize=16)

@@ -1,26 +1,26 @@
-"""One source clip into a store: decode, choose samples, append frames, partners and depth to the files."""
+"""One source clip into a store: decode, choose samples, append frames, right images and depth."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geopretrain.console import ProgressLine
 from geopretrain.data.prepare.decode import Decoded, decode
 from geopretrain.data.prepare.intrinsics import Camera, parse_intrinsics, stored_intrinsics
-from geopretrain.data.prepare.segments import Piece, analyse_piece, find_pieces, hold_out
-from geopretrain.data.prepare.source_summary import read_facts
-from geopretrain.data.prepare.summary import ProgressLine
-from geopretrain.data.prepare.warnings import clip_notes, mostly_broken, why_nothing
+from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, hold_out
+from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
+from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, why_nothing
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.resize import central_crop
 from geopretrain.data.sizes import check_size
 from geopretrain.data.store.clip_info import ClipInfo
-from geopretrain.data.store.frame_store import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
+from geopretrain.data.store.index import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
 from geopretrain.errors import ConfigError
 
 _NAMED_BROKEN = 20  # broken frames named in the index; all are counted
@@ -46,12 +46,11 @@ class PrepareOptions:
     def __post_init__(self) -> None:
         if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
             raise ConfigError(
-                f"target_motion ({self.target_motion:g} px) must be above min_motion ({self.min_motion:g} "
-                "px), "
-                "and both must be positive."
+                f"target_motion ({self.target_motion:g} px) must be above min_motion "
+                f"({self.min_motion:g} px), and both must be positive."
             )
         if not 0 <= self.holdout <= 0.5:
-            raise ConfigError(f"holdout is the share kept for validation, 0 to 0.5, not {self.holdout:g}.")
+            raise ConfigError(f"holdout must be a fraction from 0 to 0.5, not {self.holdout:g}.")
         if self.max_frames is not None and self.max_frames < 3:
             raise ConfigError(f"max_frames must be at least 3 (one triplet), not {self.max_frames}.")
         if self.fps is not None and not 0 < self.fps < 1000:
@@ -60,6 +59,42 @@ class PrepareOptions:
             check_size(self.size)
         if self.intrinsics is not None:
             parse_intrinsics(self.intrinsics)
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """What became of one source clip.
+
+    Attributes:
+        clips: what is in the store of it, one for each segment.
+        statistics: of what was read.
+        warnings, problems: sentences; problems say why there is nothing.
+    """
+
+    clips: list[ClipInfo]
+    statistics: ReadStatistics
+    warnings: list[str]
+    problems: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an interrupted preparation keeps it."""
+        return {
+            "clips": [clip.as_json() for clip in self.clips],
+            "statistics": asdict(self.statistics),
+            "warnings": self.warnings,
+            "problems": self.problems,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PreparedClip:
+        """Rebuild it, also as version 0.1 kept it."""
+        statistics = values.get("statistics") or values["facts"]
+        return cls(
+            clips=[ClipInfo.from_json(clip) for clip in values["clips"]],
+            statistics=ReadStatistics(**without_old_names(statistics)),
+            warnings=values["notes"] if "notes" in values else values["warnings"],
+            problems=values["problems"],
+        )
 
 
 def prepare_clip(
@@ -72,7 +107,7 @@ def prepare_clip(
     options: PrepareOptions,
     work: Path,
     line: ProgressLine,
-) -> dict[str, Any]:
+) -> PreparedClip:
     """Decode one source clip, choose its samples, append what they need to the store's files.
 
     Args:
@@ -85,13 +120,10 @@ def prepare_clip(
         options: of the preparation.
         work: working folder.
         line: shows the progress.
-
-    Returns:
-        ``clips`` (as in the index), ``facts`` for the summary, ``notes`` and ``problems`` (sentences).
     """
     crop = central_crop(clip.size, size)
     folder = f"{DEPTH_FOLDER}/{number:03d}"
-    line.start(f"{name}: decoding", options.max_frames or clip.length)
+    line.begin(f"{name}: decoding", options.max_frames or clip.length)
     decoded = decode(
         clip,
         work / f"decoding_{number:03d}",
@@ -103,45 +135,44 @@ def prepare_clip(
         advance=line.advance,
     )
     problem = mostly_broken(decoded, name)
-    pieces = [] if problem else _analyse(decoded, name, options, line)
-    usable = [piece for piece in pieces if piece.targets]
-    common = {
+    segments = [] if problem else _analyse(decoded, name, options, line)
+    usable = [segment for segment in segments if segment.targets]
+    common: dict[str, Any] = {
         "crop": crop,
         "intrinsics": stored_intrinsics(camera.intrinsics, crop, size).tolist(),
         "intrinsics_known": camera.known,
         "depth_folder": folder if clip.has_depth else "",
         **_stereo_camera(clip, crop, size),
     }
-    infos = _clip_infos(clip, name, usable, decoded, options, before)
-    infos = [common | info for info in infos]
+    infos = [ClipInfo(**common, **info) for info in _clip_infos(clip, name, usable, decoded, options, before)]
     _append(work, decoded, infos, size)
-    return {
-        "clips": infos,
-        "notes": clip_notes(clip, camera, decoded, pieces, crop),
-        "facts": read_facts(clip, name, decoded, pieces),
-        "problems": []
+    return PreparedClip(
+        clips=infos,
+        statistics=read_statistics(clip, name, decoded, segments),
+        warnings=clip_warnings(clip, camera, decoded, segments, crop),
+        problems=[]
         if usable
-        else [problem or why_nothing(clip, name, decoded, pieces, options.min_motion)],
-    }
+        else [problem or why_nothing(clip, name, decoded, segments, options.min_motion)],
+    )
 
 
-def _analyse(decoded: Decoded, name: str, options: PrepareOptions, line: ProgressLine) -> list[Piece]:
-    """Return the pieces of a clip with the samples in them."""
+def _analyse(decoded: Decoded, name: str, options: PrepareOptions, line: ProgressLine) -> list[Segment]:
+    """Return the segments of a clip with the samples in them."""
     if options.still_images:
         frames = decoded.frames
-        return [Piece(frames, targets=list(frames), target_motion=[(0.0, 0.0)] * len(frames))]
-    pieces = find_pieces(decoded)
-    line.start(f"{name}: measuring motion", len(decoded.frames))
+        return [Segment(frames, targets=list(frames), target_motion=[(0.0, 0.0)] * len(frames))]
+    segments = find_segments(decoded)
+    line.begin(f"{name}: measuring motion", len(decoded.frames))
     return [
-        analyse_piece(decoded, piece, options.target_motion, options.min_motion, line.advance)
-        for piece in pieces
+        analyse_segment(decoded, segment, options.target_motion, options.min_motion, line.advance)
+        for segment in segments
     ]
 
 
 def _stereo_camera(
     clip: SourceClip, crop: tuple[int, int, int, int], size: tuple[int, int]
 ) -> dict[str, list[list[float]]]:
-    """Return what the index says of the stereo partner's camera."""
+    """Return what the index says of the right camera."""
     if not clip.has_stereo or clip.T_to_stereo is None:
         return {}
     own = clip.intrinsics if clip.stereo_intrinsics is None else clip.stereo_intrinsics
@@ -154,19 +185,19 @@ def _stereo_camera(
 def _clip_infos(
     clip: SourceClip,
     name: str,
-    pieces: list[Piece],
+    segments: list[Segment],
     decoded: Decoded,
     options: PrepareOptions,
     before: list[ClipInfo],
 ) -> list[dict[str, Any]]:
-    """Return what the index says of the pieces, without their camera, one after the other in the files."""
+    """Return what the index says of the segments, without their camera, one after the other in the files."""
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
     lists = ("frames", "stereo_frames", "depth_frames")
     rows = [sum(len(getattr(info, listed)) for info in before) for listed in lists]
     infos = []
-    for part, piece in enumerate(pieces):
-        piece_name = name if len(pieces) == 1 else f"{name}#{part + 1}"
-        info = _clip_info(clip, piece_name, piece, decoded, options, rows)
+    for part, segment in enumerate(segments):
+        segment_name = name if len(segments) == 1 else f"{name}#{part + 1}"
+        info = _clip_info(clip, segment_name, segment, decoded, options, rows)
         if part == 0:
             info |= {"broken": broken[:_NAMED_BROKEN], "broken_count": len(broken)}
         infos.append(info)
@@ -175,21 +206,21 @@ def _clip_infos(
 
 
 def _clip_info(
-    clip: SourceClip, name: str, piece: Piece, decoded: Decoded, options: PrepareOptions, rows: list[int]
+    clip: SourceClip, name: str, segment: Segment, decoded: Decoded, options: PrepareOptions, rows: list[int]
 ) -> dict[str, Any]:
-    """Return what the index says of a piece, without its camera."""
-    targets, motions = piece.targets or [], piece.target_motion or []
-    apart = 0 if options.still_images else piece.stride
+    """Return what the index says of a segment, without its camera."""
+    targets, motions = segment.targets or [], segment.target_motion or []
+    apart = 0 if options.still_images else segment.stride
     train_end, val_start = hold_out(targets, apart, options.holdout)
     used = {target + offset * apart for target in targets for offset in (-1, 0, 1)}
-    depth_frames = [frame for frame in piece.frames if frame in decoded.with_depth]
+    depth_frames = [frame for frame in segment.frames if frame in decoded.with_depth]
     return {
         "name": name,
         "source": clip.path,
         "kind": clip.kind,
         "original_size": clip.size,
         "fps": clip.fps,
-        "stride": piece.stride,
+        "stride": segment.stride,
         "motion": round(float(np.mean(motions)), 3),
         "frames": sorted(used | set(depth_frames)),
         "targets": targets,
@@ -201,12 +232,12 @@ def _clip_info(
         "first_row": rows[0],
         "stereo_row": rows[1],
         "depth_row": rows[2],
-        "still": piece.still,
+        "static": segment.static,
     }
 
 
-def _append(work: Path, decoded: Decoded, infos: list[dict[str, Any]], size: tuple[int, int]) -> None:
-    """Append the frames used, the partners of the targets and the depth maps to the files of the store."""
+def _append(work: Path, decoded: Decoded, infos: list[ClipInfo], size: tuple[int, int]) -> None:
+    """Append frames, right images of the targets and depth maps to the files of the store."""
     if not infos:
         return
     pixels = size[0] * size[1]
@@ -215,9 +246,9 @@ def _append(work: Path, decoded: Decoded, infos: list[dict[str, Any]], size: tup
         (STEREO_FILE, "stereo_frames", "stereo_row", decoded.stereo, 3 * pixels),
         (DEPTH_FILE, "depth_frames", "depth_row", decoded.depth, 2 * pixels),
     ):
-        frames = [frame for info in infos for frame in info[listed]]
+        frames = [frame for info in infos for frame in getattr(info, listed)]
         if frames:
-            _append_rows(work / file, infos[0][first_row] * row_bytes, map(read, frames))
+            _append_rows(work / file, getattr(infos[0], first_row) * row_bytes, map(read, frames))
 
 
 def _append_rows(path: Path, start: int, maps: Iterable[np.ndarray]) -> None:

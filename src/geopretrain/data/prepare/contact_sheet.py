@@ -1,4 +1,4 @@
-"""One picture of a store to look at before training: sample triplets, motion, facts."""
+"""One picture of a store to look at before training: sample triplets, motion, statistics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.intrinsics import field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, total
 from geopretrain.pictures import colour_depth
@@ -75,14 +76,14 @@ def _row(store: FrameStore, sample: int) -> list[tuple[str, np.ndarray]]:
 
 
 def _measured(store: FrameStore, sample: int) -> list[tuple[str, np.ndarray]]:
-    """Return stereo partner and depth of a sample as pictures, as far as there are any."""
+    """Return right image and depth of a sample as pictures, as far as there are any."""
     number, frame = store.sample(sample)
     pictures = []
     if frame in store.clips[number].stereo_frames:
-        stereo = store.read([sample], (0,), ("stereo",)).stereo
-        pictures.append(("stereo partner", np.asarray(stereo)[0].transpose(1, 2, 0)))
+        stereo = store.read([sample], Fields(names=("stereo",))).stereo
+        pictures.append(("right image", np.asarray(stereo)[0].transpose(1, 2, 0)))
     if frame in store.clips[number].depth_frames:
-        depth = np.asarray(store.read([sample], (0,), ("depth",)).depth)[0, 0]
+        depth = np.asarray(store.read([sample], Fields(names=("depth",))).depth)[0, 0]
         pictures.append(("measured depth", colour_depth(1 / np.where(depth > 0, depth, np.nan))))
     return pictures
 
@@ -97,7 +98,7 @@ def _draw_motion(figure: Figure, store: FrameStore) -> None:
     if store.still_images:
         return
     motions = [np.array(clip.target_motion).mean(1) for clip in store.clips]
-    options = store.index.get("request", {}).get("options", {})
+    options = (store.index.request or {}).get("options", {})
     histogram, timeline = (figure.add_axes(place) for place in places)
     histogram.hist(np.concatenate(motions), bins=24, color=_BLUE, edgecolor="white", linewidth=0.6)
     histogram.set_xlim(left=0)
@@ -131,7 +132,7 @@ def _mark(line: Any, options: dict[str, Any]) -> None:
             color=_SOFT,
             linewidth=1.2,
             linestyle="--",
-            label=f"least: {options['min_motion']:g} px",
+            label=f"at least: {options['min_motion']:g} px",
         )
 
 
@@ -156,7 +157,7 @@ def _subtitle(store: FrameStore) -> str:
         {round(field_of_view_degrees(store.intrinsics(i), store.size)[0]) for i in range(len(store.clips))}
     )
     degrees = f"{fov[0]}" if len(fov) == 1 else f"{fov[0]}-{fov[-1]}"
-    camera = "known" if store.intrinsics_known else "guessed for some clips"
+    camera = "known" if store.intrinsics_known else "assumed for some clips"
     clips = f"{len(store.clips)} clip{'s' * (len(store.clips) != 1)}"
     kind = "still images" if store.still_images else "triplets"
     triplets = f"{len(store.train_samples)} training and {len(store.val_samples)} validation {kind}"

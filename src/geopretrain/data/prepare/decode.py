@@ -1,6 +1,6 @@
 """Decoding one source clip into a working file, so that an interrupted preparation goes on where it was.
 
-Frames are appended to ``frames.u8``, their stereo partners to ``stereo.u8``, their depth maps to
+Frames are appended to ``frames.u8``, their right images to ``stereo.u8``, their depth maps to
 ``depth.f16`` (one row for each readable frame in all three, empty where there is none) and described line by
 line in ``journal.jsonl``. After an interruption at any moment (also ``kill -9``) all are cut back to the last
 frame which is complete in all.
@@ -22,12 +22,12 @@ from geopretrain.data.prepare.motion import PairMotion, measure
 from geopretrain.data.readers import Frame, SourceClip
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.resize import apply_crop, resize, resize_depth
-from geopretrain.data.store.frame_store import DEPTH_FILE, DEPTH_UNITS_PER_METRE, FRAMES_FILE, STEREO_FILE
+from geopretrain.data.store.index import DEPTH_FILE, DEPTH_UNITS_PER_METRE, FRAMES_FILE, STEREO_FILE
 from geopretrain.errors import DataError
 
 _FRAMES_PER_WRITE = 16
 _NO_MOTION = (float("nan"),) * 4
-_MOST_DEPTH = 65534 / DEPTH_UNITS_PER_METRE  # m, the most that the map at source resolution can say
+_MAX_DEPTH = 65534 / DEPTH_UNITS_PER_METRE  # m, the most that the map at source resolution can say
 
 
 @dataclass
@@ -44,8 +44,8 @@ class Entry:
         depth_error: why a depth map that is there cannot be read, None when all is well.
         depth_cleaned: which of its values were no depths, None when all were.
         depth_unit: why its unit looks wrong, None when it does not.
-        stereo: whether it has a stereo partner.
-        stereo_error: why a partner that is there cannot be read, None when all is well.
+        stereo: whether it has a right image.
+        stereo_error: why a right image that is there cannot be read, None when all is well.
     """
 
     index: int
@@ -71,7 +71,7 @@ class _Rows:
 
 
 class Decoded:
-    """What was decoded of one source clip: ``pixels`` ``N H W 3`` uint8, partners, depth and the journal."""
+    """What was decoded of one source clip: ``pixels`` ``N H W 3`` uint8, right images, depth, journal."""
 
     def __init__(self, folder: Path, entries: list[Entry], size: tuple[int, int]) -> None:
         self.entries = entries
@@ -97,7 +97,7 @@ class Decoded:
         return np.asarray(self.pixels[self.row[index]])
 
     def stereo(self, index: int) -> np.ndarray:
-        """Return the stereo partner of a frame, ``H W 3`` uint8."""
+        """Return the right image of a frame, ``H W 3`` uint8."""
         return np.asarray(self._stereo[self.row[index]])
 
     def depth(self, index: int) -> np.ndarray:
@@ -245,7 +245,7 @@ def _last_image(folder: Path, entries: list[Entry], size: tuple[int, int]) -> np
 def _read_stereo(
     clip: SourceClip, entry: Entry, crop: tuple[int, int, int, int], size: tuple[int, int]
 ) -> np.ndarray | None:
-    """Return the stereo partner of a frame at the size of the store, and note in the entry how it went."""
+    """Return the right image of a frame at the size of the store; the entry says how it went."""
     try:
         image = clip.stereo(entry.index)
     except DataError as error:
@@ -283,7 +283,7 @@ def _read_depth(
     depth = apply_crop(depth, crop)
     entry.depth = _write_depth(depth, folder / f"{entry.index:06d}.png")
     small = resize_depth(depth, size)
-    return np.where(small <= _MOST_DEPTH, small, 0).astype(np.float16)
+    return np.where(small <= _MAX_DEPTH, small, 0).astype(np.float16)
 
 
 def _write_depth(depth: np.ndarray, path: Path) -> bool:

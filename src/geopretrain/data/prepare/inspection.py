@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.labelled.flow_pairs import flow_files
 from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
-from geopretrain.data.prepare.summary import describe
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
+from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
-from geopretrain.data.store.frame_store import INDEX_FILE, FrameStore
+from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.data.store.index import INDEX_FILE
 from geopretrain.errors import DataError
 
 TARGET_MOTION = 3.0  # px at working size, the default of `prepare`
@@ -25,22 +26,6 @@ MIN_MOTION = 1.0
 _FRAMES_LOOKED_AT = 300
 _WORLD_FRAMES_LOOKED_AT = 40  # rendering takes longer than reading, and a world moves evenly
 _FEW_TRIPLETS = 200
-_KINDS = {
-    "video": "a video",
-    "folder": "a folder of images",
-    "kitti_raw": "a KITTI raw drive",
-    "7scenes": "a 7-Scenes sequence",
-    "camvid": "CamVid's validation sequence",
-    "synthetic": "a synthetic world",
-    "stereo": "a folder of stereo pairs",
-    "middlebury": "a Middlebury stereo pair",
-    "images_depth": "a folder of images with depth",
-    "kitti_depth": "a set of KITTI images with depth",
-    "kitti_odometry": "a KITTI odometry sequence",
-    "cityscapes": "a Cityscapes city",
-    "nyuv2": "a set of NYU Depth v2 pairs",
-    "tum_rgbd": "a TUM RGB-D sequence",
-}
 
 
 @dataclass
@@ -52,10 +37,10 @@ class ClipReport:
         looked_at: number of frames read for this report.
         broken: why frames could not be read.
         motion: mean flow to the next frame over the frames looked at, 0 without any pair.
-        standing: share of the pairs looked at in which the picture hardly moves.
+        static: fraction of the pairs looked at in which the picture hardly moves.
         stride: suggested distance between the frames of a sample.
         cuts: number of scene cuts met.
-        single_images: whether it is no video, but images with depth or stereo partners.
+        single_images: whether it is no video, but images with depth or right images.
         problems: sentences that speak against training on it as it is.
         advice: sentences that help to get more out of it.
     """
@@ -65,7 +50,7 @@ class ClipReport:
     looked_at: int = 0
     broken: list[str] = field(default_factory=list)
     motion: float = 0.0
-    standing: float = 0.0
+    static: float = 0.0
     stride: int = 1
     cuts: int = 0
     single_images: bool = False
@@ -104,7 +89,7 @@ class Inspection:
     def text(self) -> str:
         """Return the report in words."""
         if self.store is not None:
-            return describe(self.store) + "\n\nReady for training."
+            return store_in_words(self.store) + "\n\nReady for training."
         lines = [f"{self.path}: {len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}"]
         for report in self.clips:
             lines += ["", *_clip_lines(report)]
@@ -178,12 +163,12 @@ def _judge_motion(report: ClipReport, pairs: list[PairMotion]) -> None:
     threshold = 0.2 * np.percentile(means, 80)
     moving = means[means >= threshold]
     report.motion = float(np.median(moving))
-    report.standing = float(np.mean(means < max(threshold, 0.1)))
+    report.static = float(np.mean(means < max(threshold, 0.1)))
     report.stride = int(np.clip(round(TARGET_MOTION / max(report.motion, 1e-3)), 1, 15))
     medians = np.median([pair.median for pair in pairs])
     if medians < 0.1 and report.motion > 0.3:
         report.problems.append(
-            "most of the picture stands still while things move in it. Depth needs a camera that moves."
+            "most of the picture is static while things move in it. Depth needs a camera that moves."
         )
 
 
@@ -197,7 +182,7 @@ def _find_problems(report: ClipReport) -> None:
         report.single_images = True
         report.advice.append(
             "These are single images, no video: prepare them with --still-images, for methods that learn "
-            "from measured depth or a stereo partner."
+            "from measured depth or stereo pairs."
         )
     elif readable < 3:
         report.problems.append(f"too few frames ({readable} readable); three neighbouring are the least.")
@@ -206,12 +191,11 @@ def _find_problems(report: ClipReport) -> None:
     elif report.motion > 2 * TARGET_MOTION:
         report.advice.append(
             f"Neighbouring frames are far apart ({report.motion:.0f} px of motion): video with more frames "
-            "per second "
-            "would serve better."
+            "per second would serve better."
         )
     if len(report.broken) > readable:
         report.problems.append("more than half of the frames are broken.")
-    usable = report.frames * (1 - report.standing)
+    usable = report.frames * (1 - report.static)
     if readable >= 3 and not report.single_images and usable < _FEW_TRIPLETS:
         report.advice.append(f"About {usable:.0f} usable frames are few: add more video of the same kind.")
     if clip.intrinsics is None:
@@ -222,7 +206,7 @@ def _find_problems(report: ClipReport) -> None:
 
 
 def _try_extras(report: ClipReport) -> None:
-    """Read one depth map and one stereo partner, and say what is wrong with them."""
+    """Read one depth map and one right image, and say what is wrong with them."""
     clip = report.clip
     indices = clip.depth_indices()
     try:
@@ -239,13 +223,12 @@ def _try_extras(report: ClipReport) -> None:
 def _clip_lines(report: ClipReport) -> list[str]:
     clip = report.clip
     height, width = clip.size
-    kind = _KINDS.get(clip.kind, clip.kind)
-    lines = [f"{clip.name} is {kind}: {_length(report)}, {width}x{height} pixels."]
+    lines = [f"{clip.name} is {clip.title}: {_length(report)}, {width}x{height} pixels."]
     lines.append(f"  camera     {_camera(clip)}")
     if report.looked_at > 1 and not report.single_images:
-        standing = f", {report.standing:.0%} of the frames stand still" if report.standing > 0.02 else ""
+        static = f", {report.static:.0%} of the frames are static" if report.static > 0.02 else ""
         at = "{1}x{0}".format(*working_size(clip.size))
-        motion = f"{report.motion:.1f} px per frame at {at}{standing}"
+        motion = f"{report.motion:.1f} px per frame at {at}{static}"
         lines.append(f"  motion     {motion}; suggested stride {report.stride}")
     if report.cuts:
         lines.append(
@@ -257,7 +240,7 @@ def _clip_lines(report: ClipReport) -> list[str]:
     if clip.has_depth:
         lines.append(f"  depth      {_depth(report)}, for measuring errors and for supervised methods")
     lines += _stereo_and_poses(report)
-    lines += [f"  note       {note}" for note in clip.notes]
+    lines += [f"  warning    {warning}" for warning in clip.warnings]
     lines += [f"  problem    {problem[0].upper()}{problem[1:]}" for problem in report.problems]
     return lines + [f"  advice     {advice}" for advice in report.advice]
 
@@ -274,7 +257,7 @@ def _stereo_and_poses(report: ClipReport) -> list[str]:
     if clip.has_stereo and clip.T_to_stereo is not None:
         baseline = float(np.linalg.norm(clip.T_to_stereo[:3, 3]))
         count = f"{len(clip.stereo_indices())} of {report.frames} frame{'s' * (report.frames != 1)}"
-        lines.append(f"  stereo     partner {baseline:.3f} m to the right for {count}: depth in metres")
+        lines.append(f"  stereo     second camera {baseline:.3f} m to the right for {count}: depth in metres")
     if clip.has_poses:
         lines.append("  poses      measured camera poses")
     return lines

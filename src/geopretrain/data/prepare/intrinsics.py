@@ -1,4 +1,4 @@
-"""The camera of a clip: from the data set, from the user, or a stated guess of the field of view."""
+"""The camera of a clip: from the data set, from the user, or a stated assumption about the field of view."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geopretrain.geometry.camera import (
     resize_intrinsics,
 )
 
-GUESSED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
+ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
 USUAL_FOV = (15.0, 150.0)
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
 
@@ -52,7 +52,7 @@ def choose_camera(
     given_size: tuple[int, int] | None = None,
     fov: float | None = None,
 ) -> Camera:
-    """Decide on the camera of a clip: what the user gave, else what the data set says, else a guess.
+    """Decide on the camera of a clip: what the user gave, else what the data set says, else an assumption.
 
     Args:
         size: (height, width) of the original frames.
@@ -71,8 +71,10 @@ def choose_camera(
         return Camera(_check_matrix(own), True, "from the data set")
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
-    guess = intrinsics_for_fov(GUESSED_FOV, size)
-    return Camera(guess, False, f"unknown, a horizontal field of view of {GUESSED_FOV:g} degrees is assumed")
+    assumed = intrinsics_for_fov(ASSUMED_FOV, size)
+    return Camera(
+        assumed, False, f"unknown, a horizontal field of view of {ASSUMED_FOV:g} degrees is assumed"
+    )
 
 
 def intrinsics_for_fov(degrees: float, size: tuple[int, int]) -> np.ndarray:
@@ -99,8 +101,8 @@ def fov_warning(intrinsics: np.ndarray, size: tuple[int, int]) -> str | None:
         return None
     return (
         f"The horizontal field of view is {horizontal:.0f} degrees, outside "
-        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the "
-        f"intrinsics belong to frames of {size[1]}x{size[0]} pixels."
+        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the intrinsics belong to frames of "
+        f"{size[1]}x{size[0]} pixels."
     )
 
 
@@ -140,8 +142,7 @@ def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int,
     if given_size is None and not (_CENTRAL[0] < x < _CENTRAL[1] and _CENTRAL[0] < y < _CENTRAL[1]):
         raise DataError(
             f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
-            f"{given[1, 2]:g}), far from their "
-            "middle: the intrinsics seem to belong to another image size. Pass those of these frames, or, if "
-            "they are "
-            f"right, say so with --intrinsics-size {width}x{height}."
+            f"{given[1, 2]:g}), far from their middle: the intrinsics seem to belong to another image size. "
+            "Pass those of these frames, or, if they are right, say so with "
+            f"--intrinsics-size {width}x{height}."
         )

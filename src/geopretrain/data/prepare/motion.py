@@ -16,12 +16,10 @@ import numpy as np
 
 STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
 _SAMPLED_PAIRS = 24
-_STILL_SHARE = (
-    0.2  # of the clip's 80th percentile; slower than that counts as standing still when the stride is chosen
-)
-_LEAST_GROWTH = (
-    0.35  # share of proportional growth below which flow at a larger stride is lost track, not motion
-)
+_STATIC_FRACTION = 0.2
+"""Of the clip's 80th percentile of motion; slower than that counts as static when the stride is chosen."""
+_MIN_GROWTH = 0.35
+"""Fraction of proportional growth below which flow at a larger stride is lost track, not motion."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class PairMotion:
 
     Attributes:
         mean: mean flow length, px.
-        median: median flow length, px; near 0 with a camera that stands still while things move.
+        median: median flow length, px; near 0 with a static camera while things move.
         error: mean absolute grey difference after warping with the flow, 0..1.
         histogram: half the L1 distance of the 8x8x8 colour histograms, 0 (same colours) .. 1 (none in
             common).
@@ -70,9 +68,8 @@ def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
     """Return for each pair of neighbouring frames whether the scene changes between them.
 
     A cut is where flow cannot explain the next frame: the error left after warping is above 0.05 and above
-        three times
-    the clip's median, and either the colours change as well (histogram distance above 0.2) or the error is
-    above 0.1.
+    three times the clip's median, and either the colours change as well (histogram distance above 0.2) or the
+    error is above 0.1.
     """
     errors, histograms = np.nan_to_num(errors), np.nan_to_num(histograms)
     usual = np.median(errors) if len(errors) else 0.0
@@ -121,16 +118,16 @@ def target_frames(frames: Sequence[int], stride: int) -> list[int]:
 
 def _moving(frames: Sequence[int], steps: np.ndarray) -> list[int]:
     """Return the frames from which the picture moves on, all of them where nothing is known."""
-    known = steps[np.isfinite(steps)]
-    if not len(known):
+    measured = steps[np.isfinite(steps)]
+    if not len(measured):
         return list(frames)
-    threshold = _STILL_SHARE * np.percentile(known, 80)
+    threshold = _STATIC_FRACTION * np.percentile(measured, 80)
     return [f for f, step in zip(frames, steps, strict=True) if not step < threshold]
 
 
 def _stalled(motions: dict[int, float], stride: int, motion: float) -> bool:
     last, before = max(motions), motions[max(motions)]
-    return motion < before * (1 + _LEAST_GROWTH * (stride / last - 1))
+    return motion < before * (1 + _MIN_GROWTH * (stride / last - 1))
 
 
 def _colours(image: np.ndarray) -> np.ndarray:

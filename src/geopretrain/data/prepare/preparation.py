@@ -16,7 +16,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from geopretrain.data.prepare.clip import PrepareOptions, prepare_clip
+from geopretrain.console import ProgressLine, console
+from geopretrain.data.fingerprint import unread
+from geopretrain.data.prepare.clip import PreparedClip, PrepareOptions, prepare_clip
 from geopretrain.data.prepare.intrinsics import (
     Camera,
     choose_camera,
@@ -25,29 +27,23 @@ from geopretrain.data.prepare.intrinsics import (
 from geopretrain.data.prepare.resample import resampled
 from geopretrain.data.prepare.segments import hold_out_clips
 from geopretrain.data.prepare.source_summary import SUMMARY_FILE, summarise, write_summary
-from geopretrain.data.prepare.summary import ProgressLine, print_summary
+from geopretrain.data.prepare.summary import print_summary
 from geopretrain.data.prepare.warnings import check_stereo, grouped
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.sizes import check_original, working_size
 from geopretrain.data.store.clip_info import ClipInfo
-from geopretrain.data.store.folders import (
-    fingerprint,
-    locked,
-    read_json,
-    storage_errors,
-    write_json,
-)
-from geopretrain.data.store.frame_store import (
+from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
+from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.data.store.index import (
     DEPTH_FILE,
     DEPTH_FOLDER,
-    FORMAT,
     FRAMES_FILE,
     INDEX_FILE,
     SHEET_FILE,
     STEREO_FILE,
     VERSION,
     WORK_FOLDER,
-    FrameStore,
+    StoreIndex,
 )
 from geopretrain.data.store.pseudo_depth import FOLDER as PSEUDO_FOLDER
 from geopretrain.errors import ConfigError, DataError, RunFolderError
@@ -86,8 +82,8 @@ def prepare(
         target_motion: mean flow in px (of the stored frames) between neighbouring frames of a sample to aim
             at.
         min_motion: least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what
-            a camera standing still sees.
-        holdout: share of each clip, at its end, kept for validation.
+            a static camera sees.
+        holdout: fraction of each clip, at its end, kept for validation.
         overwrite: replace a store of other inputs or options.
         max_frames: read at most so many frames of each clip.
         fps: frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are
@@ -120,39 +116,42 @@ def prepare(
         depth_unit,
     )
     out = Path(out)
-    request = {"format": VERSION, "inputs": fingerprint(inputs), "options": vars(options)}
+    request = {"format": VERSION, "inputs": unread(inputs), "options": vars(options)}
     request = json.loads(json.dumps(request))  # as it will be read back
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        with locked(out):
-            if not _is_done(out, request, overwrite):
-                with ProgressLine(progress) as line:
-                    _build(inputs, out, options, request, line)
-    store = FrameStore.open(out)
-    if progress:
-        print_summary(store)
+    with console.showing(progress):
+        with storage_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            with locked(out):
+                if not _is_done(out, request, overwrite):
+                    with console.progress("preparing", None, unit="frames") as line:
+                        _build(inputs, out, options, request, line)
+        store = FrameStore.open(out)
+        if progress:
+            print_summary(store)
     return store
 
 
 def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
     """Return whether the store asked for is there already; otherwise make sure ``out`` may be written."""
     work = out / WORK_FOLDER
-    if (work / "request.json").is_file() and read_json(work / "request.json") == request:
+    begun = read_json(work / "request.json") if (work / "request.json").is_file() else None
+    if begun == request:
         return False  # continue
     index = read_json(out / INDEX_FILE) if (out / INDEX_FILE).is_file() else None
-    if index is not None and index.get("request") == request and not overwrite and not work.exists():
+    if index is not None and index.get("request") == request and not overwrite and begun is None:
+        shutil.rmtree(work, ignore_errors=True)  # killed at the very end, nothing but tidying was left to do
         return True
     if index is None and not work.exists() and any(out.iterdir()):
         raise RunFolderError(f"{out} is not empty and holds no frame store. Choose another folder for --out.")
-    if (index is not None or work.exists()) and not overwrite:
-        what = "an unfinished store" if work.exists() else "a store"
+    if (index is not None or begun is not None) and not overwrite:
+        what = "an unfinished store" if begun is not None else "a store"
         raise RunFolderError(
             f"{out} holds {what} of other inputs or options. Choose another folder for --out, or pass "
             "--overwrite to replace it."
         )
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    write_json(work / "request.json", request)
+    save_json(work / "request.json", request)
     return False
 
 
@@ -175,9 +174,9 @@ def _build(
             clip.set_intrinsics(camera.intrinsics)
             check_stereo(clip)
         _check_space(clips, size, out, options.max_frames)
-        infos, notes = _prepare_clips(clips, cameras, size, options, work, line)
-        _write_index(work, infos, notes, size, clips, request, options)
-    if not (work / SHEET_FILE).is_file():
+        infos, warnings = _prepare_clips(clips, cameras, size, options, work, line)
+        _write_index(work, infos, warnings, size, clips, request, options)
+    if (work / FRAMES_FILE).is_file() and not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
     _publish(work, out)
 
@@ -205,45 +204,42 @@ def _prepare_clips(
     work: Path,
     line: ProgressLine,
 ) -> tuple[list[ClipInfo], list[str]]:
-    """Prepare every clip which is not done yet; return all clips of the store and the notes."""
+    """Prepare every clip which is not done yet; return all clips of the store and the warnings."""
     infos: list[ClipInfo] = []
-    notes: list[tuple[str, str]] = []
-    problems: list[str] = []
-    facts: list[dict[str, Any]] = []
-    counts: list[int] = []
+    warnings: list[tuple[str, str]] = []
+    prepared: list[PreparedClip] = []
     repeated = Counter(clip.name for clip in clips)
     for number, (clip, camera) in enumerate(zip(clips, cameras, strict=True)):
         name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
         done = work / f"clip_{number:03d}.json"
         if not done.is_file():
             result = prepare_clip(clip, name, number, camera, size, infos, options, work, line)
-            write_json(done, result)
+            save_json(done, result.as_json())
             shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
-        result = read_json(done)
-        counts.append(len(result["clips"]))
-        facts.append(result["facts"])
-        infos += [ClipInfo.from_json(values) for values in result["clips"]]
-        notes += [(name, sentence) for sentence in result["notes"]]
-        problems += result["problems"]
+        result = PreparedClip.from_json(read_json(done))
+        prepared.append(result)
+        infos += result.clips
+        warnings += [(name, sentence) for sentence in result.warnings]
+    problems = [problem for result in prepared for problem in result.problems]
     if options.holdout > 0:
         infos = hold_out_clips(infos, options.holdout)
     if not any(info.train_end for info in infos):
         shutil.rmtree(work)  # other options may be tried in the same folder
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
-    _write_summary(work, facts, counts, infos, options.still_images)
-    return infos, grouped(notes) + problems
+    _write_summary(work, prepared, infos, options.still_images)
+    return infos, grouped(warnings) + problems
 
 
 def _write_summary(
-    work: Path, facts: list[dict[str, Any]], counts: list[int], infos: list[ClipInfo], still_images: bool
+    work: Path, prepared: list[PreparedClip], infos: list[ClipInfo], still_images: bool
 ) -> None:
-    """Write the table of what became of each source; ``counts`` clips in the store belong to each."""
-    ends = list(accumulate(counts, initial=0))
+    """Write the table of what became of each source."""
+    ends = list(accumulate((len(result.clips) for result in prepared), initial=0))
     write_summary(
         work,
         [
-            summarise(known, infos[start:end], still_images)
-            for known, start, end in zip(facts, ends[:-1], ends[1:], strict=True)
+            summarise(result.statistics, infos[start:end], still_images)
+            for result, start, end in zip(prepared, ends[:-1], ends[1:], strict=True)
         ],
     )
 
@@ -257,15 +253,15 @@ def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_
     if needed > free:
         raise RunFolderError(
             f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {size[1]}x{size[0]}, but the "
-            f"disk of {out} has only "
-            f"{free / 1e9:.1f} GB free. Free some, choose another --out, a smaller --size, or --max-frames."
+            f"disk of {out} has only {free / 1e9:.1f} GB free. Free some, choose another --out, a smaller "
+            "--size, or --max-frames."
         )
 
 
 def _write_index(
     work: Path,
     infos: list[ClipInfo],
-    notes: list[str],
+    warnings: list[str],
     size: tuple[int, int],
     clips: list[SourceClip],
     request: dict[str, Any],
@@ -273,17 +269,9 @@ def _write_index(
 ) -> None:
     """Write the index last of all: its presence says that the working folder is complete."""
     protocols = {clip.depth_protocol for clip in clips if clip.depth_protocol}
-    index = {
-        "format": FORMAT,
-        "version": VERSION,
-        "size": size,
-        "still_images": options.still_images,
-        "depth_protocol": "kitti" if "kitti" in protocols else next(iter(protocols), None),
-        "notes": notes,
-        "request": request,
-        "clips": [info.as_json() for info in infos],
-    }
-    write_json(work / INDEX_FILE, index)
+    protocol = "kitti" if "kitti" in protocols else next(iter(protocols), None)
+    index = StoreIndex(size, options.still_images, protocol, warnings, infos, request)
+    save_json(work / INDEX_FILE, index.as_json())
 
 
 def _draw_sheet(work: Path) -> None:
@@ -294,14 +282,14 @@ def _draw_sheet(work: Path) -> None:
 
 def _publish(work: Path, out: Path) -> None:
     """Move the finished parts into place, the index last; safe to repeat after an interruption."""
-    if (work / FRAMES_FILE).exists():
-        (out / INDEX_FILE).unlink(missing_ok=True)
+    if (out / INDEX_FILE).exists():  # of the store that is replaced: nothing of the new one is there yet
         for name in (DEPTH_FOLDER, PSEUDO_FOLDER):
             if (out / name).is_dir():
                 shutil.rmtree(out / name)
         for name in (DEPTH_FILE, STEREO_FILE):
             (out / name).unlink(missing_ok=True)
-    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, SHEET_FILE, FRAMES_FILE, INDEX_FILE):
+        (out / INDEX_FILE).unlink()
+    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, FRAMES_FILE, SHEET_FILE, INDEX_FILE):
         if (work / name).exists():
             os.replace(work / name, out / name)
     shutil.rmtree(work)

@@ -10,25 +10,25 @@ import numpy as np
 from geopretrain.data.readers import Frame, SourceClip
 from geopretrain.errors import DataError
 
-_TOLERANCE = 0.02  # share of an interval by which times may be early
+_TOLERANCE = 0.02  # fraction of an interval by which times may be early
 
 
 class ResampledClip(SourceClip):
     """The first readable frame of each interval of 1 / fps seconds; frames are counted anew.
 
-    Times of the source decide, so that video of a changing frame rate is resampled evenly too. Depth, partner
-    and pose are those of the frames chosen.
+    Times of the source decide, so that video of a changing frame rate is resampled evenly too. Depth, right
+    image and pose are those of the frames chosen.
     """
 
     def __init__(self, clip: SourceClip, fps: float) -> None:
         length = None if clip.length is None or clip.fps is None else -int(-clip.length * fps // clip.fps)
         super().__init__(clip.name, clip.path, clip.size, fps=fps, intrinsics=clip.intrinsics, length=length)
-        self.kind, self.ordered = clip.kind, clip.ordered
+        self.kind, self.title, self.ordered = clip.kind, clip.title, clip.ordered
         self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
-        self.notes = [
-            *clip.notes,
+        self.warnings = [
+            *clip.warnings,
             f"Resampled from {clip.fps:.4g} to {fps:g} frames/s; frame numbers count the frames taken.",
         ]
         self._clip = clip
@@ -71,7 +71,7 @@ class ResampledClip(SourceClip):
         return self._clip.depth(self._taken[index])
 
     def stereo(self, index: int) -> np.ndarray | None:
-        """Return the stereo partner of a frame taken, ``H W 3`` uint8."""
+        """Return the right image of a frame taken, ``H W 3`` uint8."""
         return self._clip.stereo(self._taken[index])
 
     def pose(self, index: int) -> np.ndarray | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from pathlib import Path
 from typing import Any
 
+from geopretrain.console import console
+from geopretrain.data.cache import cache_folder
+from geopretrain.data.fingerprint import digest, unread
 from geopretrain.data.prepare.preparation import prepare
-from geopretrain.data.store.folders import fingerprint
-from geopretrain.data.store.frame_store import INDEX_FILE, VERSION, WORK_FOLDER, FrameStore
+from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.data.store.index import INDEX_FILE, VERSION, WORK_FOLDER
 
 
 def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **options: Any) -> FrameStore:
@@ -28,15 +28,18 @@ def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **opt
         DataError, ConfigError, RunFolderError: as `FrameStore.open` and `prepare`.
     """
     inputs = list(data) if isinstance(data, list | tuple) else [data]
-    if len(inputs) == 1 and any((Path(inputs[0]) / name).exists() for name in (INDEX_FILE, WORK_FOLDER)):
+    if len(inputs) == 1 and is_store(inputs[0]):
         return FrameStore.open(inputs[0])
     progress = options.pop("progress", True)
-    key = json.dumps([VERSION, fingerprint(inputs), sorted(options.items())], default=str)
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    root = cache or Path(os.environ.get("GEOPRETRAIN_CACHE") or Path.home() / ".cache" / "geopretrain")
-    folder = Path(root) / "stores" / digest
+    key = digest([VERSION, unread(inputs), sorted(options.items())], sort_keys=False)
+    folder = (cache or cache_folder()) / "stores" / key
     if (folder / INDEX_FILE).is_file():
-        print(f"Using the store prepared before: {folder}", flush=True)
+        console.say(f"Using the store prepared before: {folder}")
         return FrameStore.open(folder)
-    print(f"{', '.join(str(i) for i in inputs)} is not prepared yet: preparing it in {folder}", flush=True)
+    console.say(f"{', '.join(str(i) for i in inputs)} is not prepared yet: preparing it in {folder}")
     return prepare(inputs, folder, progress=progress, **options)
+
+
+def is_store(path: str | Path) -> bool:
+    """Return whether a folder holds a store, be it complete or not."""
+    return any((Path(path) / name).exists() for name in (INDEX_FILE, WORK_FOLDER))

@@ -1,4 +1,4 @@
-"""From decoded frames to what can be learned from: pieces without cuts, strides, targets, split."""
+"""From decoded frames to what can be learned from: segments without cuts, strides, targets, split."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.motion import choose_stride, flow_lengths, is_cut, target_frames
 from geopretrain.data.store.clip_info import ClipInfo
 
-_LEAST_TO_HOLD_OUT = 5  # targets a piece needs before some of them are held out
+_MIN_TO_HOLD_OUT = 5  # targets a segment needs before some of them are held out
 _COARSE = 6.0  # px
-# share of the mean flow under which the median says that only things move, not the camera; dash cameras stay
-# above 0.19 in every single pair, a tripod before moving things below 0.14
-_STANDING_CAMERA = 0.15
-_STANDING_SHARE = 0.9  # of the targets; below, single pictures may just show little texture
+_STATIC_CAMERA = 0.15
+"""Fraction of the mean flow under which the median says that only things move, not the camera.
+
+Dash cameras stay above 0.19 in every single pair, a tripod before moving things below 0.14.
+"""
+_STATIC_FRACTION = 0.9
+"""Of the targets; below, single pictures may just show little texture."""
 
 
 @dataclass
-class Piece:
+class Segment:
     """A part of a source clip between two cuts, with the samples in it.
 
     Attributes:
@@ -29,9 +32,9 @@ class Piece:
         tried: mean flow per stride tried, px.
         targets, target_motion: frames to learn from, and their mean flow to the previous and the next frame,
             px.
-        still: number of frames left out because the picture hardly moves.
-        standing: number of targets given up because most of the picture stands still in nearly all of them:
-            things move, the camera does not.
+        static: number of frames left out because the picture hardly moves.
+        static_camera: number of targets given up because most of the picture is static in nearly all of
+            them: things move, the camera does not.
     """
 
     frames: list[int]
@@ -39,8 +42,8 @@ class Piece:
     tried: dict[int, float] | None = None
     targets: list[int] | None = None
     target_motion: list[tuple[float, float]] | None = None
-    still: int = 0
-    standing: int = 0
+    static: int = 0
+    static_camera: int = 0
 
 
 def cut_positions(decoded: Decoded) -> list[int]:
@@ -49,51 +52,51 @@ def cut_positions(decoded: Decoded) -> list[int]:
     return [frame for frame, cut in zip(decoded.frames, cuts, strict=True) if cut]
 
 
-def find_pieces(decoded: Decoded) -> list[list[int]]:
+def find_segments(decoded: Decoded) -> list[list[int]]:
     """Split the readable frames at scene cuts and where frames are known to be missing."""
     cuts = set(cut_positions(decoded))
-    pieces: list[list[int]] = [[]]
+    segments: list[list[int]] = [[]]
     good = set(decoded.frames)
     for entry in decoded.entries:
-        if (entry.gap or entry.index in cuts) and pieces[-1]:
-            pieces.append([])
+        if (entry.gap or entry.index in cuts) and segments[-1]:
+            segments.append([])
         if entry.index in good:
-            pieces[-1].append(entry.index)
-    return [piece for piece in pieces if piece]
+            segments[-1].append(entry.index)
+    return [segment for segment in segments if segment]
 
 
-def analyse_piece(
+def analyse_segment(
     decoded: Decoded,
     frames: list[int],
     target_motion: float,
     min_motion: float,
     advance: Callable[[int], None] = lambda count: None,
-) -> Piece:
-    """Choose the stride of a piece and the targets worth learning from.
+) -> Segment:
+    """Choose the stride of a segment and the targets worth learning from.
 
     Args:
         decoded: pixels and journal of the source clip.
-        frames: numbers of the piece's frames.
+        frames: numbers of the segment's frames.
         target_motion: wanted mean flow between the frames of a sample, px.
-        min_motion: least mean flow of a target to both of its neighbours, px; with 0 a camera that stands
-            still is put up with.
+        min_motion: least mean flow of a target to both of its neighbours, px; with 0 a static camera is put
+            up with.
         advance: called with the number of targets measured since the last call.
     """
     rows = [decoded.row[frame] for frame in frames]
     following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
 
     def lengths(first: int, second: int) -> tuple[float, float]:
-        known = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
-        if np.isfinite(known).all():
-            return float(known[0]), float(known[1])
+        measured = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
+        if np.isfinite(measured).all():
+            return float(measured[0]), float(measured[1])
         return flow_lengths(decoded.image(first), decoded.image(second))
 
     steps = np.array([following.get(frame, np.nan) for frame in frames])
     stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
-    piece = Piece(frames, stride, tried)
+    segment = Segment(frames, stride, tried)
     to_next: dict[int, tuple[float, float]] = {}
     found: dict[int, tuple[float, float]] = {}
-    standing = 0
+    static_camera = 0
     for target in target_frames(frames, stride):
         for first in (target - stride, target):
             if first not in to_next:
@@ -101,29 +104,29 @@ def analyse_piece(
         before, after = to_next[target - stride], to_next[target]
         if min(before[0], after[0]) >= min_motion:
             found[target] = (round(before[0], 3), round(after[0], 3))
-            standing += all(median < _STANDING_CAMERA * mean for mean, median in (before, after))
+            static_camera += all(median < _STATIC_CAMERA * mean for mean, median in (before, after))
         else:
-            piece.still += 1
+            segment.static += 1
         advance(1)
-    if min_motion > 0 and standing >= _STANDING_SHARE * len(found):
-        piece.standing, found = len(found), {}
-    piece.targets, piece.target_motion = list(found), list(found.values())
-    return piece
+    if min_motion > 0 and static_camera >= _STATIC_FRACTION * len(found):
+        segment.static_camera, found = len(found), {}
+    segment.targets, segment.target_motion = list(found), list(found.values())
+    return segment
 
 
-def is_coarse(piece: Piece) -> bool:
+def is_coarse(segment: Segment) -> bool:
     """Return whether even neighbouring frames show much more motion than flow and warping can follow well."""
-    return piece.stride == 1 and bool(piece.tried) and (piece.tried or {})[1] > _COARSE
+    return segment.stride == 1 and bool(segment.tried) and (segment.tried or {})[1] > _COARSE
 
 
-def hold_out(targets: list[int], stride: int, share: float) -> tuple[int, int]:
-    """Return (train_end, val_start): the last ``share`` of the targets is for validation.
+def hold_out(targets: list[int], stride: int, fraction: float) -> tuple[int, int]:
+    """Return (train_end, val_start): the last ``fraction`` of the targets is for validation.
 
     Targets whose frames would appear in a validation sample belong to neither, unless more than half of the
-    piece would be lost.
+    segment would be lost.
     """
-    count = round(share * len(targets)) if share > 0 and len(targets) >= _LEAST_TO_HOLD_OUT else 0
-    if share > 0 and len(targets) >= _LEAST_TO_HOLD_OUT:
+    count = round(fraction * len(targets)) if fraction > 0 and len(targets) >= _MIN_TO_HOLD_OUT else 0
+    if fraction > 0 and len(targets) >= _MIN_TO_HOLD_OUT:
         count = max(count, 1)
     val_start = len(targets) - count
     if count == 0:
@@ -133,12 +136,12 @@ def hold_out(targets: list[int], stride: int, share: float) -> tuple[int, int]:
     return (apart if apart >= len(targets) / 2 else val_start), val_start
 
 
-def hold_out_clips(clips: list[ClipInfo], share: float) -> list[ClipInfo]:
+def hold_out_clips(clips: list[ClipInfo], fraction: float) -> list[ClipInfo]:
     """Return the clips, the last ones held out whole where each is too short to hold out a part of it."""
     counts = [len(clip.targets) for clip in clips]
-    if any(clip.val_start < len(clip.targets) for clip in clips) or sum(counts) < _LEAST_TO_HOLD_OUT:
+    if any(clip.val_start < len(clip.targets) for clip in clips) or sum(counts) < _MIN_TO_HOLD_OUT:
         return clips
-    wanted = max(1, round(share * sum(counts)))
+    wanted = max(1, round(fraction * sum(counts)))
     held = [sum(counts[number:]) <= wanted for number in range(len(counts))]
     if not any(held) and len(clips) > 1:
         held[-1] = counts[-1] <= sum(counts) / 2

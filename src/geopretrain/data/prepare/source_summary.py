@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
-from geopretrain.data.prepare.segments import Piece, cut_positions
+from geopretrain.data.prepare.segments import Segment, cut_positions
 from geopretrain.data.readers import SourceClip
-from geopretrain.data.store.folders import read_json, write_json
+from geopretrain.data.store.folders import read_json, save_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
 
 SUMMARY_FILE = "summary.json"
-_COUNTS = ("frames", "broken", "still", "at_cuts", "samples", "train", "val", "kept", "cuts")
-_SHOWN = {"frames": "read", "kept": "kept", "still": "still", "broken": "broken", "at_cuts": "cut"}
+_COUNTS = ("frames", "broken", "static", "at_cuts", "samples", "train", "val", "kept", "cuts")
+_SHOWN = {"frames": "read", "kept": "kept", "static": "static", "broken": "broken", "at_cuts": "cut"}
 
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """What became of the frames of one source; ``frames`` = broken + still + at_cuts + samples.
+    """What became of the frames of one source; ``frames`` = broken + static + at_cuts + samples.
 
     Attributes:
         name: of the source.
         frames: read, broken ones included.
         broken: could not be read.
-        still: left out because the picture, or the camera, hardly moves.
+        static: left out because the picture, or the camera, hardly moves.
         at_cuts: left out because a neighbour is missing: at cuts, gaps, broken frames, beginning and end.
         samples: what can be learned from: triplets, or still images.
         train, val: of these for training and validation; the rest keeps both apart.
@@ -46,7 +46,7 @@ class SourceSummary:
     name: str
     frames: int
     broken: int
-    still: int
+    static: int
     at_cuts: int
     samples: int
     train: int
@@ -58,31 +58,48 @@ class SourceSummary:
     hours: float | None
 
 
-def read_facts(clip: SourceClip, name: str, decoded: Decoded, pieces: list[Piece]) -> dict[str, Any]:
-    """Return what is known of a source once it is decoded and its samples are chosen."""
-    return {
-        "name": name,
-        "frames": len(decoded.entries),
-        "broken": sum(entry.error is not None for entry in decoded.entries),
-        "still": sum(piece.still + piece.standing for piece in pieces),
-        "cuts": len(cut_positions(decoded)),
-        "fps": clip.fps,
-    }
+@dataclass(frozen=True)
+class ReadStatistics:
+    """What is known of a source once it is decoded and its samples are chosen; see `SourceSummary`."""
+
+    name: str
+    frames: int
+    broken: int
+    static: int
+    cuts: int
+    fps: float | None
 
 
-def summarise(facts: dict[str, Any], clips: Sequence[ClipInfo], still_images: bool) -> SourceSummary:
-    """Return the summary of a source from `read_facts` and what the store holds of it."""
+def read_statistics(clip: SourceClip, name: str, decoded: Decoded, segments: list[Segment]) -> ReadStatistics:
+    """Return the statistics of a decoded source and its segments."""
+    return ReadStatistics(
+        name=name,
+        frames=len(decoded.entries),
+        broken=sum(entry.error is not None for entry in decoded.entries),
+        static=sum(segment.static + segment.static_camera for segment in segments),
+        cuts=len(cut_positions(decoded)),
+        fps=clip.fps,
+    )
+
+
+def without_old_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Return statistics as files of version 0.1 have them under the names of today."""
+    return {{"still": "static"}.get(name, name): value for name, value in values.items()}
+
+
+def summarise(read: ReadStatistics, clips: Sequence[ClipInfo], still_images: bool) -> SourceSummary:
+    """Return the summary of a source from `read_statistics` and what the store holds of it."""
     motions = [motion for clip in clips for motion in clip.target_motion]
     samples = sum(len(clip.targets) for clip in clips)
     return SourceSummary(
-        **facts,
-        at_cuts=facts["frames"] - facts["broken"] - facts["still"] - samples,
+        **asdict(read),
+        at_cuts=read.frames - read.broken - read.static - samples,
         samples=samples,
         train=sum(clip.train_end for clip in clips),
         val=sum(len(clip.targets) - clip.val_start for clip in clips),
         kept=sum(len(clip.frames) for clip in clips),
         motion=round(float(np.mean(motions)), 3) if motions and not still_images else None,
-        hours=facts["frames"] / facts["fps"] / 3600 if facts["fps"] else None,
+        hours=read.frames / read.fps / 3600 if read.fps else None,
     )
 
 
@@ -104,7 +121,7 @@ def total(sources: Sequence[SourceSummary]) -> SourceSummary:
 def write_summary(folder: Path, sources: Sequence[SourceSummary]) -> None:
     """Write ``summary.json`` into a store."""
     values = {"sources": [asdict(s) for s in sources], "total": asdict(total(sources))}
-    write_json(folder / SUMMARY_FILE, values)
+    save_json(folder / SUMMARY_FILE, values)
 
 
 def read_summary(folder: Path) -> list[SourceSummary]:
@@ -112,14 +129,14 @@ def read_summary(folder: Path) -> list[SourceSummary]:
     file = folder / SUMMARY_FILE
     values = read_json(file) if file.is_file() else {}
     try:
-        return [SourceSummary(**source) for source in values.get("sources", [])]
+        return [SourceSummary(**without_old_names(source)) for source in values.get("sources", [])]
     except TypeError:
         return []
 
 
 def in_words(summary: SourceSummary) -> str:
     """Return the summary in one line."""
-    dropped = f"{summary.still} too still, {summary.broken} broken, {summary.at_cuts} at cuts and ends"
+    dropped = f"{summary.static} static, {summary.broken} broken, {summary.at_cuts} at cuts and ends"
     length = "" if summary.hours is None else f" ({length_in_words(summary.hours)})"
     motion = "" if summary.motion is None else f", mean motion {summary.motion:.1f} px"
     return f"{summary.frames} frames read{length}: {dropped}; {summary.samples} samples{motion}"

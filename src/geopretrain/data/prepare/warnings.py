@@ -6,11 +6,11 @@ import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.intrinsics import Camera, fov_warning
-from geopretrain.data.prepare.segments import Piece, is_coarse
+from geopretrain.data.prepare.segments import Segment, is_coarse
 from geopretrain.data.readers import SourceClip
 from geopretrain.errors import DataError
 
-_LEAST_BASELINE = 1e-6  # m
+_MIN_BASELINE = 1e-6  # m
 
 
 def mostly_broken(decoded: Decoded, name: str) -> str | None:
@@ -21,65 +21,69 @@ def mostly_broken(decoded: Decoded, name: str) -> str | None:
     return f"{name}: {len(broken)} of {len(decoded.entries)} frames cannot be used. The first: {broken[0]}"
 
 
-def clip_notes(
+def clip_warnings(
     clip: SourceClip,
     camera: Camera,
     decoded: Decoded,
-    pieces: list[Piece],
+    segments: list[Segment],
     crop: tuple[int, int, int, int],
 ) -> list[str]:
     """Return sentences about what was assumed, skipped or looks odd."""
-    notes = list(clip.notes)
-    usable = [piece for piece in pieces if piece.targets]
+    warnings = list(clip.warnings)
+    usable = [segment for segment in segments if segment.targets]
     if not camera.known:
-        notes.append(
+        warnings.append(
             f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy or --fov if you know better."
         )
     warning = fov_warning(camera.intrinsics, clip.size)
     if warning:
-        notes.append(warning)
+        warnings.append(warning)
     if crop[2:] != tuple(clip.size):
-        notes.append(
+        warnings.append(
             f"Cut to the central {crop[3]}x{crop[2]} pixels to match the shape of the store's frames."
         )
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
     if broken:
-        notes.append(f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}")
-    notes += _depth_notes(decoded) + _stereo_notes(decoded)
-    if len(pieces) > 1:
-        usable_pieces = f"{len(usable)} of them usable"
-        notes.append(f"Split into {len(pieces)} pieces at scene cuts or missing frames, {usable_pieces}.")
-    if any(is_coarse(piece) for piece in usable):
-        notes.append(
+        warnings.append(
+            f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}"
+        )
+    warnings += _depth_warnings(decoded) + _stereo_warnings(decoded)
+    if len(segments) > 1:
+        usable_segments = f"{len(usable)} of them usable"
+        warnings.append(
+            f"Split into {len(segments)} segments at scene cuts or missing frames, {usable_segments}."
+        )
+    if any(is_coarse(segment) for segment in usable):
+        warnings.append(
             "Neighbouring frames are far apart; video with more frames per second would serve better."
         )
-    standing = sum(piece.standing for piece in pieces)
-    if standing and usable:
-        notes.append(f"{standing} frames are left out where things move but the camera stands still.")
-    return notes
+    static_camera = sum(segment.static_camera for segment in segments)
+    if static_camera and usable:
+        warnings.append(f"{static_camera} frames are left out where things move but the camera is static.")
+    return warnings
 
 
-def _depth_notes(decoded: Decoded) -> list[str]:
+def _depth_warnings(decoded: Decoded) -> list[str]:
     """Return sentences about depth maps which are unreadable, hold what is no depth, or have an odd unit."""
     found = (
         ("skipped", [entry.depth_error for entry in decoded.entries]),
         ("cleaned", [entry.depth_cleaned for entry in decoded.entries]),
         ("suspicious", [entry.depth_unit for entry in decoded.entries]),
     )
-    notes = []
+    warnings = []
     for word, sentences in found:
         said = [sentence for sentence in sentences if sentence is not None]
         if said:
-            notes.append(f"{len(said)} depth map{'s' * (len(said) > 1)} {word}. The first: {said[0]}")
-    return notes
+            warnings.append(f"{len(said)} depth map{'s' * (len(said) > 1)} {word}. The first: {said[0]}")
+    return warnings
 
 
-def _stereo_notes(decoded: Decoded) -> list[str]:
-    """Return the sentence about stereo partners which are there but cannot be used."""
+def _stereo_warnings(decoded: Decoded) -> list[str]:
+    """Return the sentence about right images which are there but cannot be used."""
     errors = [entry.stereo_error for entry in decoded.entries if entry.stereo_error is not None]
     if not errors:
         return []
-    return [f"{len(errors)} stereo partner{'s' * (len(errors) > 1)} skipped. The first: {errors[0]}"]
+    return [f"{len(errors)} right image{'s' * (len(errors) > 1)} skipped. The first: {errors[0]}"]
 
 
 def check_stereo(clip: SourceClip) -> None:
@@ -89,7 +93,7 @@ def check_stereo(clip: SourceClip) -> None:
     motion = None if clip.T_to_stereo is None else np.asarray(clip.T_to_stereo, dtype=np.float64)
     if motion is None or motion.shape != (4, 4) or not np.isfinite(motion).all():
         raise DataError(f"{clip.name}: the baseline of the stereo pair is unknown. Give it with --baseline.")
-    if np.linalg.norm(motion[:3, 3]) < _LEAST_BASELINE:
+    if np.linalg.norm(motion[:3, 3]) < _MIN_BASELINE:
         raise DataError(
             f"{clip.name}: the baseline of the stereo pair is {np.linalg.norm(motion[:3, 3]):g} m. Depth "
             "needs two cameras apart: correct the calibration (the baseline is in metres), or leave the "
@@ -97,26 +101,28 @@ def check_stereo(clip: SourceClip) -> None:
         )
 
 
-def why_nothing(clip: SourceClip, name: str, decoded: Decoded, pieces: list[Piece], min_motion: float) -> str:
+def why_nothing(
+    clip: SourceClip, name: str, decoded: Decoded, segments: list[Segment], min_motion: float
+) -> str:
     """Return the sentence which says why a clip gives no sample."""
     if not clip.ordered:
         return (
             f"{name} holds single images, of which no three show one place from a moving camera. Take each "
             "as a sample with --still-images, for methods that look at one frame."
         )
-    still, standing = (sum(getattr(piece, name) for piece in pieces) for name in ("still", "standing"))
-    if standing:
+    static = sum(segment.static for segment in segments)
+    static_camera = sum(segment.static_camera for segment in segments)
+    if static_camera:
         return (
-            f"{name}: the camera stands still while things move (at least half of the picture hardly moves "
-            f"in nearly all of {standing} candidate frames). Depth is learned from a moving camera: use "
+            f"{name}: the camera is static while things move (at least half of the picture hardly moves "
+            f"in nearly all of {static_camera} candidate frames). Depth is learned from a moving camera: use "
             "other video, or --min-motion 0 to keep it for a method that does not need one."
         )
-    if still:
+    if static:
         return (
             f"{name}: the picture hardly moves (mean flow under {min_motion:g} px at every one of "
-            f"{still} candidate "
-            "frames). Depth is learned from a moving camera: use other video, a larger --size, or a smaller "
-            "--min-motion."
+            f"{static} candidate frames). Depth is learned from a moving camera: use other video, a larger "
+            "--size, or a smaller --min-motion."
         )
     count = len(decoded.frames)
     return (
@@ -124,10 +130,10 @@ def why_nothing(clip: SourceClip, name: str, decoded: Decoded, pieces: list[Piec
     )
 
 
-def grouped(notes: list[tuple[str, str]]) -> list[str]:
+def grouped(warnings: list[tuple[str, str]]) -> list[str]:
     """Return each sentence once, with the clips it is about."""
     about: dict[str, list[str]] = {}
-    for name, sentence in notes:
+    for name, sentence in warnings:
         about.setdefault(sentence, []).append(name)
     return [
         f"{', '.join(names) if len(names) <= 4 else f'{len(names)} clips'}: {sentence}"

@@ -34,6 +34,7 @@ class SourceClip:
         name: short name, unique within what was opened.
         path: where it comes from (a path, or ``synthetic:...``).
         kind: which reader it is of, e.g. 'video', 'folder', 'kitti_raw', 'middlebury', 'synthetic'.
+        title: the same in words, e.g. 'a KITTI raw drive'.
         ordered: whether the frames follow each other in time; False for a set of single images.
         size: (height, width) of the frames, px.
         fps: frames per second, None when unknown.
@@ -42,14 +43,15 @@ class SourceClip:
         has_depth: whether `depth` can answer for some frame.
         depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
         has_stereo: whether `stereo` can answer for some frame.
-        T_to_stereo: ``4 4`` in metres, maps points of this camera into its stereo partner; None without one.
-        stereo_intrinsics: ``3 3`` of the partner, in pixels of the original frames; None where `intrinsics`
-            is or without a partner.
+        T_to_stereo: ``4 4`` in metres, maps points of this camera into the right one; None without stereo.
+        stereo_intrinsics: ``3 3`` of the right camera, px of the original frames; None where `intrinsics`
+            is or without stereo.
         has_poses: whether `pose` can answer for some frame.
-        notes: sentences about assumptions made while opening.
+        warnings: sentences about assumptions made while opening.
     """
 
     kind = "folder"
+    title = "a folder of images"
     ordered = True  # frames follow each other in time; False for sets of single images
 
     def __init__(
@@ -74,7 +76,7 @@ class SourceClip:
         self.T_to_stereo: np.ndarray | None = None
         self.stereo_intrinsics: np.ndarray | None = None
         self.has_poses = False
-        self.notes: list[str] = []
+        self.warnings: list[str] = []
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield the frames from ``start`` on; broken ones come with ``error`` set and are never left out."""
@@ -89,12 +91,11 @@ class SourceClip:
         return list(range(self.length or 0)) if self.has_depth else []
 
     def stereo_indices(self) -> list[int]:
-        """Return the frames which have a stereo partner, found without reading one."""
+        """Return the frames which have a right image, found without reading one."""
         return list(range(self.length or 0)) if self.has_stereo else []
 
     def stereo(self, index: int) -> np.ndarray | None:
-        """Return the frame the stereo partner took at the same time, ``H W 3`` uint8 of this clip's size;
-        None for a frame without.
+        """Return the right image of the stereo pair, ``H W 3`` uint8 of this clip's size; None without.
 
         Raises:
             DataError: it is there but unreadable or of another size.
@@ -106,11 +107,11 @@ class SourceClip:
         return None
 
     def set_intrinsics(self, intrinsics: np.ndarray) -> None:
-        """Replace ``intrinsics`` (``3 3`` px); those of the stereo partner move along."""
+        """Replace ``intrinsics`` (``3 3`` px); those of the right camera move along."""
         given = np.asarray(intrinsics, dtype=np.float64)
         if self.has_stereo:
-            own, partner = self.intrinsics, self.stereo_intrinsics
-            self.stereo_intrinsics = given if own is None or partner is None else given + (partner - own)
+            own, right = self.intrinsics, self.stereo_intrinsics
+            self.stereo_intrinsics = given if own is None or right is None else given + (right - own)
         self.intrinsics = given
 
     def frame(self, index: int) -> Frame:
@@ -124,6 +125,11 @@ class SourceClip:
     def starts_anew(self, index: int) -> bool:
         """Return whether frames are missing just before this one (a gap in the numbering or in time)."""
         return False
+
+
+def found_below(folder: Path, pattern: str) -> list[Path]:
+    """Return what fits a pattern in a folder or one or two levels below it."""
+    return [found for levels in ("", "*/", "*/*/") for found in folder.glob(levels + pattern)]
 
 
 def natural_key(path: Path | str) -> list[tuple[int, int | str]]:

@@ -20,6 +20,7 @@ class CamVidSequence(ImageSequence):
     """The validation sequence; file names count the frames of a 30 frames/s video."""
 
     kind = "camvid"
+    title = "CamVid's validation sequence"
 
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "val")
@@ -31,7 +32,7 @@ class CamVidSequence(ImageSequence):
         numbers = [int(re.sub(r".*?(\d+)$", r"\1", f.stem)) for f in files if f.stem[-1].isdigit()]
         steps = sorted(b - a for a, b in pairwise(numbers) if b > a)
         self.fps = CAMERA_FPS / steps[len(steps) // 2] if steps else None
-        self.notes.append(
+        self.warnings.append(
             "Only CamVid's validation sequence is used: the other splits are no sequences, or are for "
             "testing."
         )

@@ -18,8 +18,8 @@ from geopretrain.data.readers.depth_maps import depth_from_disparity, read_grey1
 from geopretrain.data.readers.folder import (
     ImageSequence,
     image_files,
-    partner_to_the_right,
-    partners_of,
+    matched_by_name,
+    motion_to_the_right,
 )
 from geopretrain.errors import DataError
 
@@ -32,6 +32,7 @@ class CityscapesCity(ImageSequence):
     """The left camera in one city of one split."""
 
     kind = "cityscapes"
+    title = "a Cityscapes city"
 
     def __init__(self, city: Path, name: str) -> None:
         files = image_files(city)
@@ -40,18 +41,18 @@ class CityscapesCity(ImageSequence):
         self._gaps = {i + 1 for i, (a, b) in enumerate(pairwise(numbers)) if b != (a[0], a[1] + 1)}
         self.fps = CAMERA_FPS if len(self._gaps) < len(files) - 1 else None
         root, place = city.parents[2], (city.parent.name, city.name)
-        cameras = partners_of(files, _beside(root, ("camera",), place, ".json"), _frame_name)
+        cameras = matched_by_name(files, _beside(root, ("camera",), place, ".json"), _frame_name)
         if not cameras:
-            self.notes.append("camera/ is not there: intrinsics, stereo and disparity cannot be used.")
+            self.warnings.append("camera/ is not there: intrinsics, stereo and disparity cannot be used.")
             return
         self.intrinsics, self._baseline = read_camera(cameras[min(cameras)])
         right = _beside(root, ("rightImg8bit_sequence", "rightImg8bit"), place, ".png")
-        if partners := partners_of(files, right, _frame_name):
-            motion = partner_to_the_right(self._baseline)
-            self.add_stereo(partners, motion, self.intrinsics.copy())
+        if pairs := matched_by_name(files, right, _frame_name):
+            motion = motion_to_the_right(self._baseline)
+            self.add_stereo(pairs, motion, self.intrinsics.copy())
         disparities = _beside(root, ("disparity_sequence", "disparity"), place, ".png")
         self._focal = float(self.intrinsics[0, 0])
-        self.add_depth(partners_of(files, disparities, _frame_name), "dense")
+        self.add_depth(matched_by_name(files, disparities, _frame_name), "dense")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return depth (m) of a disparity map, 0 where it is unknown."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import DEPTH_SUFFIXES, read_depth, read_depth_png, unit_warning
-from geopretrain.data.readers.folder import ImageSequence, image_files, partners_of, read_matrix_file
+from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name, read_matrix_file
 from geopretrain.data.readers.kitti_calibration import camera_of_size
 from geopretrain.errors import DataError
 
@@ -22,6 +22,7 @@ class DepthFolder(ImageSequence):
     """``images/`` and ``depth/`` with equal names; depth as 16-bit PNG, or ``.npy`` / ``.pfm`` in metres."""
 
     kind = "images_depth"
+    title = "a folder of images with depth"
     ordered = False
 
     def __init__(self, folder: Path, name: str, *, depth_unit: float | None = None) -> None:
@@ -30,7 +31,7 @@ class DepthFolder(ImageSequence):
         super().__init__(name, files, path=folder)
         self.intrinsics = read_matrix_file(folder / "intrinsics.txt")
         maps = [f for f in (folder / "depth").iterdir() if f.suffix.lower() in DEPTH_SUFFIXES]
-        pairs = partners_of(files, maps)
+        pairs = matched_by_name(files, maps)
         if not pairs:
             raise DataError(
                 f"{folder / 'depth'} holds no depth map of any image in {images.name}/: give both the same "
@@ -47,27 +48,28 @@ class DepthFolder(ImageSequence):
     def _note_unit(self, assumed: bool) -> None:
         first = self.depth_files[min(self.depth_files)]
         if assumed and first.suffix.lower() == ".png":
-            self.notes.append(
+            self.warnings.append(
                 "16-bit depth is taken as millimetres; if it is not, pass --depth-unit (units per metre)."
             )
         warning = unit_warning(self.read_depth(first))
         if warning:
-            self.notes.append(f"depth/{first.name}: {warning}")
+            self.warnings.append(f"depth/{first.name}: {warning}")
 
 
 class KittiDepth(ImageSequence):
     """KITTI depth: ``image_02/data`` with accumulated LiDAR in ``proj_depth/groundtruth/image_02``."""
 
     kind = "kitti_depth"
+    title = "a set of KITTI images with depth"
     ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "image_02" / "data")
         super().__init__(name, files, path=folder)
-        self.add_depth(partners_of(files, _kitti_maps(folder).glob("*.png")), "kitti")
+        self.add_depth(matched_by_name(files, _kitti_maps(folder).glob("*.png")), "kitti")
         self.intrinsics = camera_of_size(self.size)
         if self.intrinsics is not None:
-            self.notes.append("The camera is that of the KITTI day with images of this size.")
+            self.warnings.append("The camera is that of the KITTI day with images of this size.")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return semi-dense LiDAR depth in metres."""
@@ -78,17 +80,18 @@ class KittiDepthSelection(ImageSequence):
     """KITTI depth's validation selection: ``image/`` with ``groundtruth_depth/``, LiDAR (m x 256)."""
 
     kind = "kitti_depth"
+    title = "a set of KITTI images with depth"
     ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "image")
         super().__init__(name, files, path=folder)
         maps = (folder / "groundtruth_depth").glob("*.png")
-        self.add_depth(partners_of(files, maps, _without_kind), "kitti")
-        cameras = partners_of(files, (folder / "intrinsics").glob("*.txt"), lambda stem: stem)
+        self.add_depth(matched_by_name(files, maps, _without_kind), "kitti")
+        cameras = matched_by_name(files, (folder / "intrinsics").glob("*.txt"), lambda stem: stem)
         if cameras:
             self.intrinsics = read_matrix_file(cameras[min(cameras)])
-            self.notes.append("The camera of the first image is used for all, although days differ.")
+            self.warnings.append("The camera of the first image is used for all, although days differ.")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return semi-dense LiDAR depth in metres."""
@@ -99,13 +102,14 @@ class NyuScene(ImageSequence):
     """NYU Depth v2 in the layout of depth projects: ``rgb_00045.jpg`` with ``sync_depth_00045.png`` (mm)."""
 
     kind = "nyuv2"
+    title = "a set of NYU Depth v2 pairs"
     ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
         files = sorted((f for f in image_files(folder) if f.stem.startswith("rgb_")), key=natural_key)
         super().__init__(name, files, path=folder)
         maps = folder.glob("sync_depth_*.png")
-        self.add_depth(partners_of(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
+        self.add_depth(matched_by_name(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
         self.intrinsics = NYU_INTRINSICS.copy() if self.size == (480, 640) else None
 
     def read_depth(self, file: Path) -> np.ndarray:
@@ -115,28 +119,25 @@ class NyuScene(ImageSequence):
 
 def find_depth_folders(path: Path) -> list[Path]:
     """Return the folders with ``depth/`` and an image folder at or one or two levels below."""
-    found = [d.parent for pattern in ("depth", "*/depth", "*/*/depth") for d in path.glob(pattern)]
+    found = [depth.parent for depth in found_below(path, "depth")]
     return sorted((f for f in found if _has_images(f) and any(_maps(f / "depth"))), key=natural_key)
 
 
 def find_kitti_depth(path: Path) -> list[Path]:
     """Return the folders in KITTI depth's layout at or one or two levels below."""
-    patterns = ("image_02/data", "*/image_02/data", "*/*/image_02/data")
-    found = {data.parent.parent for pattern in patterns for data in path.glob(pattern)}
+    found = {data.parent.parent for data in found_below(path, "image_02/data")}
     return sorted((f for f in found if _kitti_maps(f).is_dir()), key=natural_key)
 
 
 def find_kitti_selections(path: Path) -> list[Path]:
     """Return the folders of KITTI depth's validation selection at or one or two levels below."""
-    patterns = ("groundtruth_depth", "*/groundtruth_depth", "*/*/groundtruth_depth")
-    found = [maps.parent for pattern in patterns for maps in path.glob(pattern)]
+    found = [maps.parent for maps in found_below(path, "groundtruth_depth")]
     return sorted((f for f in found if (f / "image").is_dir()), key=natural_key)
 
 
 def find_nyu_scenes(path: Path) -> list[Path]:
     """Return the folders with NYU pairs at or one or two levels below."""
-    patterns = ("sync_depth_*.png", "*/sync_depth_*.png", "*/*/sync_depth_*.png")
-    return sorted({f.parent for pattern in patterns for f in path.glob(pattern)}, key=natural_key)
+    return sorted({f.parent for f in found_below(path, "sync_depth_*.png")}, key=natural_key)
 
 
 def _without_kind(stem: str) -> str:

@@ -105,9 +105,9 @@ def depth_from_disparity(
         baseline: m.
         offset: px, principal point of the right minus that of the left camera (Middlebury's doffs).
     """
-    known = np.isfinite(disparity) & (disparity > 0) & (disparity + offset > 0)
+    valid = np.isfinite(disparity) & (disparity > 0) & (disparity + offset > 0)
     depth = np.zeros(disparity.shape, dtype=np.float32)
-    depth[known] = focal * baseline / (disparity[known].astype(np.float64) + offset)
+    depth[valid] = focal * baseline / (disparity[valid].astype(np.float64) + offset)
     return depth
 
 

@@ -1,13 +1,15 @@
-"""Recognise what a path is and open it."""
+"""Recognise what a path is and open it: one row for each layout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import SourceClip, natural_key
+from geopretrain.data.dataset import SYNTHETIC
+from geopretrain.data.readers.base import SourceClip, found_below, natural_key
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
 from geopretrain.data.readers.depth_folder import (
@@ -31,46 +33,130 @@ from geopretrain.data.readers.stereo_folder import (
     find_middlebury,
     find_stereo_folders,
 )
-from geopretrain.data.readers.synthetic import PREFIX, open_synthetic
+from geopretrain.data.readers.synthetic import open_synthetic
 from geopretrain.data.readers.tum_rgbd import TumSequence, find_tum
 from geopretrain.data.readers.video import VIDEO_SUFFIXES, VideoClip
 from geopretrain.errors import ConfigError, DataError
 
-LAYOUTS = (
-    "a video file, a folder of videos, a folder of images (or of such folders), left/ + right/ with "
-    "calib.txt, images/ + depth/, KITTI raw (DATE/DRIVE/image_02/data with DATE/calib_cam_to_cam.txt), "
-    "KITTI odometry (sequences/NN with calib.txt), KITTI depth (image_02/data + proj_depth/groundtruth), "
-    "Cityscapes (leftImg8bit_sequence/SPLIT/CITY), Middlebury 2014 (im0, im1, calib.txt), NYU Depth v2 "
-    "(rgb_*, sync_depth_*), TUM RGB-D (rgb.txt, depth.txt), 7-Scenes (seq-XX/frame-*.color.*), CamVid in the "
-    "SegNet layout (val/, valannot/), synthetic:street, synthetic:rooms"
-)
-Reader = Callable[[Path, str], SourceClip]
-# how the folders of a layout are found, and how one of them is opened; the first that finds any is taken
-_DATA_SETS: tuple[tuple[Callable[[Path], list[Path]], Reader], ...] = (
-    (find_drives, lambda drive, _: KittiDrive(drive, drive.name)),
-    (find_odometry, KittiOdometrySequence),
-    (find_kitti_depth, KittiDepth),
-    (find_kitti_selections, KittiDepthSelection),
-    (find_sequences, SevenScenesSequence),
-    (find_cities, CityscapesCity),
-    (find_middlebury, MiddleburyPair),
-    (find_tum, TumSequence),
-    (find_nyu_scenes, NyuScene),
-)
-# never frames of a camera, though they are image files
-_NOT_FRAMES = {
-    "depth",
-    "depths",
-    "label",
-    "labels",
-    "mask",
-    "masks",
-    "annotations",
-    "annot",
-    "proj_depth",
-    "figures",
-    "disparity",
-}
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a user says where the files do not.
+
+    Attributes:
+        baseline: distance between the cameras of ``left/`` and ``right/``, m.
+        depth_unit: units per metre of 16-bit PNGs in ``depth/``.
+
+    Raises:
+        ConfigError: one of them is not above 0.
+    """
+
+    baseline: float | None = None
+    depth_unit: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("baseline", self.baseline), ("depth unit", self.depth_unit)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"The {name} must be a number above 0, not {value:g}.")
+
+
+@dataclass(frozen=True)
+class ClipLayout:
+    """A way video lies on disk.
+
+    Attributes:
+        words: what it looks like, for people who look for their own.
+        open: returns the clips at what the user named, none where that is of another layout; raises DataError
+            where it is of this one, but cannot be used.
+    """
+
+    words: str
+    open: Callable[[str, ReadOptions], Sequence[SourceClip]]
+
+
+def _folders(find: Callable[[Path], list[Path]], reader: Callable[[Path, str], SourceClip]) -> Callable:
+    """Return what opens a data set whose clips are folders that ``find`` finds."""
+
+    def open_them(spec: str, options: ReadOptions) -> list[SourceClip]:
+        path = _path(spec)
+        return [reader(f, _short_name(f, path)) for f in find(path)] if path.is_dir() else []
+
+    return open_them
+
+
+def _worlds(spec: str, options: ReadOptions) -> Sequence[SourceClip]:
+    return open_synthetic(spec) if spec.startswith(SYNTHETIC) else []
+
+
+def _video(spec: str, options: ReadOptions) -> list[SourceClip]:
+    path = _path(spec)
+    is_video = path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES
+    return [VideoClip(path, path.name)] if is_video else []
+
+
+def _camvid(spec: str, options: ReadOptions) -> list[SourceClip]:
+    path = _path(spec)
+    return [CamVidSequence(path, f"{path.name}/val")] if is_camvid(path) else []
+
+
+def _stereo_and_depth(spec: str, options: ReadOptions) -> list[SourceClip]:
+    path, unit = _path(spec), options.depth_unit
+    if not path.is_dir():
+        return []
+    stereo = [
+        StereoFolder(folder, _short_name(folder, path), baseline=options.baseline, depth_unit=unit)
+        for folder in find_stereo_folders(path)
+    ]
+    depth = [
+        DepthFolder(folder, _short_name(folder, path), depth_unit=unit)
+        for folder in find_depth_folders(path)
+        if not (folder / "left").is_dir()
+    ]
+    return [*stereo, *depth]
+
+
+def _videos_and_images(spec: str, options: ReadOptions) -> list[SourceClip]:
+    path = _path(spec)
+    if not path.is_dir():
+        return []
+    videos = [VideoClip(file, file.name) for file in _video_files(path)]
+    if not videos and image_files(path):
+        return [open_folder(path, path.name)]
+    return [*videos, *(open_folder(folder, _short_name(folder, path)) for folder in _image_folders(path))]
+
+
+LAYOUTS: list[ClipLayout] = [
+    ClipLayout("synthetic:street, synthetic:rooms", _worlds),
+    ClipLayout("a video file", _video),
+    ClipLayout(
+        "KITTI raw (DATE/DRIVE/image_02/data with DATE/calib_cam_to_cam.txt)",
+        _folders(find_drives, lambda drive, _: KittiDrive(drive, drive.name)),
+    ),
+    ClipLayout(
+        "KITTI odometry (sequences/NN with calib.txt)", _folders(find_odometry, KittiOdometrySequence)
+    ),
+    ClipLayout(
+        "KITTI depth (image_02/data + proj_depth/groundtruth)", _folders(find_kitti_depth, KittiDepth)
+    ),
+    ClipLayout(
+        "KITTI depth's validation selection (image/ + groundtruth_depth/)",
+        _folders(find_kitti_selections, KittiDepthSelection),
+    ),
+    ClipLayout("7-Scenes (seq-XX/frame-*.color.*)", _folders(find_sequences, SevenScenesSequence)),
+    ClipLayout("Cityscapes (leftImg8bit_sequence/SPLIT/CITY)", _folders(find_cities, CityscapesCity)),
+    ClipLayout("Middlebury 2014 (im0, im1, calib.txt)", _folders(find_middlebury, MiddleburyPair)),
+    ClipLayout("TUM RGB-D (rgb.txt, depth.txt)", _folders(find_tum, TumSequence)),
+    ClipLayout("NYU Depth v2 (rgb_*, sync_depth_*)", _folders(find_nyu_scenes, NyuScene)),
+    ClipLayout("CamVid in the SegNet layout (val/, valannot/)", _camvid),
+    ClipLayout("left/ + right/ with calib.txt, images/ + depth/", _stereo_and_depth),
+    ClipLayout("a folder of videos, a folder of images (or of such folders)", _videos_and_images),
+]
+"""Known layouts; the first that gives clips is taken. A new reader is a class and a row here."""
+
+
+def in_words() -> str:
+    """Return what the known layouts look like, the most general first."""
+    return ", ".join(layout.words for layout in reversed(LAYOUTS))
 
 
 def open_source(
@@ -93,69 +179,45 @@ def open_source(
             known).
         ConfigError: a synthetic spec with an unknown kind or option, or a unit or baseline not above 0.
     """
-    for name, value in (("baseline", baseline), ("depth unit", depth_unit)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ConfigError(f"The {name} must be a number above 0, not {value:g}.")
-    clips = _open(spec, baseline, depth_unit)
+    options = ReadOptions(baseline, depth_unit)
+    clips = next((list(found) for layout in LAYOUTS if (found := layout.open(str(spec), options))), None)
+    if clips is None:
+        raise DataError(_why_not(_path(str(spec))))
     if intrinsics is not None:
         for clip in clips:
             clip.set_intrinsics(intrinsics)
     return clips
 
 
-def _open(spec: str | Path, baseline: float | None, depth_unit: float | None) -> list[SourceClip]:
-    if str(spec).startswith(PREFIX):
-        return list(open_synthetic(str(spec)))
-    path = Path(spec).expanduser()
+def _why_not(path: Path) -> str:
+    expected = f"Expected: {in_words()}."
     if not path.exists():
-        raise DataError(f"{path} does not exist. Expected: {LAYOUTS}.")
-    if path.is_dir():
-        return _open_folder(path, baseline, depth_unit)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise DataError(
-            f"{path} is a single image; depth is learned from neighbouring frames. Expected: {LAYOUTS}."
-        )
-    return [VideoClip(path, path.name)]
+        return f"{path} does not exist. {expected}"
+    if path.is_file():
+        return f"{path} is a single image; depth is learned from neighbouring frames. {expected}"
+    return f"{path} has no known layout. {expected}"
 
 
-def _open_folder(path: Path, baseline: float | None, depth_unit: float | None) -> list[SourceClip]:
-    for find, reader in _DATA_SETS:
-        if folders := find(path):
-            return [reader(folder, _short_name(folder, path)) for folder in folders]
-    if is_camvid(path):
-        return [CamVidSequence(path, f"{path.name}/val")]
-    clips: list[SourceClip] = [
-        StereoFolder(folder, _short_name(folder, path), baseline=baseline, depth_unit=depth_unit)
-        for folder in find_stereo_folders(path)
-    ]
-    clips += [
-        DepthFolder(folder, _short_name(folder, path), depth_unit=depth_unit)
-        for folder in find_depth_folders(path)
-        if not (folder / "left").is_dir()
-    ]
-    return clips or _open_plain(path)
+def _path(spec: str) -> Path:
+    return Path(spec).expanduser()
 
 
-def _open_plain(path: Path) -> list[SourceClip]:
-    """Open videos and folders of images with nothing beside them."""
-    clips: list[SourceClip] = [VideoClip(file, file.name) for file in _videos(path)]
-    if not clips and image_files(path):
-        return [open_folder(path, path.name)]
-    clips += [open_folder(folder, _short_name(folder, path)) for folder in _image_folders(path)]
-    if not clips:
-        raise DataError(f"{path} has no known layout. Expected: {LAYOUTS}.")
-    return clips
+def _video_files(path: Path) -> list[Path]:
+    files = (f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
+    return sorted(files, key=natural_key)
 
 
-def _videos(path: Path) -> list[Path]:
-    return sorted(
-        (f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file()), key=natural_key
-    )
+# never frames of a camera, though they are image files
+_NOT_FRAMES = {
+    *("depth", "depths", "proj_depth", "disparity"),
+    *("label", "labels", "mask", "masks", "annotations", "annot"),
+    "figures",
+}
 
 
 def _image_folders(path: Path) -> list[Path]:
     """Return folders one to three levels below which hold at least three images."""
-    folders = [f for pattern in ("*", "*/*", "*/*/*") for f in path.glob(pattern) if f.is_dir()]
+    folders = [f for f in found_below(path, "*") if f.is_dir()]
     wanted = [f for f in folders if not _hidden(f.relative_to(path).parts) and len(image_files(f)) >= 3]
     return sorted(wanted, key=lambda f: [natural_key(part) for part in f.parts])
 

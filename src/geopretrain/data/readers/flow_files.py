@@ -9,7 +9,7 @@ import numpy as np
 from geopretrain.errors import DataError
 
 _FLO_TAG = 202021.25
-_UNKNOWN = 1e9  # px; larger values in a .flo mean: not known
+_UNKNOWN = 1e9  # px; larger values in a .flo mean: not valid
 
 
 def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,13 @@ from geopretrain.errors import DataError
 
 _SIZES_LOOKED_AT = 200
 MIN_BASELINE, MAX_BASELINE = 1e-4, 10.0  # m
-_FEW = 0.1  # share of frames of another size (or unreadable) that is put up with
+_FEW = 0.1  # fraction of frames of another size (or unreadable) that is put up with
 
 
 class ImageSequence(SourceClip):
     """Frames stored as one image file each, in the order given.
 
-    Readers of data sets add depth maps and stereo partners with `add_depth` and `add_stereo`, and say in
+    Readers of data sets add depth maps and right images with `add_depth` and `add_stereo`, and say in
     `read_depth` how a depth file of theirs is read.
     """
 
@@ -51,7 +51,7 @@ class ImageSequence(SourceClip):
     def add_stereo(
         self, files: dict[int, Path], T_to_stereo: np.ndarray, intrinsics: np.ndarray | None
     ) -> None:
-        """Say which frames have a stereo partner, where it stands (``4 4`` m) and its camera (``3 3`` px).
+        """Say which frames have a right image, where its camera is (``4 4`` m), and its ``3 3`` px.
 
         Raises:
             DataError: the baseline is 0, or not to the right.
@@ -59,7 +59,7 @@ class ImageSequence(SourceClip):
         check_baseline(float(-T_to_stereo[0, 3]), self.path)
         missing = len(self.files) - len(files)
         if missing:
-            self.notes.append(f"{missing} of {len(self.files)} frames have no stereo partner.")
+            self.warnings.append(f"{missing} of {len(self.files)} frames have no right image.")
         self.stereo_files, self.has_stereo = files, bool(files)
         if files:
             self.T_to_stereo, self.stereo_intrinsics = T_to_stereo, intrinsics
@@ -90,16 +90,16 @@ class ImageSequence(SourceClip):
         raise NotImplementedError
 
     def stereo_indices(self) -> list[int]:
-        """Return the frames which have a stereo partner."""
+        """Return the frames which have a right image."""
         return sorted(self.stereo_files)
 
     def stereo(self, index: int) -> np.ndarray | None:
-        """Return the stereo partner of a frame, ``H W 3`` uint8, None where there is none (DataError)."""
+        """Return the right image of a frame, ``H W 3`` uint8, None where there is none (DataError)."""
         file = self.stereo_files.get(index)
         if file is None:
             return None
         image = read_image(file)
-        self._check_shape(file, image.shape[:2], "Stereo partner")
+        self._check_shape(file, image.shape[:2], "Right image")
         return image
 
     def _check_shape(self, file: Path, shape: tuple[int, ...], what: str) -> None:
@@ -141,18 +141,18 @@ def open_folder(path: Path, name: str) -> ImageSequence:
         name, image_files(path), path=path, intrinsics=read_matrix_file(path / "intrinsics.txt")
     )
     if clip.intrinsics is not None:
-        clip.notes.append("Intrinsics were read from intrinsics.txt in the folder.")
+        clip.warnings.append("Intrinsics were read from intrinsics.txt in the folder.")
     return clip
 
 
-def partners_of(
+def matched_by_name(
     files: Sequence[Path], others: Iterable[Path], key: Callable[[str], str] = str
 ) -> dict[int, Path]:
     """Return by position those of ``others`` which have the same name as a file, endings left out.
 
     Args:
         files: frames.
-        others: files of a partner camera, depth maps, ...
+        others: files of another camera, depth maps, ...
         key: what two names without ending must have in common, by default all.
     """
     by_name = {key(other.stem): other for other in others}
@@ -169,7 +169,7 @@ def check_baseline(baseline: float, where: object) -> None:
         )
     if baseline < 0:
         raise DataError(
-            f"{where}: the stereo baseline is {baseline:g} m, so the partner stands on the left. "
+            f"{where}: the stereo baseline is {baseline:g} m, so the second camera is on the left. "
             "Exchange left and right."
         )
     if baseline > MAX_BASELINE:
@@ -178,8 +178,8 @@ def check_baseline(baseline: float, where: object) -> None:
         )
 
 
-def partner_to_the_right(baseline: float) -> np.ndarray:
-    """Return ``4 4``, from a rectified left camera into its partner ``baseline`` metres to the right."""
+def motion_to_the_right(baseline: float) -> np.ndarray:
+    """Return ``4 4``, from a rectified left camera into the one ``baseline`` metres to the right."""
     motion = np.eye(4)
     motion[0, 3] = -baseline
     return motion
@@ -217,10 +217,8 @@ def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
         example = next(file for file, other in sizes.items() if other == others[0][0])
         raise DataError(
             f"{path} mixes image sizes: {count} of {len(sizes)} images looked at are {size[1]}x{size[0]}, "
-            "but for example "
-            f"{example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames of one camera and "
-            "one size: "
-            "put each size into its own folder."
+            f"but for example {example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames "
+            "of one camera and one size: put each size into its own folder."
         )
     return size
 

@@ -7,7 +7,7 @@ One rule per kind, the same everywhere:
 * alpha: composited over black;
 * palette: looked up, its transparent entries composited over black;
 * CMYK and YCbCr: converted by Pillow's plain formula, colour profiles are not applied;
-* EXIF orientation: applied, so that the picture stands as it was taken;
+* EXIF orientation: applied, so that the picture is upright;
 * several pictures in one file: the first one.
 """
 
@@ -43,8 +43,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _naming(path), Image.open(path) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
-        return (width, height) if turned else (height, width)
+        rotated = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
+        return (width, height) if rotated else (height, width)
 
 
 def to_rgb(picture: Image.Image, path: Path) -> np.ndarray:

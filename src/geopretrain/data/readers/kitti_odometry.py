@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
-from geopretrain.data.readers.folder import ImageSequence, image_files, partners_of
+from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
 from geopretrain.errors import DataError
@@ -19,6 +19,7 @@ class KittiOdometrySequence(ImageSequence):
     """One sequence: the left colour camera where it is there, else the left grey one."""
 
     kind = "kitti_odometry"
+    title = "a KITTI odometry sequence"
 
     def __init__(self, folder: Path, name: str) -> None:
         camera = next(c for c in (2, 0) if _images(folder, c))
@@ -29,14 +30,14 @@ class KittiOdometrySequence(ImageSequence):
         super().__init__(name, files, path=folder, fps=NOMINAL_FPS, intrinsics=intrinsics)
         if right := _images(folder, camera + 1):
             projection = matrix(calibration, f"P{camera + 1}", (3, 4), folder / "calib.txt")
-            partner_intrinsics, to_right = camera_of(projection)
+            right_intrinsics, to_right = camera_of(projection)
             motion = to_right @ np.linalg.inv(self._to_camera)
-            self.add_stereo(partners_of(files, right), motion, partner_intrinsics)
+            self.add_stereo(matched_by_name(files, right), motion, right_intrinsics)
         self._poses = self._read_poses(folder.parent.parent / "poses" / f"{folder.name}.txt")
         self.has_poses = len(self._poses) > 0
         if "Tr" in calibration:
             self._lidar_to_camera0 = matrix(calibration, "Tr", (3, 4), folder / "calib.txt")
-            self.add_depth(partners_of(files, (folder / "velodyne").glob("*.bin")), "kitti")
+            self.add_depth(matched_by_name(files, (folder / "velodyne").glob("*.bin")), "kitti")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return a scan as sparse depth in metres."""
@@ -65,9 +66,7 @@ class KittiOdometrySequence(ImageSequence):
 
 def find_odometry(path: Path) -> list[Path]:
     """Return the sequences at or one or two levels below a folder, in natural order."""
-    found = [
-        f.parent for pattern in ("calib.txt", "*/calib.txt", "*/*/calib.txt") for f in path.glob(pattern)
-    ]
+    found = [f.parent for f in found_below(path, "calib.txt")]
     return sorted((f for f in found if _images(f, 0) or _images(f, 2)), key=natural_key)
 
 

@@ -1,7 +1,7 @@
-"""KITTI raw: rectified drives of the left colour camera, the right one as stereo partner, LiDAR depth.
+"""KITTI raw: rectified drives of the left colour camera, the right one for stereo, LiDAR depth.
 
-Layout: ``DATE/DATE_drive_NNNN_sync/image_02/data/*.png|jpg`` with ``DATE/calib_cam_to_cam.txt``; the partner
-is ``image_03/data``. Depth comes from ``proj_depth/velodyne_raw/image_02/*.png`` (metres x 256) or from
+Layout: ``DATE/DATE_drive_NNNN_sync/image_02/data/*.png|jpg`` with ``DATE/calib_cam_to_cam.txt``; right images
+are in ``image_03/data``. Depth comes from ``proj_depth/velodyne_raw/image_02/*.png`` (metres x 256) or from
 ``velodyne_points/data/*.bin`` projected here; ``proj_depth/groundtruth`` is used where there is neither.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import read_depth_png
-from geopretrain.data.readers.folder import ImageSequence, image_files, partners_of
+from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
 from geopretrain.errors import DataError
@@ -27,6 +27,7 @@ class KittiDrive(ImageSequence):
     """One synchronised drive, left colour camera."""
 
     kind = "kitti_raw"
+    title = "a KITTI raw drive"
 
     def __init__(self, drive: Path, name: str) -> None:
         self.drive = drive
@@ -67,20 +68,20 @@ class KittiDrive(ImageSequence):
     def _add_right_camera(self, folder: Path) -> None:
         _, to_left = camera_of(self._projection("02"))
         intrinsics, to_right = camera_of(self._projection("03"))
-        partners = partners_of(self.files, image_files(folder))
-        self.add_stereo(partners, to_right @ np.linalg.inv(to_left), intrinsics)
+        pairs = matched_by_name(self.files, image_files(folder))
+        self.add_stereo(pairs, to_right @ np.linalg.inv(to_left), intrinsics)
 
     def _depth_files(self) -> dict[int, Path]:
         """Return projected scans, raw scans for frames without; accumulated scans where there is neither."""
         maps, accumulated = (
-            partners_of(self.files, (self.drive / "proj_depth" / name / "image_02").glob("*.png"))
+            matched_by_name(self.files, (self.drive / "proj_depth" / name / "image_02").glob("*.png"))
             for name in ("velodyne_raw", "groundtruth")
         )
         if self._velo_to_rect is not None:
             scans = (self.drive / "velodyne_points" / "data").glob("*.bin")
-            maps = partners_of(self.files, scans) | maps
+            maps = matched_by_name(self.files, scans) | maps
         if accumulated and not maps:
-            self.notes.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
+            self.warnings.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
         return maps or accumulated
 
     def _velodyne_to_rectified(self) -> np.ndarray | None:
@@ -96,8 +97,7 @@ class KittiDrive(ImageSequence):
 
 def find_drives(path: Path) -> list[Path]:
     """Return the drives at, one or two levels below a folder, in natural order."""
-    patterns = ("image_02/data", "*/image_02/data", "*/*/image_02/data")
-    found = {data.parent.parent for pattern in patterns for data in path.glob(pattern) if data.is_dir()}
+    found = {data.parent.parent for data in found_below(path, "image_02/data") if data.is_dir()}
     drives = [
         d
         for d in found

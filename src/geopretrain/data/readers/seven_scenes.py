@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import move_depth, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, read_matrix_file, read_numbers
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
@@ -26,6 +26,7 @@ class SevenScenesSequence(ImageSequence):
     """One hand-held sequence."""
 
     kind = "7scenes"
+    title = "a 7-Scenes sequence"
 
     def __init__(self, folder: Path, name: str) -> None:
         files = colour_files(folder)
@@ -68,7 +69,7 @@ class SevenScenesSequence(ImageSequence):
             if (depth := next((f for f in candidates if f.is_file()), None)) is not None:
                 found[index] = depth
         if not can_move and any(_sibling(file, "depth.png").is_file() for file in self.files[:1]):
-            self.notes.append(
+            self.warnings.append(
                 "Native depth maps are not used: moving them into the colour camera takes "
                 "camera-intrinsics.txt and depth-to-color.txt (4x4, metres)."
             )
@@ -81,7 +82,7 @@ class SevenScenesSequence(ImageSequence):
                 return matrix
         height, width = self.size
         focal = DEFAULT_FOCAL * width / 640
-        self.notes.append(
+        self.warnings.append(
             "camera-intrinsics-color.txt is not there: the usual focal length of this camera is used "
             f"({focal:g} px)."
         )
@@ -90,7 +91,7 @@ class SevenScenesSequence(ImageSequence):
 
 def find_sequences(path: Path) -> list[Path]:
     """Return the sequences at, one or two levels below a folder, in natural order."""
-    found = {file.parent for pattern in ("", "*/", "*/*/") for file in path.glob(pattern + "frame-*.color.*")}
+    found = {file.parent for file in found_below(path, "frame-*.color.*")}
     return sorted(found, key=lambda p: [natural_key(part) for part in p.parts])
 
 

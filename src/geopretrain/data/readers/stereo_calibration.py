@@ -21,16 +21,16 @@ _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 
 @dataclass(frozen=True)
 class StereoCalibration:
-    """Intrinsics ``3 3`` (px) of both cameras and the baseline (m, the partner on the right)."""
+    """Intrinsics ``3 3`` (px) of both cameras and the baseline (m)."""
 
     intrinsics: np.ndarray
-    partner_intrinsics: np.ndarray
+    right_intrinsics: np.ndarray
     baseline: float
 
     @property
     def offset(self) -> float:
         """Principal point of the right minus that of the left camera, px (Middlebury's doffs)."""
-        return float(self.partner_intrinsics[0, 2] - self.intrinsics[0, 2])
+        return float(self.right_intrinsics[0, 2] - self.intrinsics[0, 2])
 
 
 def read_stereo_calibration(path: Path) -> StereoCalibration:
@@ -70,8 +70,8 @@ def _middlebury(text: str, path: Path) -> StereoCalibration:
 
 def _kitti(lines: dict[str, np.ndarray], left: str, right: str, path: Path) -> StereoCalibration:
     intrinsics, to_left = camera_of(matrix(lines, left, (3, 4), path))
-    partner, to_right = camera_of(matrix(lines, right, (3, 4), path))
-    return StereoCalibration(intrinsics, partner, float(to_left[0, 3] - to_right[0, 3]))
+    right_camera, to_right = camera_of(matrix(lines, right, (3, 4), path))
+    return StereoCalibration(intrinsics, right_camera, float(to_left[0, 3] - to_right[0, 3]))
 
 
 def _named(text: str, path: Path) -> StereoCalibration:
@@ -82,6 +82,6 @@ def _named(text: str, path: Path) -> StereoCalibration:
     if missing:
         raise DataError(f"{path} does not say {', '.join(missing)}. {EXPECTED}.")
     intrinsics = np.array([[values["fx"], 0, values["cx"]], [0, values["fy"], values["cy"]], [0, 0, 1.0]])
-    partner = intrinsics.copy()
-    partner[0, 2] += values.get("doffs", 0.0)
-    return StereoCalibration(intrinsics, partner, values["baseline"])
+    right = intrinsics.copy()
+    right[0, 2] += values.get("doffs", 0.0)
+    return StereoCalibration(intrinsics, right, values["baseline"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
     depth_from_disparity,
@@ -18,8 +18,8 @@ from geopretrain.data.readers.depth_maps import (
 from geopretrain.data.readers.folder import (
     ImageSequence,
     image_files,
-    partner_to_the_right,
-    partners_of,
+    matched_by_name,
+    motion_to_the_right,
     read_matrix_file,
 )
 from geopretrain.data.readers.stereo_calibration import read_stereo_calibration
@@ -37,20 +37,21 @@ class StereoFolder(ImageSequence):
     """
 
     kind = "stereo"
+    title = "a folder of stereo pairs"
 
     def __init__(self, folder: Path, name: str, *, baseline: float | None, depth_unit: float | None) -> None:
         files = image_files(folder / "left")
         super().__init__(name, files, path=folder)
         self.depth_unit = depth_unit or MILLIMETRES
-        camera, partner_camera, self.baseline = _calibration(folder, baseline)
+        camera, right_camera, self.baseline = _calibration(folder, baseline)
         self.intrinsics = camera
-        partners = partners_of(files, image_files(folder / "right"), _without_side)
-        if not partners:
+        pairs = matched_by_name(files, image_files(folder / "right"), _without_side)
+        if not pairs:
             raise DataError(
-                f"{folder / 'right'} holds no partner of any frame in left/: {_example(folder)}. Give both "
-                "images of a pair the same name."
+                f"{folder / 'right'} holds no right image of any frame in left/: {_example(folder)}. Give "
+                "both images of a pair the same name."
             )
-        self.add_stereo(partners, partner_to_the_right(self.baseline), partner_camera)
+        self.add_stereo(pairs, motion_to_the_right(self.baseline), right_camera)
         self._add_maps(folder)
 
     def read_depth(self, file: Path) -> np.ndarray:
@@ -69,10 +70,10 @@ class StereoFolder(ImageSequence):
         if place is None:
             return
         if place.name == "disparity" and self.intrinsics is None:
-            self.notes.append("disparity/ is not used: no focal length is known. Add a calib.txt.")
+            self.warnings.append("disparity/ is not used: no focal length is known. Add a calib.txt.")
             return
         maps = (f for f in place.iterdir() if f.suffix.lower() in DEPTH_SUFFIXES)
-        self.add_depth(partners_of(self.files, maps, _without_side), "dense")
+        self.add_depth(matched_by_name(self.files, maps, _without_side), "dense")
 
 
 def _calibration(folder: Path, baseline: float | None) -> tuple[np.ndarray | None, np.ndarray | None, float]:
@@ -80,7 +81,7 @@ def _calibration(folder: Path, baseline: float | None) -> tuple[np.ndarray | Non
     file = folder / "calib.txt"
     if file.is_file():
         read = read_stereo_calibration(file)
-        return read.intrinsics, read.partner_intrinsics, read.baseline if baseline is None else baseline
+        return read.intrinsics, read.right_intrinsics, read.baseline if baseline is None else baseline
     if baseline is None:
         raise DataError(
             f"{folder} has left/ and right/ but no calib.txt: the baseline is not known. Add calib.txt (fx, "
@@ -95,6 +96,7 @@ class MiddleburyPair(ImageSequence):
     """One scene of Middlebury 2014: ``im0``, ``im1``, ``calib.txt`` and, where public, ``disp0.pfm``."""
 
     kind = "middlebury"
+    title = "a Middlebury stereo pair"
     ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -102,9 +104,9 @@ class MiddleburyPair(ImageSequence):
         super().__init__(name, [images["im0"]], path=folder)
         self.calibration = read_stereo_calibration(folder / "calib.txt")
         self.intrinsics = self.calibration.intrinsics
-        partners = {0: images["im1"]} if "im1" in images else {}
-        motion = partner_to_the_right(self.calibration.baseline)
-        self.add_stereo(partners, motion, self.calibration.partner_intrinsics)
+        pairs = {0: images["im1"]} if "im1" in images else {}
+        motion = motion_to_the_right(self.calibration.baseline)
+        self.add_stereo(pairs, motion, self.calibration.right_intrinsics)
         disparity = folder / "disp0.pfm"
         self.add_depth({0: disparity} if disparity.is_file() else {}, "dense")
 
@@ -120,17 +122,19 @@ def find_stereo_folders(path: Path) -> list[Path]:
     Raises:
         DataError: a folder has ``left/`` with images and a ``right/`` without.
     """
-    found = [left.parent for pattern in ("left", "*/left", "*/*/left") for left in path.glob(pattern)]
+    found = [left.parent for left in found_below(path, "left")]
     pairs = [f for f in found if (f / "right").is_dir() and image_files(f / "left")]
     for folder in pairs:
         if not image_files(folder / "right"):
-            raise DataError(f"{folder / 'right'} holds no images; the partners of left/ were expected there.")
+            raise DataError(
+                f"{folder / 'right'} holds no images; the right images of left/ were expected there."
+            )
     return sorted(pairs, key=natural_key)
 
 
 def find_middlebury(path: Path) -> list[Path]:
     """Return the scenes (``im0.*`` with ``calib.txt``) at or one or two levels below, in natural order."""
-    found = {f.parent for pattern in ("im0.*", "*/im0.*", "*/*/im0.*") for f in path.glob(pattern)}
+    found = {f.parent for f in found_below(path, "im0.*")}
     return sorted((f for f in found if (f / "calib.txt").is_file()), key=natural_key)
 
 

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import numpy as np
 
+from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.readers.base import Frame, SourceClip
 from geopretrain.errors import ConfigError, nearest_name
 
-PREFIX = "synthetic:"
-KINDS = ("street", "rooms")
-DEFAULTS: dict[str, int] = {"frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320, "stereo": 1}
+if TYPE_CHECKING:
+    from geopretrain.synthetic import WorldFrame
 
-_MAY_BE_ZERO = ("seed", "stereo")
+DEFAULTS: dict[str, int] = {"frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320, "stereo": 1}
 
 
 class SyntheticClip(SourceClip):
     """One seeded world."""
 
     kind = "synthetic"
+    title = "a synthetic world"
 
     def __init__(self, kind: str, seed: int, frames: int, size: tuple[int, int], stereo: bool = True) -> None:
         from geopretrain.synthetic import make_world
 
         self.world = make_world(kind, seed, frames, size=size)
+        self._last: WorldFrame | None = None
         name = f"{kind}-{seed}"
         super().__init__(
             name,
-            f"{PREFIX}{kind}?frames={frames}&seed={seed}",
+            f"{SYNTHETIC}{kind}?frames={frames}&seed={seed}",
             size,
             fps=float(self.world.fps),
             length=frames,
@@ -58,37 +60,45 @@ class SyntheticClip(SourceClip):
         """Return the picture of the camera ``world.baseline`` m to the right, ``H W 3`` uint8."""
         return np.asarray(self._render(index).stereo()) if self.has_stereo else None
 
-    def _render(self, index: int) -> Any:
+    def _render(self, index: int) -> WorldFrame:
         """Return a rendered frame; the last is kept, because image and depth are asked for in turn."""
-        if getattr(self, "_last", (-1, None))[0] != index:
-            self._last = (index, self.world.frame(index))
-        return self._last[1]
+        if self._last is None or self._last.index != index:
+            self._last = self.world.frame(index)
+        return self._last
 
 
 def open_synthetic(spec: str) -> list[SyntheticClip]:
     """Return one clip per world of ``synthetic:KIND?frames=..&seed=..&worlds=N`` (worlds have seeds seed,
-    seed+1, ...); with ``stereo=0`` without the partner, which takes half of the rendering.
+    seed+1, ...); with ``stereo=0`` without the right image, which takes half of the rendering.
 
     Raises:
         ConfigError: unknown kind or option, or a value that is no positive whole number.
     """
-    kind, _, query = spec.removeprefix(PREFIX).partition("?")
-    if kind not in KINDS:
-        raise ConfigError(
-            f"There is no synthetic world '{kind}'; known are {', '.join(KINDS)}.{nearest_name(kind, KINDS)}"
-        )
-    options = dict(DEFAULTS)
+    kind, options = parse_world(spec, DEFAULTS, may_be_zero=("seed", "stereo"))
+    size = (options["height"], options["width"])
+    return [
+        SyntheticClip(kind, options["seed"] + i, options["frames"], size, bool(options["stereo"]))
+        for i in range(options["worlds"])
+    ]
+
+
+def parse_world(
+    spec: str, defaults: Mapping[str, int], may_be_zero: Sequence[str] = ("seed",)
+) -> tuple[str, dict[str, int]]:
+    """Return kind and options of ``synthetic:KIND?name=number&...``, those not given from ``defaults``.
+
+    Raises:
+        ConfigError: unknown option, or a value that is no whole number, or 0 where that makes no sense.
+    """
+    kind, _, query = spec.removeprefix(SYNTHETIC).partition("?")
+    options = dict(defaults)
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in options:
             raise ConfigError(
                 f"'{spec}': unknown option '{name}'; known are "
                 f"{', '.join(options)}.{nearest_name(name, options)}"
             )
-        if not value.isdigit() or (name not in _MAY_BE_ZERO and int(value) < 1):
+        if not value.isdigit() or (name not in may_be_zero and int(value) < 1):
             raise ConfigError(f"'{spec}': {name} must be a whole number above 0, not '{value}'.")
         options[name] = int(value)
-    size = (options["height"], options["width"])
-    return [
-        SyntheticClip(kind, options["seed"] + i, options["frames"], size, bool(options["stereo"]))
-        for i in range(options["worlds"])
-    ]
+    return kind, options

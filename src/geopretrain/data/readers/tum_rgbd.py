@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, read_matrix_file
 from geopretrain.errors import DataError
 
 UNITS_PER_METRE = 5000.0
-MOST_APART = 0.02  # s
+MAX_APART = 0.02  # s
 _CAMERAS = {  # fx, fy, cx, cy as published with the data set
     "freiburg1": (517.3, 516.5, 318.6, 255.3),
     "freiburg2": (520.9, 521.0, 325.1, 249.7),
@@ -29,6 +29,7 @@ class TumSequence(ImageSequence):
     """One hand-held sequence."""
 
     kind = "tum_rgbd"
+    title = "a TUM RGB-D sequence"
 
     def __init__(self, folder: Path, name: str) -> None:
         self._times, rows = read_list(folder / "rgb.txt")
@@ -72,13 +73,13 @@ class TumSequence(ImageSequence):
         known = next((n for n in _CAMERAS if n in str(folder.resolve())), None)
         fx, fy, cx, cy = _CAMERAS[known] if known else _USUAL_CAMERA
         if not known:
-            self.notes.append("Which camera took this is not said: the usual one (525 px) is assumed.")
+            self.warnings.append("Which camera took this is not said: the usual one (525 px) is assumed.")
         return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
 
 
 def find_tum(path: Path) -> list[Path]:
     """Return the sequences at or one or two levels below a folder, in natural order."""
-    found = [f.parent for pattern in ("rgb.txt", "*/rgb.txt", "*/*/rgb.txt") for f in path.glob(pattern)]
+    found = [f.parent for f in found_below(path, "rgb.txt")]
     return sorted((f for f in found if (f / "depth.txt").is_file()), key=natural_key)
 
 
@@ -102,7 +103,7 @@ def nearest_in_time(times: np.ndarray, others: np.ndarray) -> dict[int, int]:
     candidates = np.stack([right - 1, np.minimum(right, len(others) - 1)])
     apart = np.abs(others[order][candidates] - times)
     best = order[np.take_along_axis(candidates, apart.argmin(0)[None], 0)[0]]
-    return {i: int(best[i]) for i in np.flatnonzero(apart.min(0) <= MOST_APART).tolist()}
+    return {i: int(best[i]) for i in np.flatnonzero(apart.min(0) <= MAX_APART).tolist()}
 
 
 def pose_matrix(values: list[float]) -> np.ndarray:

@@ -44,6 +44,7 @@ class VideoClip(SourceClip):
     """
 
     kind = "video"
+    title = "a video"
 
     def __init__(self, path: Path, name: str, intrinsics: np.ndarray | None = None) -> None:
         size, fps, length, self._duration = _probe(path)
@@ -84,10 +85,10 @@ class VideoClip(SourceClip):
 
     def _ends_early(self, count: int) -> bool:
         """Return whether the last time seen is well before the duration in the header."""
-        known = [t for t in self._times[:count] if t is not None]
-        if self._duration is None or not known or self.fps is None:
+        times = [t for t in self._times[:count] if t is not None]
+        if self._duration is None or not times or self.fps is None:
             return False
-        return known[-1] - known[0] + 3 / self.fps < 0.97 * self._duration
+        return times[-1] - times[0] + 3 / self.fps < 0.97 * self._duration
 
     def _frame(self, index: int, decoded: av.VideoFrame | str, pixel_aspect: Any) -> Frame:
         name = f"frame {index}"
@@ -105,7 +106,7 @@ class VideoClip(SourceClip):
 
 
 def upright(decoded: av.VideoFrame, pixel_aspect: Any) -> np.ndarray:
-    """Return a decoded frame as ``H W 3`` uint8 RGB, turned by its display rotation, pixels made square."""
+    """Return a decoded frame as ``H W 3`` uint8 RGB, rotated by its display rotation, pixels made square."""
     width = decoded.width
     if pixel_aspect and pixel_aspect > 0:
         width = max(1, round(width * float(pixel_aspect)))

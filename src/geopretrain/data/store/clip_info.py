@@ -1,19 +1,21 @@
-"""What the index of a store says of one clip, and the table that finds a frame's row in a file."""
+"""What the index of a store says of one clip."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
+Size = tuple[int, int]
+Matrix = list[list[float]]
 
-_NOT_CONTENT = {"name", "source", "kind", "fps", "depth_folder", "broken", "broken_count", "still"}
+_NOT_CONTENT = {"name", "source", "kind", "fps", "depth_folder", "broken", "broken_count", "static"}
+_ON_DISK = {"static": "still"}
+"""Names in the index that differ from those here."""
 
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What the index says of one clip (a source clip, or the part of one between two scene cuts).
+    """What the index says of one clip (a source clip, or a segment of one between two scene cuts).
 
     Attributes:
         name: unique in the store.
@@ -23,7 +25,7 @@ class ClipInfo:
         crop: (top, left, height, width) of the part used, in px of the source's frames.
         fps: frames per second of the source, None when unknown.
         intrinsics: ``3 3`` in px of the stored frames.
-        intrinsics_known: False when the field of view was guessed.
+        intrinsics_known: False when the field of view was assumed.
         stride: distance between the frames of a sample, in source frames.
         motion: mean optical flow between neighbouring frames of a sample, px of the stored frames; 0 for
             still images.
@@ -36,23 +38,24 @@ class ClipInfo:
         depth_frames: source numbers of the stored frames which have a depth map.
         depth_folder: folder of the depth maps inside the store.
         depth_row: position of the first depth map in ``depth.f16``, which holds those of ``depth_frames``.
-        stereo_frames: source numbers of the targets which have a stereo partner.
-        stereo_row: position of the first partner in ``stereo.u8``, which holds those of ``stereo_frames``.
-        stereo_intrinsics: ``3 3`` of the partner in px of the stored frames, None without stereo.
-        T_to_stereo: ``4 4``, m, maps points of the camera into the partner's; None without stereo.
+        stereo_frames: source numbers of the targets which have a right image.
+        stereo_row: position of the first right image in ``stereo.u8``, which holds those of
+            ``stereo_frames``.
+        stereo_intrinsics: ``3 3`` of the right camera in px of the stored frames, None without stereo.
+        T_to_stereo: ``4 4``, m, maps points of the camera into the right one; None without stereo.
         broken: sentences about frames that could not be read (the first ones), told with a clip's first
-            piece.
+            segment.
         broken_count: number of frames that could not be read.
-        still: number of frames left out as targets because the picture hardly moves.
+        static: number of frames left out as targets because the picture hardly moves.
     """
 
     name: str
     source: str
     kind: str
-    original_size: tuple[int, int]
+    original_size: Size
     crop: tuple[int, int, int, int]
     fps: float | None
-    intrinsics: list[list[float]]
+    intrinsics: Matrix
     intrinsics_known: bool
     stride: int
     motion: float
@@ -67,15 +70,15 @@ class ClipInfo:
     depth_row: int = 0
     stereo_frames: list[int] = field(default_factory=list)
     stereo_row: int = 0
-    stereo_intrinsics: list[list[float]] | None = None
-    T_to_stereo: list[list[float]] | None = None
+    stereo_intrinsics: Matrix | None = None
+    T_to_stereo: Matrix | None = None
     broken: list[str] = field(default_factory=list)
     broken_count: int = 0
-    still: int = 0
+    static: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""
-        return asdict(self)
+        return {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
 
     def content(self) -> dict[str, Any]:
         """Return what a reader of the samples sees, without names, places and what was remarked on."""
@@ -84,12 +87,12 @@ class ClipInfo:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ClipInfo:
         """Rebuild a clip from the index (TypeError or KeyError when it is not one)."""
-        names = {f.name for f in fields(cls)}
-        values = {name: value for name, value in values.items() if name in names}
+        names = {_ON_DISK.get(f.name, f.name): f.name for f in fields(cls)}
+        known = {names[name]: value for name, value in values.items() if name in names}
         for name in ("original_size", "crop"):
-            values[name] = tuple(values[name])
-        values["target_motion"] = [tuple(pair) for pair in values["target_motion"]]
-        return cls(**values)
+            known[name] = tuple(known[name])
+        known["target_motion"] = [tuple(pair) for pair in known["target_motion"]]
+        return cls(**known)
 
     @property
     def sample_frames(self) -> set[int]:
@@ -103,29 +106,3 @@ class ClipInfo:
             return self.frames[-1] + 1
         last_trained = self.targets[self.train_end - 1] + self.stride if self.train_end else -1
         return max(last_trained + 1, self.targets[self.val_start] - self.stride)
-
-
-class RowTable:
-    """Where (clip, frame) lies in a file of equally large rows, for any number of frames in one look-up.
-
-    Attributes:
-        count: number of rows in the file.
-    """
-
-    def __init__(self, frames: Sequence[Sequence[int]], first_rows: Sequence[int]) -> None:
-        """Take the source numbers of the frames in each clip, ascending, and each clip's first row."""
-        self.count = sum(len(listed) for listed in frames)
-        self._first = np.array([listed[0] if len(listed) else 0 for listed in frames], dtype=np.int64)
-        last = np.array([listed[-1] if len(listed) else -1 for listed in frames], dtype=np.int64)
-        self._span = last - self._first + 1
-        self._base = np.concatenate([[0], np.cumsum(self._span)[:-1]]).astype(np.int64)
-        self._row_of = np.full(int(self._span.sum()) + 1, -1, dtype=np.int64)  # the last one for "not there"
-        for number, (listed, first_row) in enumerate(zip(frames, first_rows, strict=True)):
-            places = self._base[number] + np.asarray(listed, dtype=np.int64) - self._first[number]
-            self._row_of[places] = first_row + np.arange(len(listed))
-
-    def __call__(self, clip: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """Return the rows of frames, -1 where there is none; ``clip`` and ``frame`` broadcast."""
-        place = frame - self._first[clip]
-        inside = (place >= 0) & (place < self._span[clip])
-        return self._row_of[np.where(inside, self._base[clip] + place, -1)]

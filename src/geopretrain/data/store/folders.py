@@ -1,27 +1,26 @@
-"""Folders that survive interruptions: atomic JSON, locks, fingerprints, storage errors in words."""
+"""Folders that survive interruptions: atomic JSON, locks, storage errors in words."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from geopretrain.data.readers.synthetic import PREFIX
+from geopretrain.console import console
 from geopretrain.errors import DataError, RunFolderError
-from geopretrain.files import replacing
+from geopretrain.files import replacing, write_json
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON so that at any moment the old or the new file is there, complete."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values), encoding="utf-8")
+def save_json(path: Path, values: Any) -> None:
+    """Write JSON atomically; errors of the disk are left to `storage_errors`."""
+    write_json(path, values, indent=None, place=replacing)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -31,26 +30,6 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, UnicodeDecodeError):
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def fingerprint(inputs: Sequence[str | Path]) -> list[Any]:
-    """Return what identifies inputs unread: paths, number, size and newest time of files (DataError)."""
-    try:
-        return [_fingerprint(spec) for spec in inputs]
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror}).") from error
-
-
-def _fingerprint(spec: str | Path) -> Any:
-    if str(spec).startswith(PREFIX):
-        return str(spec)
-    path = Path(spec).expanduser().resolve()
-    if not path.exists():
-        raise DataError(f"{spec} does not exist.")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    stats = [file.stat() for file in files]
-    newest = max((s.st_mtime_ns for s in stats), default=0)
-    return {"path": str(path), "files": len(files), "bytes": sum(s.st_size for s in stats), "newest": newest}
 
 
 @contextmanager
@@ -66,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Another process is preparing {folder}; waiting for it.", flush=True)
+            console.say(f"Another process is preparing {folder}; waiting for it.")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,19 +1,17 @@
 """The frame store: frames decoded once, resized, uint8, memory-mapped, with a JSON index.
 
-A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (partners of
-the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/`` (16-bit
-PNG, metres x 256, at the source's resolution), ``contact_sheet.png`` and ``summary.json``. Frames are
+A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (right images
+of the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/``
+(16-bit PNG, metres x 256, at the source's resolution), ``contact_sheet.png`` and ``summary.json``. Frames are
 addressed by (clip, frame), the frame number being the one of the source, so that a number in the store can be
 found again in the video.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +19,21 @@ import torch
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import NAMES, Description, Fields, Positions, PseudoDepthInfo, positions
 from geopretrain.data.fingerprint import Digest
-from geopretrain.data.store.clip_info import ClipInfo, RowTable
+from geopretrain.data.mapped import MappedRows
+from geopretrain.data.readers.depth_maps import read_depth_png
+from geopretrain.data.store.clip_info import ClipInfo
+from geopretrain.data.store.index import (
+    DEPTH_FILE,
+    DEPTH_UNITS_PER_METRE,
+    FRAMES_FILE,
+    STEREO_FILE,
+    StoreIndex,
+    read_index,
+)
 from geopretrain.data.store.pseudo_depth import PseudoDepth
+from geopretrain.data.store.samples import SampleTable
 from geopretrain.errors import ConfigError, DataError
 
-FORMAT = "geopretrain-frame-store"
-VERSION = 2
-INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
-FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
-WORK_FOLDER = ".preparing"  # holds a store until it is complete
-DEPTH_UNITS_PER_METRE = 256.0
 TRIPLET = Fields((0, -1, 1))
 """A frame with its neighbours."""
 
@@ -40,26 +43,30 @@ class FrameStore:
 
     Attributes:
         path: the folder.
+        index: what is in it.
         size: (height, width) of the frames, px.
         clips: what is in it.
         num_samples: number of targets; samples are numbered clip after clip.
         train_samples, val_samples: int64 numbers of the training and validation samples.
-        intrinsics_known: whether no clip's field of view was guessed.
+        intrinsics_known: whether no clip's field of view was assumed.
         still_images: whether every frame is a sample of its own; then there are no neighbours.
         depth_protocol: 'kitti' or 'dense' when there are depth maps, else None.
-        notes: sentences worth knowing about how it was prepared.
+        warnings: sentences worth knowing about how it was prepared.
     """
 
-    def __init__(self, path: Path, index: dict[str, Any]) -> None:
-        self.path = path
-        self.index = index
-        self.size: tuple[int, int] = tuple(index["size"])
-        self.clips = [ClipInfo.from_json(clip) for clip in index["clips"]]
-        self.still_images: bool = index["still_images"]
-        self.depth_protocol: str | None = index["depth_protocol"]
-        self.notes: list[str] = list(index["notes"])
+    def __init__(self, path: Path, index: StoreIndex) -> None:
+        self.path, self.index = path, index
+        self.size, self.clips = index.size, index.clips
+        self.still_images, self.depth_protocol = index.still_images, index.depth_protocol
+        self.warnings = index.warnings
         self.intrinsics_known = all(clip.intrinsics_known for clip in self.clips)
-        self._build_tables()
+        self._samples = SampleTable(self.clips)
+        self.num_samples = self._samples.count
+        self.train_samples, self.val_samples = self._samples.train, self._samples.val
+        none = np.full((3, 3), np.nan), np.full((4, 4), np.nan)
+        self._intrinsics = np.array([c.intrinsics for c in self.clips], np.float32).reshape(-1, 3, 3)
+        self._stereo_intrinsics = np.array([c.stereo_intrinsics or none[0] for c in self.clips], np.float32)
+        self._T_to_stereo = np.array([c.T_to_stereo or none[1] for c in self.clips], np.float32)
 
     @classmethod
     def open(cls, path: str | Path) -> FrameStore:
@@ -68,27 +75,14 @@ class FrameStore:
         Raises:
             DataError: not there, no store, written by a newer version, or damaged.
         """
-        path = Path(path)
-        index_file = path / INDEX_FILE
-        if not index_file.is_file():
-            raise DataError(_why_no_store(path))
-        try:
-            index = json.loads(index_file.read_text(encoding="utf-8"))
-            if not isinstance(index, dict) or index.get("format") != FORMAT:
-                raise DataError(f"{index_file} does not belong to a frame store of geopretrain.")
-            if index["version"] != VERSION:
-                raise DataError(
-                    f"{path} was written in format {index['version']}, this version reads {VERSION}. Prepare "
-                    "it again."
-                )
-            store = cls(path, index)
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise DataError(f"{index_file} is damaged ({error!r}). Prepare the store again.") from error
+        store = cls(Path(path), read_index(Path(path)))
         store._check()
         return store
 
     def __len__(self) -> int:
         return self.num_samples
+
+    # ---------------------------------------------------------------- the protocol of a data set
 
     def read(
         self, indices: Positions, fields: Fields | tuple[int, ...] = TRIPLET, needs: tuple[str, ...] = ()
@@ -110,9 +104,9 @@ class FrameStore:
         """
         fields = _as_fields(fields, needs)
         samples = positions(indices, self.num_samples)
-        clips = self._sample_clip[samples]
+        clips = self._samples.clip[samples]
         batch = ClipBatch(
-            images=torch.from_numpy(self._pixels[self._frame_rows(samples, fields.frames)]),
+            images=torch.from_numpy(self._pixels.read(self._frame_rows(samples, fields.frames))),
             intrinsics=torch.from_numpy(self._intrinsics[clips]),
             offsets=fields.frames,
             index=torch.from_numpy(samples),
@@ -129,7 +123,7 @@ class FrameStore:
             DataError: no training sample has all of them; the message says what is missing.
         """
         everything = np.arange(self.num_samples)
-        usable = np.asarray((self._rows(everything, fields.frames) >= 0).all(1))
+        usable = np.asarray((self._samples.frame_rows(everything, fields.frames) >= 0).all(1))
         if self.still_images and not fields.alone:
             usable[:] = False  # the next picture in the store may show another place
         for name in fields.names:
@@ -175,7 +169,7 @@ class FrameStore:
             neighbours=not self.still_images,
             depth_protocol=self.depth_protocol,
             pseudo_depth=self.pseudo_depth,
-            sentences=tuple(self.notes),
+            sentences=tuple(self.warnings),
         )
 
     def fingerprint(self, fields: Fields = TRIPLET) -> str:
@@ -193,6 +187,8 @@ class FrameStore:
             digest.add([self._pseudo.info.quantity, self._pseudo.info.meaning]).add_file(self._pseudo.file)
         return digest.hex()
 
+    # ---------------------------------------------------------------- what only a store knows
+
     def has(self, name: str) -> bool:
         """Return whether any sample has ``stereo``, measured ``depth`` or ``pseudo_depth`` (ConfigError)."""
         (known,) = Fields(names=(name,)).names  # refuses a misspelt name
@@ -200,18 +196,20 @@ class FrameStore:
 
     def sample(self, number: int) -> tuple[int, int]:
         """Return (clip, frame) of a sample's target."""
-        return int(self._sample_clip[number]), int(self._sample_frame[number])
+        return int(self._samples.clip[number]), int(self._samples.frame[number])
 
     def frame_image(self, clip: int, frame: int) -> np.ndarray:
         """Return one stored frame as ``H W 3`` uint8 (ConfigError when it is not stored)."""
-        row = self._lookup_row(clip, frame)
-        return np.ascontiguousarray(self._pixels[row].transpose(1, 2, 0))
+        row = self._samples.frames(np.array(clip), np.array(frame))
+        if row < 0:
+            raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} is not in the store.")
+        return np.ascontiguousarray(self._pixels.read(row).transpose(1, 2, 0))
 
     def depth_frames(self, moving_only: bool = True) -> list[tuple[int, int, bool]]:
         """Return (clip, frame, held out) of the frames with a depth map.
 
         Args:
-            moving_only: leave out frames of no sample (the camera stood still), which repeat one view many
+            moving_only: leave out frames of no sample (the camera was static), which repeat one view many
                 times.
         """
         listed = []
@@ -226,13 +224,10 @@ class FrameStore:
 
     def depth(self, clip: int, frame: int) -> np.ndarray:
         """Return measured depth, float32 ``H W`` metres at source resolution, cropped like the frames."""
-        from geopretrain.data.readers.depth_maps import read_depth_png
-
         if frame not in self.clips[clip].depth_frames:
             raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} has no depth map.")
-        return read_depth_png(
-            self.path / self.clips[clip].depth_folder / f"{frame:06d}.png", DEPTH_UNITS_PER_METRE
-        )
+        file = self.path / self.clips[clip].depth_folder / f"{frame:06d}.png"
+        return read_depth_png(file, DEPTH_UNITS_PER_METRE)
 
     def intrinsics(self, clip: int) -> np.ndarray:
         """Return a clip's intrinsics, float32 ``3 3``, px of the stored frames."""
@@ -243,78 +238,42 @@ class FrameStore:
         """What the teacher's depth means, None where no teacher has seen the store."""
         return None if self._pseudo is None else self._pseudo.info
 
+    # ---------------------------------------------------------------- inside
+
     @cached_property
     def _pseudo(self) -> PseudoDepth | None:
         return PseudoDepth.open(self)
 
     @cached_property
-    def _pixels(self) -> np.ndarray:
-        return self._mapped(FRAMES_FILE, np.uint8, 3, self._frame_row.count)
+    def _pixels(self) -> MappedRows:
+        return MappedRows(self.path / FRAMES_FILE, np.uint8, (self._samples.frames.count, 3, *self.size))
 
     @cached_property
-    def _stereo_pixels(self) -> np.ndarray:
-        return self._mapped(STEREO_FILE, np.uint8, 3, self._stereo_row.count)
+    def _stereo_pixels(self) -> MappedRows:
+        return MappedRows(self.path / STEREO_FILE, np.uint8, (self._samples.stereo.count, 3, *self.size))
 
     @cached_property
-    def _depth_maps(self) -> np.ndarray:
-        return self._mapped(DEPTH_FILE, np.float16, 1, self._depth_row.count)
+    def _depth_maps(self) -> MappedRows:
+        return MappedRows(self.path / DEPTH_FILE, np.float16, (self._samples.depth.count, 1, *self.size))
 
-    def _mapped(self, name: str, dtype: type, channels: int, rows: int) -> np.ndarray:
-        return np.memmap(self.path / name, dtype=dtype, mode="r", shape=(rows, channels, *self.size))
-
-    def __getstate__(self) -> dict[str, Any]:
-        mapped = ("_pixels", "_stereo_pixels", "_depth_maps")  # mapped again where unpickled
-        return {name: value for name, value in self.__dict__.items() if name not in mapped}
-
-    def _build_tables(self) -> None:
-        """Lay out arrays from sample to (clip, frame) and from (clip, frame) to row."""
-        self._intrinsics = np.array([clip.intrinsics for clip in self.clips], dtype=np.float32).reshape(
-            -1, 3, 3
-        )
-        counts = [len(clip.targets) for clip in self.clips]
-        self.num_samples = sum(counts)
-        self._sample_clip = np.repeat(np.arange(len(self.clips)), counts)
-        self._sample_frame = np.array([t for clip in self.clips for t in clip.targets], dtype=np.int64)
-        starts = np.cumsum([0, *counts])
-        train = [np.arange(a, a + clip.train_end) for a, clip in zip(starts, self.clips, strict=False)]
-        val = [
-            np.arange(a + clip.val_start, a + len(clip.targets))
-            for a, clip in zip(starts, self.clips, strict=False)
-        ]
-        self.train_samples = np.concatenate([np.zeros(0, np.int64), *train]).astype(np.int64)
-        self.val_samples = np.concatenate([np.zeros(0, np.int64), *val]).astype(np.int64)
-        self._stride = np.array([clip.stride for clip in self.clips], dtype=np.int64)
-        self._frame_row = RowTable([c.frames for c in self.clips], [c.first_row for c in self.clips])
-        self._stereo_row = RowTable([c.stereo_frames for c in self.clips], [c.stereo_row for c in self.clips])
-        self._depth_row = RowTable([c.depth_frames for c in self.clips], [c.depth_row for c in self.clips])
-        none = np.full((3, 3), np.nan), np.full((4, 4), np.nan)
-        self._stereo_intrinsics = np.array([c.stereo_intrinsics or none[0] for c in self.clips], np.float32)
-        self._T_to_stereo = np.array([c.T_to_stereo or none[1] for c in self.clips], np.float32)
-
-    def _rows(self, samples: np.ndarray, offsets: tuple[int, ...]) -> np.ndarray:
-        """Return rows ``B F`` of the frames of samples, -1 where there is none."""
-        clip = self._sample_clip[samples][:, None]
-        frames = self._sample_frame[samples][:, None] + np.asarray(offsets) * self._stride[clip]
-        return self._frame_row(clip, frames)
-
-    def _frame_rows(self, samples: np.ndarray, offsets: tuple[int, ...]) -> np.ndarray:
-        rows = self._rows(samples, offsets)
+    def _frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
+        rows = self._samples.frame_rows(samples, times)
         if (rows < 0).any():
-            sample, offset = (int(v) for v in np.argwhere(rows < 0)[0])
+            sample, time = (int(v) for v in np.argwhere(rows < 0)[0])
             of = "single images" if self.still_images else "triplets (offsets -1, 0, 1)"
             raise ConfigError(
-                f"Sample {samples[sample]} has no frame at offset {offsets[offset]}; the store was prepared "
-                f"for {of}."
+                f"Sample {samples[sample]} has no frame at offset {times[time]}; the store was prepared for "
+                f"{of}."
             )
         return rows
 
     def _field_rows(self, name: str, samples: np.ndarray) -> np.ndarray:
         """Return the rows of a field of the targets of samples, -1 where there is none."""
-        place = self._sample_clip[samples], self._sample_frame[samples]
+        place = self._samples.clip[samples], self._samples.frame[samples]
         if name == "stereo":
-            return self._stereo_row(*place)
+            return self._samples.stereo(*place)
         if name == "depth":
-            return self._depth_row(*place)
+            return self._samples.depth(*place)
         if name == "pseudo_depth" and self._pseudo is not None:
             return samples
         return np.full(len(samples), -1)
@@ -333,12 +292,12 @@ class FrameStore:
         """Return what `ClipBatch` has of a field."""
         rows = self._require_rows(name, samples)
         if name == "depth":
-            return {"depth": torch.from_numpy(self._depth_maps[rows].astype(np.float32))}
+            return {"depth": torch.from_numpy(self._depth_maps.read(rows).astype(np.float32))}
         if name == "pseudo_depth" and self._pseudo is not None:
             return {"pseudo_depth": self._pseudo.read(samples)}
-        clips = self._sample_clip[samples]
+        clips = self._samples.clip[samples]
         return {
-            "stereo": torch.from_numpy(self._stereo_pixels[rows]),
+            "stereo": torch.from_numpy(self._stereo_pixels.read(rows)),
             "stereo_intrinsics": torch.from_numpy(self._stereo_intrinsics[clips]),
             "T_target_to_stereo": torch.from_numpy(self._T_to_stereo[clips]),
         }
@@ -366,19 +325,13 @@ class FrameStore:
         """Return the frames which belong to a sample of the clip."""
         return set(clip.targets) if self.still_images else clip.sample_frames
 
-    def _lookup_row(self, clip: int, frame: int) -> int:
-        row = int(self._frame_row(np.array(clip), np.array(frame)))
-        if row < 0:
-            raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} is not in the store.")
-        return row
-
     def _check(self) -> None:
         """Raise the DataError that says what does not fit together."""
         pixels = self.size[0] * self.size[1]
         for name, table, pixel_bytes in (
-            (FRAMES_FILE, self._frame_row, 3),
-            (STEREO_FILE, self._stereo_row, 3),
-            (DEPTH_FILE, self._depth_row, 2),
+            (FRAMES_FILE, self._samples.frames, 3),
+            (STEREO_FILE, self._samples.stereo, 3),
+            (DEPTH_FILE, self._samples.depth, 2),
         ):
             file, expected = self.path / name, table.count * pixels * pixel_bytes
             if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):
@@ -395,12 +348,3 @@ class FrameStore:
 def _as_fields(fields: Fields | tuple[int, ...], needs: tuple[str, ...]) -> Fields:
     given = fields if isinstance(fields, Fields) else Fields(tuple(fields))
     return Fields(given.frames, (*given.names, *needs))
-
-
-def _why_no_store(path: Path) -> str:
-    """Return the sentence about a folder without an index."""
-    if (path / WORK_FOLDER).is_dir():
-        return (
-            f"{path} is not complete: its preparation was interrupted. Repeat the same command, it continues."
-        )
-    return f"{path} is no frame store: it has no {INDEX_FILE}. Make one with `geopretrain data prepare`."

@@ -11,12 +11,11 @@ and shift cannot be turned into depth and stays as it is.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +24,10 @@ import torch
 from torch import Tensor
 
 from geopretrain.data.dataset import PseudoDepthInfo
-from geopretrain.data.store.folders import locked, read_json, storage_errors, write_json
+from geopretrain.data.fingerprint import digest
+from geopretrain.data.mapped import MappedRows
+from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
+from geopretrain.data.store.index import StoreIndex
 from geopretrain.errors import DataError, RunFolderError
 
 FORMAT, VERSION = "geopretrain-pseudo-depth", 1
@@ -38,7 +40,7 @@ class Prepared(Protocol):
     """What the maps have to know of the store they belong to."""
 
     path: Path
-    index: dict[str, Any]
+    index: StoreIndex
     size: tuple[int, int]
     num_samples: int
 
@@ -84,13 +86,16 @@ class PseudoDepth:
 
     def read(self, samples: np.ndarray) -> Tensor:
         """Return the maps ``B 1 H W`` float32 of samples, 0 = none."""
-        maps = np.memmap(self.file, dtype=np.float32, mode="r", shape=self.shape)
-        return torch.from_numpy(np.asarray(maps[samples]))[:, None]
+        return torch.from_numpy(self._maps.read(samples))[:, None]
+
+    @cached_property
+    def _maps(self) -> MappedRows:
+        return MappedRows(self.file, np.float32, self.shape)
 
 
 def store_identity(store: Prepared) -> str:
     """Return what changes when a store is prepared from other data or in another way."""
-    return _digest([store.index.get("request"), list(store.size), store.num_samples])
+    return digest([store.index.request, list(store.size), store.num_samples], 12)
 
 
 def usable_values(values: np.ndarray, info: PseudoDepthInfo, frames: list[str]) -> np.ndarray:
@@ -120,8 +125,8 @@ def usable_values(values: np.ndarray, info: PseudoDepthInfo, frames: list[str]) 
             f"The teacher {info.teacher} gave no positive {info.quantity} for {frame}. If its maps are known "
             "up to an offset only, say so with --meaning scale_shift."
         )
-    known = np.where(positive, values, 1)
-    return np.where(positive, known if info.quantity == "depth" else 1 / known, 0).astype(np.float32)
+    safe = np.where(positive, values, 1)
+    return np.where(positive, safe if info.quantity == "depth" else 1 / safe, 0).astype(np.float32)
 
 
 def _above_zero(values: np.ndarray) -> np.ndarray:
@@ -146,7 +151,7 @@ class PseudoDepthWriter:
         self.info, self.total = info, store.num_samples
         self._folder, self._size = store.path / FOLDER, store.size
         self._store_identity = store_identity(store)
-        key = _digest([teacher_identity, asdict(info), self._store_identity])
+        key = digest([teacher_identity, asdict(info), self._store_identity], 12)
         self._file = self._folder / f"values_{key}.f32"
         self._map_bytes = 4 * store.size[0] * store.size[1]
         published = read_json(self._folder / INFO_FILE) if (self._folder / INFO_FILE).is_file() else {}
@@ -183,7 +188,7 @@ class PseudoDepthWriter:
             "file": self._file.name,
             **asdict(self.info.as_stored()),
         }
-        write_json(self._folder / INFO_FILE, values)
+        save_json(self._folder / INFO_FILE, values)
         for other in self._folder.glob("values_*.f32"):
             if other != self._file:
                 other.unlink()
@@ -215,7 +220,3 @@ def writing_pseudo_depth(
                     "--overwrite."
                 )
             yield writer
-
-
-def _digest(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

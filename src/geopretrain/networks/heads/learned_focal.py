@@ -10,18 +10,18 @@ from geopretrain.networks.pose_net import PoseDecoder
 #: The one learned number counts this many times, so that it moves faster than the weights under Adam, whose
 #: steps are about as large as the learning rate.
 FOCAL_GAIN = 30.0
-#: Scale of the prediction from frames: the first ones are near the guess.
+#: Scale of the prediction from frames: the first ones are near the given intrinsics.
 PREDICTION_SCALE = 0.1
-#: Share of the new batch in the running mean that is reported.
-MEAN_SHARE = 0.02
+#: Fraction of the new batch in the running mean that is reported.
+MEAN_FRACTION = 0.02
 
 
 class LearnedFocal(nn.Module):
     """A factor on the focal lengths of the given intrinsics, as Gordon et al. 2019 learn the intrinsics.
 
-    The given intrinsics are the first guess and say what is known without calibration: the shape of a pixel,
+    The given intrinsics are where it starts, and say what is known without calibration: the shape of a pixel,
     and where the principal point lies after crops and flips. It is the rotation between frames that tells how
-    long the focal length is; a camera that never turns leaves it undetermined.
+    long the focal length is; a camera that never rotates leaves it undetermined.
 
     Args:
         channels: of the features of a pair of frames, from which the factor is predicted for each sample;
@@ -40,7 +40,7 @@ class LearnedFocal(nn.Module):
         """Return the learned intrinsics ``B 3 3`` px.
 
         Args:
-            intrinsics: the guess ``B 3 3`` px.
+            intrinsics: those given, ``B 3 3`` px.
             features: ``B P C h w`` of the P pairs of frames of each sample.
         """
         if self.log_factor is not None:
@@ -60,5 +60,5 @@ class LearnedFocal(nn.Module):
     def _remember(self, intrinsics: Tensor) -> None:
         """Keep a running mean of (fx, fy) in px, to report."""
         found = intrinsics.diagonal(dim1=1, dim2=2)[:, :2].mean(0)
-        mean = torch.lerp(self.focal_length, found, MEAN_SHARE)
+        mean = torch.lerp(self.focal_length, found, MEAN_FRACTION)
         self.focal_length.copy_(torch.where(self.focal_length > 0, mean, found))

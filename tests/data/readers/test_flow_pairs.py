@@ -4,8 +4,8 @@ import pytest
 from making_clips import sliding_frames, texture
 from PIL import Image
 
-from geopretrain.data.labelled.flow_pairs import flow_of_depth, open_flow_pairs
 from geopretrain.data.readers.flow_files import read_flo, read_kitti_flow
+from geopretrain.data.readers.flow_pairs import flow_of_depth, open_flow_pairs
 from geopretrain.errors import DataError
 
 

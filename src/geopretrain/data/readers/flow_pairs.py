@@ -10,16 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.readers.base import SourceClip, found_below
+from geopretrain.data.readers.detect import open_source
 from geopretrain.data.readers.flow_files import read_flow
 from geopretrain.data.readers.folder import image_files
 from geopretrain.data.readers.images import read_image
 from geopretrain.errors import DataError
-
-LAYOUTS = (
-    "KITTI (training/image_2 or colored_0 with flow_occ and flow_noc), FlyingChairs (NNNNN_img1, _img2, "
-    "_flow.flo), FlyingChairs2 (NNNNNNN-img_0, -img_1, -flow_01.flo, -occ_01.png), or stereo with depth"
-)
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class FlowPair:
     Attributes:
         name: what the user knows it by.
         target, source: ``H W 3`` uint8.
-        flow: ``2 H W`` float32 px (right, down), 0 where not known.
+        flow: ``2 H W`` float32 px (right, down), 0 where not valid.
         valid: ``H W`` bool, where the flow is known.
         occluded: ``H W`` bool, where the target's pixel is hidden or outside in the source; None when that is
             not said.
@@ -77,16 +73,16 @@ def open_flow_pairs(path: str | Path) -> list[FlowPairFile]:
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder. Expected: {LAYOUTS}.")
+        raise DataError(f"{root} is not a folder. Expected: {in_words()}.")
     pairs = flow_files(root) or _stereo(root)
     if not pairs:
-        raise DataError(f"{root} holds no pairs with optical flow. Expected: {LAYOUTS}.")
+        raise DataError(f"{root} holds no pairs with optical flow. Expected: {in_words()}.")
     return pairs
 
 
 def flow_files(root: Path) -> list[FlowPairFile]:
     """Return the pairs whose flow is stored as such at or below a folder; none is no error."""
-    return [*_kitti(root), *_chairs(root), *_chairs2(root)]
+    return [pair for layout in LAYOUTS for pair in layout.find(root)]
 
 
 # ---------------------------------------------------------------- KITTI
@@ -94,7 +90,7 @@ def flow_files(root: Path) -> list[FlowPairFile]:
 
 def _kitti(root: Path) -> list[FlowPairFile]:
     """Return the pairs of KITTI 2012 and 2015: frames ``_10`` and ``_11``, flow of the ``_10``."""
-    folders = [f.parent for pattern in ("flow_occ", "*/flow_occ", "*/*/flow_occ") for f in root.glob(pattern)]
+    folders = [flow.parent for flow in found_below(root, "flow_occ")]
     return [pair for folder in sorted(folders) for pair in _kitti_folder(folder)]
 
 
@@ -125,7 +121,7 @@ def _read_kitti(name: str, target: Path, source: Path, flow: Path, visible: Path
 
 def _chairs(root: Path) -> list[FlowPairFile]:
     pairs = []
-    for flow in _flow_files(root, "*_flow.flo"):
+    for flow in sorted(found_below(root, "*_flow.flo")):
         stem = flow.name.removesuffix("_flow.flo")
         files = {file.stem: file for file in flow.parent.glob(f"{stem}_img?.*")}
         target, source = (_needed(files, f"{stem}_img{n}", flow.parent) for n in (1, 2))
@@ -137,7 +133,7 @@ def _chairs(root: Path) -> list[FlowPairFile]:
 def _chairs2(root: Path) -> list[FlowPairFile]:
     """Return the pairs of FlyingChairs2: each two images are a pair forwards (01) and one backwards (10)."""
     pairs = []
-    for flow in _flow_files(root, "*-flow_[01][01].flo"):
+    for flow in sorted(found_below(root, "*-flow_[01][01].flo")):
         stem, first, second = re.findall(r"(.*)-flow_(\d)(\d)", flow.stem)[0]
         files = {file.stem: file for file in flow.parent.glob(f"{stem}-img_?.*")}
         target, source = (_needed(files, f"{stem}-img_{n}", flow.parent) for n in (first, second))
@@ -154,14 +150,31 @@ def _read_chairs(name: str, target: Path, source: Path, flow: Path, hidden: Path
     return FlowPair(name, read_image(target), read_image(source), values, valid, occluded)
 
 
-def _flow_files(root: Path, pattern: str) -> list[Path]:
-    return sorted(file for place in ("", "*/", "*/*/") for file in root.glob(place + pattern))
-
-
 def _needed(files: dict[str, Path], stem: str, folder: Path) -> Path:
     if stem not in files:
         raise DataError(f"{folder} has the flow of a pair, but not its image '{stem}'. Copy the pair again.")
     return files[stem]
+
+
+@dataclass(frozen=True)
+class FlowLayout:
+    """A way pairs with flow lie on disk: what it looks like, and what finds the pairs (none is no error)."""
+
+    words: str
+    find: Callable[[Path], list[FlowPairFile]]
+
+
+LAYOUTS: list[FlowLayout] = [
+    FlowLayout("KITTI (training/image_2 or colored_0 with flow_occ and flow_noc)", _kitti),
+    FlowLayout("FlyingChairs (NNNNN_img1, _img2, _flow.flo)", _chairs),
+    FlowLayout("FlyingChairs2 (NNNNNNN-img_0, -img_1, -flow_01.flo, -occ_01.png)", _chairs2),
+]
+"""Known layouts; a new one is a function and a row here."""
+
+
+def in_words() -> str:
+    """Return what the known layouts look like."""
+    return ", ".join([*(layout.words for layout in LAYOUTS), "or stereo with depth"])
 
 
 # ---------------------------------------------------------------- rectified stereo with depth
@@ -182,11 +195,11 @@ def _stereo(root: Path) -> list[FlowPairFile]:
 
 def _read_stereo(clip: SourceClip, index: int) -> FlowPair:
     """Return the left image as target, the right as source, and the flow its depth makes."""
-    frame, partner, depth = clip.frame(index), clip.stereo(index), clip.depth(index)
-    if frame.image is None or partner is None or depth is None:
-        raise DataError(f"{clip.name}: {frame.error or 'a frame has no stereo partner or no depth.'}")
+    frame, right, depth = clip.frame(index), clip.stereo(index), clip.depth(index)
+    if frame.image is None or right is None or depth is None:
+        raise DataError(f"{clip.name}: {frame.error or 'a frame has no right image or no depth.'}")
     flow = flow_of_depth(depth, *_cameras(clip))
-    return FlowPair(f"{clip.name}/{index}", frame.image, partner, flow, depth > 0)
+    return FlowPair(f"{clip.name}/{index}", frame.image, right, flow, depth > 0)
 
 
 def _cameras(clip: SourceClip) -> Sequence[np.ndarray]:
@@ -197,7 +210,7 @@ def _cameras(clip: SourceClip) -> Sequence[np.ndarray]:
 def flow_of_depth(
     depth: np.ndarray, intrinsics: np.ndarray, T_to_source: np.ndarray, source_intrinsics: np.ndarray
 ) -> np.ndarray:
-    """Return the flow (``2 H W`` px) of a still scene of known depth (``H W`` m); 0 where there is none."""
+    """Return the flow (``2 H W`` px) of a static scene of known depth (``H W`` m); 0 where there is none."""
     y, x = np.nonzero(depth > 0)
     rays = np.linalg.inv(intrinsics) @ np.stack([x, y, np.ones_like(x)]).astype(np.float64)
     moved = source_intrinsics @ (T_to_source[:3, :3] @ (rays * depth[y, x]) + T_to_source[:3, 3:])
