@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from geopretrain.config.options import Mode
+from geopretrain.config.groups import Mode
 from geopretrain.files import atomic_path, write_json
 from geopretrain.schema import Device
 

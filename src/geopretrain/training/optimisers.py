@@ -42,7 +42,7 @@ class Adam(torch.optim.Adam):
     ) -> Any:
         # not documented by torch: where it is no longer called, steps are only slower
         lists = parameters, gradients, means, squares
-        result = super()._init_group(group, *lists, *rest)
+        result = super()._init_group(group, *lists, *rest)  # type: ignore[no-untyped-call]
         for i in range(len(parameters)):
             if all(_channels_last(values[i]) for values in (parameters, means, squares)):
                 gradients[i] = gradients[i].contiguous(memory_format=torch.channels_last)

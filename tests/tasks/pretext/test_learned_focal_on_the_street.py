@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from geopretrain.data.batches import ClipBatch
-from geopretrain.data.prepare.intrinsics import GUESSED_FOV
+from geopretrain.data.prepare.intrinsics import ASSUMED_FOV
 from geopretrain.geometry import intrinsics_from_fov
 from geopretrain.synthetic.worlds import make_worlds
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
@@ -28,7 +28,7 @@ def test_the_focal_length_of_the_street_is_recovered_within_ten_per_cent():
     true = worlds[0].intrinsics[0, 0]
     video = np.stack([np.stack([w.frame(i).image for i in range(w.num_frames)]) for w in worlds])
     frames = torch.from_numpy(video).permute(0, 1, 4, 2, 3)
-    guess = intrinsics_from_fov(GUESSED_FOV, SIZE).repeat(BATCH, 1, 1)
+    guess = intrinsics_from_fov(ASSUMED_FOV, SIZE).repeat(BATCH, 1, 1)
     assert guess[0, 0, 0] > 1.5 * true
     torch.manual_seed(0)
     task, _ = Monodepth.create(MonodepthConfig(learned_intrinsics="dataset"), parse_init("random"))
