@@ -48,9 +48,9 @@ class ClipBatch:
         jittered: ``B F 3 H W`` float, colour-jittered copy for the networks; None before augmentation. The
             loss always uses ``images``.
         clip: ``B`` int64, number of the clip each sample is from.
-        stereo: ``B 3 H W``, the target's stereo partner, same type as ``images``.
+        stereo: ``B 3 H W``, the right image of the target, same type as ``images``.
         stereo_jittered: ``B 3 H W`` float, its copy for the networks; None before augmentation.
-        stereo_intrinsics: ``B 3 3`` of the partner.
+        stereo_intrinsics: ``B 3 3`` of the right camera.
         T_target_to_stereo: ``B 4 4``, m.
         depth: ``B 1 H W`` float32 measured depth of the target, m, 0 = no measurement.
         pseudo_depth: ``B 1 H W`` float32 depth of the target by a teacher, 0 = none; see the store's

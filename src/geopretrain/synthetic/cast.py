@@ -112,10 +112,10 @@ class View:
     def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
         """Solids in sight, nearest first: ids, half-open pixel bounds x0 y0 x1 y1, least depth (m)."""
         scene, camera = self.scene, self.camera
-        turn, shift = camera.pose[:3, :3], camera.pose[:3, 3]
+        orientation, shift = camera.pose[:3, :3], camera.pose[:3, 3]
         focal = camera.intrinsics[0, 0]
         radius = np.linalg.norm(scene.half, axis=1)
-        depth = self.poses[:, :3, 3] @ turn[2] + shift[2]
+        depth = self.poses[:, :3, 3] @ orientation[2] + shift[2]
         thin = np.sort(scene.half, axis=1)[:, 1]  # the middle size: what makes a pole or a sheet visible
         near = np.maximum(depth - radius, NEAR)
         keep = (
@@ -126,7 +126,7 @@ class View:
         )
         ids = np.flatnonzero(keep)
         corners = (_SIGNS[None] * scene.half[ids, None]) @ self.poses[ids, :3, :3].transpose(0, 2, 1)
-        corners = (corners + self.poses[ids, None, :3, 3]) @ turn.T + shift
+        corners = (corners + self.poses[ids, None, :3, 3]) @ orientation.T + shift
         box = _pixel_bounds(corners, camera)
         seen = (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
         least = np.maximum(corners[:, :, 2].min(1), NEAR)
@@ -150,12 +150,12 @@ class View:
         large = area > LARGE
         for index, (x0, y0, x1, y1), least in zip(solids[large], bounds[large], nearest[large], strict=True):
             window = (slice(y0, y1), slice(x0, x1))
-            known = depth[window]
-            if least > known.max():
+            closest = depth[window]
+            if least > closest.max():
                 continue
             found, _ = self.hit(index, x[:, x0:x1], y[y0:y1])
-            closer = found < known
-            np.copyto(known, found, where=closer)
+            closer = found < closest
+            np.copyto(closest, found, where=closer)
             np.copyto(ids[window], index, where=closer)
         self._cast_small(solids[~large], bounds[~large], nearest[~large], ids, depth, x[0], y[:, 0])
         return ids, depth
@@ -241,8 +241,8 @@ def _pixel_bounds(corners: Float, camera: Camera) -> NDArray[np.int64]:
         first = corners[crossing][:, [a for a, _ in _EDGES]]
         last = corners[crossing][:, [b for _, b in _EDGES]]
         cut = (first[..., 2] < NEAR) != (last[..., 2] < NEAR)
-        share = np.where(cut, (NEAR - first[..., 2]) / np.where(cut, last[..., 2] - first[..., 2], 1.0), 0.0)
-        point = first + share[..., None] * (last - first)
+        weight = np.where(cut, (NEAR - first[..., 2]) / np.where(cut, last[..., 2] - first[..., 2], 1.0), 0.0)
+        point = first + weight[..., None] * (last - first)
         pu = point[..., 0] / NEAR * k[0, 0] + k[0, 2]
         pv = point[..., 1] / NEAR * k[1, 1] + k[1, 2]
         low_u[crossing] = np.minimum(low_u[crossing], np.where(cut, pu, np.inf).min(1))

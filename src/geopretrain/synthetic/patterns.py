@@ -44,9 +44,9 @@ class Surface:
         return Surface(*(getattr(self, name)[..., which] for name in self.__dataclass_fields__))
 
 
-def mix(first: Float, second: Float | float, share: Float) -> Float:
+def mix(first: Float, second: Float | float, weight: Float) -> Float:
     """Blend two colours."""
-    return first + (second - first) * share
+    return first + (second - first) * weight
 
 
 def fade(width: Float, cell: Float | float) -> Float:
@@ -80,22 +80,22 @@ def bricks(s: Surface) -> Float:
 
 
 def facade(s: Surface) -> Float:
-    """House front: rows of windows on plaster. params: pitch, storey, window share of both."""
+    """House front: rows of windows on plaster. params: pitch, storey, window fraction of both."""
     wall = plain(s)
     wide, tall = s.params[0], s.params[1]
     u, v = (s.u + 50 * wide) / wide, (s.half[1] - s.point[1]) / tall  # v counts storeys from the ground up
     fu, fv = s.width_u / wide, s.width_v / tall
-    share_u, share_v = s.params[2], s.params[3]
+    pane_u, pane_v = s.params[2], s.params[3]
     upright = (s.face != 1) * inside(v, 0.0, 60.0, fv)
-    pane = pulse(u + share_u / 2, share_u, fu) * pulse(v - 0.3, share_v, fv) * upright
+    pane = pulse(u + pane_u / 2, pane_u, fu) * pulse(v - 0.3, pane_v, fv) * upright
     edge_u, edge_v = 0.09 / wide, 0.09 / tall
-    outer = pulse(u + share_u / 2 + edge_u, share_u + 2 * edge_u, fu) * pulse(
-        v - 0.3 + edge_v, share_v + 2 * edge_v, fv
+    outer = pulse(u + pane_u / 2 + edge_u, pane_u + 2 * edge_u, fu) * pulse(
+        v - 0.3 + edge_v, pane_v + 2 * edge_v, fv
     )
     cross = 1 - inside((u + 0.5) % 1.0, 0.5 - 0.025, 0.5 + 0.025, fu)
     frame = mix(np.full_like(wall, 0.82), wall * 0.8, (s.params[4] > 0.5) * 1.0)
     near = fade(np.maximum(fu, fv), 0.8)
-    tone = 0.16 + 0.34 * near * cell_hash(u + share_u / 2, v, 3.0) + 0.1 * (1 - near)
+    tone = 0.16 + 0.34 * near * cell_hash(u + pane_u / 2, v, 3.0) + 0.1 * (1 - near)
     glass = np.stack([tone * 0.8, tone * 0.92, tone]) + 0.12 * ((v % 1.0) - 0.5)
     wall = mix(wall, frame, outer * upright)
     wall = mix(wall, mix(frame, glass, cross), pane)
@@ -117,7 +117,7 @@ def planks(s: Surface) -> Float:
 
 
 def tiles(s: Surface) -> Float:
-    """Square slabs with joints. params: slab size u, v, joint share, strength of the tone per slab."""
+    """Square slabs with joints. params: slab size u, v, joint fraction, strength of the tone per slab."""
     wide, tall = s.params[0], s.params[1]
     u, v = s.u / wide, s.v / tall
     fu, fv = s.width_u / wide, s.width_v / tall
@@ -138,15 +138,15 @@ def checks(s: Surface) -> Float:
 
 
 def stripes(s: Surface) -> Float:
-    """Stripes along v. params: period, share of the second colour."""
-    share = pulse(s.u / s.params[0], s.params[1], s.width_u / s.params[0])
-    return mix(s.colour, s.second, share) * (1 + 0.1 * s.noise)
+    """Stripes along v. params: period, fraction of the second colour."""
+    weight = pulse(s.u / s.params[0], s.params[1], s.width_u / s.params[0])
+    return mix(s.colour, s.second, weight) * (1 + 0.1 * s.noise)
 
 
 def bands(s: Surface) -> Float:
-    """Stripes along u. params: period, share of the second colour."""
-    share = pulse(s.v / s.params[0], s.params[1], s.width_v / s.params[0])
-    return mix(s.colour, s.second, share)
+    """Stripes along u. params: period, fraction of the second colour."""
+    weight = pulse(s.v / s.params[0], s.params[1], s.width_v / s.params[0])
+    return mix(s.colour, s.second, weight)
 
 
 def motif(s: Surface) -> Float:
@@ -158,8 +158,8 @@ def motif(s: Surface) -> Float:
     small = (
         np.cos(6 * np.pi * u) * np.cos(6 * np.pi * v) * fade(np.maximum(s.width_u, s.width_v) / pitch, 0.2)
     )
-    share = np.clip(0.5 + 2.5 * (large + 0.5 * small - 0.35), 0.0, 1.0)
-    return mix(s.colour, s.second, mix(np.full_like(share, 0.3), share, clear))
+    weight = np.clip(0.5 + 2.5 * (large + 0.5 * small - 0.35), 0.0, 1.0)
+    return mix(s.colour, s.second, mix(np.full_like(weight, 0.3), weight, clear))
 
 
 def panel(s: Surface) -> Float:

@@ -45,16 +45,16 @@ class Road:
         """Distance to the right of the middle line, m (to first order in the curvature)."""
         return (x - self.bend(z)) / np.sqrt(1 + self.slope(z) ** 2)
 
-    def place(self, z: float, across: float, height: float = 0.0, turn: float = 0.0) -> Float:
+    def place(self, z: float, across: float, height: float = 0.0, yaw: float = 0.0) -> Float:
         """Pose (object to world, 4 4) at road position ``z``, ``across`` m to the right, ``height`` m up.
 
-        The object's z axis points along the road, turned by ``turn`` rad about the upward axis to the right.
+        The object's z axis points along the road, rotated by ``yaw`` rad about the upward axis to the right.
         """
         middle = sum(a * (math.sin(k * z + p) - math.sin(p)) for a, k, p in self.waves)
         heading = math.atan(sum(a * k * math.cos(k * z + p) for a, k, p in self.waves))
-        x, ahead = middle + across * math.cos(heading), z - across * math.sin(heading)
-        c, s = math.cos(heading + turn), math.sin(heading + turn)
-        return np.array([[c, 0, s, x], [0, 1, 0, -height], [-s, 0, c, ahead], [0, 0, 0, 1.0]])
+        x, forward = middle + across * math.cos(heading), z - across * math.sin(heading)
+        c, s = math.cos(heading + yaw), math.sin(heading + yaw)
+        return np.array([[c, 0, s, x], [0, 1, 0, -height], [-s, 0, c, forward], [0, 0, 0, 1.0]])
 
     def hit(self, origin: Origin, rays: Rays) -> tuple[Float, Ids]:
         """Depth and part (ROAD, PAVEMENT, GRASS) where world rays meet the ground; infinite past ``END``."""

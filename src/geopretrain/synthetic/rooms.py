@@ -45,12 +45,12 @@ def make_rooms(seed: int, frames: int, size: tuple[int, int]) -> World:
     half = (random.uniform(2.3, 3.1), random.uniform(2.3, 3.4))
     height = random.uniform(2.4, 2.8)
     _shell(builder, random, half, height)
-    turns = (0.0, np.pi / 2, np.pi, -np.pi / 2)
+    yaws = (0.0, np.pi / 2, np.pi, -np.pi / 2)
     opening = int(random.integers(4))
-    for number, turn in enumerate(turns):
+    for number, yaw in enumerate(yaws):
         length, distance = (half[0], half[1]) if number % 2 == 0 else (half[1], half[0])
         _wall_items(
-            builder, np.random.default_rng([seed, 22, number]), turn, length, distance, number == opening
+            builder, np.random.default_rng([seed, 22, number]), yaw, length, distance, number == opening
         )
     _middle(builder, np.random.default_rng([seed, 23]), half)
     lamp = (random.uniform(-0.6, 0.6), -height + 0.25, random.uniform(-0.6, 0.6))
@@ -109,39 +109,39 @@ def _wallpaper(random: Random, white: tuple[float, float, float]) -> Material:
 
 
 def _wall_items(
-    b: SceneBuilder, random: Random, turn: float, length: float, distance: float, opening: bool
+    b: SceneBuilder, random: Random, yaw: float, length: float, distance: float, opening: bool
 ) -> None:
     """Line one wall (half ``length`` m long, ``distance`` m from the middle) with furniture and pictures."""
 
     def at(along: float, off: float = 0.0, extra: float = 0.0) -> Float:
-        turned = rotation(1, turn)
-        shift = turned @ np.array([along, 0.0, distance - off])
-        return rigid(rotation(1, turn + extra), (float(shift[0]), 0.0, float(shift[2])))
+        facing = rotation(1, yaw)
+        shift = facing @ np.array([along, 0.0, distance - off])
+        return rigid(rotation(1, yaw + extra), (float(shift[0]), 0.0, float(shift[2])))
 
     position, free = -length + 0.95, length - 0.95
     if opening:
         things.add_door(b, random, at(position + 0.3))
         position += 1.1
     while position < free - 0.5:
-        kind = str(random.choice(list(_PIECES), p=_SHARES))
-        wide = min(random.uniform(*_PIECES[kind]), free - position)
-        if wide < 0.7 * _PIECES[kind][0]:
+        kind = str(random.choice(list(_FURNITURE), p=_FREQUENCIES))
+        wide = min(random.uniform(*_FURNITURE[kind]), free - position)
+        if wide < 0.7 * _FURNITURE[kind][0]:
             kind, wide = "cabinet", max(0.5, wide)
-        _piece(b, random, kind, at, position + wide / 2, wide)
+        _furniture(b, random, kind, at, position + wide / 2, wide)
         position += wide + random.uniform(0.1, 0.35)
 
 
-_PIECES = {
+_FURNITURE = {
     "cabinet": (0.8, 1.4), "bookshelf": (0.7, 1.3), "sofa": (1.0, 2.1), "bed": (1.0, 1.7),
     "table": (1.1, 1.7), "window": (1.0, 1.7), "lamp": (0.4, 0.5), "wardrobe": (0.8, 1.3),
 }  # fmt: skip
-_SHARES = [0.16, 0.15, 0.17, 0.1, 0.16, 0.14, 0.06, 0.06]
+_FREQUENCIES = [0.16, 0.15, 0.17, 0.1, 0.16, 0.14, 0.06, 0.06]
 
 
-def _piece(
+def _furniture(
     b: SceneBuilder, random: Random, kind: str, at: Callable[..., Float], along: float, wide: float
 ) -> None:
-    """One piece of furniture at the wall, and what hangs above it."""
+    """One thing at the wall, and what hangs above it."""
     above = True
     if kind == "cabinet":
         things.add_cabinet(b, random, at(along, 0.01), wide, random.uniform(0.7, 1.1))
@@ -229,10 +229,10 @@ def _walk(random: Random, half: tuple[float, float]) -> Callable[[float], Float]
             + 0.004 * np.sin(1.1 * time + p[3])
         )
         y = -eye + 0.1 * np.sin(0.04 * time + p[4]) + 0.008 * np.sin(0.8 * time + p[5])
-        turn = rotation(1, yaw) @ rotation(0, pitch) @ rotation(2, roll)
+        orientation = rotation(1, yaw) @ rotation(0, pitch) @ rotation(2, roll)
         world_to_camera = np.eye(4)
-        world_to_camera[:3, :3] = turn.T
-        world_to_camera[:3, 3] = -turn.T @ np.array([x, y, z])
+        world_to_camera[:3, :3] = orientation.T
+        world_to_camera[:3, 3] = -orientation.T @ np.array([x, y, z])
         return world_to_camera
 
     return pose

@@ -68,9 +68,9 @@ def add_box(
     material = Material(card, any_colour(random), pattern, params, 0.25, (0.15, 0.15))
     height = size * random.uniform(0.5, 1.1)
     centre = (place[0], place[1] - height / 2, place[2])
-    turn = rotation(1, random.uniform(-0.6, 0.6))
+    orientation = rotation(1, random.uniform(-0.6, 0.6))
     shape = (size * random.uniform(0.8, 1.4), height, size * random.uniform(0.7, 1.0))
-    b.solid(BOX, owner, "box", material, centre, shape, rotation=turn, instance=number)
+    b.solid(BOX, owner, "box", material, centre, shape, rotation=orientation, instance=number)
 
 
 def add_chair(b: SceneBuilder, random: Random, pose: Float, frame: Material, seat: Material) -> None:
@@ -102,9 +102,9 @@ def add_sofa(b: SceneBuilder, random: Random, pose: Float, wide: float) -> None:
         b.solid(BOX, owner, "sofa", fabric, centre, size, instance=number)
     cushion = cloth(random)
     for x in random.uniform(-0.35, 0.35, random.integers(0, 3)):
-        turn = rotation(0, -0.35) @ rotation(2, random.uniform(-0.3, 0.3))
+        orientation = rotation(0, -0.35) @ rotation(2, random.uniform(-0.3, 0.3))
         place = (float(x) * wide, -0.68, -0.32)
-        b.solid(BOX, owner, "sofa", cushion, place, (0.4, 0.38, 0.12), rotation=turn, instance=number)
+        b.solid(BOX, owner, "sofa", cushion, place, (0.4, 0.38, 0.12), rotation=orientation, instance=number)
     b.cast_shadow(owner, (0, -deep / 2), (wide / 2, deep / 2), 0.5)
 
 

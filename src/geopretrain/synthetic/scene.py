@@ -225,10 +225,10 @@ def rotation(axis: int, angle: float) -> Float:
     return matrix
 
 
-def rigid(turn: Float, shift: tuple[float, float, float]) -> Float:
+def rigid(rotation: Float, shift: tuple[float, float, float]) -> Float:
     """4 4 pose from a 3 3 rotation and a shift (m)."""
     pose = translation(*shift)
-    pose[:3, :3] = turn
+    pose[:3, :3] = rotation
     return pose
 
 

@@ -73,8 +73,8 @@ def shade(
 def _lit(view: View, table: MaterialTable, light: Light, ids: Ids, depth: Float, x: Float, y: Float) -> Float:
     scene = view.scene
     half = np.take(scene.half.T.astype(np.float32), ids, axis=1)
-    turns = (view.matrix * scene.half[:, :, None]).astype(np.float32).reshape(len(view.matrix), 9)
-    rows = np.take(turns.T, ids, axis=1)
+    matrices = (view.matrix * scene.half[:, :, None]).astype(np.float32).reshape(len(view.matrix), 9)
+    rows = np.take(matrices.T, ids, axis=1)
     start = np.take((view.origin * scene.half).T.astype(np.float32), ids, axis=1)
     ray = np.stack([rows[3 * k] * x + rows[3 * k + 1] * y + rows[3 * k + 2] for k in range(3)])
     point = start + depth * ray
@@ -120,10 +120,10 @@ def _direct(view: View, light: Light, ids: Ids, point: Float, normal: Float) -> 
 
 def _contact(view: View, ids: Ids, point: Float) -> Float:
     """Share of light (``N``) that objects leave on the ground below them; receivers have no rotation."""
-    share = np.ones(ids.size, np.float32)
+    weight = np.ones(ids.size, np.float32)
     which = np.flatnonzero(np.isin(ids, view.scene.receivers))
     if which.size == 0:
-        return share
+        return weight
     x, z = (point[axis, which] + view.poses[ids[which], axis, 3].astype(np.float32) for axis in (0, 2))
     focal, facing = view.camera.intrinsics[0, 0], view.camera.pose
     casters = view.scene.casters
@@ -135,16 +135,16 @@ def _contact(view: View, ids: Ids, point: Float) -> Float:
         dx, dz = x - np.float32(pose[0, 3]), z - np.float32(pose[2, 3])
         near = np.flatnonzero(np.maximum(np.abs(dx), np.abs(dz)) < 2 * max(caster.half) + 1.0)
         dx, dz = dx[near], dz[near]
-        right, ahead = pose[:3, 0].astype(np.float32), pose[:3, 2].astype(np.float32)
+        right, forward = pose[:3, 0].astype(np.float32), pose[:3, 2].astype(np.float32)
         across = np.abs(dx * right[0] + dz * right[2] - np.float32(caster.centre[0])) - np.float32(
             caster.half[0]
         )
-        along = np.abs(dx * ahead[0] + dz * ahead[2] - np.float32(caster.centre[1])) - np.float32(
+        along = np.abs(dx * forward[0] + dz * forward[2] - np.float32(caster.centre[1])) - np.float32(
             caster.half[1]
         )
         outside = np.maximum(across, 0.0) ** 2 + np.maximum(along, 0.0) ** 2
-        share[which[near]] *= 1 - np.float32(caster.strength) * np.exp(-outside / np.float32(0.04))
-    return share
+        weight[which[near]] *= 1 - np.float32(caster.strength) * np.exp(-outside / np.float32(0.04))
+    return weight
 
 
 def _footprints(view: View, rows: Float, ray: Float, normal: Float, depth: Float) -> Float:
@@ -201,13 +201,15 @@ def _albedo(
 
 def _sky(view: View, light: Light, x: Float, y: Float) -> Float:
     """Sky by direction only: a gradient with soft clouds."""
-    turn = view.camera.pose[:3, :3].T.astype(np.float32)
-    direction = np.stack([turn[k, 0] * x + turn[k, 1] * y + turn[k, 2] for k in range(3)])
+    orientation = view.camera.pose[:3, :3].T.astype(np.float32)
+    direction = np.stack(
+        [orientation[k, 0] * x + orientation[k, 1] * y + orientation[k, 2] for k in range(3)]
+    )
     direction /= np.sqrt((direction**2).sum(0))
     up = np.clip(-direction[1], 0.0, 1.0)
-    share = np.clip(up / 0.45, 0.0, 1.0) ** 0.7
+    weight = np.clip(up / 0.45, 0.0, 1.0) ** 0.7
     horizon, zenith = (np.array(c, np.float32)[:, None] for c in (light.horizon, light.zenith))
-    colour = horizon + (zenith - horizon) * share
+    colour = horizon + (zenith - horizon) * weight
     angle = np.arctan2(direction[0], direction[2])
     width = np.full_like(x, 1.0 / view.camera.intrinsics[0, 0])
     cloud = octaves(angle / 0.35 + 3.0, up / 0.12, width / 0.35, width / 0.12, count=5)

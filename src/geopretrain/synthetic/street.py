@@ -152,14 +152,14 @@ def _block(
 ) -> None:
     edge = road.half + road.pavement
     setback = {"town": random.uniform(0.1, 0.8), "suburb": random.uniform(3, 7), "park": 12.0}[style]
-    turn = 0.0 if side > 0 else np.pi  # house fronts look along their -x
+    yaw = 0.0 if side > 0 else np.pi  # house fronts look along their -x
     z = start
     while style != "park" and z < end - 4:
         wide = min(random.uniform(7, 14), end - z)
         deep = random.uniform(7, 10)
         tall = random.uniform(6, 14) if style == "town" else random.uniform(3.2, 6.5)
         gap = random.uniform(0.0, 0.5) if style == "town" else random.uniform(1.5, 6)
-        place = road.place(z + wide / 2, side * (edge + setback + deep / 2), KERB - 0.1, turn)
+        place = road.place(z + wide / 2, side * (edge + setback + deep / 2), KERB - 0.1, yaw)
         things.add_building(b, random, place, wide, deep, tall)
         z += wide + gap
     if style != "town":

@@ -35,8 +35,8 @@ def any_colour(random: Random, low: float = 0.08, high: float = 0.85) -> Colour:
     """A random colour, grey as often as not."""
     grey = random.uniform(low, high)
     hue = random.uniform(low, high, 3)
-    share = random.uniform(0.0, 1.0) if random.random() < 0.6 else random.uniform(0.0, 0.12)
-    colour = grey + (hue - grey) * share
+    weight = random.uniform(0.0, 1.0) if random.random() < 0.6 else random.uniform(0.0, 0.12)
+    colour = grey + (hue - grey) * weight
     return float(colour[0]), float(colour[1]), float(colour[2])
 
 
@@ -67,11 +67,11 @@ def add_car(b: SceneBuilder, random: Random, pose: Float | Mover) -> None:
     b.solid(BOX, owner, "car", glass, (0, middle, back), (width * 0.88, height - belt, roof), instance=number)
     if not van:  # slanted screens fore and aft, sunk into the body
         for side in (-1, 1):
-            turn = rotation(0, side * 0.62)
+            angle = rotation(0, side * 0.62)
             place = (0.0, middle + 0.08, back + side * (roof / 2 - 0.02))
             screen = Material(paint, pattern="glasshouse", contrast=0.08, grain=(0.6, 0.4))
             size = (width * 0.86, (height - belt) * 1.1, 0.34)
-            b.solid(BOX, owner, "car", screen, place, size, rotation=turn, instance=number)
+            b.solid(BOX, owner, "car", screen, place, size, rotation=angle, instance=number)
     b.solid(BOX, owner, "car", dark, (0, -0.16, 0), (width * 0.9, 0.26, length * 0.94), instance=number)
     for x in (-1, 1):
         for z in (-0.31, 0.31):
@@ -133,8 +133,8 @@ def add_bicyclist(b: SceneBuilder, random: Random, pose: Mover, rate: float) -> 
         )
     tubes = [((0, -0.78, 0.02), (0.06, 0.06, 0.75), 0.0), ((0, -0.55, -0.05), (0.06, 0.06, 0.7), 0.6)]
     tubes += [((0, -0.7, 0.46), (0.05, 0.8, 0.06), 0.15), ((0, -1.05, 0.42), (0.5, 0.05, 0.05), 0.0)]
-    for centre, size, turn in tubes:
-        b.solid(BOX, owner, name, frame, centre, size, rotation=rotation(0, turn), instance=number)
+    for centre, size, angle in tubes:
+        b.solid(BOX, owner, name, frame, centre, size, rotation=rotation(0, angle), instance=number)
     lean = rotation(0, -0.45)
     b.solid(SPHERE, owner, name, cloth, (0, -1.27, 0.0), (0.45, 0.75, 0.3), rotation=lean, instance=number)
     b.solid(SPHERE, owner, name, face, (0, -1.68, 0.22), (0.19, 0.27, 0.22), instance=number)
@@ -146,9 +146,9 @@ def add_bicyclist(b: SceneBuilder, random: Random, pose: Mover, rate: float) -> 
             CYLINDER, owner, name, cloth, arm, (0.1, 0.55, 0.1), rotation=rotation(0, 0.95), instance=number
         )
         hip = b.place(Swing(owner, (side * 0.1, -0.95, -0.1), side * 0.45, rate, 0.0))
-        turned = rotation(0, 0.5)
+        tilted = rotation(0, 0.5)
         b.solid(
-            CYLINDER, hip, name, legs, (0, 0.2, 0.12), (0.16, 0.5, 0.16), rotation=turned, instance=number
+            CYLINDER, hip, name, legs, (0, 0.2, 0.12), (0.16, 0.5, 0.16), rotation=tilted, instance=number
         )
         b.solid(CYLINDER, hip, name, legs, (0, 0.56, 0.18), (0.12, 0.46, 0.12), instance=number)
 
@@ -225,8 +225,8 @@ def add_building(b: SceneBuilder, random: Random, pose: Float, wide: float, deep
         slope = deep / 2 / np.cos(rise) + 0.5
         for side in (-1, 1):
             place = (side * deep / 4, -tall - deep / 4 * np.tan(rise), 0)
-            turn = rotation(2, side * rise)
-            b.solid(BOX, owner, "building", slates, place, (slope, 0.25, wide + 0.4), rotation=turn)
+            angle = rotation(2, side * rise)
+            b.solid(BOX, owner, "building", slates, place, (slope, 0.25, wide + 0.4), rotation=angle)
     else:
         b.solid(BOX, owner, "building", slates, (0, -tall - 0.15, 0), (deep + 0.3, 0.4, wide + 0.2))
     _extras(b, random, owner, wall, (wide, deep, tall), storey)
@@ -283,9 +283,9 @@ def add_sign(b: SceneBuilder, random: Random, pose: Float) -> None:
         size = (wide, 0.05, wide)
         b.solid(CYLINDER, owner, "sign", board, (0, -tall, 0), size, rotation=ALONG, instance=number)
     else:
-        turn = rotation(2, [0.0, np.pi / 4][random.integers(2)])
+        angle = rotation(2, [0.0, np.pi / 4][random.integers(2)])
         size = (wide, wide * random.uniform(0.7, 1.0), 0.05)
-        b.solid(BOX, owner, "sign", board, (0, -tall, 0), size, rotation=turn, instance=number)
+        b.solid(BOX, owner, "sign", board, (0, -tall, 0), size, rotation=angle, instance=number)
 
 
 def add_traffic_light(b: SceneBuilder, random: Random, pose: Float) -> None:
@@ -317,5 +317,5 @@ def add_fence(b: SceneBuilder, random: Random, start: Float, end: Float, style: 
         board = Material(colour, darker(colour, 0.7), "planks", (0.16,), 0.3, (0.5, 0.5))
         stone = Material(colour, darker(colour, 1.25), "bricks", (0.42, 0.2), 0.3, (0.6, 0.6))
         b.solid(BOX, owner, "fence", stone if style == 1 else board, (0, -tall / 2, 0), (0.12, tall, length))
-    for share in (-0.5, 0.0):
-        b.solid(BOX, owner, "fence", post, (0, -(tall + 0.1) / 2, share * length), (0.16, tall + 0.1, 0.16))
+    for weight in (-0.5, 0.0):
+        b.solid(BOX, owner, "fence", post, (0, -(tall + 0.1) / 2, weight * length), (0.16, tall + 0.1, 0.16))

@@ -26,7 +26,7 @@ class World:
         num_frames, size, fps: length, ``(h, w)`` px, frames per second.
         class_names, class_colours: names and ``K 3`` uint8 colours of the classes.
         intrinsics: ``3 3`` px, the same for all frames.
-        baseline: m, distance of the stereo partner to the right.
+        baseline: m, distance of the right camera.
         instance_classes: instance id -> class id.
     """
 
@@ -160,16 +160,16 @@ class WorldFrame:
         return _flow(self, other)
 
     def right(self) -> WorldFrame:
-        """The frame of the stereo partner: same time, camera ``world.baseline`` m to the right."""
+        """The frame of the right camera: same time, camera ``world.baseline`` m to the right."""
         shifted = WorldFrame(self.world, self.index, translation(-self.world.baseline, 0, 0) @ self.pose)
         return shifted
 
     def stereo(self) -> NDArray[np.uint8]:
-        """``H W 3`` uint8 picture of the stereo partner."""
+        """``H W 3`` uint8 picture of the right camera."""
         return self.right().image
 
     def disparity(self) -> Float:
-        """``H W`` float32 px by which a point lies further left in the stereo partner; 0 in the sky."""
+        """``H W`` float32 px by which a point lies further left in the right image; 0 in the sky."""
         depth = self.hits[1]
         return (self.intrinsics[0, 0] * self.world.baseline / depth).astype(np.float32)
 
@@ -179,7 +179,7 @@ class WorldFrame:
         """Sparse ``H W`` float32 depth in m as a spinning scanner in the camera's place measures it.
 
         ``beams`` elevations from 2 degrees above to 24.8 below the camera's axis, a point every
-        ``azimuth_step`` degrees, a share ``dropout`` lost at random, nothing beyond ``max_range`` m;
+        ``azimuth_step`` degrees, a fraction ``dropout`` lost at random, nothing beyond ``max_range`` m;
         0 = no point.
         """
         return _lidar(self, beams, azimuth_step, max_range, dropout)
@@ -234,15 +234,15 @@ def _flow(frame: WorldFrame, other: WorldFrame) -> tuple[Float, NDArray[np.bool_
     points = frame.points().reshape(3, -1)
     moved = np.flatnonzero(frame.moving.ravel())
     motion = other.view.poses @ np.linalg.inv(frame.view.poses)
-    turn = motion[ids[moved]]
-    points[:, moved] = np.einsum("nij,jn->in", turn[:, :3, :3], points[:, moved]) + turn[:, :3, 3].T
+    pose = motion[ids[moved]]
+    points[:, moved] = np.einsum("nij,jn->in", pose[:, :3, :3], points[:, moved]) + pose[:, :3, 3].T
     sky = np.flatnonzero(ids == SKY)
     x, y = frame.view.camera.normalised(u[sky], v[sky])
     far = np.stack([x, y, np.ones_like(x)])
     points[:, sky] = camera.centre[:, None] + frame.pose[:3, :3].T @ far
     u2, v2, z2 = camera.project(points)
-    ahead = z2 > 1e-3
-    u2, v2 = np.where(ahead, u2, -1e4), np.where(ahead, v2, -1e4)
+    in_front = z2 > 1e-3
+    u2, v2 = np.where(in_front, u2, -1e4), np.where(in_front, v2, -1e4)
     inside = (u2 >= 0) & (u2 <= width - 1) & (v2 >= 0) & (v2 <= height - 1)
     look = np.flatnonzero(inside)
     seen, depth = other.view.cast_at(other.hits[0], u2[look], v2[look])

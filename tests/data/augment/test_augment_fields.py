@@ -102,11 +102,11 @@ def test_augment_crop_by_hand(batch):
 
 
 def test_augment_scale_crop_by_hand(batch):
-    same = random_scale_crop(batch, most=1.0)
+    same = random_scale_crop(batch, max_scale=1.0)
     assert torch.allclose(same.images, batch.images.float() / 255, atol=1e-5)
     assert torch.equal(same.depth, batch.depth)
     torch.manual_seed(4)
-    out = random_scale_crop(batch, most=1.15)
+    out = random_scale_crop(batch, max_scale=1.15)
     zoom = out.intrinsics[:, [0, 1], [0, 1]] / batch.intrinsics[:, [0, 1], [0, 1]]
     assert ((zoom >= 1) & (zoom <= 1.15)).all()
     assert not torch.allclose(zoom[:, 0], zoom[:, 1])
@@ -118,4 +118,4 @@ def test_augment_scale_crop_by_hand(batch):
     expected = functional.grid_sample(batch.images[:1, 0].float() / 255, grid, align_corners=True)
     assert torch.allclose(out.images[0, 0, :, 30, 50], expected.flatten(), atol=1e-4)
     with pytest.raises(ConfigError, match="not above 1"):
-        random_scale_crop(batch, most=0.9)
+        random_scale_crop(batch, max_scale=0.9)

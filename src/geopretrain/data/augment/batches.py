@@ -5,9 +5,9 @@ that a seed gives the same augmentation on every device.
 
 Colour jitter is our choice where the papers' code applies four torchvision jitters in random order to every
 image: here one affine map ``rgb -> M rgb + t`` per sample does brightness, contrast, saturation (factors
-0.8-1.2) and hue (a rotation of the chroma plane of YIQ by up to +-0.1 turns), always in this order, clamped
-once at the end. The map of a sample is the same for all of its frames: a colour that changed between frames
-would break photometric matching in the networks' input.
+0.8-1.2) and hue (a rotation of the chroma plane of YIQ by up to a tenth of a circle), always in this order,
+clamped once at the end. The map of a sample is the same for all of its frames: a colour that changed
+between frames would break photometric matching in the networks' input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from geopretrain.data.batches import ClipBatch, LabelledBatch
 from geopretrain.geometry.camera import flip_intrinsics
 
 BRIGHTNESS = CONTRAST = SATURATION = (0.8, 1.2)
-HUE_TURNS = (-0.1, 0.1)
+HUE = (-0.1, 0.1)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # I and Q chroma axes of YIQ (NTSC 1953)
@@ -37,7 +37,7 @@ _FROM_YIQ = torch.linalg.inv(_TO_YIQ)
 def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) -> ClipBatch:
     """Return the clip batch as floats in [0, 1], flipped left-right and with a colour-jittered copy.
 
-    Whatever else the batch holds follows: partner and depth are mirrored with the frames, the partner's copy
+    Whatever else the batch holds follows: the right image and depth are mirrored with the frames, its copy
     gets the colours of the frames' copy.
 
     Args:
@@ -65,9 +65,8 @@ def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) ->
 
 
 def _augment_stereo(batch: ClipBatch, flipped: Tensor, maps: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-    """Return the fields of the stereo partner, mirrored and coloured like the frames."""
-    assert batch.stereo is not None
-    stereo = _mirrored_float(batch.stereo, flipped)
+    """Return the fields of the right image, mirrored and coloured like the frames."""
+    stereo = _mirrored_float(batch.required("stereo"), flipped)
     changes = {"stereo": stereo, "stereo_jittered": apply_colour_maps(stereo[:, None], *maps)[:, 0]}
     if batch.stereo_intrinsics is not None:
         changes["stereo_intrinsics"] = _mirror_intrinsics(batch.stereo_intrinsics, flipped, stereo.shape[-1])
@@ -111,7 +110,7 @@ def pyramid(images: Tensor, scales: int) -> list[Tensor]:
 
 
 def colour_maps(
-    brightness: Tensor, contrast: Tensor, saturation: Tensor, hue_turns: Tensor, mean_colour: Tensor
+    brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, mean_colour: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return one affine colour map per sample: matrix ``B 3 3`` and offset ``B 3 1``.
 
@@ -122,25 +121,25 @@ def colour_maps(
         brightness: ``B`` factors, 1 changes nothing.
         contrast: likewise.
         saturation: likewise.
-        hue_turns: ``B`` rotations in turns, 0 changes nothing.
+        hue: ``B`` rotations as fractions of a full circle, 0 changes nothing.
         mean_colour: ``B 3`` mean of the sample's target frame; the maps are on its device.
     """
     luma = torch.tensor(LUMA, dtype=torch.float64)
     grey = luma.expand(3, 3)  # rgb -> (y, y, y)
     eye = torch.eye(3, dtype=torch.float64)
     b, c, s = (v.double()[:, None, None] for v in (brightness, contrast, saturation))
-    hue = _FROM_YIQ @ _chroma_rotation(hue_turns.double()) @ _TO_YIQ
-    matrix = hue @ (s * eye + (1 - s) * grey)
+    rotated = _FROM_YIQ @ _chroma_rotation(hue.double()) @ _TO_YIQ
+    matrix = rotated @ (s * eye + (1 - s) * grey)
     # saturation and hue leave the grey that contrast adds as it is
     mean_grey = mean_colour @ luma.to(mean_colour)
     offset = ((1 - c) * b).to(mean_colour) * mean_grey[:, None, None].expand(-1, 3, 1)
     return (matrix * (b * c)).to(mean_colour), offset
 
 
-def _chroma_rotation(turns: Tensor) -> Tensor:
+def _chroma_rotation(fraction: Tensor) -> Tensor:
     """Return ``B 3 3`` rotations of (I, Q) which leave Y alone."""
-    angle = turns * (2 * math.pi)
-    rotation = torch.zeros(len(turns), 3, 3, dtype=turns.dtype)
+    angle = fraction * (2 * math.pi)
+    rotation = torch.zeros(len(fraction), 3, 3, dtype=fraction.dtype)
     rotation[:, 0, 0] = 1
     rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
     rotation[:, 1, 2] = -angle.sin()
@@ -150,7 +149,7 @@ def _chroma_rotation(turns: Tensor) -> Tensor:
 
 def _random_colour_maps(mean_colour: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Return `colour_maps` with random factors for the chosen samples; the others keep their colours."""
-    ranges = torch.tensor([BRIGHTNESS, CONTRAST, SATURATION, HUE_TURNS])
+    ranges = torch.tensor([BRIGHTNESS, CONTRAST, SATURATION, HUE])
     draws = ranges[:, :1] + (ranges[:, 1:] - ranges[:, :1]) * torch.rand(4, len(mean_colour))
     brightness, contrast, saturation, hue = draws
     matrix, offset = colour_maps(brightness, contrast, saturation, hue, mean_colour)
@@ -169,8 +168,8 @@ def apply_colour_maps(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
 def _mirrored_float(images: Tensor, flipped: Tensor) -> Tensor:
     """Return float32 images in [0, 1], the chosen samples mirrored left-right.
 
-    Sample by sample, because the mirrored copy is then made of bytes and stays in the cache: four times
-    as fast on a CPU as mirroring the whole float batch.
+    Sample by sample, because the mirrored copy is then made of bytes and stays in the cache: four times as
+    fast on a CPU as mirroring the whole float batch.
     """
     out = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for source, target, mirrored in zip(images, out, flipped.tolist(), strict=True):

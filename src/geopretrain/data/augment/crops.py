@@ -20,25 +20,27 @@ _MAPS = ("depth", "pseudo_depth")
 _CAMERAS = ("intrinsics", "stereo_intrinsics")
 
 
-def random_scale_crop(batch: ClipBatch, most: float = 1.15) -> ClipBatch:
+def random_scale_crop(batch: ClipBatch, max_scale: float = 1.15) -> ClipBatch:
     """Return the batch enlarged at random and cut back to its size at a random place (SC-Depth).
 
-    Width and height of a sample are enlarged by factors of their own, uniform in [1, ``most``], which its
-    frames, partner and maps share. SC-Depth enlarges uint8 pictures and rounds sizes and places to whole
-    pixels; here one bilinear sampling does both, so that the camera is exact: f' = s f,
-    c' = (c + 0.5) s - 0.5 - offset. Depth keeps its values, taken from the nearest pixel.
+    Width and height of a sample are enlarged by factors of their own, uniform in [1, ``max_scale``], which
+    its frames, right image and maps share. SC-Depth enlarges uint8 pictures and rounds sizes and places to
+    whole pixels; here one bilinear sampling does both, so that the camera is exact: f' = s f, c' = (c +
+    0.5) s - 0.5 - offset. Depth keeps its values, taken from the nearest pixel.
 
     Args:
         batch: uint8 or floats in [0, 1]; floats are returned.
-        most: largest factor.
+        max_scale: largest factor.
 
     Raises:
-        ConfigError: ``most`` below 1.
+        ConfigError: ``max_scale`` below 1.
     """
-    if most < 1:
-        raise ConfigError(f"A picture can only be enlarged before it is cut: most is {most:g}, not above 1.")
+    if max_scale < 1:
+        raise ConfigError(
+            f"A picture can only be enlarged before it is cut: max_scale is {max_scale:g}, not above 1."
+        )
     size = len(batch.images)
-    scale = 1 + (most - 1) * torch.rand(size, 2)  # x, y
+    scale = 1 + (max_scale - 1) * torch.rand(size, 2)  # x, y
     sides = torch.tensor([batch.images.shape[-1], batch.images.shape[-2]])
     offset = torch.rand(size, 2) * (scale - 1) * sides
     camera = torch.zeros(size, 3, 3)
@@ -55,7 +57,7 @@ def random_scale_crop(batch: ClipBatch, most: float = 1.15) -> ClipBatch:
 
 
 def random_crop(batch: ClipBatch, size: tuple[int, int]) -> ClipBatch:
-    """Return a window of every sample at a random place, the same in all of its frames, partner and maps.
+    """Return a window of every sample at a random place, the same in all of its frames, right image and maps.
 
     Args:
         batch: uint8 or floats.

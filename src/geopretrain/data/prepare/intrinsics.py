@@ -143,6 +143,6 @@ def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int,
         raise DataError(
             f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
             f"{given[1, 2]:g}), far from their middle: the intrinsics seem to belong to another image size. "
-            "Pass those of these frames, or, if they are right, say so with "
-            f"--intrinsics-size {width}x{height}."
+            "Pass those of these frames, or, if they are right, say so with --intrinsics-size "
+            f"{width}x{height}."
         )

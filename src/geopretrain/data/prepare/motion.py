@@ -68,7 +68,7 @@ def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
     """Return for each pair of neighbouring frames whether the scene changes between them.
 
     A cut is where flow cannot explain the next frame: the error left after warping is above 0.05 and above
-    three times the clip's median, and either the colours change as well (histogram distance above 0.2) or the
+    four times the clip's median, and either the colours change as well (histogram distance above 0.2) or the
     error is above 0.1.
     """
     errors, histograms = np.nan_to_num(errors), np.nan_to_num(histograms)

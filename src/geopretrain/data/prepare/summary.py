@@ -23,8 +23,8 @@ def store_in_words(store: FrameStore) -> str:
     height, width = store.size
     held_out = len(store.val_samples)
     lines = [
-        f"Frame store {store.path}: {_count(len(store.clips), 'clip')}, {len(store.train_samples)} "
-        f"training and {held_out} validation {'still images' if store.still_images else 'triplets'} of "
+        f"Frame store {store.path}: {_count(len(store.clips), 'clip')}, {len(store.train_samples)} training "
+        f"and {held_out} validation {'still images' if store.still_images else 'triplets'} of "
         f"{width}x{height} pixels."
     ]
     sources = read_summary(store.path)

@@ -217,8 +217,8 @@ def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
         example = next(file for file, other in sizes.items() if other == others[0][0])
         raise DataError(
             f"{path} mixes image sizes: {count} of {len(sizes)} images looked at are {size[1]}x{size[0]}, "
-            f"but for example {example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames "
-            "of one camera and one size: put each size into its own folder."
+            f"but for example {example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames of "
+            "one camera and one size: put each size into its own folder."
         )
     return size
 

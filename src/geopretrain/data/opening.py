@@ -1,0 +1,66 @@
+"""From what a user names and what a task needs to a data set: a store, or a set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geopretrain.data.dataset import IMAGE_FOLDER, Fields
+from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.data.prepare.resolve import is_store, resolve_store
+from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.errors import ConfigError, DataError
+
+OF_IMAGES = {"labels", "image_labels", "boxes", "masks"}
+"""Fields that only labelled images have."""
+Source = str | Path | Sequence[str | Path]
+
+
+def open_dataset(
+    data: Source,
+    fields: Fields,
+    *,
+    size: tuple[int, int] | None = None,
+    default_size: tuple[int, int] | None = None,
+) -> FrameStore | LabelledSet:
+    """Open a data set whose samples are to have ``fields``.
+
+    A prepared store is opened; ``images:FOLDER``, and whatever is asked for class maps, classes, boxes or
+    masks, is a set of images; anything else is prepared as a store in the user's cache, single frames as
+    still images where no neighbours are needed.
+
+    Args:
+        data: what the user named, one thing or several.
+        fields: what the samples are to have.
+        size: (height, width) the user asks for, px; a store of another one is refused.
+        default_size: (height, width) of images and raw video where ``size`` is None; None chooses, see
+            `working_size`.
+
+    Raises:
+        DataError: nothing usable is there; the message says what was expected.
+        ConfigError: a store of another size, or a size that is impossible.
+    """
+    inputs = [data] if isinstance(data, str | Path) else list(data)
+    if _are_images(inputs, fields):
+        if len(inputs) > 1:
+            raise DataError(
+                f"Labelled images are one data set, not {len(inputs)}: {', '.join(map(str, inputs))}."
+            )
+        return LabelledSet.open(inputs[0], size=size or default_size)
+    # a method that looks at single frames can learn from every frame, also where the camera is static
+    more: dict[str, Any] = {"still_images": True} if fields.alone else {}
+    store = resolve_store(inputs, size=size or default_size, **more)
+    if size is not None and store.size != tuple(size):
+        asked, there = (f"{height}x{width}" for height, width in (size, store.size))
+        raise ConfigError(
+            f"The store holds frames of {there} px (height x width), not {asked}. Leave --size away, or "
+            f"prepare the video again with --size {asked}."
+        )
+    return store
+
+
+def _are_images(inputs: Sequence[str | Path], fields: Fields) -> bool:
+    if any(str(spec).startswith(IMAGE_FOLDER) for spec in inputs):
+        return True
+    return bool(OF_IMAGES & set(fields.names)) and not any(is_store(spec) for spec in inputs)
