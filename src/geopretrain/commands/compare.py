@@ -33,7 +33,7 @@ def _say_what_came_out(comparison: Comparison) -> None:
     console.say(f"\n{comparison.table()}\n")
     failures = comparison.results["failures"]
     for failure in failures:
-        console.warn(f"FAILED {failure['cell']}: {failure['error']}")
+        console.warn(f"FAILED {failure['trial']}: {failure['error']}")
     if failures:
         console.say(f"{len(failures)} trainings failed; repeat the command to try them again.")
     console.say(comparison.sentence)
