@@ -15,7 +15,10 @@ from geopretrain.version import __version__
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = packages_distributions()
+DISTRIBUTIONS = {
+    **packages_distributions(),
+    "pydantic_core": ["pydantic"],  # which requires one version of it, and documents what is imported from it
+}
 USED_BY_NAME = {
     "tensorboard": "lightning's TensorBoardLogger writes with it",
     "mypy": "a command",

@@ -98,7 +98,7 @@ def test_the_files_of_a_run_can_be_given_by_themselves(tmp_path, file):
     expected = backbone_state(donor.depth_net.backbone)
     assert all(torch.equal(t, expected[name]) for name, t in backbone_state(backbone).items())
     assert backbone.normalisation["std"] == [0.4, 0.5, 0.6]
-    assert report.notes == []
+    assert report.warnings == []
 
 
 def test_another_pose_backbone_is_taken_whole_or_not_at_all(tmp_path):

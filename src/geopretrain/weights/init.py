@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
@@ -17,7 +17,7 @@ from geopretrain.schema import parse_size
 from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
 from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
-from geopretrain.weights.runs import weight_parts
+from geopretrain.weights.runs import Saved
 
 Normalisation = Mapping[str, list[float]]
 
@@ -174,7 +174,7 @@ def init_backbone(
 
 
 def init_other_parts(
-    task: nn.Module,
+    task: Saved,
     others: Mapping[str, Tensor],
     report: LoadReport,
     *,
@@ -186,13 +186,13 @@ def init_other_parts(
     at all.
 
     Args:
-        task: has ``weight_parts``.
+        task: receives the tensors.
         others: see ``InitTensors``.
         report: extended in place.
         fresh: saved prefixes that stay as initialised, with the reason.
     """
     fresh = fresh or {}
-    parts = {saved: inside for saved, inside in weight_parts(task).items() if saved != "backbone."}
+    parts = {saved: inside for saved, inside in task.weight_parts.items() if saved != "backbone."}
     for saved, inside in parts.items():
         module = task.get_submodule(inside.removesuffix("."))
         tensors = rename(others, {saved: ""})
@@ -217,7 +217,7 @@ def backbone_from_tensors(
         backbone.set_normalisation(normalisation["mean"], normalisation["std"])
     else:
         normalise_like_timm(backbone)
-        report.notes.append(
+        report.warnings.append(
             f"no normalisation is stored with these weights: timm's for {backbone_name} is assumed "
             f"(mean {backbone.normalisation['mean']}, std {backbone.normalisation['std']})"
         )

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
+
+
+class HasState(Protocol):
+    """A module, as far as its tensors are concerned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return parameters and buffers by name, sharing memory with the module."""
 
 
 @dataclass
@@ -22,21 +30,21 @@ class LoadReport:
         skipped: tensors of the source that were not used, each with the reason.
         reinitialised: names of the network for which the source had nothing; they keep their random
             initialisation.
-        notes: anything else worth knowing, e.g. which normalisation was assumed.
+        warnings: what is doubtful, e.g. which normalisation was assumed.
     """
 
     source: str
     loaded: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     reinitialised: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def add(self, other: LoadReport, prefix: str = "") -> LoadReport:
         """Append another part's report, its names given ``prefix``; return self."""
         self.loaded += [prefix + name for name in other.loaded]
         self.skipped += [(prefix + name, reason) for name, reason in other.skipped]
         self.reinitialised += [prefix + name for name in other.reinitialised]
-        self.notes += other.notes
+        self.warnings += other.warnings
         return self
 
     def summary(self) -> str:
@@ -48,11 +56,11 @@ class LoadReport:
             names = [name for name, _ in self.skipped]
             reasons = sorted({reason for _, reason in self.skipped})
             lines.append(f"  not used: {len(names)}{_by_part(names)}: {'; '.join(reasons[:3])}")
-        return "\n".join(lines + [f"  {note}" for note in self.notes])
+        return "\n".join(lines + [f"  {warning}" for warning in self.warnings])
 
 
 def load_matching(
-    module: nn.Module,
+    module: HasState,
     tensors: Mapping[str, Tensor],
     *,
     source: str,
@@ -126,7 +134,7 @@ def load_backbone(backbone: Backbone, tensors: Mapping[str, Tensor], *, source: 
     return report
 
 
-def fits_whole(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+def fits_whole(module: HasState, tensors: Mapping[str, Tensor]) -> bool:
     """Whether ``tensors`` has everything that ``module`` needs, in the right shapes, and nothing else."""
     own = module.state_dict()
     wanted = [name for name in own if not name.endswith("num_batches_tracked")]

@@ -7,9 +7,9 @@ A task says which of its modules are saved under which name in ``weight_parts``,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
@@ -19,20 +19,37 @@ from geopretrain.weights.files import read_normalisation, read_tensors, save_ten
 from geopretrain.weights.loading import LoadReport, backbone_state, load_matching, rename
 
 
-def export_state(task: nn.Module) -> dict[str, Tensor]:
+class Saved(Protocol):
+    """What weights are saved of and loaded into: a module that says how its parts are called in files."""
+
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Prefixes that modules are saved under, and their own prefixes; ``{"": ""}``: all as it is."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return parameters and buffers by name."""
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return the module of that name."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Return the module and all below it."""
+
+
+def export_state(task: Saved) -> dict[str, Tensor]:
     """Return the task's tensors under their saved names (``backbone.*``, ``decoder.*``, ``pose.*``)."""
-    parts = {inside: saved for saved, inside in weight_parts(task).items()}
+    parts = {inside: saved for saved, inside in task.weight_parts.items()}
     return rename(task.state_dict(), parts)
 
 
-def load_state(task: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> LoadReport:
+def load_state(task: Saved, tensors: Mapping[str, Tensor], *, source: str) -> LoadReport:
     """Fill a task completely from saved names.
 
     Raises:
         WeightsError: a tensor is missing or has another shape.
     """
-    report = load_matching(task, tensors, source=source, prefix_map=weight_parts(task))
-    expected = set(rename(export_state(task), weight_parts(task)))
+    report = load_matching(task, tensors, source=source, prefix_map=task.weight_parts)
+    expected = set(rename(export_state(task), task.weight_parts))
     missing = [name for name in report.reinitialised if name in expected]
     if missing:
         raise WeightsError(
@@ -42,21 +59,21 @@ def load_state(task: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -
     return report
 
 
-def save_weights(task: nn.Module, folder: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_weights(task: Saved, folder: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write ``model.safetensors`` and, if the task has a backbone, ``backbone.safetensors`` into ``folder``.
 
     Both carry the backbone's name and normalisation as metadata.
     """
     folder = Path(folder)
-    notes = dict(metadata or {})
+    about = dict(metadata or {})
     backbone = find_backbone(task)
     if backbone is not None:
-        notes |= {"backbone": backbone.name, "normalisation": json.dumps(backbone.normalisation)}
-        save_tensors(folder / "backbone.safetensors", backbone_state(backbone), notes)
-    save_tensors(folder / "model.safetensors", export_state(task), notes)
+        about |= {"backbone": backbone.name, "normalisation": json.dumps(backbone.normalisation)}
+        save_tensors(folder / "backbone.safetensors", backbone_state(backbone), about)
+    save_tensors(folder / "model.safetensors", export_state(task), about)
 
 
-def load_weights(task: nn.Module, folder: str | Path) -> LoadReport:
+def load_weights(task: Saved, folder: str | Path) -> LoadReport:
     """Fill a task from a run folder's ``model.safetensors``, normalisation included."""
     path = Path(folder) / "model.safetensors"
     report = load_state(task, read_tensors(path, strip=False), source=str(path))
@@ -68,14 +85,9 @@ def load_weights(task: nn.Module, folder: str | Path) -> LoadReport:
     return report
 
 
-def weight_parts(task: nn.Module) -> dict[str, str]:
-    """Return the task's table of saved prefixes; a task without one is saved under its own names."""
-    return dict(getattr(task, "weight_parts", {"": ""}))
-
-
-def find_backbone(task: nn.Module) -> Backbone | None:
+def find_backbone(task: Saved) -> Backbone | None:
     """Return the module saved as ``backbone.*``, or None."""
-    inside = weight_parts(task).get("backbone.")
+    inside = task.weight_parts.get("backbone.")
     if inside is None:
         return None
     return cast(Backbone, task.get_submodule(inside.removesuffix(".model.")))

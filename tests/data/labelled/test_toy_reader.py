@@ -1,7 +1,7 @@
 """A stranger adds a layout: one class, one row in the table, and every command reads it."""
 
 import pytest
-from toy_reader import TOY, write_stripes
+from labelled_reader import TOY, write_stripes
 
 import geopretrain
 from geopretrain.data.labelled import detect
@@ -26,8 +26,8 @@ def test_a_row_in_the_table_is_enough_to_be_read_and_named(toy, tmp_path):
 
 
 def test_the_training_loop_reads_it(toy, tmp_path):
-    run = geopretrain.finetune(
-        "segmentation", data=toy, out=tmp_path / "run", backbone="test_resnet", labels=4, iterations=2,
+    run = geopretrain.finetune_segmentation(
+        data=toy, out=tmp_path / "run", backbone="test_resnet", labels=4, steps=2,
         batch_size=2, device="cpu", progress=False,
     )  # fmt: skip
     assert set(run.results["iou"]) == {"left", "right"}
