@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from geopretrain.commands.video_training import finish, video_training
+from geopretrain.commands.pretext_training import finish, pretext_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
 from geopretrain.config.resume import continued
@@ -38,7 +38,7 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     if options.protocol is not None:  # before time is spent
         fitting_protocol("scale" if supervision == "mono" else "metric", options.protocol)
     settings = {**options.settings, "supervision": supervision}
-    training = video_training("finetune depth", "monodepth", options, settings)
+    training = pretext_training("finetune depth", "monodepth", options, settings)
     run = train(
         training,
         lambda run, task: finish(training, run),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geopretrain.commands.video_training import finish, video_training
+from geopretrain.commands.pretext_training import finish, pretext_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import PretrainOptions
 from geopretrain.config.resume import continued
@@ -21,7 +21,7 @@ def pretrain(options: PretrainOptions) -> RunFolder:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
     options = continued("pretrain", options, setting_defaults=setting_defaults(options.method))
-    training = video_training("pretrain", options.method, options, options.settings)
+    training = pretext_training("pretrain", options.method, options, options.settings)
 
     def finish_and_say(run: RunFolder, task: Task) -> None:
         finish(training, run)
