@@ -103,7 +103,7 @@ def _open(options: FinetuneSegmentationOptions) -> LabelledSet:
     for needed in ("train", options.evaluate_on):
         if not labelled.counts.get(needed):
             raise DataError(
-                f"'{options.data}' has no images in its {needed} split ({labelled.description()}). "
+                f"'{options.data}' has no images in its {needed} split ({labelled.describe().in_words()}). "
                 "Add some, or choose the split that is scored with --evaluate-on."
             )
     return labelled

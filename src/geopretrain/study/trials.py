@@ -125,7 +125,7 @@ def _keep_predictions(trial: Trial, run: Any) -> None:
     task = load_task(run).eval()
     assert isinstance(task, SegmentationTask)  # trials are of nothing else
     data = LabelledSet.open(trial.settings["data"], size=run.size)
-    batch = data.load("test", trial.pictures)
+    batch = data.read(data.splits()["test"][list(trial.pictures)])
     with torch.no_grad():
         predicted = task.predict(as_float(batch.images)).classes
     with atomic_path(trial.predictions) as temporary, temporary.open("wb") as file:

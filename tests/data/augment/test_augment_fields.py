@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from geopretrain.data.augment.batches import augment_clip
 from geopretrain.data.augment.crops import random_crop, random_scale_crop
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.errors import ConfigError
 from geopretrain.geometry.camera import backproject, project
@@ -24,7 +25,7 @@ def batch(tmp_path_factory):
         still_images=True,
         progress=False,
     )
-    return store.read([0, 2, 4], (0,), ("stereo", "depth"))
+    return store.read([0, 2, 4], Fields(names=("stereo", "depth")))
 
 
 def float_images(batch):
