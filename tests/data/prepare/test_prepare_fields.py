@@ -1,4 +1,4 @@
-"""Stereo partners and depth at training size: what is stored and read, what is said where it is not."""
+"""Right images and depth at training size: what is stored and read, what is said where it is not."""
 
 import json
 import shutil
@@ -83,7 +83,7 @@ def test_resize_depth_of_dense_maps_and_growing_axes():
 # ---------------------------------------------------------------- stereo
 
 
-def test_store_keeps_the_partners_of_the_targets(pairs):
+def test_store_keeps_the_right_images_of_the_targets(pairs):
     right = sliding_frames(8, 3.0, SIZE, start=4.0)
     train, val = pairs.splits(Fields((0, -1, 1), ("stereo",))).values()
     chosen = {pairs.sample(s)[1] for s in (*train, *val)}
@@ -118,7 +118,7 @@ def test_store_says_what_is_missing(pairs):
         pairs.splits(Fields((0, 9)))
 
 
-def test_store_damaged_partners_are_noticed(pairs, tmp_path):
+def test_store_damaged_right_images_are_noticed(pairs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(pairs.path, copy)
     (copy / "stereo.u8").write_bytes(b"short")
@@ -126,7 +126,7 @@ def test_store_damaged_partners_are_noticed(pairs, tmp_path):
         FrameStore.open(copy)
 
 
-def test_prepare_partner_camera_follows_the_users_intrinsics_and_size(tmp_path):
+def test_prepare_right_camera_follows_the_users_intrinsics_and_size(tmp_path):
     data = write_pairs(tmp_path / "data")
     store = prepare(data, tmp_path / "store", size=(64, 128), intrinsics="90,90,47.5,31.5", progress=False)
     batch = store.read([0], Fields(names=("stereo",)))
@@ -228,7 +228,7 @@ def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
 # ---------------------------------------------------------------- interruptions
 
 
-def test_prepare_torn_partners_and_depth_are_cut_back(tmp_path):
+def test_prepare_torn_right_images_and_depth_are_cut_back(tmp_path):
     (clip,) = open_source("synthetic:street?frames=20&height=64&width=96")
     folder, crop = tmp_path / "work", (0, 0, 64, 96)
     whole = decode(clip, folder, tmp_path / "depth", crop, SIZE)
@@ -267,14 +267,14 @@ def test_prepare_real_middlebury_pair(shared_data, tmp_path):
     depth = batch.depth[batch.depth > 0]
     assert 2.0 < depth.min() < depth.max() < 5.1
     assert (batch.depth > 0).float().mean() > 0.85
-    # the partner, moved by the measured depth, is the target
+    # the right image, moved by the measured depth, is the target
     right, left = (x.permute(1, 2, 0).numpy() for x in (batch.stereo[0], batch.images[0, 0]))
     height, width = store.size
     z = batch.depth[0, 0].numpy()
     u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    own, partner = batch.intrinsics[0].numpy(), batch.stereo_intrinsics[0].numpy()
+    own, other = batch.intrinsics[0].numpy(), batch.stereo_intrinsics[0].numpy()
     x = (u - own[0, 2]) / own[0, 0] * z + batch.T_target_to_stereo[0, 0, 3].item()
-    columns = partner[0, 0] * x / np.maximum(z, 1e-3) + partner[0, 2]
+    columns = other[0, 0] * x / np.maximum(z, 1e-3) + other[0, 2]
     warped = cv2.remap(right, columns.astype(np.float32), v, cv2.INTER_LINEAR).astype(float)
     seen = (z > 0) & (columns > 0) & (columns < width - 1)
     assert np.abs(warped - left)[seen].mean() < 12

@@ -120,7 +120,7 @@ def test_sources_stereo_bad_calibration_is_refused(tmp_path, text, words):
         open_source(tmp_path)
 
 
-def test_sources_stereo_missing_partners(tmp_path):
+def test_sources_stereo_missing_right_images(tmp_path):
     write_stereo(tmp_path)
     (tmp_path / "right" / "000001.png").unlink()
     (clip,) = open_source(tmp_path)
@@ -136,7 +136,7 @@ def test_sources_stereo_missing_partners(tmp_path):
         open_source(tmp_path)
 
 
-def test_sources_stereo_partner_of_another_size_and_named_by_side(tmp_path):
+def test_sources_stereo_right_image_of_another_size_and_named_by_side(tmp_path):
     write_images(tmp_path / "left", sliding_frames(2), "left_{:03d}.png")
     write_images(tmp_path / "right", sliding_frames(2, size=(64, 96)), "right_{:03d}.png")
     (clip,) = open_source(tmp_path, baseline=0.1)

@@ -153,7 +153,7 @@ def test_store_real_kitti(shared_data):
     assert store.size == (96, 320)
     assert store.intrinsics_known
     assert [clip.stride for clip in store.clips] == [2, 2]
-    assert max(drive.targets) <= 55  # the car stands still from about frame 53 on
+    assert max(drive.targets) <= 55  # the car is static from about frame 53 on
     assert store.intrinsics(0)[0, 0] == pytest.approx(721.5377 * 320 / 1242, rel=1e-5)
     assert store.intrinsics(0)[1, 2] == pytest.approx((172.854 + 0.5) * 96 / 375 - 0.5, rel=1e-5)
     assert store.depth_protocol == "kitti"
