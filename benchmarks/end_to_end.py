@@ -30,11 +30,12 @@ def _ours(job: Job, variant: Variant, data: Path, folder: Path) -> STEP:
     # prepared by the first variant, found there by the others
     store = prepare(data, folder, size=job.setting.size, min_motion=0.0, progress=False)
     ours = OurStep(job, variant)
-    samples = store.samples(ours.task.offsets, ours.task.needs)[0].tolist()
+    fields = ours.task.required
+    samples = store.splits(fields)["train"].tolist()
 
     def step() -> None:
         numbers = [random.choice(samples) for _ in range(job.setting.batch)]
-        ours.step(ours.task.augment(store.read(numbers, ours.task.offsets, ours.task.needs)))
+        ours.step(ours.task.train_transform(store.read(numbers, fields)))
 
     return step
 

@@ -24,6 +24,7 @@ PAGES = {
     "changelog.md": "CHANGELOG.md",
     "golden.md": "tests/golden/README.md",
     "benchmarks.md": "benchmarks/README.md",
+    "examples.md": "examples/README.md",
 }
 PAGE_OF = {source: page for page, source in PAGES.items()}
 TOP = "geopretrain"
@@ -99,11 +100,16 @@ def first_sentence(file: Path, name: str) -> str:
 
 def name_of(page: str) -> str:
     """Return the title in the navigation."""
-    return Path(page).stem
+    stem = Path(page).stem
+    return stem.replace("-", " ") if page.startswith("options/") else stem
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Let links of ``docs/`` to files above it lead to the pages made of them."""
+    """Let links of ``docs/`` to files above it lead to the pages made of them; mend tables.
+
+    In a table a bar inside code is written with a backslash, which this Markdown would show.
+    """
+    markdown = re.sub(r"`[^`\n]*`", lambda code: code[0].replace("\\|", "|"), markdown)
     return with_links(markdown, lambda target: PAGE_OF.get(target.removeprefix("../"), target))
 
 

@@ -38,10 +38,10 @@ def test_every_sentence_is_a_record_under_geopretrain(caplog):
 
 
 def test_records_name_the_module_that_speaks(caplog, tmp_path):
-    from geopretrain.study.progress import cell_progress
+    from geopretrain.study.progress import trial_progress
 
     caplog.set_level(logging.INFO, logger="geopretrain")
-    with cell_progress("Training", 3, 1, 2):
+    with trial_progress("Training", 3, 1, 2):
         pass
     (record,) = caplog.records
     assert record.name == "geopretrain.study.progress"

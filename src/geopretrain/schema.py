@@ -1,6 +1,6 @@
 """Checked dataclasses: options of commands and methods, and records in files, have one mechanism.
 
-A class under :func:`checked` is a frozen dataclass whose fields are written once: name, type with its range,
+A class under `checked` is a frozen dataclass whose fields are written once: name, type with its range,
 default, and the sentence below it. Pydantic checks the values wherever they come from (Python, command line,
 a file), and what is wrong is said in one sentence.
 """

@@ -14,6 +14,7 @@ import torch
 from geopretrain import cli
 from geopretrain.commands.pretrain import pretrain
 from geopretrain.commands.pseudo_depth import pseudo_depth
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.store.frame_store import FrameStore
@@ -113,7 +114,7 @@ def test_a_transformers_model_sees_the_pictures_as_its_own_pipeline_does(store, 
     assert info.teacher == str(depth_anything)
     assert found.has("pseudo_depth")
     numbers = np.array([2, 0])
-    batch = found.read(numbers, (0,), needs=("pseudo_depth",))
+    batch = found.read(numbers, Fields(names=("pseudo_depth",)))
     assert batch.pseudo_depth.shape == (2, 1, *SIZE)
     assert batch.pseudo_depth.min() > 0
     processor = AutoImageProcessor.from_pretrained(depth_anything)
@@ -139,7 +140,7 @@ def test_a_run_of_ours_is_a_teacher_also_at_another_size(store, tmp_path):
     run = make_run(tmp_path / "run", size="96x128")
     found = quiet(store, run.path)
     assert (found.pseudo_depth.quantity, found.pseudo_depth.meaning) == ("depth", "scale")
-    depth = found.read([1], (0,), needs=("pseudo_depth",)).pseudo_depth
+    depth = found.read([1], Fields(names=("pseudo_depth",))).pseudo_depth
     assert depth.shape == (1, 1, *SIZE)
     assert depth.min() >= 0.1
     assert depth.max() <= 100
@@ -192,7 +193,7 @@ def test_without_a_teacher_the_sentence_names_the_command(store):
     assert opened.pseudo_depth is None
     assert not opened.has("pseudo_depth")
     with pytest.raises(DataError, match="geopretrain data pseudo-depth"):
-        opened.samples((0,), ("pseudo_depth",))
+        opened.splits(Fields(names=("pseudo_depth",)))
 
 
 def test_an_interrupted_command_continues_where_it_was(store, tmp_path, monkeypatch):
@@ -227,7 +228,9 @@ def test_an_interrupted_command_continues_where_it_was(store, tmp_path, monkeypa
     found = quiet(store, run.path, batch_size=2)
     assert sum(calls) == len(found) - 4
     everything = np.arange(len(found))
-    ours, expected = (s.read(everything, (0,), ("pseudo_depth",)).pseudo_depth for s in (found, whole))
+    ours, expected = (
+        s.read(everything, Fields(names=("pseudo_depth",))).pseudo_depth for s in (found, whole)
+    )
     assert torch.equal(ours, expected)
     calls.clear()
     quiet(store, run.path, batch_size=2)
@@ -295,7 +298,7 @@ def test_maps_of_an_earlier_preparation_or_damaged_ones_are_refused(store, tmp_p
     info = json.loads(info_file.read_text())
     info_file.write_text(json.dumps(info | {"store": "another"}))
     with pytest.raises(DataError, match="earlier preparation"):
-        FrameStore.open(store).read([0], (0,), ("pseudo_depth",))
+        FrameStore.open(store).read([0], Fields(names=("pseudo_depth",)))
     info_file.write_text(json.dumps(info))
     with (store / FOLDER / info["file"]).open("r+b") as file:
         file.truncate(100)

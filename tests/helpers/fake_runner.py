@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
+
+from dying import die
 
 from geopretrain.errors import DataError
 from geopretrain.files import write_json
@@ -18,7 +19,7 @@ def run(trial, threads=None, device="auto"):
     with (Path(trial.folder).parent.parent / "calls.log").open("a") as log:
         log.write(f"{trial.evaluate_on} {trial.name} {trial.lr:g}\n")
     if trial.name == os.environ.get("FAKE_KILL"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
     if trial.name == os.environ.get("FAKE_FAIL"):
         raise DataError("the label x.png is bad")
     if trial.name == os.environ.get("FAKE_CRASH"):

@@ -49,7 +49,7 @@ def test_edge_strengths_equal_the_released_ones(arrays, normals):
 
 def test_points_and_loss_equal_the_released_ones(arrays, normals):
     image, teacher = (arrays[n].double() for n in ("in_tgt_img", "in_pseudo_depth"))
-    errors = []
+    errors, size = [], image.shape[-2:]
     found = usable_edges(image, teacher, normals[1], as_released=True)
     for (strength, direction), name in zip(found, ("rgb", "normal"), strict=True):
         for i in (0, 1):
@@ -59,9 +59,9 @@ def test_points_and_loss_equal_the_released_ones(arrays, normals):
             assert len(edge_list) == arrays[f"out_nr_num_edges_{key}"]
             anchors = edge_list[arrays[f"in_nr_anchor_{key}"].long()][None]
             distances = arrays[f"in_nr_dist_{key}"].long()[:, None]
-            points = points_along(anchors, direction[i : i + 1], distances, (40, 56), as_released=True)
-            np.testing.assert_array_equal(points[:, 0] // 56, arrays[f"out_nr_row_{key}"])
-            np.testing.assert_array_equal(points[:, 0] % 56, arrays[f"out_nr_col_{key}"])
+            points = points_along(anchors, direction[i : i + 1], distances, size, as_released=True)
+            np.testing.assert_array_equal(points[:, 0] // size[1], arrays[f"out_nr_row_{key}"])
+            np.testing.assert_array_equal(points[:, 0] % size[1], arrays[f"out_nr_col_{key}"])
             errors.append(relative_normals(*(n[i : i + 1] for n in normals), points).flatten())
     np.testing.assert_allclose(torch.cat(errors).mean(), arrays["out_normal_ranking_loss"], atol=1e-12)
 

@@ -28,7 +28,7 @@ def test_the_demo_ends_with_a_report_and_continues_when_repeated(tmp_path, capsy
     report = demo(tmp_path / "demo", **TINY)
     assert report.is_file()
     results = json.loads((report.parent / "comparison.json").read_text())
-    assert {cell["init"] for cell in results["cells"]} == {"random", "depth"}
+    assert {trial["init"] for trial in results["trials"]} == {"random", "depth"}
     weights = tmp_path / "demo" / "depth" / "model.safetensors"
     written = weights.stat().st_mtime_ns
     words = ["demo", "--config", str(tmp_path / "demo" / "config.yaml"), "--open-report", "false"]

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import pytest
 
-from geopretrain.commands.finetune_segmentation import curve
 from geopretrain.config.options import PretrainOptions
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError
@@ -13,6 +12,7 @@ from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.presets import SHORT, Preset
 from geopretrain.tasks.registry import task_class
 from geopretrain.training.resolve import choose_preset, loop_settings
+from geopretrain.training.segmentation import curve
 
 MONODEPTH2 = Preset(batch_size=12, lr=1e-4, schedule="step", epochs=20)
 

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from geopretrain.commands.common import destination
-from geopretrain.compute import resolve_device
 from geopretrain.config.command import takes
 from geopretrain.config.options import FinetuneSegmentationOptions
-from geopretrain.config.resume import continued
-from geopretrain.config.saved import as_saved
 from geopretrain.console import console
-from geopretrain.data.labelled.labelled_set import LabelledSet
-from geopretrain.data.subsets import nested_subset, spread_positions
-from geopretrain.errors import DataError, OptionError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.tasks.building import build_task, setting_defaults, task_config
-from geopretrain.tasks.registry import segmentation_class
-from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
-from geopretrain.training.resolve import choose_backbone, choose_preset, loop_settings, resolved
-from geopretrain.training.stream import Samples
-from geopretrain.training.train import Training, train
-from geopretrain.weights import parse_init
-
-PICTURES = 4
+from geopretrain.training.segmentation import train_segmentation
 
 
 @takes(FinetuneSegmentationOptions)
@@ -34,130 +16,6 @@ def finetune_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
-    options = continued("finetune segmentation", options, setting_defaults=setting_defaults("segmentation"))
-    training = _training(options)
-    return train(
-        training,
-        lambda run, task: _finish(training, run, options.evaluate_on),
-        resume=bool(options.resume),
-        overwrite=options.overwrite,
-    )
-
-
-def _training(options: FinetuneSegmentationOptions) -> Training:
-    out = destination(options)
-    device = resolve_device(options.device)
-    init, backbone = parse_init(options.init), choose_backbone(options.backbone, options.init)
-    labelled = _open(options)
-    cls, names = segmentation_class(options.as_released), labelled.class_names
-    config = task_config(
-        cls,
-        options.settings,
-        backbone=backbone,
-        mode=options.mode,
-        as_released=options.as_released,
-        num_classes=len(names),
-        class_names=names,
-        class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours),
-    )
-    task, report = build_task(cls, config, init, options.seed)
-    preset = choose_preset(options.preset, device, task.presets)
-    splits = labelled.splits(task.required)
-    subset = _subset(len(splits["train"]), options)
-    loop = loop_settings(options, task.presets[preset], device, len(subset), validate_every=0)
-    points = curve(options.curve_points, loop.steps)
-    loop = loop_settings(
-        options, task.presets[preset], device, len(subset), validate_every=0, validate_at=tuple(points)
-    )
-    scored = splits[options.evaluate_on]
-    return Training(
-        command="finetune segmentation",
-        config=as_saved(
-            "finetune segmentation",
-            options,
-            **resolved(
-                loop,
-                backbone=backbone,
-                preset=preset,
-                size=labelled.size,
-                labels=len(subset),
-                curve_points=points,
-                validate_every=options.validate_every,
-            ),
-        ),
-        out=out,
-        task=task,
-        report=report,
-        init=init,
-        data=labelled,
-        samples=Samples(labelled, splits["train"][subset], task.required),
-        validation=Samples(labelled, scored, task.required),
-        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
-        settings=loop,
-        subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
-    )
-
-
-def _open(options: FinetuneSegmentationOptions) -> LabelledSet:
-    labelled = LabelledSet.open(str(options.data), size=options.size)
-    for needed in ("train", options.evaluate_on):
-        if not labelled.counts.get(needed):
-            raise DataError(
-                f"'{options.data}' has no images in its {needed} split ({labelled.description()}). "
-                "Add some, or choose the split that is scored with --evaluate-on."
-            )
-    return labelled
-
-
-def _subset(images: int, options: FinetuneSegmentationOptions) -> list[int]:
-    """Return the positions of the labelled images in the train split; as released: the first ones."""
-    count = images if options.labels is None else options.labels
-    subset = nested_subset(images, count, options.subset_seed)
-    return list(range(len(subset))) if options.as_released else subset
-
-
-def curve(points: int | Sequence[int], steps: int) -> list[int]:
-    """Return the steps after which to evaluate; the last one always is among them.
-
-    ``6`` of 300 steps means 9, 18, 37, 75, 150, 300; several numbers are taken as given.
-
-    Raises:
-        ConfigError: not numbers between 1 and ``steps``.
-    """
-    if isinstance(points, int):
-        return sorted({max(1, steps >> halvings) for halvings in range(min(points, 64))})
-    if points and not (min(points) >= 1 and max(points) <= steps):
-        raise OptionError("curve_points", f"must lie between 1 and {steps} steps, not {sorted(points)}.")
-    return sorted({*points, steps})
-
-
-def _finish(training: Training, run: RunFolder, split: str) -> None:
-    """Write results.json, say what came out and what to do next."""
-    scores = run.metrics("validation")
-    last, size = scores[-1], training.data.describe().size
-    protocol = PROTOCOL.format(images=len(training.validation), split=split, size=f"{size[0]}x{size[1]}")
-    run.write_results(
-        {
-            "command": training.command,
-            "task": training.task.name,
-            "steps": training.settings.steps,
-            "labels": len(training.samples),
-            "protocol": protocol,
-            **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
-            "per_image_protocol": PER_IMAGE_PROTOCOL,
-            "curve": [_point(score) for score in scores],
-        }
-    )
-    console.say(
-        f"{protocol}: mIoU {_percent(last['miou'])}, pixel accuracy {_percent(last['pixel_accuracy'])}."
-    )
-    console.say(f"Pictures are in {run.figures}.")
+    run = train_segmentation(options)
     console.say(f"Next: geopretrain predict {run.path} IMAGE_OR_VIDEO --out pictures")
-
-
-def _point(score: dict[str, Any]) -> dict[str, Any]:
-    return {name: score[name] for name in ("step", "miou", "pixel_accuracy")}
-
-
-def _percent(value: float | None) -> str:
-    return "undefined" if value is None else f"{100 * value:.1f} %"
+    return run

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from geopretrain.commands.common import destination
 from geopretrain.compute import resolve_device
 from geopretrain.config.options import FinetuneDepthOptions, PretrainOptions
 from geopretrain.config.saved import as_saved
@@ -23,7 +22,7 @@ from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import build_task, task_config
 from geopretrain.tasks.registry import task_class
 from geopretrain.tasks.validation import LossValidation
-from geopretrain.training.resolve import choose_backbone, choose_preset, loop_settings, resolved
+from geopretrain.training.resolve import choose_backbone, choose_preset, destination, loop_settings, resolved
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training
 from geopretrain.weights import parse_init

@@ -65,6 +65,7 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
 
 def _fill(writer: PseudoDepthWriter, store: FrameStore, teacher: Teacher, batch_size: int) -> None:
     """Write the maps of the samples that have none yet."""
+    from geopretrain.data.dataset import IMAGES
     from geopretrain.data.store.pseudo_depth import usable_values
 
     if writer.done:
@@ -72,7 +73,7 @@ def _fill(writer: PseudoDepthWriter, store: FrameStore, teacher: Teacher, batch_
     with console.progress("teacher", writer.total, done=writer.done, unit="images") as line:
         for first in range(writer.done, writer.total, batch_size):
             samples = np.arange(first, min(first + batch_size, writer.total))
-            values = teacher(store.read(samples, (0,)).images[:, 0])
+            values = teacher(store.read(samples, IMAGES).images[:, 0])
             names = [_frame_name(store, int(sample)) for sample in samples]
             writer.append(usable_values(values.numpy(), teacher.info, names))
             line.advance(len(samples))

@@ -137,11 +137,12 @@ class Description:
     pseudo_depth: PseudoDepthInfo | None = None
     sentences: tuple[str, ...] = ()
 
-    def in_words(self) -> str:
-        """Return one line: what it is, how many samples in each split, classes, size."""
+    def in_words(self, *, remarks: bool = False) -> str:
+        """Return one line: what it is, how many samples in each split, classes, size; ``sentences`` too."""
         counts = ", ".join(f"{count} {split}" for split, count in self.counts.items())
         classes = f", {len(self.class_names)} classes" if self.class_names else ""
-        return f"{self.kind}: {counts}{classes}, {self.size[1]}x{self.size[0]} px"
+        said = f" ({'; '.join(self.sentences)})" if remarks and self.sentences else ""
+        return f"{self.kind}: {counts}{classes}, {self.size[1]}x{self.size[0]} px{said}"
 
 
 class Batch(Protocol):

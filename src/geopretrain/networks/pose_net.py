@@ -71,7 +71,7 @@ class PoseNet(nn.Module):
         return self.motion(self.features(first, second))
 
     def motion(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return axis-angle and translation from what :meth:`features` gave."""
+        """Return axis-angle and translation from what `features` gave."""
         pose = self.decoder(features)
         return pose[:, :3], pose[:, 3:]
 
@@ -94,6 +94,6 @@ class SharedPoseNet(nn.Module):
         return torch.cat([first, second], 1)
 
     def motion(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return axis-angle ``B 3`` (rad) and translation ``B 3`` from what :meth:`features` gave."""
+        """Return axis-angle ``B 3`` (rad) and translation ``B 3`` from what `features` gave."""
         pose = self.decoder(features)
         return pose[:, :3], pose[:, 3:]

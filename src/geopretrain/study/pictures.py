@@ -26,15 +26,15 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     if not plan.pictures:
         return []
     folder = plan.out / "figures"
-    batch = plan.data.load("test", plan.pictures)
-    names = plan.data.names("test")
+    chosen = plan.data.splits()["test"][list(plan.pictures)]
+    batch = plan.data.read(chosen)
     shown: list[dict[str, Any]] = []
-    for k, position in enumerate(plan.pictures):
+    for k, name in enumerate(plan.data.names(chosen)):
         image, truth = batch.images[k].permute(1, 2, 0).numpy(), batch.required("labels")[k].numpy()
         coloured = pictures.colour_labels(truth, plan.data.class_colours)
         shown.append(
             {
-                "name": names[position],
+                "name": name,
                 "image": _write(folder, f"test{k}-image", image),
                 "truth": _write(folder, f"test{k}-truth", coloured),
                 "predictions": {},
@@ -65,7 +65,8 @@ def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import DepthTask
 
-    images = plan.data.load("test", plan.pictures).images.permute(0, 2, 3, 1).numpy()
+    chosen = plan.data.splits()["test"][list(plan.pictures)]
+    images = plan.data.read(chosen).images.permute(0, 2, 3, 1).numpy()
     for init in plan.inits:
         if init.kind != "run":
             continue

@@ -92,11 +92,11 @@ class Plan:
 
 def make_plan(options: CompareOptions) -> Plan:
     """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
-    from geopretrain.commands.finetune_segmentation import curve
     from geopretrain.compute import resolve_device
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.tasks.transfer.segmentation import PRESETS
     from geopretrain.training.resolve import choose_preset
+    from geopretrain.training.segmentation import curve
 
     named = read_inits(options.inits)
     device = resolve_device(options.device)

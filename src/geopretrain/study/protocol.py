@@ -27,16 +27,16 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
 
     settings = plan.settings
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
-    subset = nested_subset(plan.data.counts["train"], settings["labels"], settings["subset_seed"])
-    names = plan.data.names("train")
+    train = plan.data.splits()["train"]
+    subset = nested_subset(len(train), settings["labels"], settings["subset_seed"])
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": settings["data"],
-        "data_description": plan.data.description(),
+        "data_description": plan.data.describe().in_words(remarks=True),
         "splits": plan.data.counts,
         "labels": settings["labels"],
         "subset_seed": settings["subset_seed"],
-        "subset": [names[position] for position in subset],
+        "subset": plan.data.names(train[subset]),
         "size": settings["size"],
         "backbone": settings["backbone"],
         "preset": settings["preset"],

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geopretrain.config.groups import Mode
+from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.console import console
 from geopretrain.files import atomic_path, write_json
 from geopretrain.schema import Device
 
@@ -69,15 +71,15 @@ class Trial:
 def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
     """Train and score one trial, write its record and return it.
 
-    An interrupted trial is continued from its checkpoint. Raises what ``finetune`` raises.
+    An interrupted trial is continued from its checkpoint. Raises what ``train_segmentation`` raises.
     """
-    from geopretrain.commands.finetune_segmentation import finetune_segmentation
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.training.segmentation import train_segmentation
 
     there = RunFolder(trial.folder)
     begun = there.is_ours() and there.config.get("lr") == trial.lr
     start = time.perf_counter()
-    run = finetune_segmentation(
+    options = FinetuneSegmentationOptions(
         out=trial.folder,
         init=trial.source,
         mode=trial.mode,
@@ -89,9 +91,10 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
         device=device,
         resume=begun,
         overwrite=not begun,
-        progress=False,
         **trial.settings,
     )
+    with console.showing(False):  # many runs side by side stay quiet
+        run = train_segmentation(options)
     results = run.results
     if trial.pictures:
         _keep_predictions(trial, run)
@@ -125,7 +128,7 @@ def _keep_predictions(trial: Trial, run: Any) -> None:
     task = load_task(run).eval()
     assert isinstance(task, SegmentationTask)  # trials are of nothing else
     data = LabelledSet.open(trial.settings["data"], size=run.size)
-    batch = data.load("test", trial.pictures)
+    batch = data.read(data.splits()["test"][list(trial.pictures)])
     with torch.no_grad():
         predicted = task.predict(as_float(batch.images)).classes
     with atomic_path(trial.predictions) as temporary, temporary.open("wb") as file:

@@ -120,7 +120,7 @@ class Scene:
 
 
 class SceneBuilder:
-    """Collects solids; ``build`` turns them into a :class:`Scene`."""
+    """Collects solids; ``build`` turns them into a `Scene`."""
 
     def __init__(self, class_names: tuple[str, ...]) -> None:
         self.class_ids = {name: index for index, name in enumerate(class_names)}

@@ -226,7 +226,7 @@ def _outlines(ids: Ids) -> NDArray[np.bool_]:
 
 
 def _flow(frame: WorldFrame, other: WorldFrame) -> tuple[Float, NDArray[np.bool_]]:
-    """See :meth:`WorldFrame.flow_to`."""
+    """See `WorldFrame.flow_to`."""
     height, width = frame.world.size
     ids = frame.hits[0].ravel()
     camera = other.view.camera
@@ -255,7 +255,7 @@ def _flow(frame: WorldFrame, other: WorldFrame) -> tuple[Float, NDArray[np.bool_
 
 
 def _lidar(frame: WorldFrame, beams: int, azimuth_step: float, max_range: float, dropout: float) -> Float:
-    """See :meth:`WorldFrame.lidar`."""
+    """See `WorldFrame.lidar`."""
     height, width = frame.world.size
     k = frame.intrinsics
     azimuth = np.deg2rad(np.arange(-89.0, 89.0, azimuth_step))[None]

@@ -1,7 +1,7 @@
 """The contract between what is learned, pretext or transfer, and what trains, scores and shows it.
 
 Loop, evaluation and commands reach for nothing that is not declared here. A method is one file with a
-subclass of :class:`Task` (or of one of its typed forms, which say what is predicted) and one line in the
+subclass of `Task` (or of one of its typed forms, which say what is predicted) and one line in the
 registry.
 """
 

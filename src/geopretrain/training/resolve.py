@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from geopretrain.compute import resolve_precision
+from geopretrain.config.groups import require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.errors import one_of
+from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.settings import LoopSettings
@@ -26,6 +29,18 @@ FROM_PRESET = (
     "accumulate",
 )
 DEFAULT_BACKBONE = "resnet18"
+
+
+def destination(options: TrainCommandOptions) -> Path:
+    """Return the folder of the run, refusing early what could not be written, before time is spent on data.
+
+    Raises:
+        RunFolderError: the folder cannot receive a run.
+    """
+    require(options, "out")
+    out = Path(options.out or "")
+    RunFolder(out).check_free(overwrite=options.overwrite, resume=bool(options.resume), init=options.init)
+    return out
 
 
 def choose_preset(name: str, device: str, presets: Iterable[str]) -> str:

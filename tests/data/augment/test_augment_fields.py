@@ -1,4 +1,4 @@
-"""Augmentation of stereo partner, depth and cameras, and the crops: geometry must survive each of them."""
+"""Augmentation of right images, depth and cameras, and the crops: geometry must survive each of them."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from geopretrain.data.augment.batches import augment_clip
 from geopretrain.data.augment.crops import random_crop, random_scale_crop
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.errors import ConfigError
 from geopretrain.geometry.camera import backproject, project
@@ -24,15 +25,15 @@ def batch(tmp_path_factory):
         still_images=True,
         progress=False,
     )
-    return store.read([0, 2, 4], (0,), ("stereo", "depth"))
+    return store.read([0, 2, 4], Fields(names=("stereo", "depth")))
 
 
 def float_images(batch):
     return replace(batch, images=batch.images.float() / 255, stereo=batch.stereo.float() / 255)
 
 
-def partner_error(batch):
-    """Mean difference of the target and its partner warped by the measured depth, where it is visible."""
+def stereo_error(batch):
+    """Mean difference of the target and its right image warped by the measured depth, where it is visible."""
     points = backproject(batch.depth, batch.intrinsics)
     moved = (batch.T_target_to_stereo[:, :3, :3] @ points.flatten(2)).unflatten(-1, points.shape[-2:])
     moved = moved + batch.T_target_to_stereo[:, :3, 3, None, None]
@@ -45,20 +46,20 @@ def partner_error(batch):
     return ((warped - batch.images[:, 0]).abs().mean(1, keepdim=True))[seen].mean().item()
 
 
-def test_augment_partner_matches_through_depth_before_and_after(batch):
-    before = partner_error(float_images(batch))
+def test_augment_right_image_matches_through_depth_before_and_after(batch):
+    before = stereo_error(float_images(batch))
     assert before < 0.02  # warping without depth leaves about 0.07
-    assert partner_error(augment_clip(batch, flip=1.0, jitter=0.0)) == pytest.approx(before, rel=1e-3)
+    assert stereo_error(augment_clip(batch, flip=1.0, jitter=0.0)) == pytest.approx(before, rel=1e-3)
     torch.manual_seed(0)
-    assert partner_error(random_scale_crop(batch)) < 1.5 * before
-    assert partner_error(float_images(random_crop(batch, (48, 80)))) < 1.5 * before
-    assert partner_error(augment_clip(random_scale_crop(random_crop(batch, (48, 64))))) < 2 * before
+    assert stereo_error(random_scale_crop(batch)) < 1.5 * before
+    assert stereo_error(float_images(random_crop(batch, (48, 80)))) < 1.5 * before
+    assert stereo_error(augment_clip(random_scale_crop(random_crop(batch, (48, 64))))) < 2 * before
 
 
 def test_augment_wrong_pose_after_a_flip_would_show(batch):
     flipped = augment_clip(batch, flip=1.0, jitter=0.0)
     forgotten = replace(flipped, T_target_to_stereo=batch.T_target_to_stereo)
-    assert partner_error(forgotten) > 3 * partner_error(flipped)
+    assert stereo_error(forgotten) > 3 * stereo_error(flipped)
 
 
 def test_augment_flip_mirrors_only_the_chosen_samples(batch):
@@ -73,7 +74,7 @@ def test_augment_flip_mirrors_only_the_chosen_samples(batch):
         assert out.stereo_intrinsics[i, 0, 2] == (95 - cx if chosen[i] else cx)
 
 
-def test_augment_partner_gets_the_colours_of_the_frames(batch):
+def test_augment_right_image_gets_the_colours_of_the_frames(batch):
     torch.manual_seed(2)
     same = replace(batch, stereo=batch.images[:, 0].clone())
     out = augment_clip(same, flip=0.5, jitter=1.0)

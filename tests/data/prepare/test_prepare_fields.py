@@ -1,4 +1,4 @@
-"""Stereo partners and depth at training size: what is stored and read, what is said where it is not."""
+"""Right images and depth at training size: what is stored and read, what is said where it is not."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ import pytest
 import torch
 from making_clips import sliding_frames, write_images
 
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.decode import decode
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.summary import store_in_words
@@ -82,13 +83,13 @@ def test_resize_depth_of_dense_maps_and_growing_axes():
 # ---------------------------------------------------------------- stereo
 
 
-def test_store_keeps_the_partners_of_the_targets(pairs):
+def test_store_keeps_the_right_images_of_the_targets(pairs):
     right = sliding_frames(8, 3.0, SIZE, start=4.0)
-    train, val = pairs.samples((0, -1, 1), ("stereo",))
+    train, val = pairs.splits(Fields((0, -1, 1), ("stereo",))).values()
     chosen = {pairs.sample(s)[1] for s in (*train, *val)}
     everything = {pairs.sample(s)[1] for s in (*pairs.train_samples, *pairs.val_samples)}
     assert chosen == everything - {3}
-    batch = pairs.read(train, (0, -1), ("stereo",))
+    batch = pairs.read(train, Fields((0, -1), ("stereo",)))
     for i, sample in enumerate(train):
         assert np.array_equal(batch.stereo[i].permute(1, 2, 0).numpy(), right[pairs.sample(sample)[1]])
     assert batch.stereo.dtype == torch.uint8
@@ -105,19 +106,19 @@ def test_store_says_what_is_missing(pairs):
     assert not pairs.has("pseudo_depth")
     assert pairs.pseudo_depth is None
     with pytest.raises(DataError, match=r"holds no measured depth\. Prepare data that has measured depth"):
-        pairs.samples((0,), ("depth",))
+        pairs.splits(Fields(names=("depth",)))
     with pytest.raises(DataError, match=r"pseudo-depth .* --teacher"):
-        pairs.samples((0,), ("pseudo_depth",))
+        pairs.splits(Fields(names=("pseudo_depth",)))
     with pytest.raises(ConfigError, match=r"no 'stero'.* Did you mean 'stereo'"):
         pairs.has("stero")
     without = next(s for s in range(pairs.num_samples) if pairs.sample(s)[1] == 3)
     with pytest.raises(DataError, match=r"Frame 3 of clip .* has no stereo"):
-        pairs.read([without], (0,), ("stereo",))
+        pairs.read([without], Fields(names=("stereo",)))
     with pytest.raises(DataError, match="frames at 0, 9"):
-        pairs.samples((0, 9))
+        pairs.splits(Fields((0, 9)))
 
 
-def test_store_damaged_partners_are_noticed(pairs, tmp_path):
+def test_store_damaged_right_images_are_noticed(pairs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(pairs.path, copy)
     (copy / "stereo.u8").write_bytes(b"short")
@@ -125,10 +126,10 @@ def test_store_damaged_partners_are_noticed(pairs, tmp_path):
         FrameStore.open(copy)
 
 
-def test_prepare_partner_camera_follows_the_users_intrinsics_and_size(tmp_path):
+def test_prepare_right_camera_follows_the_users_intrinsics_and_size(tmp_path):
     data = write_pairs(tmp_path / "data")
     store = prepare(data, tmp_path / "store", size=(64, 128), intrinsics="90,90,47.5,31.5", progress=False)
-    batch = store.read([0], (0,), ("stereo",))
+    batch = store.read([0], Fields(names=("stereo",)))
     assert torch.allclose(batch.stereo_intrinsics, batch.intrinsics)
     assert store.clips[0].crop == (8, 0, 48, 96)
 
@@ -155,7 +156,7 @@ def test_store_depth_at_training_size_is_the_measured_one(tmp_path):
     store = prepare(write_depths(tmp_path / "data", maps), tmp_path / "store", size=SIZE, progress=False)
     for sample in range(store.num_samples):
         frame = store.sample(sample)[1]
-        depth = store.read([sample], (0,), ("depth",)).depth
+        depth = store.read([sample], Fields(names=("depth",))).depth
         assert depth.dtype == torch.float32
         assert np.array_equal(depth[0, 0].numpy(), maps[frame].astype(np.float32))
 
@@ -168,7 +169,7 @@ def test_prepare_impossible_depth_is_cleaned_and_said(tmp_path):
     assert any("2 depth maps cleaned" in warning for warning in store.warnings)
     assert 4 not in store.clips[0].depth_frames
     sample = next(s for s in range(store.num_samples) if store.sample(s)[1] == 1)
-    depth = store.read([sample], (0,), ("depth",)).depth[0, 0]
+    depth = store.read([sample], Fields(names=("depth",))).depth[0, 0]
     assert depth[0, :5].tolist() == [0, 0, 0, 0, 3]
 
 
@@ -194,11 +195,11 @@ def test_prepare_still_images_makes_every_frame_a_sample(tmp_path):
     folder = write_images(tmp_path / "photos", frames)
     store = prepare(folder, tmp_path / "store", size=SIZE, still_images=True, holdout=0.2, progress=False)
     assert (store.num_samples, len(store.train_samples), len(store.val_samples)) == (6, 5, 1)
-    batch = store.read(np.arange(6), (0,))
+    batch = store.read(np.arange(6), Fields())
     assert all(np.array_equal(b.permute(1, 2, 0), f) for b, f in zip(batch.images[:, 0], frames, strict=True))
-    assert len(store.samples((0,))[0]) == 5
+    assert len(store.splits(Fields())["train"]) == 5
     with pytest.raises(DataError, match="Prepare video without --still-images"):
-        store.samples((0, -1, 1))
+        store.splits(Fields((0, -1, 1)))
     assert "6 still images" in store_in_words(store)
     assert store.path.joinpath("contact_sheet.png").is_file()
 
@@ -211,7 +212,7 @@ def test_prepare_single_images_without_neighbours_say_what_helps(tmp_path):
     with pytest.raises(DataError, match=r"single images.*--still-images"):
         prepare(data, tmp_path / "store", size=SIZE, progress=False)
     store = prepare(data, tmp_path / "store", size=SIZE, still_images=True, progress=False)
-    assert len(store.samples((0,), ("depth",))[0]) == 2
+    assert len(store.splits(Fields(names=("depth",)))["train"]) == 2
 
 
 def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
@@ -219,7 +220,7 @@ def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
         write_pairs(tmp_path / "data" / f"scene{i}", count=1)
     folders = [tmp_path / "data" / f"scene{i}" for i in range(6)]
     store = prepare(folders, tmp_path / "store", size=SIZE, still_images=True, progress=False)
-    train, val = store.samples((0,), ("stereo",))
+    train, val = store.splits(Fields(names=("stereo",))).values()
     assert [store.sample(s)[0] for s in train] == [0, 1, 2, 3, 4]
     assert [store.sample(s)[0] for s in val] == [5]
 
@@ -227,7 +228,7 @@ def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
 # ---------------------------------------------------------------- interruptions
 
 
-def test_prepare_torn_partners_and_depth_are_cut_back(tmp_path):
+def test_prepare_torn_right_images_and_depth_are_cut_back(tmp_path):
     (clip,) = open_source("synthetic:street?frames=20&height=64&width=96")
     folder, crop = tmp_path / "work", (0, 0, 64, 96)
     whole = decode(clip, folder, tmp_path / "depth", crop, SIZE)
@@ -261,19 +262,19 @@ def test_prepare_real_middlebury_pair(shared_data, tmp_path):
         holdout=0.0,
         progress=False,
     )
-    batch = store.read([0], (0,), ("stereo", "depth"))
+    batch = store.read([0], Fields(names=("stereo", "depth")))
     assert batch.T_target_to_stereo[0, 0, 3].item() == pytest.approx(-0.193001, rel=1e-4)
     depth = batch.depth[batch.depth > 0]
     assert 2.0 < depth.min() < depth.max() < 5.1
     assert (batch.depth > 0).float().mean() > 0.85
-    # the partner, moved by the measured depth, is the target
+    # the right image, moved by the measured depth, is the target
     right, left = (x.permute(1, 2, 0).numpy() for x in (batch.stereo[0], batch.images[0, 0]))
     height, width = store.size
     z = batch.depth[0, 0].numpy()
     u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    own, partner = batch.intrinsics[0].numpy(), batch.stereo_intrinsics[0].numpy()
+    own, other = batch.intrinsics[0].numpy(), batch.stereo_intrinsics[0].numpy()
     x = (u - own[0, 2]) / own[0, 0] * z + batch.T_target_to_stereo[0, 0, 3].item()
-    columns = partner[0, 0] * x / np.maximum(z, 1e-3) + partner[0, 2]
+    columns = other[0, 0] * x / np.maximum(z, 1e-3) + other[0, 2]
     warped = cv2.remap(right, columns.astype(np.float32), v, cv2.INTER_LINEAR).astype(float)
     seen = (z > 0) & (columns > 0) & (columns < width - 1)
     assert np.abs(warped - left)[seen].mean() < 12

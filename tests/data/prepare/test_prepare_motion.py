@@ -30,7 +30,7 @@ def test_prepare_stride_is_the_one_nearest_to_the_wanted_motion(speed, expected)
     assert tried[1] == pytest.approx(speed)
 
 
-def test_prepare_stride_ignores_frames_that_stand_still():
+def test_prepare_stride_ignores_static_frames():
     steps = np.r_[np.full(20, 1.5), np.zeros(80)]
     stride, tried = choose_stride(lambda a, b: float(steps[a:b].sum()), range(100), steps, 3.0)
     assert stride == 2

@@ -107,13 +107,13 @@ def store(tmp_path_factory):
 
 
 def test_summary_accounts_for_every_frame(store):
-    town, stop, standing = read_summary(store.path)
-    for source in (town, stop, standing):
+    town, stop, static = read_summary(store.path)
+    for source in (town, stop, static):
         assert source.frames == source.broken + source.static + source.at_cuts + source.samples
     assert (town.frames, town.cuts, town.at_cuts, town.samples) == (35, 1, 4, 31)
     assert stop.static > 5
-    assert (standing.samples, standing.kept, standing.motion) == (0, 0, None)
-    everything = total([town, stop, standing])
+    assert (static.samples, static.kept, static.motion) == (0, 0, None)
+    everything = total([town, stop, static])
     assert everything.samples == store.num_samples
     assert (everything.train, everything.val) == (len(store.train_samples), len(store.val_samples))
     assert everything.kept == sum(len(clip.frames) for clip in store.clips)

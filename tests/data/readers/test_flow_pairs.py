@@ -45,11 +45,11 @@ def test_flow_files_damaged_flo_is_named(tmp_path):
 
 def test_flow_files_kitti_png(tmp_path):
     flow = np.stack([np.full((4, 5), -3.5), np.full((4, 5), 7.25)])
-    valid = np.zeros((4, 5), bool)
-    valid[1, 2] = True
-    write_kitti_flow(tmp_path / "f.png", flow, valid)
-    read, known = read_kitti_flow(tmp_path / "f.png")
-    assert np.array_equal(known, valid)
+    written = np.zeros((4, 5), bool)
+    written[1, 2] = True
+    write_kitti_flow(tmp_path / "f.png", flow, written)
+    read, valid = read_kitti_flow(tmp_path / "f.png")
+    assert np.array_equal(written, valid)
     assert read[:, 1, 2].tolist() == [-3.5, 7.25]  # (right, down)
     assert np.abs(read).sum() == 10.75
     data = (tmp_path / "f.png").read_bytes()
@@ -104,9 +104,9 @@ def test_flow_pairs_flow_of_depth_by_hand():
     depth = np.zeros((5, 9))
     depth[2, 6] = 2.0
     camera = np.array([[10.0, 0, 4], [0, 10, 2], [0, 0, 1]])
-    partner, motion = camera + np.array([[0, 0, 1.0], [0, 0, 0], [0, 0, 0]]), np.eye(4)
+    right, motion = camera + np.array([[0, 0, 1.0], [0, 0, 0], [0, 0, 0]]), np.eye(4)
     motion[0, 3] = -0.5  # 10 * 0.5 / 2 = 2.5 px to the left, and 1 px back for the other principal point
-    flow = flow_of_depth(depth, camera, motion, partner)
+    flow = flow_of_depth(depth, camera, motion, right)
     assert flow[:, 2, 6].tolist() == [-1.5, 0]
     assert np.count_nonzero(flow) == 1
 
@@ -120,11 +120,11 @@ def test_flow_pairs_real_flow_takes_the_source_onto_the_target(shared_data, name
     pairs = open_flow_pairs(shared_data / name)
     assert [pair.kind for pair in pairs] == kinds
     for pair in (p.read() for p in pairs):
-        known = pair.valid if pair.occluded is None else pair.valid & ~pair.occluded
-        y, x = np.indices(known.shape).astype(np.float32)
+        valid = pair.valid if pair.occluded is None else pair.valid & ~pair.occluded
+        y, x = np.indices(valid.shape).astype(np.float32)
         warped = cv2.remap(pair.source, x + pair.flow[0], y + pair.flow[1], cv2.INTER_LINEAR)
-        error, still = (np.abs(i.astype(float) - pair.target)[known].mean() for i in (warped, pair.source))
-        assert error < gain * still
+        error, unmoved = (np.abs(i.astype(float) - pair.target)[valid].mean() for i in (warped, pair.source))
+        assert error < gain * unmoved
 
 
 def test_flow_pairs_chairs2_goes_forwards_and_backwards(shared_data):

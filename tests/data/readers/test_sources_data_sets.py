@@ -65,7 +65,7 @@ def test_sources_middlebury(tmp_path):
     assert (clip.depth(0) > 0).sum() == 1
 
 
-def test_sources_middlebury_depth_takes_the_real_partner_onto_the_image(shared_data):
+def test_sources_middlebury_depth_takes_the_right_image_onto_the_image(shared_data):
     (clip,) = open_source(shared_data / "stereo" / "middlebury2014")
     depth, left, right = clip.depth(0), clip.frame(0).image.astype(float), clip.stereo(0)
     y, x = np.nonzero(depth)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from making_clips import CALIBRATION, sliding_frames, write_depth, write_images, write_pfm, write_stereo
 
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.readers import open_source
 from geopretrain.data.readers.depth_maps import (
@@ -119,7 +120,7 @@ def test_sources_stereo_bad_calibration_is_refused(tmp_path, text, words):
         open_source(tmp_path)
 
 
-def test_sources_stereo_missing_partners(tmp_path):
+def test_sources_stereo_missing_right_images(tmp_path):
     write_stereo(tmp_path)
     (tmp_path / "right" / "000001.png").unlink()
     (clip,) = open_source(tmp_path)
@@ -135,7 +136,7 @@ def test_sources_stereo_missing_partners(tmp_path):
         open_source(tmp_path)
 
 
-def test_sources_stereo_partner_of_another_size_and_named_by_side(tmp_path):
+def test_sources_stereo_right_image_of_another_size_and_named_by_side(tmp_path):
     write_images(tmp_path / "left", sliding_frames(2), "left_{:03d}.png")
     write_images(tmp_path / "right", sliding_frames(2, size=(64, 96)), "right_{:03d}.png")
     (clip,) = open_source(tmp_path, baseline=0.1)
@@ -204,8 +205,8 @@ def test_sources_stereo_and_depth_reach_the_store(tmp_path):
     )  # fmt: skip
     assert store.has("stereo")
     assert store.has("depth")
-    train, _ = store.samples((0, -1, 1), ("stereo", "depth"))
-    batch = store.read(train[:2], needs=("stereo", "depth"))
+    fields = Fields((0, -1, 1), ("stereo", "depth"))
+    batch = store.read(store.splits(fields)["train"][:2], fields)
     assert batch.T_target_to_stereo[0, :3, 3].tolist() == [-0.25, 0, 0]
     assert np.array_equal(np.roll(batch.images[0, 0].numpy(), -5, axis=2), batch.stereo[0].numpy())
     assert (batch.depth == 2).all()

@@ -25,7 +25,8 @@ def test_a_row_in_the_table_is_enough_to_prepare_a_store(tmp_path, monkeypatch):
         path = detect._path(spec)
         return [NpyClip(path)] if path.suffix == ".npy" else []
 
-    monkeypatch.setattr(detect, "LAYOUTS", [ClipLayout("a .npy array of frames", open_npy), *detect.LAYOUTS])
+    toy = ClipLayout("array", "a .npy array of frames", open_npy)
+    monkeypatch.setattr(detect, "LAYOUTS", [toy, *detect.LAYOUTS])
     np.save(tmp_path / "frames.npy", np.stack(sliding_frames(12, 3.0, (64, 96))))
     assert [clip.kind for clip in open_source(tmp_path / "frames.npy")] == ["npy"]
     store = prepare(tmp_path / "frames.npy", tmp_path / "store", progress=False)

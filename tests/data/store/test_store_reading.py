@@ -8,6 +8,7 @@ import pytest
 import torch
 from making_clips import sliding_frames, write_images
 
+from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.resolve import resolve_store
 from geopretrain.data.prepare.summary import store_in_words
@@ -42,7 +43,7 @@ def test_store_read_gives_target_and_neighbours_at_the_clips_stride(store, frame
 
 def test_store_batch_mixes_clips_and_keeps_the_order(store):
     order = [store.num_samples - 1, 0, 3, 0]
-    batch = store.read(np.array(order), (1, 0))
+    batch = store.read(np.array(order), Fields((1, 0)))
     assert batch.images.shape == (4, 2, 3, *SIZE)
     assert batch.images.dtype == torch.uint8
     assert batch.intrinsics.shape == (4, 3, 3)
@@ -50,7 +51,7 @@ def test_store_batch_mixes_clips_and_keeps_the_order(store):
     assert batch.index.tolist() == order
     assert batch.offsets == (1, 0)
     assert torch.equal(batch.images[1], batch.images[3])
-    assert torch.equal(batch.images[0, 1], store.read([order[0]], (0,)).images[0, 0])
+    assert torch.equal(batch.images[0, 1], store.read([order[0]], Fields()).images[0, 0])
 
 
 def test_store_split_covers_every_clip_and_shares_no_frame(store):
@@ -77,7 +78,7 @@ def test_store_refuses_what_is_not_there(store):
     with pytest.raises(ConfigError, match="does not exist"):
         store.read([-1])
     with pytest.raises(ConfigError, match="no frame at offset 9"):
-        store.read([0], (0, 9))
+        store.read([0], Fields((0, 9)))
     with pytest.raises(ConfigError, match="not in the store"):
         store.frame_image(0, 999)
 
@@ -152,7 +153,7 @@ def test_store_real_kitti(shared_data):
     assert store.size == (96, 320)
     assert store.intrinsics_known
     assert [clip.stride for clip in store.clips] == [2, 2]
-    assert max(drive.targets) <= 55  # the car stands still from about frame 53 on
+    assert max(drive.targets) <= 55  # the car is static from about frame 53 on
     assert store.intrinsics(0)[0, 0] == pytest.approx(721.5377 * 320 / 1242, rel=1e-5)
     assert store.intrinsics(0)[1, 2] == pytest.approx((172.854 + 0.5) * 96 / 375 - 0.5, rel=1e-5)
     assert store.depth_protocol == "kitti"

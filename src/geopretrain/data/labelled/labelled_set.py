@@ -22,10 +22,7 @@ from geopretrain.data.labelled.base import LabelledImage, LabelledSource
 from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.rows import OBJECTS, ObjectFiles, RowFormat, resized
 from geopretrain.data.sizes import working_size
-from geopretrain.data.subsets import nested_subset
 from geopretrain.errors import ConfigError, DataError
-
-__all__ = ["LABELS", "LabelledSet", "nested_subset"]
 
 LABELS = Fields(names=("labels",))
 CACHE_VERSION = 1
@@ -147,10 +144,8 @@ class LabelledSet:
         if errors:
             raise _together(errors)
 
-    def names(self, indices: Positions | str) -> list[str]:
-        """Return the file name of each image within the data set (of a whole split where that is given)."""
-        if isinstance(indices, str):
-            return [self.source.name(indices, index) for index in range(self.counts[self._known(indices)])]
+    def names(self, indices: Positions) -> list[str]:
+        """Return the file name of each image within the data set."""
         return [self.source.name(*self._place(int(index))) for index in positions(indices, len(self))]
 
     def describe(self) -> Description:
@@ -170,22 +165,6 @@ class LabelledSet:
         """Return 16 hexadecimal digits for classes, names and lengths of files, and the content of some."""
         return self.source.fingerprint()
 
-    def load(self, split: str, indices: Positions) -> LabelledBatch:
-        """Read images and labels by their positions in a split; see `read`.
-
-        Raises:
-            ConfigError: there is no such split or position.
-            DataError: as `read`.
-        """
-        first = list(self.counts).index(self._known(split))
-        start = sum(list(self.counts.values())[:first])
-        return self.read(start + positions(indices, self.counts[split]))
-
-    def description(self) -> str:
-        """One line: what it is, how many images in each split, classes, size."""
-        notes = f" ({'; '.join(self.source.warnings)})" if self.source.warnings else ""
-        return f"{self.describe().in_words()}{notes}"
-
     @cached_property
     def _cache(self) -> RowCache:
         return RowCache(self._folder, len(self), self._format.row_bytes)
@@ -198,11 +177,6 @@ class LabelledSet:
     def _folder(self) -> Path:
         key = [CACHE_VERSION, self.source.unread(), self.source.fields, list(self.size), self.counts]
         return cache_folder("images", digest(key))
-
-    def _known(self, split: str) -> str:
-        if split not in self.counts:
-            raise ConfigError(f"There is no split '{split}'; there are {', '.join(self.counts)}.")
-        return split
 
     def _place(self, position: int) -> tuple[str, int]:
         """Return the split of a position, and the place in it."""

@@ -65,11 +65,13 @@ class ClipLayout:
     """A way video lies on disk.
 
     Attributes:
+        name: of the layout, as docs/data.md has it.
         words: what it looks like, for people who look for their own.
         open: returns the clips at what the user named, none where that is of another layout; raises DataError
             where it is of this one, but cannot be used.
     """
 
+    name: str
     words: str
     open: Callable[[str, ReadOptions], Sequence[SourceClip]]
 
@@ -126,30 +128,48 @@ def _videos_and_images(spec: str, options: ReadOptions) -> list[SourceClip]:
 
 
 LAYOUTS: list[ClipLayout] = [
-    ClipLayout("synthetic:street, synthetic:rooms", _worlds),
-    ClipLayout("a video file", _video),
+    ClipLayout("synthetic worlds", "synthetic:street, synthetic:rooms", _worlds),
+    ClipLayout("video", "a video file", _video),
     ClipLayout(
+        "KITTI raw",
         "KITTI raw (DATE/DRIVE/image_02/data with DATE/calib_cam_to_cam.txt)",
         _folders(find_drives, lambda drive, _: KittiDrive(drive, drive.name)),
     ),
     ClipLayout(
-        "KITTI odometry (sequences/NN with calib.txt)", _folders(find_odometry, KittiOdometrySequence)
+        "KITTI odometry",
+        "KITTI odometry (sequences/NN with calib.txt)",
+        _folders(find_odometry, KittiOdometrySequence),
     ),
     ClipLayout(
-        "KITTI depth (image_02/data + proj_depth/groundtruth)", _folders(find_kitti_depth, KittiDepth)
+        "KITTI depth",
+        "KITTI depth (image_02/data + proj_depth/groundtruth)",
+        _folders(find_kitti_depth, KittiDepth),
     ),
     ClipLayout(
+        "KITTI depth selection",
         "KITTI depth's validation selection (image/ + groundtruth_depth/)",
         _folders(find_kitti_selections, KittiDepthSelection),
     ),
-    ClipLayout("7-Scenes (seq-XX/frame-*.color.*)", _folders(find_sequences, SevenScenesSequence)),
-    ClipLayout("Cityscapes (leftImg8bit_sequence/SPLIT/CITY)", _folders(find_cities, CityscapesCity)),
-    ClipLayout("Middlebury 2014 (im0, im1, calib.txt)", _folders(find_middlebury, MiddleburyPair)),
-    ClipLayout("TUM RGB-D (rgb.txt, depth.txt)", _folders(find_tum, TumSequence)),
-    ClipLayout("NYU Depth v2 (rgb_*, sync_depth_*)", _folders(find_nyu_scenes, NyuScene)),
-    ClipLayout("CamVid in the SegNet layout (val/, valannot/)", _camvid),
-    ClipLayout("left/ + right/ with calib.txt, images/ + depth/", _stereo_and_depth),
-    ClipLayout("a folder of videos, a folder of images (or of such folders)", _videos_and_images),
+    ClipLayout(
+        "7-Scenes", "7-Scenes (seq-XX/frame-*.color.*)", _folders(find_sequences, SevenScenesSequence)
+    ),
+    ClipLayout(
+        "Cityscapes", "Cityscapes (leftImg8bit_sequence/SPLIT/CITY)", _folders(find_cities, CityscapesCity)
+    ),
+    ClipLayout(
+        "Middlebury 2014", "Middlebury 2014 (im0, im1, calib.txt)", _folders(find_middlebury, MiddleburyPair)
+    ),
+    ClipLayout("TUM RGB-D", "TUM RGB-D (rgb.txt, depth.txt)", _folders(find_tum, TumSequence)),
+    ClipLayout("NYU Depth v2", "NYU Depth v2 (rgb_*, sync_depth_*)", _folders(find_nyu_scenes, NyuScene)),
+    ClipLayout("CamVid", "CamVid in the SegNet layout (val/, valannot/)", _camvid),
+    ClipLayout(
+        "stereo or depth folder", "left/ + right/ with calib.txt, images/ + depth/", _stereo_and_depth
+    ),
+    ClipLayout(
+        "folder of videos or images",
+        "a folder of videos, a folder of images (or of such folders)",
+        _videos_and_images,
+    ),
 ]
 """Known layouts; the first that gives clips is taken. A new reader is a class and a row here."""
 

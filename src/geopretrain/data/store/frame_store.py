@@ -84,16 +84,12 @@ class FrameStore:
 
     # ---------------------------------------------------------------- the protocol of a data set
 
-    def read(
-        self, indices: Positions, fields: Fields | tuple[int, ...] = TRIPLET, needs: tuple[str, ...] = ()
-    ) -> ClipBatch:
+    def read(self, indices: Positions, fields: Fields = TRIPLET) -> ClipBatch:
         """Read samples in one indexed read of each memory-mapped file.
 
         Args:
             indices: sample numbers, ``B``.
-            fields: frames of a sample, and what else to read: ``stereo``, ``depth``, ``pseudo_depth``. (The
-                times of the frames alone, with ``needs`` beside them, are understood as well.)
-            needs: see ``fields``.
+            fields: frames of a sample, and what else to read: ``stereo``, ``depth``, ``pseudo_depth``.
 
         Returns:
             uint8 images ``B F 3 H W`` with float32 intrinsics ``B 3 3`` and the fields asked for.
@@ -102,7 +98,6 @@ class FrameStore:
             ConfigError: a sample number out of range, or a time for which some sample has no frame.
             DataError: a sample lacks what is asked for.
         """
-        fields = _as_fields(fields, needs)
         samples = positions(indices, self.num_samples)
         clips = self._samples.clip[samples]
         batch = ClipBatch(
@@ -133,13 +128,6 @@ class FrameStore:
         if not len(found["train"]):
             raise DataError(self._why_no_samples(fields))
         return found
-
-    def samples(
-        self, offsets: tuple[int, ...] = (0, -1, 1), needs: tuple[str, ...] = ()
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training and the validation samples, see `splits`."""
-        found = self.splits(Fields(offsets, needs))
-        return found["train"], found["val"]
 
     def check(self, indices: Positions, fields: Fields) -> None:
         """Make sure that the samples have the fields; the files were checked when the store was opened.
@@ -343,8 +331,3 @@ class FrameStore:
         if self.num_samples == 0 or len(self.train_samples) == 0:
             raise DataError(f"{self.path} holds no training samples. Prepare the store again.")
         self._frame_rows(np.arange(self.num_samples), (0,) if self.still_images else (-1, 0, 1))
-
-
-def _as_fields(fields: Fields | tuple[int, ...], needs: tuple[str, ...]) -> Fields:
-    given = fields if isinstance(fields, Fields) else Fields(tuple(fields))
-    return Fields(given.frames, (*given.names, *needs))
