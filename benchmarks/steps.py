@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from geopretrain.commands.common import method_settings
 from torch import Tensor, nn
 
-from geopretrain.commands.common import method_settings
 from geopretrain.commands.pretrain import create_pretext
 from geopretrain.data.batches import ClipBatch
 from geopretrain.tasks.registry import PRETEXTS
@@ -20,26 +20,24 @@ from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.optimisers import Adam
 from geopretrain.weights import parse_init
 
-WORDS = {"cl": "channels_last", "pairs": "pairs", "compiled": "compiled", "keep": "keep"}
+WORDS = {"cl": "channels_last", "pairs": "pairs", "keep": "keep"}
 STEP = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How our step is run, spelt ``fp32+cl+pairs+compiled+keep``.
+    """How our step is run, spelt ``fp32+cl+pairs+keep``.
 
     Attributes:
         precision: ``fp32``, or ``bf16`` for autocast of the networks.
         channels_last: ``cl``, memory order of images and filters.
         pairs: whatever can go through a network in one batch does (changes the batch statistics).
-        compiled: the loss compiled.
         keep: freed memory is kept by the process.
     """
 
     precision: str
     channels_last: bool = False
     pairs: bool = False
-    compiled: bool = False
     keep: bool = False
 
     @classmethod
@@ -47,7 +45,7 @@ class Variant:
         """Read the spelling."""
         precision, *words = text.split("+")
         if precision not in ("fp32", "bf16") or set(words) - set(WORDS):
-            raise SystemExit(f"Unknown variant {text}: spell it like bf16+cl+pairs+compiled+keep.")
+            raise SystemExit(f"Unknown variant {text}: spell it like bf16+cl+pairs+keep.")
         return cls(precision, **{WORDS[word]: True for word in words})
 
 
@@ -144,10 +142,7 @@ def _config(method: str) -> Any:
 def _switches(method: str, variant: Variant) -> dict[str, bool]:
     """Return the variant's settings that this method has."""
     known = {field.name for field in fields(_config(method))}
-    if variant.compiled and "compile_loss" not in known:
-        raise SystemExit(f"The loss of {method} cannot be compiled: leave +compiled away.")
-    switches = {name: variant.pairs for name in known if name.startswith("batch_")}
-    return switches | ({"compile_loss": variant.compiled} if "compile_loss" in known else {})
+    return {name: variant.pairs for name in known if name.startswith("batch_")}
 
 
 def make_batch(setting: Setting) -> ClipBatch:

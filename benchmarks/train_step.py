@@ -3,13 +3,15 @@
     python benchmarks/train_step.py --official ../monodepth2
     python benchmarks/train_step.py --method scdepth --official-scdepth ../sc_depth --settings 832x256:4
     python benchmarks/train_step.py --official ../monodepth2 --end-to-end --data ../shared/data/kitti_raw
+    python benchmarks/train_step.py --against ../geopretrain-before --threads 1 --cpu-time
 
 With --end-to-end each step also loads and augments its batch in the same process: the released code from the
 images of a KITTI folder (its data set class without workers), ours from a store prepared beforehand.
 
 Each variant has a process of its own, which tells its peak memory; the processes take turns step by step, so
 that a disturbance of the machine meets all of them. Ratios are the median over the rounds and that of the
-fastest steps. Without a checkout the first variant is what the others are compared with.
+fastest steps. Without a checkout the first variant is what the others are compared with; with --against,
+another checkout of ours, it is the same variant there, where its own benchmark and sources run.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from steps import STEP, Job, OurStep, Setting, Variant, build, make_batch
 SETTINGS = {"monodepth": "640x192:4,320x96:8", "scdepth": "832x256:4,416x128:4"}
 VARIANTS = "fp32,fp32+cl,fp32+cl+pairs,bf16+cl+pairs,bf16+cl+pairs+keep"
 END_TO_END = "bf16+cl+pairs+keep"
+BEFORE = "before: "
 
 
 def serve(name: str, job: Job, arguments: argparse.Namespace) -> None:
@@ -94,14 +97,23 @@ class Worker:
         name: variant, or ``official``.
         setting: spelling of the size and batch.
         folder: shared by the workers.
+        checkout: of ours, whose benchmark and sources are run; None = this one.
     """
 
-    def __init__(self, name: str, setting: str, folder: str) -> None:
-        words = [*sys.argv[1:], "--serve", name, "--settings", setting, "--work", folder]
-        command = [sys.executable, __file__, *words]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._answer(name)
-        self.name = name
+    def __init__(self, name: str, setting: str, folder: str, checkout: Path | None = None) -> None:
+        self.name = f"{BEFORE}{name}" if checkout else name
+        here = Path(__file__).resolve().parents[1]
+        script = (checkout or here).absolute() / "benchmarks" / Path(__file__).name
+        words = [*_without_against(sys.argv[1:]), "--serve", name, "--settings", setting, "--work", folder]
+        sources = os.pathsep.join([str(script.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+        self.process = subprocess.Popen(
+            [sys.executable, script, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": sources},
+        )
+        self._answer(self.name)
 
     def ask(self, command: str) -> float:
         """Return the answer to a command of :func:`serve`."""
@@ -121,6 +133,14 @@ class Worker:
         self.process.wait()
 
 
+def _without_against(words: list[str]) -> list[str]:
+    """Leave out the option that workers do not have."""
+    if "--against" not in words:
+        return words
+    place = words.index("--against")
+    return words[:place] + words[place + 2 :]
+
+
 def report(text: str, job: Job, arguments: argparse.Namespace) -> None:
     """Let the variants take turns and print seconds, ratios and memory."""
     names = ["official"] * bool(job.official) + arguments.variants.split(",")
@@ -133,6 +153,8 @@ def report(text: str, job: Job, arguments: argparse.Namespace) -> None:
         workers = []
         for name in names:
             progress(f"building {name}")
+            if arguments.against and name != "official":
+                workers.append(Worker(name, text, folder, arguments.against))
             workers.append(Worker(name, text, folder))
         gflop = None if arguments.end_to_end else workers[0].ask("flop")
         seconds = take_turns(workers, arguments.steps, arguments.warmup)
@@ -182,11 +204,12 @@ def compare_losses(job: Job) -> dict[str, float]:
 
 
 def print_table(seconds: dict[str, list[float]], memory: dict[str, float], gflop: float | None) -> None:
-    """Print times, and ratios to the first variant."""
-    first = next(iter(seconds))
+    """Print times, and ratios to the same variant of another checkout, else to the first one."""
+    start = next(iter(seconds))
     heading = f"  {'variant':24}  median s   min s   x median   per round   x min"
     print(heading + "   GFLOP/s" * (gflop is not None) + "   peak GB  of first")
     for name, times in seconds.items():
+        first = f"{BEFORE}{name}" if f"{BEFORE}{name}" in seconds else start
         pairs = [a / b for a, b in zip(seconds[first], times, strict=True)]
         spread = f"{min(pairs):.2f}-{max(pairs):.2f}"
         line = f"  {name:24}  {statistics.median(times):8.3f}  {min(times):6.3f}"
@@ -205,6 +228,7 @@ def read_arguments() -> Any:
     parser.add_argument("--set", nargs="+", default=[], help="its settings, name=value")
     parser.add_argument("--official", type=Path, help="checkout of Monodepth2 to compare monodepth with")
     parser.add_argument("--official-scdepth", type=Path, help="checkout of SC-Depth to compare scdepth with")
+    parser.add_argument("--against", type=Path, help="another checkout of ours to compare with")
     parser.add_argument("--settings", help="WIDTHxHEIGHT:BATCH, several with commas")
     parser.add_argument("--variants", help=f"several with commas; default: {VARIANTS}")
     parser.add_argument("--end-to-end", action="store_true", help="with the loading of the data")

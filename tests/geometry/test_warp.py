@@ -81,6 +81,36 @@ def test_sample_reads_between_pixels_and_pads():
         sample(image, torch.zeros(2, 2, 1, 1))
 
 
+@pytest.mark.parametrize("padding", ["border", "zeros"])
+@pytest.mark.parametrize("position", [float("nan"), float("inf"), float("-inf"), 1e30])
+def test_convention_positions_that_are_none_are_outside(padding, position):
+    """torch alone ends it in the backward pass; they read the border, or 0, and get no gradient."""
+    image = torch.rand(1, 3, 6, 9, dtype=torch.float64)
+    pixels = (4 * torch.rand(1, 2, 6, 9, dtype=torch.float64)).clone()
+    pixels[0, 0, 2] = position
+    pixels.requires_grad_()
+    read = sample(image, pixels, padding)
+    (gradient,) = torch.autograd.grad(read.sum(), pixels)
+    assert gradient.isfinite().all()
+    assert (gradient[0, 0, 2] == 0).all()
+    border = sample(image, pixels.detach().nan_to_num(-1e3, 1e3, -1e3), padding)
+    assert torch.equal(read, border)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, float("nan"), float("inf")])
+def test_without_a_depth_nothing_is_valid(value):
+    depth = torch.full((1, 1, 4, 5), 2.0, dtype=torch.float64)
+    depth[0, 0, 1:3, 1:4] = value
+    intrinsics = torch.tensor([[[5, 0, 2.1], [0, 5, 1.4], [0, 0, 1]]], dtype=torch.float64)
+    pose = pose_matrix(torch.zeros(1, 3).double(), torch.tensor([[0.0, 0, 4]]).double()).requires_grad_()
+    depth.requires_grad_()
+    warped, valid = warp(torch.rand(1, 3, 4, 5, dtype=torch.float64), depth, intrinsics, pose)
+    assert not valid[0, 0, 1:3, 1:4].any()
+    assert valid.any()
+    gradients = torch.autograd.grad(warped.sum(), (depth, pose))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
 def test_gradients():
     torch.manual_seed(3)
     source = torch.rand(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)

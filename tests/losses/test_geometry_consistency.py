@@ -10,7 +10,7 @@ import torch
 
 from geopretrain import geometry, losses
 from geopretrain.losses import ConsistencyOptions, photometric_and_geometry
-from geopretrain.losses.geometry_consistency import _read, _read_by_loops, mean_over_mask, pair_maps
+from geopretrain.losses.geometry_consistency import mean_over_mask, pair_maps
 
 RELEASED = ConsistencyOptions(as_released=True)
 VARIANTS = {
@@ -56,24 +56,6 @@ def test_both_terms_equal_the_released_ones(arrays, variant, dtype, tolerance):
     if variant == "default":
         off = (result.consistency - arrays["out_v3_dynamic_mask"]).abs() > 2e-4
         assert off.sum() <= (0 if dtype == torch.float64 else 2)  # rounding decides whether a pixel is valid
-
-
-def test_loops_read_what_tensor_operations_read(arrays):
-    """The loops are what a CPU runs, the tensor operations what other devices run; gradients alike."""
-    images, depths, intrinsics, ahead, _ = inputs(arrays)
-    leaves = [depths[1], depths[0], poses(ahead)[:, 0]]
-    leaves[2][0, 2, 3] = -5  # some points lie behind the source
-    results = []
-    for read in (_read_by_loops, _read):
-        source_depth, depth, pose = (values.clone().requires_grad_() for values in leaves)
-        seen = read(images[:, 1], source_depth, depth, intrinsics, pose, False)
-        torch.manual_seed(0)
-        total = sum((torch.randn_like(v) * v).sum() for v in (seen.layers, seen.depth, seen.z))
-        results.append([*seen, *torch.autograd.grad(total, (source_depth, depth, pose))])
-    assert 0 < seen.in_view.sum() < seen.in_view.numel()
-    for ours, theirs in zip(*results, strict=True):
-        assert torch.equal(ours, theirs) if ours.dtype == torch.bool else True
-        assert (ours.double() - theirs.double()).abs().max() < 1e-6 * theirs.double().abs().max()
 
 
 @pytest.mark.parametrize("i", [0, 1])
@@ -154,16 +136,33 @@ def test_wrong_depth_of_one_frame_is_inconsistent_by_the_formula():
     np.testing.assert_allclose(maps.inconsistency, torch.full_like(depths[:, 0], 2 / 10), atol=1e-9)
 
 
-def test_unknown_pixels_of_either_image_do_not_count():
+def test_invalid_pixels_of_either_image_do_not_count():
     images, depths, K, T, back = wall()
-    known = torch.ones(1, 3, 1, 16, 24, dtype=torch.bool)
-    known[:, 1, :, :, 12:] = False
+    valid = torch.ones(1, 3, 1, 16, 24, dtype=torch.bool)
+    valid[:, 1, :, :, 12:] = False
     spoilt = images.clone()
     spoilt[:, 1, :, :, 12:] = 9.0
     options = ConsistencyOptions(ssim_weight=0.0)
-    result = photometric_and_geometry(spoilt, depths, K, T, back, known=known, options=options)
+    result = photometric_and_geometry(spoilt, depths, K, T, back, valid=valid, options=options)
     assert result.photometric < 1e-6
     assert photometric_and_geometry(spoilt, depths, K, T, back, options=options).photometric > 0.01
+
+
+@pytest.mark.parametrize("frame", [0, 1])
+@pytest.mark.parametrize("depth", [0.0, -3.0, float("nan"), float("inf"), float("-inf")])
+def test_convention_what_has_no_depth_is_never_in_view(frame, depth):
+    """Neither as a pixel that looks for its place nor as one that is read; and it spoils no gradient."""
+    images, depths, K, T, back = wall()
+    whole = photometric_and_geometry(images, depths, K, T, back)
+    depths[:, frame, :, 4:9, 6:15] = depth
+    depths, T = depths.requires_grad_(), T.requires_grad_()
+    result = photometric_and_geometry(images, depths, K, T, back)
+    assert result.logs["valid_share"] < whole.logs["valid_share"] - 0.05
+    assert result.geometry < 1e-6
+    loss = result.photometric + result.geometry
+    gradients = torch.autograd.grad(loss, (depths, T))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert (gradients[0][:, frame, :, 4:9, 6:15] == 0).all()
 
 
 def test_an_empty_mask_is_told():

@@ -12,11 +12,11 @@ from geopretrain.losses.normals import (
     edge_aware_relative_normals,
     edge_pixels,
     edges,
-    known_normals,
     normal_matching,
     points_along,
     relative_normals,
     usable_edges,
+    valid_normals,
 )
 
 
@@ -96,7 +96,7 @@ def test_points_lie_on_both_sides_along_the_gradient():
 def test_unknown_depth_does_not_count():
     teacher = torch.ones(1, 1, 8, 8)
     teacher[..., 4, 4] = 0
-    known = known_normals(teacher)
+    known = valid_normals(teacher)
     assert (~known).sum() == 9
     a, b = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
     b[..., 3:6, 3:6] = 5.0

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from geopretrain.losses import loops, photometric_error, ssim_dissimilarity
+from geopretrain.losses import photometric_error, ssim_dissimilarity
 
 
 def test_equal_images_do_not_differ():
@@ -108,26 +108,6 @@ def test_photometric_error_of_half_precision_is_that_of_the_rounded_images():
     assert torch.autograd.grad(error.sum(), x)[0].dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("threads", [1, 3, 8])
-def test_loops_run_once_for_each_sample(monkeypatch, threads):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    counts = torch.zeros(5)
-
-    def count(sample, values):
-        values[sample] += 1
-
-    loops.share_out(count, 5, counts)
-    assert counts.tolist() == [1] * 5
-
-
-def test_errors_in_loops_are_not_lost():
-    def fail(sample):
-        raise RuntimeError(f"sample {sample}")
-
-    with pytest.raises(RuntimeError, match="sample"):
-        loops.share_out(fail, 2)
-
-
 def plain_dissimilarity(x, y, window):
     def mean(image):
         padded = torch.nn.functional.pad(image, (window // 2,) * 4, mode="reflect")
@@ -149,16 +129,3 @@ def test_shapes_are_checked():
         ssim_dissimilarity(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 5))
     with pytest.raises(ValueError, match="target"):
         photometric_error(torch.rand(1, 3, 4, 4), torch.rand(2, 3, 4, 4))
-
-
-@pytest.mark.slow
-def test_compiled_ssim_equals_plain():
-    torch.manual_seed(0)
-    weight, *images = torch.rand(3, 2, 3, 24, 32).unbind()
-    results = []
-    for compiled in (False, True):
-        leaves = [image.clone().requires_grad_() for image in images]
-        values = ssim_dissimilarity(*leaves, 7, compiled)
-        results.append([values, *torch.autograd.grad((weight * values).sum(), leaves)])
-    for plain, fast in zip(*results, strict=True):
-        torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)

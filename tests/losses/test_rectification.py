@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geopretrain import geometry
-from geopretrain.losses.rectification import known_turns, rotation_consistency, rotation_triplet
+from geopretrain.losses.rectification import rotation_consistency, rotation_triplet, training_rotations
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def rotations(arrays, number):
 def test_losses_and_turned_images_equal_the_released_ones(arrays):
     before, after, guess = (rotations(arrays, n) for n in (1, 2, 3))
     draw = torch.stack([torch.zeros(2, 3).double(), arrays["in_uniform_draw_ref1"].double()])
-    known = known_turns(before, draw)
+    known = training_rotations(before, draw)
     K = arrays["in_intrinsics"].double()
     for released in (False, True):
         triplet = rotation_triplet(before, after, released)

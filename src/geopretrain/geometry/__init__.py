@@ -22,11 +22,13 @@ from geopretrain.geometry.pose import (
     rotation_from_axis_angle,
     rotation_from_euler,
 )
+from geopretrain.geometry.projection import Projected, inverse_depth_projection, project_inverse_depth
 from geopretrain.geometry.warp import (
     in_view,
     resize_flow,
     rigid_flow,
     sample,
+    sample_grid,
     source_pixels,
     warp,
     warp_flow,
@@ -34,6 +36,7 @@ from geopretrain.geometry.warp import (
 )
 
 __all__ = [
+    "Projected",
     "backproject",
     "check_shapes",
     "crop_intrinsics",
@@ -44,17 +47,20 @@ __all__ = [
     "flip_intrinsics",
     "in_view",
     "intrinsics_from_fov",
+    "inverse_depth_projection",
     "invert_intrinsics",
     "invert_pose",
     "pixel_grid",
     "pose_matrix",
     "project",
+    "project_inverse_depth",
     "resize_flow",
     "resize_intrinsics",
     "rigid_flow",
     "rotation_from_axis_angle",
     "rotation_from_euler",
     "sample",
+    "sample_grid",
     "source_pixels",
     "surface_normals",
     "warp",

@@ -14,6 +14,9 @@ from geopretrain.geometry.checks import check_shapes
 
 Padding = Literal["border", "zeros"]
 
+FAR_OUTSIDE = 1e6
+"""A position, in image sides, that stands for what is not finite: outside every image."""
+
 
 def rigid_flow(depth: Tensor, intrinsics: Tensor, T_target_to_source: Tensor) -> tuple[Tensor, Tensor]:
     """Return where each target pixel of a static scene goes in the source view.
@@ -41,7 +44,8 @@ def sample(
 
     Args:
         image: ``B C H W``.
-        pixels: ``B 2 h w`` px (x, y); (0, 0) is the centre of the first pixel.
+        pixels: ``B 2 h w`` px (x, y); (0, 0) is the centre of the first pixel. A position that is not a
+            number lies far to the left or above, and gets no gradient.
         padding: outside the image repeat the ``border`` or read ``zeros``.
         align_corners: True reads at the positions themselves; False at u W / (W - 1) - 0.5, which is what
             published code that does not name this option computes on a recent torch; only for comparisons
@@ -59,6 +63,18 @@ def sample(
     height, width = image.shape[-2:]
     x, y = pixels.unbind(1)
     grid = torch.stack([x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1], dim=-1)
+    return sample_grid(image, grid, padding, align_corners=align_corners)
+
+
+def sample_grid(
+    image: Tensor, grid: Tensor, padding: Padding = "border", *, align_corners: bool = True
+) -> Tensor:
+    """Read an image ``B C H W`` bilinearly at ``grid``, ``B h w 2`` (x, y), -1 to 1 over the image.
+
+    Like torch's function, which with a position that is not a number ends the process in its backward pass;
+    here such a position lies far to the left or above.
+    """
+    grid = grid.nan_to_num(-FAR_OUTSIDE, FAR_OUTSIDE, -FAR_OUTSIDE)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
 
 
@@ -76,7 +92,7 @@ def warp(
 
     Args:
         source: ``B C H W``.
-        depth: ``B 1 H W`` of the target view; 0 = no measurement.
+        depth: ``B 1 H W`` of the target view; 0 = no measurement, and so is what is not finite.
         intrinsics: ``B 3 3`` px of the target view.
         T_target_to_source: ``B 4 4`` in the units of the depth.
         padding: what is read outside the source image.
@@ -84,13 +100,14 @@ def warp(
         align_corners: see :func:`sample`.
 
     Returns:
-        The warped image ``B C H W`` and ``B 1 H W`` bool: depth is known, the point lies in front of the
+        The warped image ``B C H W`` and ``B 1 H W`` bool: depth is measured, the point lies in front of the
         source camera and inside its image.
 
     Raises:
         ValueError: a shape or the padding does not fit.
     """
     check_shapes(("source", source, "B C H W"), ("depth", depth, "B 1 H W"))
+    depth = depth.nan_to_num(0, 0, 0)
     pixels, z = source_pixels(depth, intrinsics, T_target_to_source, source_intrinsics)
     valid = in_view(pixels, source.shape[-2:]) & (z > 0) & (depth > 0)
     return sample(source, pixels, padding, align_corners=align_corners), valid

@@ -1,15 +1,23 @@
-"""Losses as pure functions, each citing its equation."""
+"""Losses as pure functions, each citing its equation.
 
+What people read is the plain form in tensor operations. Three losses that take time have an operator of the
+same name in `losses.kernels`, and those are what this package exports: ``photometric_error`` (plain:
+`losses.photometric`), ``minimum_reprojection`` (`losses.reprojection`) and ``synthesise_with_depth``
+(`losses.synthesis`).
+"""
+
+from geopretrain.losses.automask import identity_error, source_errors
 from geopretrain.losses.flow import accumulate_flow, flow_reprojection, image_at
 from geopretrain.losses.geometry_consistency import (
     ConsistencyOptions,
     ConsistencyResult,
     photometric_and_geometry,
 )
-from geopretrain.losses.normals import edge_aware_relative_normals, known_normals, normal_matching
-from geopretrain.losses.photometric import photometric_error
+from geopretrain.losses.kernels import minimum_reprojection, photometric_error, synthesise_with_depth
+from geopretrain.losses.multiscale import ReprojectionResult, multiscale_reprojection
+from geopretrain.losses.normals import edge_aware_relative_normals, normal_matching, valid_normals
 from geopretrain.losses.ranking import confident_ranking
-from geopretrain.losses.rectification import known_turns, rotation_consistency, rotation_triplet
+from geopretrain.losses.rectification import rotation_consistency, rotation_triplet, training_rotations
 from geopretrain.losses.regression import (
     affine_invariant_mae,
     masked_l1,
@@ -17,40 +25,42 @@ from geopretrain.losses.regression import (
     ssi_mse,
     ssi_trimmed_mae,
 )
-from geopretrain.losses.reprojection import (
-    ReprojectionCandidates,
-    ReprojectionResult,
-    multiscale_reprojection,
-    reprojection_candidates,
-)
+from geopretrain.losses.reprojection import Reprojection, full_size
 from geopretrain.losses.smoothness import edge_aware_smoothness, mean_normalised
 from geopretrain.losses.ssim import ssim_dissimilarity
+from geopretrain.losses.synthesis import SynthesisWithDepth, synthesise
 
 __all__ = [
     "ConsistencyOptions",
     "ConsistencyResult",
-    "ReprojectionCandidates",
+    "Reprojection",
     "ReprojectionResult",
+    "SynthesisWithDepth",
     "accumulate_flow",
     "affine_invariant_mae",
     "confident_ranking",
     "edge_aware_relative_normals",
     "edge_aware_smoothness",
     "flow_reprojection",
+    "full_size",
+    "identity_error",
     "image_at",
-    "known_normals",
-    "known_turns",
     "masked_l1",
     "mean_normalised",
+    "minimum_reprojection",
     "multiscale_reprojection",
     "normal_matching",
     "photometric_and_geometry",
     "photometric_error",
-    "reprojection_candidates",
     "rotation_consistency",
     "rotation_triplet",
     "silog",
+    "source_errors",
     "ssi_mse",
     "ssi_trimmed_mae",
     "ssim_dissimilarity",
+    "synthesise",
+    "synthesise_with_depth",
+    "training_rotations",
+    "valid_normals",
 ]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geopretrain.geometry import check_shapes, resize_flow, warp_flow
-from geopretrain.losses.photometric import photometric_error
+from geopretrain.losses.kernels import photometric_error
 
 
 def flow_reprojection(

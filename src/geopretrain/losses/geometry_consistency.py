@@ -21,19 +21,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from geopretrain.geometry import check_shapes, in_view, invert_intrinsics, sample, source_pixels
-from geopretrain.geometry.warp import Padding
-from geopretrain.losses.photometric import photometric_error
-from geopretrain.losses.reprojection_scale import homography_form
+from geopretrain.geometry import check_shapes, in_view, inverse_depth_projection, sample, source_pixels
+from geopretrain.losses.kernels import photometric_error, synthesise_with_depth
+from geopretrain.losses.synthesis import SynthesisWithDepth
 
-FEWEST_PIXELS = 100
+MIN_PIXELS = 100
 """With so few pixels or fewer the released loss is 0."""
 GREY_MEAN, GREY_STD = 0.45, 0.225
+NO_DEPTH = -1e30
+"""Stands where a source has no depth: what is read is negative if any of it comes from there."""
 DARK = 1e-3
 """A normalised colour nearer to 0 than this is "outside" in the released code."""
 
@@ -43,13 +43,12 @@ class ConsistencyOptions:
     """What the two terms are made of.
 
     Attributes:
-        ssim_weight: share of SSIM in the photometric error; the rest is the absolute difference.
+        ssim_weight: weight of SSIM in the photometric error; the rest is the absolute difference.
         ssim_window: side of SSIM's windows.
         automask: leave out pixels that an unmoved source explains as well.
         self_mask: weight the photometric error by the consistency of the depths.
         minimum: take for each pixel of the target only the source that explains it best.
         as_released: see the head of this file.
-        compiled: SSIM out of tensor operations that run through ``torch.compile``.
     """
 
     ssim_weight: float = 0.85
@@ -58,7 +57,6 @@ class ConsistencyOptions:
     self_mask: bool = True
     minimum: bool = True
     as_released: bool = False
-    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class ConsistencyResult:
         geometry: scalar, mean inconsistency over valid pixels.
         consistency: ``B 1 H W`` detached: mean over the sources of 1 - inconsistency on the target's grid, 1
             where a pixel is not valid (the dynamic mask of SC-Depth V3).
-        weight: ``B 1 H W`` detached: the largest share with which a pixel of the target counts.
+        weight: ``B 1 H W`` detached: the largest weight with which a pixel of the target counts.
         logs: detached scalars: ``valid_share`` (in view), ``kept_share`` (left after all masks),
             ``empty_mask`` (1 where too few pixels are left to learn from), ``reprojection_error`` and
             ``identity_error`` (mean absolute colour difference, in view, moved and unmoved).
@@ -115,7 +113,7 @@ def photometric_and_geometry(
     T_target_to_sources: Tensor,
     T_sources_to_target: Tensor,
     *,
-    known: Tensor | None = None,
+    valid: Tensor | None = None,
     options: ConsistencyOptions | None = None,
 ) -> ConsistencyResult:
     """Compare a target with its sources in both directions (SC-Depth, photometric and geometry loss).
@@ -126,7 +124,7 @@ def photometric_and_geometry(
         intrinsics: ``B 3 3`` px, the same for all frames.
         T_target_to_sources: ``B F-1 4 4``.
         T_sources_to_target: ``B F-1 4 4``; predicted on their own, not inverted.
-        known: ``B F 1 H W`` bool: pixels of the images that were seen by the camera; None = all.
+        valid: ``B F 1 H W`` bool: pixels of the images that were seen by the camera; None = all.
         options: what the terms are made of.
 
     Raises:
@@ -148,7 +146,7 @@ def photometric_and_geometry(
         pick(depths, source_first),
         intrinsics.repeat(2 * sources, 1, 1),
         torch.cat([*T_target_to_sources.unbind(1), *T_sources_to_target.unbind(1)]),
-        None if known is None else (pick(known, target_first), pick(known, source_first)),
+        None if valid is None else (pick(valid, target_first), pick(valid, source_first)),
         options,
     )
     # direction, then sample: the first half are the target's maps, one for each source
@@ -163,7 +161,7 @@ def pair_maps(
     source_depth: Tensor,
     intrinsics: Tensor,
     T_target_to_source: Tensor,
-    known: tuple[Tensor, Tensor] | None,
+    valid: tuple[Tensor, Tensor] | None,
     options: ConsistencyOptions,
 ) -> PairMaps:
     """Warp a source and its depth into the target's view and compare both with the target's own.
@@ -175,7 +173,7 @@ def pair_maps(
         source_depth: ``B 1 H W``.
         intrinsics: ``B 3 3`` px.
         T_target_to_source: ``B 4 4``.
-        known: where the target and the source were seen by the camera, ``B 1 H W`` bool each; None = all.
+        valid: where the target and the source were seen by the camera, ``B 1 H W`` bool each; None = all.
         options: what the error is made of.
 
     Returns:
@@ -183,18 +181,17 @@ def pair_maps(
     """
     if options.as_released:
         target, source = ((image - GREY_MEAN) / GREY_STD for image in (target, source))
-    layers = source if known is None else torch.cat([source, known[1].to(source)], 1)
-    by_loops = target.device.type == "cpu" and not (options.as_released or options.compiled)
-    read = _read_by_loops if by_loops else _read
-    seen = read(layers, source_depth, target_depth, intrinsics, T_target_to_source, options.as_released)
-    warped = seen.layers[:, :3]
-    computed_depth = seen.z if options.as_released else seen.z.clamp(min=1e-3)
-    inconsistency = (computed_depth - seen.depth).abs() / (computed_depth + seen.depth)
+    layers = source if valid is None else torch.cat([source, valid[1].to(source)], 1)
+    synthesise = _synthesise_as_released if options.as_released else _synthesise
+    read = synthesise(layers, source_depth, target_depth, intrinsics, T_target_to_source)
+    warped = read.images[:, :3]
+    computed_depth = read.z if options.as_released else read.z.clamp(min=1e-3)
+    inconsistency = (computed_depth - read.depth).abs() / (computed_depth + read.depth)
     with torch.no_grad():  # only compared
         colour, unmoved = photometric_error(warped, target, 0), photometric_error(source, target, 0)
-    visible = _colours_differ_from_grey(target, warped) if options.as_released else seen.in_view
-    if known is not None:
-        visible = visible & known[0] & (seen.layers[:, 3:] > 0.999)
+    visible = _colours_differ_from_grey(target, warped) if options.as_released else read.in_view
+    if valid is not None:
+        visible = visible & valid[0] & (read.images[:, 3:] > 0.999)
     return PairMaps(
         _photometric(target, warped, inconsistency, options),
         colour,
@@ -205,49 +202,41 @@ def pair_maps(
     )
 
 
-class _Seen(NamedTuple):
-    """What is read of a source, and the target's points in its camera; all but layers ``B 1 H W``."""
+def _synthesise(
+    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor
+) -> SynthesisWithDepth:
+    """Read the source; what has no depth above 0 and finite, also where it is read, is not in view."""
+    size = (depth.shape[-2], depth.shape[-1])
+    projection = inverse_depth_projection(intrinsics, pose[:, None], size)[:, 0]
+    measured = (source_depth > 0) & (source_depth < torch.inf)
+    source_depth = torch.where(measured, source_depth, NO_DEPTH)
+    images, read_depth, z, visible = synthesise_with_depth(depth, projection, layers, source_depth)
+    measured = read_depth > 0
+    return SynthesisWithDepth(images, torch.where(measured, read_depth, 1), z, visible & measured)
 
-    layers: Tensor  # B C H W
-    depth: Tensor
-    z: Tensor
-    in_view: Tensor
 
-
-def _read(
-    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor, as_released: bool
-) -> _Seen:
+def _synthesise_as_released(
+    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor
+) -> SynthesisWithDepth:
     pixels, z = source_pixels(depth, intrinsics, pose)
-    outside: Padding = "zeros" if as_released else "border"
     # apart, because only the depth needs a gradient by what is sampled, and that is the slow one
-    read, read_depth = (
-        sample(values, pixels, outside, align_corners=not as_released) for values in (layers, source_depth)
+    images, read_depth = (
+        sample(values, pixels, "zeros", align_corners=False) for values in (layers, source_depth)
     )
-    return _Seen(read, read_depth, z, in_view(pixels, pixels.shape[-2:]) & (z > 0))
-
-
-def _read_by_loops(
-    layers: Tensor, source_depth: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tensor, as_released: bool
-) -> _Seen:
-    from geopretrain.losses.warp_cpu import WarpWithDepth
-
-    cameras, size = intrinsics[:, None], (depth.shape[-2], depth.shape[-1])
-    form = homography_form(cameras, invert_intrinsics(intrinsics), pose[:, None], size)[0]
-    read, read_depth, z, inside = WarpWithDepth.apply(1 / depth, form, layers, source_depth)
-    return _Seen(read, read_depth, z * depth, inside)
+    return SynthesisWithDepth(images, read_depth, z, in_view(pixels, pixels.shape[-2:]) & (z > 0))
 
 
 def _photometric(
     target: Tensor, warped: Tensor, inconsistency: Tensor, options: ConsistencyOptions
 ) -> Tensor:
     """Return the weighted sum of absolute difference and SSIM, less where the depths disagree."""
-    weight, how = options.ssim_weight, (options.ssim_window, options.compiled)
+    weight, window = options.ssim_weight, options.ssim_window
     if options.as_released:
         # here the colours have a deviation of one, and differences above that are cut off
         difference = (target - warped).abs().clamp(max=1).mean(1, keepdim=True)
-        error = (1 - weight) * difference + weight * photometric_error(warped, target, 1, *how)
+        error = (1 - weight) * difference + weight * photometric_error(warped, target, 1, window)
     else:
-        error = photometric_error(warped, target, weight, *how)
+        error = photometric_error(warped, target, weight, window)
     return error * (1 - inconsistency).detach() if options.self_mask else error
 
 
@@ -263,16 +252,16 @@ def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> Consi
         chosen = _best(maps, maps.colour)
     elif options.minimum:
         # a source that does not see the pixel is no candidate
-        ahead, back = maps.map(lambda v: v[:sources]), maps.map(lambda v: v[sources:])
-        best = _best(ahead, torch.where(ahead.in_view, ahead.colour, torch.inf))
-        chosen = PairMaps(*(torch.cat(pair) for pair in zip(_values(best), _values(back), strict=True)))
-    ahead = maps.map(lambda v: v[:sources].detach())
-    agreement = 1 - ahead.inconsistency
+        forward, backward = maps.map(lambda v: v[:sources]), maps.map(lambda v: v[sources:])
+        best = _best(forward, torch.where(forward.in_view, forward.colour, torch.inf))
+        chosen = PairMaps(*(torch.cat(pair) for pair in zip(_values(best), _values(backward), strict=True)))
+    forward = maps.map(lambda v: v[:sources].detach())
+    agreement = 1 - forward.inconsistency
     return ConsistencyResult(
         mean_over_mask(chosen.photometric, chosen.valid, options.as_released),
         mean_over_mask(chosen.inconsistency, chosen.valid, options.as_released),
-        torch.where(ahead.valid, agreement, 1.0).mean(0),
-        torch.where(ahead.valid, agreement, 0.0).amax(0),
+        torch.where(forward.valid, agreement, 1.0).mean(0),
+        torch.where(forward.valid, agreement, 0.0).amax(0),
         _logs(maps, chosen),
     )
 
@@ -286,7 +275,7 @@ def mean_over_mask(values: Tensor, mask: Tensor, as_released: bool = False) -> T
     count = mask.sum()
     total = torch.where(mask, values, 0.0).sum()
     mean = total / count.clamp(min=1)
-    return torch.where(count > FEWEST_PIXELS, mean, 0.0) if as_released else mean
+    return torch.where(count > MIN_PIXELS, mean, 0.0) if as_released else mean
 
 
 def _values(maps: PairMaps) -> list[Tensor]:
@@ -310,7 +299,7 @@ def _logs(maps: PairMaps, chosen: PairMaps) -> dict[str, Tensor]:
     return {
         "valid_share": maps.in_view.float().mean(),
         "kept_share": chosen.valid.float().mean(),
-        "empty_mask": (kept <= FEWEST_PIXELS).float(),
+        "empty_mask": (kept <= MIN_PIXELS).float(),
         "reprojection_error": mean_over_mask(maps.colour, maps.in_view),
         "identity_error": mean_over_mask(maps.unmoved, maps.in_view),
     }

@@ -19,33 +19,33 @@ from geopretrain.geometry import check_shapes
 from geopretrain.geometry.normals import sobel
 
 EDGE_RATIO = 0.1
-"""A pixel is on an edge from this share of the strongest gradient on (released code)."""
+"""A pixel is on an edge from this fraction of the strongest gradient on (released code)."""
 BORDER = 5
 """Edges of normals nearer to the image's border than this, in px, are not used (released code)."""
-NEAREST, FARTHEST = 3, 19
+MIN_DISTANCE, MAX_DISTANCE = 3, 19
 """Distances, in px, of the four points from their edge (released code)."""
-ANCHOR_SHARE = 0.05
-"""Edge pixels that are drawn, as a share of all pixels (our choice; released: as many as there are)."""
+ANCHOR_FRACTION = 0.05
+"""Edge pixels that are drawn, as a fraction of all pixels (our choice; released: as many as there are)."""
 
 
-def known_normals(teacher: Tensor) -> Tensor:
-    """Return ``B 1 H W`` bool: the teacher's depth (0 = none) is known here and all around."""
+def valid_normals(teacher: Tensor) -> Tensor:
+    """Return ``B 1 H W`` bool: the teacher's depth (0 = none) is valid here and all around."""
     return F.max_pool2d((teacher <= 0).to(torch.float32), 3, 1, 1) == 0
 
 
-def normal_matching(normals: Tensor, teacher_normals: Tensor, known: Tensor | None = None) -> Tensor:
+def normal_matching(normals: Tensor, teacher_normals: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return the mean absolute difference of two fields of normals, a scalar (SC-Depth V3, normal matching).
 
     Args:
         normals: ``B 3 H W``.
         teacher_normals: ``B 3 H W``.
-        known: ``B 1 H W`` bool, what counts; None = all.
+        valid: ``B 1 H W`` bool, what counts; None = all.
     """
     check_shapes(("normals", normals, "B 3 H W"), ("teacher_normals", teacher_normals, "B 3 H W"))
     difference = (normals - teacher_normals).abs().mean(1, keepdim=True)
-    if known is None:
+    if valid is None:
         return difference.mean()
-    return (difference * known).sum() / known.sum().clamp(min=1)
+    return (difference * valid).sum() / valid.sum().clamp(min=1)
 
 
 def edges(image: Tensor, as_released: bool = False) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def usable_edges(
     """
     depth_strength, _ = edges(teacher)
     if not as_released:
-        depth_strength = depth_strength * known_normals(teacher)
+        depth_strength = depth_strength * valid_normals(teacher)
     jumps = edge_pixels(depth_strength, over_batch=as_released)
     flat = F.max_pool2d(jumps.to(image.dtype), 3, 1, 1) == 0
     inner = torch.zeros_like(flat)
@@ -173,7 +173,7 @@ def draw_anchors(strength: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def edge_aware_relative_normals(
     normals: Tensor, teacher_normals: Tensor, image: Tensor, teacher: Tensor, as_released: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Compare how normals turn across edges with the teacher's (SC-Depth V3).
+    """Compare how normals change across edges with the teacher's (SC-Depth V3).
 
     Every edge pixel has the same weight, as if all were drawn.
 
@@ -185,20 +185,20 @@ def edge_aware_relative_normals(
         as_released: see the head of this file.
 
     Returns:
-        The loss, a scalar, 0 where there is no edge; and the share of pixels on a usable edge.
+        The loss, a scalar, 0 where there is no edge; and the fraction of pixels on a usable edge.
     """
     batch, _, height, width = normals.shape
-    count = max(1, int(ANCHOR_SHARE * height * width))
-    known = torch.ones_like(teacher) if as_released else known_normals(teacher).to(normals)
-    totals, weights, edge_share = [], [], []
+    count = max(1, int(ANCHOR_FRACTION * height * width))
+    valid = torch.ones_like(teacher) if as_released else valid_normals(teacher).to(normals)
+    totals, weights, edge_fraction = [], [], []
     for strength, direction in usable_edges(image, teacher, teacher_normals, as_released):
         anchors, number = draw_anchors(strength, count)
-        distances = torch.randint(NEAREST, FARTHEST + 1, (4, batch, count), device=anchors.device)
+        distances = torch.randint(MIN_DISTANCE, MAX_DISTANCE + 1, (4, batch, count), device=anchors.device)
         points = points_along(anchors, direction, distances, (height, width), as_released)
-        seen = torch.stack([known.flatten(1).gather(1, p) for p in points])
-        weight = seen[:-1] * seen[1:] * number[:, None].to(normals)
+        counts = torch.stack([valid.flatten(1).gather(1, p) for p in points])
+        weight = counts[:-1] * counts[1:] * number[:, None].to(normals)
         totals.append((relative_normals(normals, teacher_normals, points) * weight).sum())
         weights.append(weight.sum())
-        edge_share.append(number.to(normals).mean() / (height * width))
+        edge_fraction.append(number.to(normals).mean() / (height * width))
     total, weight = torch.stack(totals).sum(), torch.stack(weights).sum()
-    return total / weight.clamp(min=1), torch.stack(edge_share).sum()
+    return total / weight.clamp(min=1), torch.stack(edge_fraction).sum()

@@ -19,22 +19,22 @@ from torch import Tensor
 
 from geopretrain.geometry import check_shapes
 
-UNRELIABLE_SHARE = 0.2
-"""Share of the pixels that counts as unreliable (released code)."""
-RANDOM_SHARE = 0.1
-"""Share of the pixels that is ranked against random others (released code)."""
+UNRELIABLE_FRACTION = 0.2
+"""Fraction of the pixels that counts as unreliable (released code)."""
+RANDOM_FRACTION = 0.1
+"""Fraction of the pixels that is ranked against random others (released code)."""
 CLEAR_RATIO = 1.15
 """A teacher's depths nearer to each other than this factor are not ranked (released code)."""
 
 
-def unreliable_pixels(consistency: Tensor, share: float = UNRELIABLE_SHARE) -> Tensor:
-    """Return ``B 1 H W`` bool: the given share of pixels with the lowest consistency in each image."""
+def unreliable_pixels(consistency: Tensor, fraction: float = UNRELIABLE_FRACTION) -> Tensor:
+    """Return ``B 1 H W`` bool: the given fraction of pixels with the lowest consistency in each image."""
     flat = consistency.flatten(1)
-    lowest = flat.topk(int(share * flat.shape[1]), largest=False).indices
+    lowest = flat.topk(int(fraction * flat.shape[1]), largest=False).indices
     return torch.zeros_like(flat, dtype=torch.bool).scatter(1, lowest, True).view_as(consistency)
 
 
-def draw_pairs(consistency: Tensor, share: float = RANDOM_SHARE) -> tuple[Tensor, Tensor]:
+def draw_pairs(consistency: Tensor, fraction: float = RANDOM_FRACTION) -> tuple[Tensor, Tensor]:
     """Draw pairs of pixels: every unreliable one with a random reliable one, and random ones.
 
     The numbers come from torch's generator of the device, and their count depends on the size alone, so that
@@ -42,7 +42,7 @@ def draw_pairs(consistency: Tensor, share: float = RANDOM_SHARE) -> tuple[Tensor
 
     Args:
         consistency: ``B 1 H W``, low where depth is not to be trusted.
-        share: number of random pairs as a share of the pixels.
+        fraction: number of random pairs as a fraction of the pixels.
 
     Returns:
         Positions ``B P`` in the flattened image of the first and the second pixels.
@@ -50,10 +50,10 @@ def draw_pairs(consistency: Tensor, share: float = RANDOM_SHARE) -> tuple[Tensor
     unreliable = unreliable_pixels(consistency).flatten(1)
     batch, pixels = unreliable.shape
     order = unreliable.int().argsort(dim=1, stable=True)  # reliable ones first, then the others
-    reliable = pixels - int(UNRELIABLE_SHARE * pixels)
+    reliable = pixels - int(UNRELIABLE_FRACTION * pixels)
     first = order[:, reliable:]
     second = order.gather(1, torch.randint(reliable, first.shape, device=order.device))
-    random = torch.randint(pixels, (2, batch, int(share * pixels)), device=order.device)
+    random = torch.randint(pixels, (2, batch, int(fraction * pixels)), device=order.device)
     return torch.cat([first, random[0]], 1), torch.cat([second, random[1]], 1)
 
 
@@ -102,7 +102,7 @@ def confident_ranking(
         as_released: see :func:`farther` and :func:`ranking_loss`.
 
     Returns:
-        The loss and the share of pairs that the teacher ranks, scalars.
+        The loss and the fraction of pairs that the teacher ranks, scalars.
     """
     first, second = draw_pairs(consistency)
     flat = teacher.flatten(1)

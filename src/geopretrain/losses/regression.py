@@ -62,10 +62,10 @@ def scale_and_shift(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[
     mean_p, mean_q = p.sum(1) / count, q.sum(1) / count
     centred = torch.where(m, p - mean_p[:, None], 0)
     variance = (centred**2).sum(1)
-    known = variance > _RELATIVE_VARIANCE * (p**2).sum(1)
-    scale = (centred * q).sum(1) / torch.where(known, variance, 1)
+    determined = variance > _RELATIVE_VARIANCE * (p**2).sum(1)
+    scale = (centred * q).sum(1) / torch.where(determined, variance, 1)
     shift = mean_q - scale * mean_p
-    return torch.where(known, scale, 0), torch.where(known, shift, 0)
+    return torch.where(determined, scale, 0), torch.where(determined, shift, 0)
 
 
 def align(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def ssi_trimmed_mae(
         prediction: ``B ... H W``, up to scale and shift.
         target: ``B ... H W``.
         valid: pixels that count.
-        trim: share of the residuals that is dropped.
+        trim: fraction of the residuals that is dropped.
         gradient_weight: alpha of the paper.
         scales: of the gradient term.
         as_released: as in the code its first author published, where masked pixels enter the median as zeros

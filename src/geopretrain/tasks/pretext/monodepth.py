@@ -166,7 +166,6 @@ class Monodepth(DepthTask):
             ssim_weight=self.config.ssim_weight,
             automask=self.config.automask,
             noise=self.config.tie_noise,
-            compiled=self.config.compile_loss,
         )
         logs |= {
             "photometric": result.photometric,
@@ -300,21 +299,15 @@ class Monodepth(DepthTask):
         sigmoid = self.depth_net.decode(features, scales=(0,))[0].float()
         poses, intrinsics, _ = self._motion(views, batch)
         sources, poses, cameras = self._partners(batch, poses, intrinsics)
-        candidates = losses.reprojection_candidates(
-            sigmoid,
-            batch.images[:, 0],
-            sources,
-            intrinsics,
-            poses,
-            source_intrinsics=cameras,
-            min_depth=self.config.min_depth,
-            max_depth=self.config.max_depth,
-            ssim_weight=self.config.ssim_weight,
-        )
-        kept = candidates.reprojection.amin(1) < candidates.identity.amin(1)
+        target, size = batch.images[:, 0], (batch.images.shape[-2], batch.images.shape[-1])
         inverse_depth = geometry.disparity_to_inverse_depth(
             sigmoid, self.config.min_depth, self.config.max_depth
         )
+        projection = geometry.inverse_depth_projection(intrinsics, poses, size, cameras)
+        warped, _ = losses.synthesise(losses.full_size(inverse_depth, target), projection, sources)
+        weight = self.config.ssim_weight
+        moved = losses.source_errors(target, warped, weight).amin(1)
+        kept = moved < losses.identity_error(target, sources, ssim_weight=weight)
         captions = [
             "frame",
             "depth",
@@ -326,7 +319,7 @@ class Monodepth(DepthTask):
             parts = [
                 pictures.image(batch.images[i, 0].cpu().numpy()),
                 pictures.colour_depth(inverse_depth[i, 0].cpu().numpy()),
-                pictures.image(candidates.warped[i, 0].cpu().numpy()),
+                pictures.image(warped[i, 0].cpu().numpy()),
                 pictures.grey(kept[i].float().cpu().numpy()),
             ]
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, captions)

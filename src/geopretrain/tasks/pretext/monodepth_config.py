@@ -63,8 +63,6 @@ class MonodepthConfig:
     """Probability of a horizontal flip; the principal point moves along."""
     jitter: float = 0.5
     """Probability of a change of colours in what the networks see."""
-    compile_loss: bool = False
-    """Compile the loss with torch.compile: faster steps after about ten seconds; needs a C++ compiler."""
 
     def __post_init__(self) -> None:
         one_of("supervision", self.supervision, SUPERVISION)

@@ -200,7 +200,7 @@ class SCDepth(DepthTask):
         """Return the photometric and the geometry term (MeSa eq. 3 and 4)."""
         options = self.config.consistency
         return losses.photometric_and_geometry(
-            views.images, depths, intrinsics, ahead, back, known=views.known, options=options
+            views.images, depths, intrinsics, ahead, back, valid=views.known, options=options
         )
 
     def _weight(self, term: str) -> float:
@@ -256,7 +256,7 @@ class SCDepth(DepthTask):
         target, *sources = seen.unbind(1)
         before = self._of_pairs(self.rotation_net, [(target, s) for s in sources])
         views = self._turned(batch.images, seen, before.transpose(0, 1).float(), batch.intrinsics)
-        known = losses.known_turns(before.float(), torch.rand(before.shape).to(before.device))
+        known = losses.training_rotations(before.float(), torch.rand(before.shape).to(before.device))
         turned = [
             self._turn(s, angles, batch.intrinsics)[0] for s, angles in zip(sources, known, strict=True)
         ]

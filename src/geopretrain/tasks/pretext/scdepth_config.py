@@ -73,8 +73,6 @@ class SCDepthConfig:
     """Largest factor by which width and height are enlarged before cutting back; 1 = never."""
     jitter: float = 0.0
     """Probability of a change of colours in what the networks see; the released code has none."""
-    compile_loss: bool = False
-    """Compile SSIM with torch.compile: faster steps after some ten seconds; needs a C++ compiler."""
 
     def __post_init__(self) -> None:
         require(self.version in (1, 2, 3), "version", "1, 2 or 3", self.version)
@@ -112,7 +110,6 @@ class SCDepthConfig:
             self_mask=self.self_mask,
             minimum=self.minimum,
             as_released=self.as_released,
-            compiled=self.compile_loss,
         )
 
 

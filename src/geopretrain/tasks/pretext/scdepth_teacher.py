@@ -84,7 +84,7 @@ def teacher_terms(
             limits = config.min_depth, config.max_depth
             shaped = aligned_depth(_values(batch), depth, consistency, limits)
             logs["aligned_share"] = (shaped > 0).float().mean()
-            logs["unaligned_batch"] = (~losses.known_normals(shaped).any()).float()
+            logs["unaligned_batch"] = (~losses.valid_normals(shaped).any()).float()
         of_normals, logs["edge_share"] = _normal_terms(depth, shaped, batch, released)
         terms |= of_normals
     return terms, logs
@@ -94,7 +94,7 @@ def _normal_terms(depth: Tensor, teacher: Tensor, batch: ClipBatch, released: bo
     """Return normal matching and relative normals, and the share of pixels on a usable edge."""
     own = geometry.surface_normals(depth, batch.intrinsics)
     truth = geometry.surface_normals(teacher, batch.intrinsics)
-    known = None if released else losses.known_normals(teacher)
+    known = None if released else losses.valid_normals(teacher)
     matching = losses.normal_matching(own, truth, known)
     relative, edge_share = losses.edge_aware_relative_normals(
         own, truth, batch.images[:, 0], teacher, released

@@ -1,9 +1,4 @@
-"""Loops over pixels, compiled by Numba for a CPU, and their threads.
-
-A loss out of tensor operations walks through memory dozens of times, which on a CPU takes longer than its
-arithmetic. Such loops do all at once, row by row. This module and those with loops are imported only where
-they run, because Numba takes half a second.
-"""
+"""How kernels are compiled, and how the samples of a batch are shared out among threads."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ from torch import Tensor
 Array = np.ndarray
 
 
-def compiled_loops(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+def kernel(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile a function when first called with new types, for some seconds; kept on disk afterwards."""
     options = {"nogil": True, "error_model": "numpy", **options}
     try:
@@ -32,14 +27,14 @@ def compiled_loops(function: Callable[..., Any], **options: Any) -> Callable[...
 
 def reordered_sums(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile sums whose order does not matter, so that they can be vectorised."""
-    return compiled_loops(function, fastmath={"reassoc"})
+    return kernel(function, fastmath={"reassoc"})
 
 
-def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """Call ``loops(sample, *arguments)`` for all samples of a batch, in as many threads as torch has.
+def for_each_sample(function: Callable[..., None], batch: int, *arguments: Any) -> None:
+    """Call ``function(sample, *arguments)`` for all samples of a batch, in as many threads as torch has.
 
     Args:
-        loops: compiled with ``nogil``.
+        function: a kernel, which holds no lock.
         batch: number of samples.
         arguments: tensors, which must be contiguous and on the CPU, are given as arrays.
     """
@@ -49,7 +44,7 @@ def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
     def work() -> None:
         # one by one: torch's own threads, waiting, slow down some of these
         for sample in samples:
-            loops(sample, *given)
+            function(sample, *given)
 
     others = [_pool().submit(work) for _ in range(min(torch.get_num_threads(), batch) - 1)]
     work()
@@ -59,7 +54,7 @@ def share_out(loops: Callable[..., None], batch: int, *arguments: Any) -> None:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "loops")
+    return ThreadPoolExecutor(os.cpu_count(), "kernels")
 
 
 if hasattr(os, "register_at_fork"):  # threads do not survive a fork
