@@ -178,7 +178,6 @@ Saves = Annotated[
     Words("picture, depth, cloud or video", "WHAT", many=True),
 ]
 Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]
-Degrees = Annotated[float, Field(gt=0, lt=180), Words("an angle above 0 and below 180 degrees", "DEGREES")]
 Momentum = Annotated[float, Field(ge=0, lt=1), Words("a number of at least 0 and below 1", "X")]
 
 
@@ -303,28 +302,6 @@ class VideoOptions:
     """Part of the training samples to learn from, e.g. 5%; left away: all. Kept in subset.json."""
     subset_seed: Seed = 0
     """Fixes which samples these are; smaller subsets lie inside larger ones."""
-
-
-@checked
-class SourceOptions:
-    """What the files do not say."""
-
-    baseline: Positive | None = None
-    """Distance in metres between the cameras of left/ and right/, where no calib.txt says it."""
-    depth_unit: Positive | None = None
-    """Units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
-
-
-@checked
-class CameraOptions:
-    """The camera."""
-
-    intrinsics: str | None = None
-    """Camera as fx,fy,cx,cy in pixels of the original frames; replaces what the data set says."""
-    intrinsics_size: AnySize = None
-    """Height and width of the images the intrinsics were measured on."""
-    fov: Degrees | None = None
-    """Horizontal field of view in degrees, used where the intrinsics are unknown."""
 
 
 @checked

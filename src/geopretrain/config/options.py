@@ -8,15 +8,11 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import (
-    CameraOptions,
     CompareRates,
     ComputeOptions,
     CurvePoints,
-    Degrees,
     DeviceOptions,
     InitOptions,
     Inits,
@@ -32,19 +28,18 @@ from geopretrain.config.groups import (
     Saves,
     Seeds,
     SettingsOptions,
-    SourceOptions,
     VideoOptions,
     require,
     run_to_resume,
 )
-from geopretrain.errors import OptionError, one_of
+from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions
+from geopretrain.errors import one_of
 from geopretrain.schema import (
     AnySize,
     Count,
     FilePath,
     FilePaths,
     Natural,
-    NonNegative,
     Positive,
     Words,
     checked,
@@ -54,9 +49,6 @@ from geopretrain.tasks.registry import PRETEXTS
 SUPERVISION = {"M": "mono", "S": "stereo", "MS": "both"}
 """The names of Wang et al. for what a depth network learns from."""
 Method = Annotated[str, Words("a pre-training method", choices=tuple(PRETEXTS))]
-Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
-FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
-Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
 
 
 # ---- training
@@ -243,39 +235,15 @@ class InspectOptions(SourceOptions):
 
 
 @checked
-class PrepareOptions(ProgressOptions, SourceOptions, CameraOptions):
+class PrepareOptions(ProgressOptions, PreparationOptions):
     """Options of ``data prepare``."""
 
     inputs: FilePaths = field(kw_only=False)
     """Videos, folders of images, data sets or ``synthetic:...``; each may hold several clips."""
     out: FilePath = field(kw_only=False, metadata=BY_NAME)
     """Folder of the store."""
-    size: AnySize = None
-    """Height and width of the frames in px, multiples of 32; left away: about 30 000 px near the first clip's
-    aspect."""
-    target_motion: Positive = 3.0
-    """Mean flow in px (of the stored frames) between neighbouring frames of a sample to aim at."""
-    min_motion: NonNegative = 1.0
-    """Least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what a camera
-    standing still sees."""
-    holdout: Holdout = 0.1
-    """Part of each clip, at its end, kept for validation."""
-    max_frames: Frames | None = None
-    """Read at most so many frames of each clip."""
-    still_images: bool = False
-    """Take every frame as a sample of its own, for methods that look at single images."""
-    fps: FrameRate | None = None
-    """Frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are chosen
-    by how much the image moves."""
     overwrite: bool = False
     """Replace a store of other inputs or options."""
-
-    def __post_init__(self) -> None:
-        if self.min_motion >= self.target_motion:
-            raise OptionError(
-                "target_motion",
-                f"must be above min_motion ({self.min_motion:g} px), not {self.target_motion:g}.",
-            )
 
 
 @checked

@@ -241,7 +241,7 @@ def test_prepare_nothing_to_prepare(tmp_path):
         ({"holdout": 0.9}, "0 to 0.5"),
         ({"max_frames": 2}, "at least 3"),
         ({"intrinsics": "1,2"}, "fx,fy,cx,cy"),
-        ({"fov": 200.0}, "between 1 and 175"),
+        ({"fov": 200.0}, "above 1 and below 175"),
     ],
 )
 def test_prepare_impossible_options(tmp_path, options, words):

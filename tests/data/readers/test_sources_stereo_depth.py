@@ -143,7 +143,7 @@ def test_sources_stereo_right_image_of_another_size_and_named_by_side(tmp_path):
     assert clip.intrinsics is None
     with pytest.raises(DataError, match=r"right_000\.png is 96x64, the frames are 128x96"):
         clip.stereo(0)
-    with pytest.raises(ConfigError, match="baseline must be a number above 0"):
+    with pytest.raises(ConfigError, match="baseline must be a positive number"):
         open_source(tmp_path, baseline=0.0)
 
 

@@ -132,7 +132,7 @@ class LabelledSet:
         threads = 1 if self.source.rendered else min(MAX_THREADS, os.cpu_count() or 1)
         errors: list[DataError] = []
         with (
-            console.progress(f"reading {self.source.kind}", len(rows), unit="images") as line,
+            console.progress(f"{self.source.kind}: reading", len(rows), unit="images") as line,
             ThreadPoolExecutor(threads) as pool,
         ):
             for first in range(0, len(rows), _PER_TURN):

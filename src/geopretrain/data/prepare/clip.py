@@ -11,54 +11,18 @@ from typing import Any
 import numpy as np
 
 from geopretrain.console import ProgressLine
+from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.decode import Decoded, decode
-from geopretrain.data.prepare.intrinsics import Camera, parse_intrinsics, stored_intrinsics
+from geopretrain.data.prepare.intrinsics import Camera, stored_intrinsics
 from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, hold_out
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
 from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, why_nothing
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.resize import central_crop
-from geopretrain.data.sizes import check_size
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
-from geopretrain.errors import ConfigError
 
 _NAMED_BROKEN = 20  # broken frames named in the index; all are counted
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What decides on the content of a store besides its inputs."""
-
-    size: tuple[int, int] | None
-    intrinsics: str | None
-    intrinsics_size: tuple[int, int] | None
-    fov: float | None
-    target_motion: float
-    min_motion: float
-    holdout: float
-    max_frames: int | None
-    still_images: bool
-    fps: float | None
-    baseline: float | None = None
-    depth_unit: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.target_motion <= 0 or self.min_motion < 0 or self.min_motion >= self.target_motion:
-            raise ConfigError(
-                f"target_motion ({self.target_motion:g} px) must be above min_motion "
-                f"({self.min_motion:g} px), and both must be positive."
-            )
-        if not 0 <= self.holdout <= 0.5:
-            raise ConfigError(f"holdout must be a fraction from 0 to 0.5, not {self.holdout:g}.")
-        if self.max_frames is not None and self.max_frames < 3:
-            raise ConfigError(f"max_frames must be at least 3 (one triplet), not {self.max_frames}.")
-        if self.fps is not None and not 0 < self.fps < 1000:
-            raise ConfigError(f"fps is the number of frames per second to keep, above 0, not {self.fps:g}.")
-        if self.size is not None:
-            check_size(self.size)
-        if self.intrinsics is not None:
-            parse_intrinsics(self.intrinsics)
 
 
 @dataclass(frozen=True)
@@ -104,7 +68,7 @@ def prepare_clip(
     camera: Camera,
     size: tuple[int, int],
     before: list[ClipInfo],
-    options: PrepareOptions,
+    options: PreparationOptions,
     work: Path,
     line: ProgressLine,
 ) -> PreparedClip:
@@ -156,7 +120,7 @@ def prepare_clip(
     )
 
 
-def _analyse(decoded: Decoded, name: str, options: PrepareOptions, line: ProgressLine) -> list[Segment]:
+def _analyse(decoded: Decoded, name: str, options: PreparationOptions, line: ProgressLine) -> list[Segment]:
     """Return the segments of a clip with the samples in them."""
     if options.still_images:
         frames = decoded.frames
@@ -187,7 +151,7 @@ def _clip_infos(
     name: str,
     segments: list[Segment],
     decoded: Decoded,
-    options: PrepareOptions,
+    options: PreparationOptions,
     before: list[ClipInfo],
 ) -> list[dict[str, Any]]:
     """Return what the index says of the segments, without their camera, one after the other in the files."""
@@ -206,7 +170,12 @@ def _clip_infos(
 
 
 def _clip_info(
-    clip: SourceClip, name: str, segment: Segment, decoded: Decoded, options: PrepareOptions, rows: list[int]
+    clip: SourceClip,
+    name: str,
+    segment: Segment,
+    decoded: Decoded,
+    options: PreparationOptions,
+    rows: list[int],
 ) -> dict[str, Any]:
     """Return what the index says of a segment, without its camera."""
     targets, motions = segment.targets or [], segment.target_motion or []

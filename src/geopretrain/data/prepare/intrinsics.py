@@ -78,11 +78,7 @@ def choose_camera(
 
 
 def intrinsics_for_fov(degrees: float, size: tuple[int, int]) -> np.ndarray:
-    """Return ``3 3`` with this horizontal field of view and a central principal point (ConfigError)."""
-    if not 1 < degrees < 175:
-        raise ConfigError(
-            f"A field of view of {degrees:g} degrees cannot be used: expected a number between 1 and 175."
-        )
+    """Return ``3 3`` with this horizontal field of view and a central principal point."""
     return np.asarray(intrinsics_from_fov(float(degrees), size).double())
 
 

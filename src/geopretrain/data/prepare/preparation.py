@@ -12,13 +12,15 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from geopretrain.console import ProgressLine, console
 from geopretrain.data.fingerprint import unread
-from geopretrain.data.prepare.clip import PreparedClip, PrepareOptions, prepare_clip
+from geopretrain.data.options import PreparationOptions
+from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
 from geopretrain.data.prepare.intrinsics import (
     Camera,
     choose_camera,
@@ -52,46 +54,23 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError
 def prepare(
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
+    options: PreparationOptions | None = None,
     *,
-    size: tuple[int, int] | None = None,
-    intrinsics: str | None = None,
-    intrinsics_size: tuple[int, int] | None = None,
-    fov: float | None = None,
-    target_motion: float = 3.0,
-    min_motion: float = 1.0,
-    holdout: float = 0.1,
     overwrite: bool = False,
-    max_frames: int | None = None,
-    still_images: bool = False,
-    fps: float | None = None,
-    baseline: float | None = None,
-    depth_unit: float | None = None,
     progress: bool = True,
+    **given: Any,
 ) -> FrameStore:
-    """Prepare videos, image folders or data sets as one frame store; repeat the call to continue an
-    interrupted one.
+    """Prepare videos, image folders or data sets as one frame store.
+
+    Repeat the call to continue an interrupted one.
 
     Args:
         inputs: paths or ``synthetic:...``; each may hold several clips.
         out: folder of the store.
-        size: (height, width) of the frames, multiples of 32; None chooses about 30 000 px near the first
-            clip's aspect.
-        intrinsics: ``"fx,fy,cx,cy"`` in pixels of the original frames; replaces what the data set says.
-        intrinsics_size: (height, width) of the images the intrinsics were measured on.
-        fov: horizontal field of view in degrees, used where the intrinsics are unknown.
-        target_motion: mean flow in px (of the stored frames) between neighbouring frames of a sample to aim
-            at.
-        min_motion: least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what
-            a static camera sees.
-        holdout: fraction of each clip, at its end, kept for validation.
+        options: of the preparation.
         overwrite: replace a store of other inputs or options.
-        max_frames: read at most so many frames of each clip.
-        fps: frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are
-            chosen by how much the picture moves.
-        baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
-        depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
-        still_images: take every frame as a sample of its own, for methods that look at single images.
         progress: show a progress line and a summary.
+        given: fields of `PreparationOptions`, instead of ``options``.
 
     Raises:
         DataError: inputs which cannot be used (the message says which and why).
@@ -101,22 +80,12 @@ def prepare(
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not inputs:
         raise ConfigError("Nothing to prepare: name at least one video, folder or data set.")
-    options = PrepareOptions(
-        size,
-        intrinsics,
-        intrinsics_size,
-        fov,
-        target_motion,
-        min_motion,
-        holdout,
-        max_frames,
-        still_images,
-        fps,
-        baseline,
-        depth_unit,
-    )
+    options = PreparationOptions(**given) if options is None else options
+    if options.intrinsics is not None:
+        parse_intrinsics(options.intrinsics)
+    chosen = {field.name: getattr(options, field.name) for field in fields(PreparationOptions)}
     out = Path(out)
-    request = {"format": VERSION, "inputs": unread(inputs), "options": vars(options)}
+    request = {"format": VERSION, "inputs": unread(inputs), "options": chosen}
     request = json.loads(json.dumps(request))  # as it will be read back
     with console.showing(progress):
         with storage_errors(out):
@@ -158,7 +127,7 @@ def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
 def _build(
     inputs: Sequence[str | Path],
     out: Path,
-    options: PrepareOptions,
+    options: PreparationOptions,
     request: dict[str, Any],
     line: ProgressLine,
 ) -> None:
@@ -181,7 +150,7 @@ def _build(
     _publish(work, out)
 
 
-def _opened(inputs: Sequence[str | Path], options: PrepareOptions) -> list[SourceClip]:
+def _opened(inputs: Sequence[str | Path], options: PreparationOptions) -> list[SourceClip]:
     return [
         clip
         for spec in inputs
@@ -189,7 +158,7 @@ def _opened(inputs: Sequence[str | Path], options: PrepareOptions) -> list[Sourc
     ]
 
 
-def _camera(clip: SourceClip, options: PrepareOptions) -> Camera:
+def _camera(clip: SourceClip, options: PreparationOptions) -> Camera:
     given = parse_intrinsics(options.intrinsics) if options.intrinsics else None
     return choose_camera(
         clip.size, clip.intrinsics, given=given, given_size=options.intrinsics_size, fov=options.fov
@@ -200,7 +169,7 @@ def _prepare_clips(
     clips: list[SourceClip],
     cameras: list[Camera],
     size: tuple[int, int],
-    options: PrepareOptions,
+    options: PreparationOptions,
     work: Path,
     line: ProgressLine,
 ) -> tuple[list[ClipInfo], list[str]]:
@@ -265,7 +234,7 @@ def _write_index(
     size: tuple[int, int],
     clips: list[SourceClip],
     request: dict[str, Any],
-    options: PrepareOptions,
+    options: PreparationOptions,
 ) -> None:
     """Write the index last of all: its presence says that the working folder is complete."""
     protocols = {clip.depth_protocol for clip in clips if clip.depth_protocol}

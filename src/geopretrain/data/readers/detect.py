@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.dataset import SYNTHETIC
+from geopretrain.data.options import SourceOptions
 from geopretrain.data.readers.base import SourceClip, found_below, natural_key
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
@@ -36,28 +37,7 @@ from geopretrain.data.readers.stereo_folder import (
 from geopretrain.data.readers.synthetic import open_synthetic
 from geopretrain.data.readers.tum_rgbd import TumSequence, find_tum
 from geopretrain.data.readers.video import VIDEO_SUFFIXES, VideoClip
-from geopretrain.errors import ConfigError, DataError
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What a user says where the files do not.
-
-    Attributes:
-        baseline: distance between the cameras of ``left/`` and ``right/``, m.
-        depth_unit: units per metre of 16-bit PNGs in ``depth/``.
-
-    Raises:
-        ConfigError: one of them is not above 0.
-    """
-
-    baseline: float | None = None
-    depth_unit: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("baseline", self.baseline), ("depth unit", self.depth_unit)):
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"The {name} must be a number above 0, not {value:g}.")
+from geopretrain.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -73,35 +53,35 @@ class ClipLayout:
 
     name: str
     words: str
-    open: Callable[[str, ReadOptions], Sequence[SourceClip]]
+    open: Callable[[str, SourceOptions], Sequence[SourceClip]]
 
 
 def _folders(find: Callable[[Path], list[Path]], reader: Callable[[Path, str], SourceClip]) -> Callable:
     """Return what opens a data set whose clips are folders that ``find`` finds."""
 
-    def open_them(spec: str, options: ReadOptions) -> list[SourceClip]:
+    def open_them(spec: str, options: SourceOptions) -> list[SourceClip]:
         path = _path(spec)
         return [reader(f, _short_name(f, path)) for f in find(path)] if path.is_dir() else []
 
     return open_them
 
 
-def _worlds(spec: str, options: ReadOptions) -> Sequence[SourceClip]:
+def _worlds(spec: str, options: SourceOptions) -> Sequence[SourceClip]:
     return open_synthetic(spec) if spec.startswith(SYNTHETIC) else []
 
 
-def _video(spec: str, options: ReadOptions) -> list[SourceClip]:
+def _video(spec: str, options: SourceOptions) -> list[SourceClip]:
     path = _path(spec)
     is_video = path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES
     return [VideoClip(path, path.name)] if is_video else []
 
 
-def _camvid(spec: str, options: ReadOptions) -> list[SourceClip]:
+def _camvid(spec: str, options: SourceOptions) -> list[SourceClip]:
     path = _path(spec)
     return [CamVidSequence(path, f"{path.name}/val")] if is_camvid(path) else []
 
 
-def _stereo_and_depth(spec: str, options: ReadOptions) -> list[SourceClip]:
+def _stereo_and_depth(spec: str, options: SourceOptions) -> list[SourceClip]:
     path, unit = _path(spec), options.depth_unit
     if not path.is_dir():
         return []
@@ -117,7 +97,7 @@ def _stereo_and_depth(spec: str, options: ReadOptions) -> list[SourceClip]:
     return [*stereo, *depth]
 
 
-def _videos_and_images(spec: str, options: ReadOptions) -> list[SourceClip]:
+def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip]:
     path = _path(spec)
     if not path.is_dir():
         return []
@@ -199,7 +179,7 @@ def open_source(
             known).
         ConfigError: a synthetic spec with an unknown kind or option, or a unit or baseline not above 0.
     """
-    options = ReadOptions(baseline, depth_unit)
+    options = SourceOptions(baseline=baseline, depth_unit=depth_unit)
     clips = next((list(found) for layout in LAYOUTS if (found := layout.open(str(spec), options))), None)
     if clips is None:
         raise DataError(_why_not(_path(str(spec))))

@@ -1,0 +1,70 @@
+"""Options of reading and preparing data, written once: the commands that take them inherit them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from geopretrain.data.sizes import check_size
+from geopretrain.errors import OptionError
+from geopretrain.schema import AnySize, NonNegative, Positive, Words, checked
+
+Degrees = Annotated[float, Field(gt=1, lt=175), Words("an angle above 1 and below 175 degrees", "DEGREES")]
+Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
+FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
+Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
+
+
+@checked
+class SourceOptions:
+    """What the files do not say."""
+
+    baseline: Positive | None = None
+    """Distance in metres between the cameras of left/ and right/, where no calib.txt says it."""
+    depth_unit: Positive | None = None
+    """Units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
+
+
+@checked
+class CameraOptions:
+    """The camera."""
+
+    intrinsics: str | None = None
+    """Camera as fx,fy,cx,cy in pixels of the original frames; replaces what the data set says."""
+    intrinsics_size: AnySize = None
+    """Height and width of the images the intrinsics were measured on."""
+    fov: Degrees | None = None
+    """Horizontal field of view in degrees, used where the intrinsics are unknown."""
+
+
+@checked
+class PreparationOptions(SourceOptions, CameraOptions):
+    """What decides on the content of a store besides its inputs."""
+
+    size: AnySize = None
+    """Height and width of the frames in px, multiples of 32; left away: about 30 000 px near the first clip's
+    aspect."""
+    target_motion: Positive = 3.0
+    """Mean flow in px (of the stored frames) between neighbouring frames of a sample to aim at."""
+    min_motion: NonNegative = 1.0
+    """Least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what a static
+    camera sees."""
+    holdout: Holdout = 0.1
+    """Part of each clip, at its end, kept for validation."""
+    max_frames: Frames | None = None
+    """Read at most so many frames of each clip."""
+    still_images: bool = False
+    """Take every frame as a sample of its own, for methods that look at single images."""
+    fps: FrameRate | None = None
+    """Frames per second to bring video to, e.g. 10; left away: all frames are read and neighbours are chosen
+    by how much the image moves."""
+
+    def __post_init__(self) -> None:
+        if self.min_motion >= self.target_motion:
+            raise OptionError(
+                "target_motion",
+                f"must be above min_motion ({self.min_motion:g} px), not {self.target_motion:g}.",
+            )
+        if self.size is not None:
+            check_size(self.size)
