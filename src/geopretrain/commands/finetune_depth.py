@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from geopretrain.commands.pretext_training import finish, pretext_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
 from geopretrain.config.resume import continued
@@ -18,6 +17,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults
+from geopretrain.training.pretext import finish, pretext_training
 from geopretrain.training.train import Training, train
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from geopretrain.commands.pretext_training import finish, pretext_training
 from geopretrain.config.command import takes
 from geopretrain.config.options import PretrainOptions
 from geopretrain.config.resume import continued
@@ -10,6 +9,7 @@ from geopretrain.console import console
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import FlowTask, Task
 from geopretrain.tasks.building import setting_defaults
+from geopretrain.training.pretext import finish, pretext_training
 from geopretrain.training.train import train
 
 

@@ -1,4 +1,4 @@
-"""What ``pretrain`` and ``finetune depth`` share: the training of a pretext method."""
+"""The training of a pretext method, from options to what came out: for `pretrain` and `finetune depth`."""
 
 from __future__ import annotations
 
