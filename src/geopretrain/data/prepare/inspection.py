@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
@@ -21,8 +22,8 @@ from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import INDEX_FILE
 from geopretrain.errors import DataError
 
-TARGET_MOTION = 3.0  # px at working size, the default of `prepare`
-MIN_MOTION = 1.0
+USUAL = PreparationOptions()
+"""What a preparation does where nothing else is said."""
 _FRAMES_LOOKED_AT = 300
 _WORLD_FRAMES_LOOKED_AT = 40  # rendering takes longer than reading, and a world moves evenly
 _FEW_TRIPLETS = 200
@@ -164,7 +165,7 @@ def _judge_motion(report: ClipReport, pairs: list[PairMotion]) -> None:
     moving = means[means >= threshold]
     report.motion = float(np.median(moving))
     report.static = float(np.mean(means < max(threshold, 0.1)))
-    report.stride = int(np.clip(round(TARGET_MOTION / max(report.motion, 1e-3)), 1, 15))
+    report.stride = int(np.clip(round(USUAL.target_motion / max(report.motion, 1e-3)), 1, 15))
     medians = np.median([pair.median for pair in pairs])
     if medians < 0.1 and report.motion > 0.3:
         report.problems.append(
@@ -186,9 +187,9 @@ def _find_problems(report: ClipReport) -> None:
         )
     elif readable < 3:
         report.problems.append(f"too few frames ({readable} readable); three neighbouring are the least.")
-    elif report.motion * 15 < MIN_MOTION:
+    elif report.motion * 15 < USUAL.min_motion:
         report.problems.append("the picture does not move. Depth is learned from a moving camera.")
-    elif report.motion > 2 * TARGET_MOTION:
+    elif report.motion > 2 * USUAL.target_motion:
         report.advice.append(
             f"Neighbouring frames are far apart ({report.motion:.0f} px of motion): video with more frames "
             "per second would serve better."

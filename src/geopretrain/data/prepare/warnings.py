@@ -8,9 +8,8 @@ from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.intrinsics import Camera, fov_warning
 from geopretrain.data.prepare.segments import Segment, is_coarse
 from geopretrain.data.readers import SourceClip
+from geopretrain.data.readers.folder import MIN_BASELINE
 from geopretrain.errors import DataError
-
-_MIN_BASELINE = 1e-6  # m
 
 
 def mostly_broken(decoded: Decoded, name: str) -> str | None:
@@ -93,7 +92,7 @@ def check_stereo(clip: SourceClip) -> None:
     motion = None if clip.T_to_stereo is None else np.asarray(clip.T_to_stereo, dtype=np.float64)
     if motion is None or motion.shape != (4, 4) or not np.isfinite(motion).all():
         raise DataError(f"{clip.name}: the baseline of the stereo pair is unknown. Give it with --baseline.")
-    if np.linalg.norm(motion[:3, 3]) < _MIN_BASELINE:
+    if np.linalg.norm(motion[:3, 3]) < MIN_BASELINE:
         raise DataError(
             f"{clip.name}: the baseline of the stereo pair is {np.linalg.norm(motion[:3, 3]):g} m. Depth "
             "needs two cameras apart: correct the calibration (the baseline is in metres), or leave the "

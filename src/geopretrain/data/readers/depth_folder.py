@@ -8,13 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.readers.base import found_below, natural_key
-from geopretrain.data.readers.depth_maps import DEPTH_SUFFIXES, read_depth, read_depth_png, unit_warning
+from geopretrain.data.readers.depth_maps import (
+    DEPTH_SUFFIXES,
+    KITTI_UNITS,
+    MILLIMETRES,
+    read_depth,
+    read_depth_png,
+    unit_warning,
+)
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name, read_matrix_file
 from geopretrain.data.readers.kitti_calibration import camera_of_size
 from geopretrain.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
-MILLIMETRES = 1000.0
 NYU_INTRINSICS = np.array([[518.8579, 0, 325.5824], [0, 519.4696, 253.7362], [0, 0, 1]])  # at 640x480
 
 
@@ -73,7 +79,7 @@ class KittiDepth(ImageSequence):
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return semi-dense LiDAR depth in metres."""
-        return read_depth_png(file, 256.0)
+        return read_depth_png(file, KITTI_UNITS)
 
 
 class KittiDepthSelection(ImageSequence):
@@ -95,7 +101,7 @@ class KittiDepthSelection(ImageSequence):
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return semi-dense LiDAR depth in metres."""
-        return read_depth_png(file, 256.0)
+        return read_depth_png(file, KITTI_UNITS)
 
 
 class NyuScene(ImageSequence):

@@ -10,10 +10,12 @@ import numpy as np
 from geopretrain.errors import DataError
 
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
+MILLIMETRES, KITTI_UNITS = 1000.0, 256.0
+"""Units of 16-bit PNGs per metre (of disparity maps per px): of depth cameras, and of KITTI."""
 PLAUSIBLE_MEDIAN = (0.05, 1000.0)  # m; a median outside says that the unit is another one
 
 
-def read_depth(path: Path, units_per_metre: float = 1000.0) -> np.ndarray:
+def read_depth(path: Path, units_per_metre: float = MILLIMETRES) -> np.ndarray:
     """Return a depth map of a 16-bit PNG (divided by ``units_per_metre``) or of a ``.npy`` or ``.pfm`` in m.
 
     Floating-point values are given as they are, NaN, infinite and negative ones too (see `clean_depth`).

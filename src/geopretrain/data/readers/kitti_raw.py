@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.readers.base import found_below, natural_key
-from geopretrain.data.readers.depth_maps import read_depth_png
+from geopretrain.data.readers.depth_maps import KITTI_UNITS, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
 from geopretrain.errors import DataError
 
 NOMINAL_FPS = 10.0
-UNITS_PER_METRE = 256.0
 
 
 class KittiDrive(ImageSequence):
@@ -51,7 +50,7 @@ class KittiDrive(ImageSequence):
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return sparse LiDAR depth, float32 ``H W`` metres, 0 = no measurement."""
-        return read_depth_png(file, UNITS_PER_METRE) if file.suffix == ".png" else self.project(file)
+        return read_depth_png(file, KITTI_UNITS) if file.suffix == ".png" else self.project(file)
 
     def project(self, scan: Path, *, as_released: bool = False) -> np.ndarray:
         """Return a Velodyne scan (.bin) as depth of the left camera, see `project_lidar`."""

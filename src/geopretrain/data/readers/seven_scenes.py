@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.readers.base import found_below, natural_key
-from geopretrain.data.readers.depth_maps import move_depth, read_depth_png
+from geopretrain.data.readers.depth_maps import MILLIMETRES, move_depth, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, read_matrix_file, read_numbers
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.errors import DataError
 
 CAMERA_FPS = 30.0
 DEFAULT_FOCAL = 525.0  # px at 640x480, the usual value for this camera
-MILLIMETRES = 1000.0
 
 
 class SevenScenesSequence(ImageSequence):

@@ -10,6 +10,8 @@ import numpy as np
 from geopretrain.data.readers.base import found_below, natural_key
 from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
+    KITTI_UNITS,
+    MILLIMETRES,
     depth_from_disparity,
     read_depth,
     read_grey16,
@@ -24,9 +26,6 @@ from geopretrain.data.readers.folder import (
 )
 from geopretrain.data.readers.stereo_calibration import read_stereo_calibration
 from geopretrain.errors import DataError
-
-MILLIMETRES = 1000.0  # units of 16-bit depth per metre
-DISPARITY_UNITS = 256.0  # per px, in 16-bit disparity PNGs (KITTI)
 
 
 class StereoFolder(ImageSequence):
@@ -58,7 +57,7 @@ class StereoFolder(ImageSequence):
         """Return depth from ``depth/`` or from ``disparity/``."""
         if file.parent.name == "depth":
             return read_depth(file, self.depth_unit)
-        disparity = read_pfm(file) if file.suffix == ".pfm" else read_grey16(file) / DISPARITY_UNITS
+        disparity = read_pfm(file) if file.suffix == ".pfm" else read_grey16(file) / KITTI_UNITS
         return depth_from_disparity(disparity, self._focal, self.baseline, self._offset)
 
     def _add_maps(self, folder: Path) -> None:

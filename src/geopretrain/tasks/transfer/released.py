@@ -27,25 +27,12 @@ from torch import Tensor
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.dataset import IGNORE
+from geopretrain.metrics.segmentation import KITTI_IDS, as_released_kitti_labels
 from geopretrain.tasks.step import Pace
 from geopretrain.tasks.transfer.segmentation import Segmentation
 
 #: The class that stands for everything that is not learned.
 IGNORED_CLASS = 0
-
-#: Outputs of the released network: the raw Cityscapes label ids 0 to 33.
-RAW_CLASSES = 34
-
-#: Raw ids that the script turns into ``IGNORED_CLASS``; 19 classes remain.
-DROPPED_IDS = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)
-
-
-def released_labels(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Map raw label ids (any shape) as the script does: dropped ids and everything above 33 become 0."""
-    table = np.arange(256, dtype=np.uint8)
-    table[list(DROPPED_IDS)] = IGNORED_CLASS
-    table[RAW_CLASSES:] = IGNORED_CLASS
-    return table[labels]
 
 
 def released_resize(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -71,8 +58,8 @@ class ReleasedSegmentation(Segmentation):
 
     def learned_labels(self, labels: Tensor) -> Tensor:
         """Return the labels without class 0, which the script never learns."""
-        if self.config.num_classes == RAW_CLASSES:
-            table = torch.from_numpy(released_labels(np.arange(256))).to(labels.device, labels.dtype)
+        if self.config.num_classes == KITTI_IDS:
+            table = torch.from_numpy(as_released_kitti_labels(np.arange(256))).to(labels.device, labels.dtype)
             labels = table[labels]
         return labels.masked_fill(labels == IGNORED_CLASS, IGNORE)
 
