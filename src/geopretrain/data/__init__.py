@@ -1,1 +1,1 @@
-"""Data: readers of layouts, preparation, the frame store, labelled sets, augmentation, and their protocol."""
+"""Data: the protocol, readers of layouts, preparation, the frame store, labelled images, augmentation."""
