@@ -1,1 +1,1 @@
-"""Images and what is known of them (class maps, classes, boxes, masks, depth), whatever their layout on disk."""
+"""Images and what is known of them: class maps, classes, boxes, masks, depth; whatever their layout."""
