@@ -96,7 +96,7 @@ def test_what_is_recorded(tmp_path):
     assert sorted(p.name for p in run.figures.iterdir()) == ["output_000006.png", "output_000012.png"]
     assert list((run.path / "tensorboard").glob("events.out.tfevents.*"))
     timing = run.metrics("train")[-1]["timing"]
-    assert 0 <= timing["data_share"] <= 1
+    assert 0 <= timing["data_fraction"] <= 1
     assert timing["memory_gb"] > 0
     assert not task.training
 

@@ -6,7 +6,7 @@ from geopretrain.training.progress import Clock, describe
 
 
 def test_one_line_says_everything():
-    timing = {"seconds_per_step": 0.5, "data_share": 0.031, "memory_gb": 2.44, "seconds": 9.0}
+    timing = {"seconds_per_step": 0.5, "data_fraction": 0.031, "memory_gb": 2.44, "seconds": 9.0}
     assert describe(120, 0.08123, timing) == "loss 0.0812  2.0 steps/s  1:00 left  data 3 %  memory 2.4 GB"
     assert "4.00 s/step  8:00 left" in describe(120, 1.0, timing | {"seconds_per_step": 4.0})
 
@@ -24,6 +24,6 @@ def test_waiting_for_data_and_time_away_are_told_apart(monkeypatch):
         processor[0] += 6.0
     timing = clock.interval(20, waited=3.0)
     assert timing["seconds_per_step"] == pytest.approx(0.5)
-    assert timing["data_share"] == pytest.approx(0.4)
+    assert timing["data_fraction"] == pytest.approx(0.4)
     assert timing["cores"] == pytest.approx(1.6)
     assert timing["seconds"] == pytest.approx(8.0)

@@ -173,6 +173,7 @@ def _file(path: Path, command: str) -> Path:
 # ---- what earlier versions wrote
 COMMANDS = {"finetune": "finetune segmentation"}
 RENAMED = {"iterations": "steps", "curve": "curve_points"}
+RENAMED_SETTINGS = {"still": "static"}
 DROPPED = ("compile_loss", "task")
 """The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command."""
 
@@ -180,6 +181,8 @@ DROPPED = ("compile_loss", "task")
 def migrated(settings: Mapping[str, Any]) -> Settings:
     """Return settings of any earlier version in the names of today."""
     found = {RENAMED.get(name, name): value for name, value in settings.items() if name not in DROPPED}
+    if isinstance(own := found.get("settings"), dict):
+        found["settings"] = {RENAMED_SETTINGS.get(name, name): value for name, value in own.items()}
     if "command" in found:
         found["command"] = COMMANDS.get(str(found["command"]), str(found["command"]))
     return _comparison(found) if found.get("command") == "compare" else found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def score_flow(task: FlowTask, files: Sequence[FlowPairFile], size: Size | None = None) -> dict[str, Any]:
-    """Return the end-point error (px of the pictures) and share of outliers of ``task.predict``.
+    """Return the end-point error (px of the images) and fraction of outliers of ``task.predict``.
 
     Args:
         task: predicts flow.

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 METRIC_VALUES = 256.0
 """Values of a 16-bit PNG per metre, as KITTI has it; farther than 255 m is cut off."""
-FARTHEST = 10.0
+MAX_DISTANCE = 10.0
 """Points farther than so many times the median depth are left out of a cloud: sky, mostly."""
 STEADINESS = 0.9
-"""Share of the colour range of a video that is kept from frame to frame, so that colours do not flicker."""
+"""Fraction of the colour range of a video that is kept from frame to frame, so colours do not flicker."""
 
 
 def write_depth(path: Path, disparity: np.ndarray, task: DepthTask, run: RunFolder) -> None:
@@ -122,7 +122,7 @@ def cloud_points(
     from geopretrain.geometry import backproject
 
     depth = np.where(disparity > 0, 1 / np.maximum(disparity, 1e-12), 0).astype(np.float64)
-    near = (depth > 0) & (depth <= FARTHEST * np.median(depth[depth > 0]))
+    near = (depth > 0) & (depth <= MAX_DISTANCE * np.median(depth[depth > 0]))
     K = torch.from_numpy(np.asarray(intrinsics, np.float64))[None]
     points = backproject(torch.from_numpy(depth)[None, None], K)[0].permute(1, 2, 0).numpy()
     return points[near].astype(np.float32), image[near]

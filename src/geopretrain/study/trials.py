@@ -27,9 +27,9 @@ class Trial:
         seed: fixes new layers, order and flips.
         lr: highest learning rate.
         evaluate_on: ``test``, or ``val`` for trials that only choose the learning rate.
-        curve: iterations after which to score.
+        curve: steps after which to score.
         pictures: positions in the test split to keep the predictions of.
-        settings: what all trials share (data, labels, iterations, ...), as arguments of ``finetune``.
+        settings: what all trials share (data, labels, steps, ...), as options of ``finetune segmentation``.
     """
 
     folder: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def _migrated(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint of version 0.1 under the names of today."""
     if gradients := checkpoint.pop("accumulated_gradients", None):
         checkpoint["task_state"] = {"gradients": gradients}
+    averages = checkpoint.get("callbacks", {}).get("Recorder", {}).get("averages", {})
+    if "sums" in averages:
+        averages["sums"] = {re.sub("_share$", "_fraction", n): v for n, v in averages["sums"].items()}
     return checkpoint
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-CROWDED_BELOW = 0.8
-"""Share of its threads below which a process has lost cores to others; alone monodepth has 0.98."""
+MIN_CORES_USED = 0.8
+"""Fraction of its threads below which a process has lost cores to others; alone monodepth has 0.98."""
 
 
 def oversubscribed(cores_used: float, threads: int) -> str | None:
@@ -12,7 +12,7 @@ def oversubscribed(cores_used: float, threads: int) -> str | None:
     The threads of a step wait for each other thousands of times. When another process takes one of two cores,
     both wait for the thread that has lost its core, and two threads are half as fast as one.
     """
-    if threads < 2 or cores_used >= CROWDED_BELOW * threads:
+    if threads < 2 or cores_used >= MIN_CORES_USED * threads:
         return None
     fewer = max(1, min(round(cores_used), threads - 1))
     return (

@@ -1,4 +1,4 @@
-"""One calm line while training: step, loss, speed, time left, share of time waiting for data, memory."""
+"""One calm line while training: step, loss, speed, time left, fraction of time waiting for data, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geopretrain.console import clock_time, console
 
 
 class Clock:
-    """Measures an interval of steps: seconds per step, share of them spent waiting for data, cores in use."""
+    """Measures an interval of steps: seconds a step, fraction of it spent waiting for data, cores used."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -38,7 +38,7 @@ class Clock:
         timing = {
             "seconds": round(now - self._start, 3),
             "seconds_per_step": seconds / steps,
-            "data_share": (waited - self._last_waited) / seconds,
+            "data_fraction": (waited - self._last_waited) / seconds,
             "cores": (time.process_time() - self._last_processor) / seconds,
             "memory_gb": memory_gb(),
         }
@@ -76,12 +76,12 @@ class ProgressLine:
 
 
 def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
-    """Return the line without the step: loss, speed, time left, share of time waiting for data, memory."""
+    """Return the line without the step: loss, speed, time left, fraction of time waiting for data, memory."""
     per_step = timing["seconds_per_step"]
     speed = f"{1 / per_step:.1f} steps/s" if per_step < 1 else f"{per_step:.2f} s/step"
     return (
         f"loss {loss:.4f}  {speed}  {clock_time(steps_left * per_step)} left  "
-        f"data {100 * timing['data_share']:.0f} %  memory {timing['memory_gb']:.1f} GB"
+        f"data {100 * timing['data_fraction']:.0f} %  memory {timing['memory_gb']:.1f} GB"
     )
 
 

@@ -114,7 +114,7 @@ class Recorder(Callback):
             {"kind": "train", "step": step, **logs, "learning_rate": rate, "timing": timing}
         )
         self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
-        self._tensorboard(trainer, {"learning_rate": rate, "data_share": timing["data_share"]}, step)
+        self._tensorboard(trainer, {"learning_rate": rate, "data_fraction": timing["data_fraction"]}, step)
         for sentence in self.watch.new_sentences(module.task, logs, step):
             self.run.append_metrics({"kind": "diagnostics", "step": step, "sentence": sentence})
             console.say(f"Step {step}: {sentence}")

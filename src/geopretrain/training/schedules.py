@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 STEP_DROP_AT = 0.75
-"""Share of the steps after which ``step`` multiplies the rate by 0.1 (Monodepth2: after 15 of 20 epochs)."""
-FLAT_SHARE = 0.6
-"""Share of the steps before ``warm_cosine`` starts to fall."""
+"""Fraction of the steps after which ``step`` multiplies the rate by 0.1 (Monodepth2: 15 of 20 epochs)."""
+FLAT_FRACTION = 0.6
+"""Fraction of the steps before ``warm_cosine`` starts to fall."""
 
 
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_steps: int = 0) -> float:
@@ -31,6 +31,6 @@ def _shape(step: int, steps: int, schedule: str) -> float:
         return 1.0 if step < 0.5 * steps else 0.5
     if schedule == "tenth":
         return 1.0 if step < 0.5 * steps else 0.1
-    start = FLAT_SHARE * steps if schedule == "warm_cosine" else 0.0
-    share = min(1.0, max(0.0, (step - start) / (steps - start)))
-    return 0.5 * (1.0 + math.cos(math.pi * share))
+    start = FLAT_FRACTION * steps if schedule == "warm_cosine" else 0.0
+    progress = min(1.0, max(0.0, (step - start) / (steps - start)))
+    return 0.5 * (1.0 + math.cos(math.pi * progress))

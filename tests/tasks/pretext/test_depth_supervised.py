@@ -57,7 +57,7 @@ def test_the_loss_is_the_weighted_mean_of_l1_over_scales_at_full_size():
             relative = ((depth - batch.depth).abs()[valid] / batch.depth[valid]).mean().item()
     assert loss.item() == pytest.approx(expected / 1.875, rel=1e-5)
     assert logs["abs_rel"].item() == pytest.approx(relative, rel=1e-5)
-    assert logs["valid_share"].item() == pytest.approx(valid.float().mean().item())
+    assert logs["valid_fraction"].item() == pytest.approx(valid.float().mean().item())
 
 
 def test_the_released_mean_divides_by_all_pixels():
@@ -76,7 +76,7 @@ def test_only_pixels_with_a_target_matter_and_far_ones_count_as_max_depth():
     depth[:, :, :8] = 100.0
     clamped, _ = task.loss(replace(batch, depth=depth), STEP)
     assert far.item() == pytest.approx(clamped.item())
-    assert logs["beyond_share"] > 0.1
+    assert logs["beyond_fraction"] > 0.1
 
 
 def test_smoothness_adds_to_the_loss():
@@ -152,15 +152,21 @@ def test_empty_targets_give_no_nan_and_are_said(loss):
     assert "100% of the samples have no pixel with a target" in sentence
 
 
-HEALTHY = {"loss": 1.0, "abs_rel": 0.2, "empty_share": 0.0, "beyond_share": 0.01, "disparity_spread": 0.4}
+HEALTHY = {
+    "loss": 1.0,
+    "abs_rel": 0.2,
+    "empty_fraction": 0.0,
+    "beyond_fraction": 0.01,
+    "disparity_spread": 0.4,
+}
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"loss": float("nan")}, "Not a number in loss at step 500"),
-        ({"empty_share": 0.2}, "20% of the samples have no pixel"),
-        ({"beyond_share": 0.9}, "90% of the targets lie beyond max_depth (100)"),
+        ({"empty_fraction": 0.2}, "20% of the samples have no pixel"),
+        ({"beyond_fraction": 0.9}, "90% of the targets lie beyond max_depth (100)"),
         ({"disparity_spread": 0.001}, "collapsed to one depth"),
     ],
 )

@@ -98,13 +98,13 @@ def test_other_choices_can_be_made():
         assert not torch.equal(loss, usual)
 
 
-def test_some_samples_stand_still_in_what_is_seen_and_what_is_compared():
+def test_some_samples_without_motion_in_what_is_seen_and_what_is_compared():
     torch.manual_seed(0)
-    batch = make_task(replace(SMALL, still=0.5, jitter=1.0)).train_transform(batch_of(street(8).frames))
+    batch = make_task(replace(SMALL, static=0.5, jitter=1.0)).train_transform(batch_of(street(8).frames))
     still = (batch.images[:, 0] == batch.images[:, 1]).flatten(1).all(1)
     assert 0 < still.sum() < 8
     assert torch.equal((batch.jittered[:, 0] == batch.jittered[:, 1]).flatten(1).all(1), still)
-    moving = make_task(replace(SMALL, still=0.0)).train_transform(batch_of(street(8).frames))
+    moving = make_task(replace(SMALL, static=0.0)).train_transform(batch_of(street(8).frames))
     assert not (moving.images[:, 0] == moving.images[:, 1]).flatten(1).all(1).any()
 
 
@@ -122,7 +122,7 @@ def test_logs_are_detached_scalars_and_bfloat16_changes_little():
     batch = task.eval_transform(batch_of(street().frames))
     exact, logs = task.loss(batch, STEP)
     assert all(v.shape == () and not v.requires_grad and torch.isfinite(v) for v in logs.values())
-    assert {"flow_length", "flow_spread", "identity_error", "valid_share"} <= set(logs)
+    assert {"flow_length", "flow_spread", "identity_error", "valid_fraction"} <= set(logs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough, _ = task.loss(batch, STEP)
     assert rough.dtype == torch.float32
@@ -182,7 +182,7 @@ def test_on_unseen_streets_the_flow_is_twice_as_good_as_none_and_motion_and_stru
         pairs("street", tuple(range(10, 18)), 24, before=bool(options)),
         pairs("street", (50, 51, 52, 53), 12),
     )
-    task = train(make_task(replace(SMALL, still=0.1, **options)), seen, steps=400, lr=1e-3)
+    task = train(make_task(replace(SMALL, static=0.1, **options)), seen, steps=400, lr=1e-3)
     error, still = end_point_errors(task, unseen)
     assert error < 0.5 * still
     with torch.no_grad():
@@ -213,7 +213,7 @@ def _check_that_codes_can_be_swapped(task: GeometricFlow, data: Pairs) -> None:
         {"combine": "max"},
         {"flow_unit": 0},
         {"code_size": 0},
-        {"still": 1.5},
+        {"static": 1.5},
         {"scales": 0},
         {"smoothness": -1},
         {"resolution": "64x64"},

@@ -13,7 +13,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.losses import photometric_error
 from geopretrain.tasks.diagnostics import SETTLED_AFTER
 from geopretrain.tasks.pretext.optical_flow import (
-    LARGEST_FLOW,
+    MAX_FLOW,
     WEIGHTS,
     FlowWeights,
     OpticalFlow,
@@ -80,8 +80,8 @@ def test_flow_is_bounded_to_a_fifth_of_the_picture():
         head.weight.zero_()
         head.bias.copy_(torch.tensor([50.0, -50.0]))
         flow = task.predict(torch.rand(1, 2, 3, 64, 96)).flow
-    assert torch.allclose(flow[:, 0], torch.tensor(LARGEST_FLOW * 96))
-    assert torch.allclose(flow[:, 1], torch.tensor(-LARGEST_FLOW * 64))
+    assert torch.allclose(flow[:, 0], torch.tensor(MAX_FLOW * 96))
+    assert torch.allclose(flow[:, 1], torch.tensor(-MAX_FLOW * 64))
 
 
 def test_the_loss_is_the_weighted_sum_over_the_scales():
@@ -122,7 +122,7 @@ HEALTHY = {
     "photometric": 0.1,
     "reprojection_error": 0.05,
     "identity_error": 0.1,
-    "valid_share": 0.9,
+    "valid_fraction": 0.9,
     "flow_length": 2.0,
     "flow_spread": 1.0,
 }
@@ -133,7 +133,7 @@ HEALTHY = {
     [
         ({"photometric": float("nan")}, "Not a number in photometric at step 500"),
         ({"identity_error": 1e-5}, "nothing moves"),
-        ({"valid_share": 0.2}, "Only 20% of the flow ends inside"),
+        ({"valid_fraction": 0.2}, "Only 20% of the flow ends inside"),
         ({"reprojection_error": 0.1}, "no better than no motion"),
         ({"flow_spread": 1e-3}, "same everywhere"),
     ],

@@ -228,20 +228,20 @@ class DepthSupervised(DepthTask):
         """Return prediction and target ``B 1 H W`` in the quantity that is known up to scale and shift."""
         if self.teacher is not None and self.teacher.meaning == "scale_shift":
             return (inverse if self.teacher.quantity == "disparity" else 1 / inverse), target
-        return inverse, torch.where(target > 0, 1 / target.clamp(min=_NEAREST), 0)
+        return inverse, torch.where(target > 0, 1 / target.clamp(min=_MIN_DEPTH), 0)
 
     def _logs(self, inverse: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return scalars for the log; ``abs_rel`` is the error of the finest scale relative to the target."""
         valid = target > 0
         count = valid.sum().clamp(min=1)
         logs = {
-            "valid_share": valid.float().mean(),
-            "empty_share": (~valid.flatten(1).any(1)).float().mean(),
-            "beyond_share": (target > self.config.max_depth).sum() / count,
+            "valid_fraction": valid.float().mean(),
+            "empty_fraction": (~valid.flatten(1).any(1)).float().mean(),
+            "beyond_fraction": (target > self.config.max_depth).sum() / count,
             "disparity_spread": (inverse.std((1, 2, 3)) / inverse.mean((1, 2, 3))).mean(),
         }
         if self.config.loss in METRIC:
-            error = (1 / inverse - target).abs() / target.clamp(min=_NEAREST)
+            error = (1 / inverse - target).abs() / target.clamp(min=_MIN_DEPTH)
             logs["abs_rel"] = torch.where(valid, error, 0).sum() / count
         return logs
 
@@ -277,18 +277,18 @@ class DepthSupervised(DepthTask):
 
 
 _METRIC_MEANING: dict[str, DepthMeaning] = {"depth": "metric", "pseudo_depth": "scale"}
-_NEAREST = 1e-6
+_MIN_DEPTH = 1e-6
 """Keeps divisions by masked targets finite."""
 
 
 def _symptoms(logs: Mapping[str, float], step: int, config: DepthSupervisedConfig) -> list[str]:
     found = []
-    if (empty := logs.get("empty_share", 0.0)) > 0.01:
+    if (empty := logs.get("empty_fraction", 0.0)) > 0.01:
         found.append(
             f"{empty:.0%} of the samples have no pixel with a target: nothing is learned from them. Prepare "
             "the data again, or look at its depth maps."
         )
-    if (beyond := logs.get("beyond_share", 0.0)) > 0.2:
+    if (beyond := logs.get("beyond_fraction", 0.0)) > 0.2:
         found.append(
             f"{beyond:.0%} of the targets lie beyond max_depth ({config.max_depth:g}) and count as this. Are "
             "they in metres? If so, raise --settings max_depth=..."

@@ -79,7 +79,7 @@ def flow_logs(flow: Tensor, in_view: Tensor, error: Tensor, identity: Tensor) ->
     return {
         "reprojection_error": error.mean(),
         "identity_error": identity.mean(),
-        "valid_share": in_view.float().mean(),
+        "valid_fraction": in_view.float().mean(),
         "flow_length": flow.square().sum(1).sqrt().mean(),
         "flow_spread": flow.std((2, 3)).mean(),
     }
@@ -94,10 +94,10 @@ def symptoms(logs: Mapping[str, float]) -> list[str]:
             "nothing can be learned. Prepare the video again with a larger --target-motion."
         ]
     found = []
-    if (share := logs.get("valid_share", 1.0)) < 0.5:
+    if (fraction := logs.get("valid_fraction", 1.0)) < 0.5:
         found.append(
-            f"Only {share:.0%} of the flow ends inside the neighbouring frame: the predicted motion is too "
-            "large. Lower the learning rate, or prepare the video again with a smaller --target-motion."
+            f"Only {fraction:.0%} of the flow ends inside the neighbouring frame: the predicted motion is "
+            "too large. Lower the learning rate, or prepare the video again with a smaller --target-motion."
         )
     if moved > 0.99 * unmoved:
         found.append(

@@ -32,7 +32,7 @@ Our choice, since nothing settles it:
   not handled: where flow leaves the picture its border counts, and ``valid_share`` is logged.
 - Both encoders get the same normalisation, which travels with the weights; horizontal flips as in
   Monodepth2, but no colour jitter, which the paper does not mention and which slows the start; 20 epochs. A
-  share of the samples has its source replaced by the target (``still``): no other data say that equal
+  fraction of the samples has its source replaced by the target (``static``): no other data say that equal
   pictures mean no motion, since still frames are removed.
 """
 
@@ -65,7 +65,7 @@ from geopretrain.weights import (
     read_init,
 )
 
-RECIPES = {
+PRESETS = {
     "640x192": Preset(size=(192, 640), batch_size=20, lr=1e-4, schedule="constant", epochs=20),
     "1024x320": Preset(size=(320, 1024), batch_size=8, lr=1e-4, schedule="constant", epochs=20),
 }
@@ -102,13 +102,13 @@ class GeometricFlowConfig:
     combine: str = "mean"
     """With both neighbours: ``mean`` of their errors, or the per-pixel ``minimum``, as Monodepth2."""
     ssim_weight: float = 0.85
-    """Share of SSIM in the photometric error (beta of eq. 4); the rest is L1."""
+    """Weight of SSIM in the photometric error (beta of eq. 4); the rest is L1."""
     smoothness: float = 1e-3
     """Weight of the edge-aware smoothness (alpha of eq. 3)."""
     scales: int = 4
     """Number of scales with a loss, 1 to 4."""
-    still: float = 0.05
-    """Share of the samples shown without motion, so that equal frames give no flow."""
+    static: float = 0.05
+    """Fraction of the samples shown without motion, so that equal frames give no flow."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     jitter: float = 0.0
@@ -122,8 +122,8 @@ class GeometricFlowConfig:
         one_of("motion_input", self.motion_input, ("difference", "source"))
         one_of("neighbours", self.neighbours, ("next", "both"))
         one_of("combine", self.combine, ("mean", "minimum"))
-        one_of("resolution", self.resolution, RECIPES)
-        for name in ("ssim_weight", "still", "flip", "jitter"):
+        one_of("resolution", self.resolution, PRESETS)
+        for name in ("ssim_weight", "static", "flip", "jitter"):
             require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
         require(self.code_size >= 1, "code_size", "1 or more", self.code_size)
         require(self.motion_levels >= 1, "motion_levels", "1 or more", self.motion_levels)
@@ -163,8 +163,8 @@ class GeometricFlow(FlowPretext):
 
     @property
     def presets(self) -> Mapping[str, Preset]:
-        """``paper``: see ``RECIPES``."""
-        return {"paper": RECIPES[self.config.resolution], "short": SHORT, "tiny": TINY}
+        """``paper``: see ``PRESETS``."""
+        return {"paper": PRESETS[self.config.resolution], "short": SHORT, "tiny": TINY}
 
     @classmethod
     def create(cls, config: GeometricFlowConfig, init: Init) -> tuple[Self, LoadReport]:
@@ -193,11 +193,13 @@ class GeometricFlow(FlowPretext):
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip and jitter; some samples get their target as their source."""
         batch = super().train_transform(batch)
-        still = torch.rand(len(batch.images)) < self.config.still
-        if not still.any() or batch.jittered is None:
+        static = torch.rand(len(batch.images)) < self.config.static
+        if not static.any() or batch.jittered is None:
             return batch
         return replace(
-            batch, images=_stand_still(batch.images, still), jittered=_stand_still(batch.jittered, still)
+            batch,
+            images=_without_motion(batch.images, static),
+            jittered=_without_motion(batch.jittered, static),
         )
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
@@ -269,7 +271,7 @@ def _like(target: Tensor, pairs: Tensor) -> Tensor:
     return target if count == 1 else target.repeat(count, 1, 1, 1)
 
 
-def _stand_still(frames: Tensor, still: Tensor) -> Tensor:
+def _without_motion(frames: Tensor, static: Tensor) -> Tensor:
     """Replace the sources of the chosen samples of ``B F 3 H W`` by their targets."""
-    chosen = still.to(frames.device).view(-1, 1, 1, 1, 1)
+    chosen = static.to(frames.device).view(-1, 1, 1, 1, 1)
     return torch.where(chosen, frames[:, :1], frames)

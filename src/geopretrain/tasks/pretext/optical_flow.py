@@ -43,7 +43,7 @@ from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
 from geopretrain.tasks.step import Step
 from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
-LARGEST_FLOW = 0.2
+MAX_FLOW = 0.2
 """Fraction of the image's width and height that flow is bounded to (released code)."""
 
 
@@ -57,7 +57,7 @@ class FlowWeights:
 
 
 WEIGHTS = {"paper": FlowWeights(0.15, 0.15, 5.0), "script": FlowWeights(0.15, 0.85, 2.0)}
-RECIPES = {
+PRESETS = {
     "paper": Preset(size=(192, 640), batch_size=8, lr=5e-4, schedule="tenth", epochs=50),
     "script": Preset(size=(192, 640), batch_size=8, lr=5e-5, schedule="constant", epochs=50),
 }
@@ -118,8 +118,8 @@ class OpticalFlow(FlowPretext):
 
     @property
     def presets(self) -> Mapping[str, Preset]:
-        """``paper``: see ``RECIPES``."""
-        return {"paper": RECIPES[self.config.weights], "short": SHORT, "tiny": TINY}
+        """``paper``: see ``PRESETS``."""
+        return {"paper": PRESETS[self.config.weights], "short": SHORT, "tiny": TINY}
 
     @classmethod
     def create(cls, config: OpticalFlowConfig, init: Init) -> tuple[Self, LoadReport]:
@@ -190,7 +190,7 @@ def _sum_of_scales(terms: list[Tensor]) -> Tensor:
 def _full_size_flow(output: Tensor, target: Tensor) -> Tensor:
     """Turn the decoder's output ``B 2 h w`` into flow in px of the target, ``B 2 H W``."""
     height, width = output.shape[-2:]
-    right, down = (2 * LARGEST_FLOW * (torch.sigmoid(output.float()) - 0.5)).unbind(1)
+    right, down = (2 * MAX_FLOW * (torch.sigmoid(output.float()) - 0.5)).unbind(1)
     return geometry.resize_flow(torch.stack([right * width, down * height], 1), target.shape[-2:])
 
 
