@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from geopretrain import console as module
 from geopretrain.console import clock_time, console
 
 
@@ -108,9 +107,3 @@ def test_on_a_terminal_one_line_at_a_time_moves(monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_clock_time(seconds, text):
     assert clock_time(seconds) == text
-
-
-def test_old_form(lines):
-    module.say("shown")
-    module.say("not shown", progress=False)
-    assert lines() == ["shown"]

@@ -219,9 +219,3 @@ def _printed_by_a_handler(logger: logging.Logger, level: int) -> bool:
 
 console = Console()
 """The one console."""
-
-
-def say(text: str, *, progress: bool = True) -> None:
-    """Print one sentence unless ``progress`` is off; new code calls ``console.say``."""
-    with console.showing(progress):
-        console.say(text)

@@ -65,7 +65,7 @@ def test_what_cannot_work_is_said_before_training(store, tmp_path, capsys):
         geopretrain.finetune_depth(data=store, out=tmp_path, supervision="X", **SMALL)
     with pytest.raises(ConfigError, match="fraction such as 5%"):
         geopretrain.finetune_depth(data=store, out=tmp_path, subset="200", **SMALL)
-    with pytest.raises(ConfigError, match="finetune_depth"):
-        geopretrain.finetune("depth", data=store, out=tmp_path)
+    with pytest.raises(ConfigError, match="Did you mean 'depth'"):
+        geopretrain.finetune("detph", data=store, out=tmp_path)
     assert cli.main(["finetune", "depth", "--help"]) == 0
     assert "--supervision" in capsys.readouterr().out

@@ -31,7 +31,9 @@ SAVED = {
 
 
 def resume(saved=SAVED, **given):
-    return resumed(PretrainOptions(resume=RUN, **given), saved, RUN, setting_defaults={"ssim_weight": 0.85})
+    return resumed(
+        PretrainOptions(resume=RUN, **given), saved, RUN, setting_defaults=lambda run: {"ssim_weight": 0.85}
+    )
 
 
 def test_what_is_not_given_comes_from_the_run():

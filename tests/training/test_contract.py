@@ -142,16 +142,17 @@ def test_without_decay_there_is_one_group_in_the_order_of_the_parameters():
     assert [id(p) for p in group["params"]] == [id(p) for p in task.parameters()]
 
 
-def test_gradients_are_clipped_to_their_common_norm(tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_clipped_to_their_common_norm(tmp_path, precision):
     norms = []
 
     class Watched(Plain):
         def after_step(self, step):
             norms.append(torch.cat([p.grad.flatten() for p in self.parameters()]).norm().item())
 
-    train(tmp_path / "free", Watched())
+    train(tmp_path / "free", Watched(), precision=precision)
     free, norms[:] = list(norms), []
-    train(tmp_path / "clipped", Watched(), clip_norm=0.05)
+    train(tmp_path / "clipped", Watched(), clip_norm=0.05, precision=precision)
     assert max(free) > 0.06
     assert max(norms) <= 0.0501
     assert norms[0] == pytest.approx(0.05, rel=1e-3)

@@ -31,7 +31,7 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
-    options = continued("finetune depth", options, setting_defaults=setting_defaults("monodepth"))
+    options = continued("finetune depth", options, setting_defaults=lambda run: setting_defaults("monodepth"))
     supervision = SUPERVISION.get(options.supervision, options.supervision)
     if "supervision" in options.settings:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")

@@ -20,7 +20,7 @@ def pretrain(options: PretrainOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
-    options = continued("pretrain", options, setting_defaults=setting_defaults(options.method))
+    options = continued("pretrain", options, setting_defaults=lambda run: setting_defaults(run.method))
     training = pretext_training("pretrain", options.method, options, options.settings)
 
     def finish_and_say(run: RunFolder, task: Task) -> None:

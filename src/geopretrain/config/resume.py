@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -46,7 +46,7 @@ def resumed(
     saved: Mapping[str, Any],
     run: Path,
     *,
-    setting_defaults: Mapping[str, Any] | None = None,
+    setting_defaults: Callable[[T], Mapping[str, Any]] | None = None,
 ) -> Resumed[T]:
     """Return the options a run is continued with.
 
@@ -54,7 +54,8 @@ def resumed(
         options: as they were given.
         saved: what the run keeps of its own, see ``config.saved.read_saved``.
         run: its folder, for the sentences.
-        setting_defaults: of the method, for comparing ``settings`` that the run left to them.
+        setting_defaults: returns those of the method of a run with these options, for comparing ``settings``
+            that it left to them.
 
     Raises:
         RunFolderError: an option was given that would make it another run; both values are named.
@@ -73,13 +74,16 @@ def resumed(
             sentences.append(_more_steps(before, run, value))
         else:
             raise _another(run, name, old, value)
-    _check_settings(new.get("settings", {}), before, run, setting_defaults or {})
+    if own := new.get("settings"):
+        _check_settings(own, before, run, setting_defaults(before) if setting_defaults else {})
     kept = {one.name: getattr(before, one.name) for one in fields(cls)}  # type: ignore[arg-type]
     fresh = {n: v for n, v in new.items() if n != "settings" and (v != "auto" or n == "device")}
     return Resumed(cls(**{**kept, **fresh, "out": str(run), "resume": True}), tuple(sentences))
 
 
-def continued(command: str, options: T, *, setting_defaults: Mapping[str, Any] | None = None) -> T:
+def continued(
+    command: str, options: T, *, setting_defaults: Callable[[T], Mapping[str, Any]] | None = None
+) -> T:
     """Return the options of a training: as given, or those of the run that it continues.
 
     Says what may make the result differ in its last digits.
@@ -87,7 +91,7 @@ def continued(command: str, options: T, *, setting_defaults: Mapping[str, Any] |
     Args:
         command: as it is typed.
         options: of its class, with ``out`` and ``resume``.
-        setting_defaults: of the method, for comparing ``settings`` that the run left to them.
+        setting_defaults: as for `resumed`.
 
     Raises:
         RunFolderError: there is no run to continue, or it would become another one.

@@ -134,7 +134,6 @@ def _trainer(
         devices=1,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_steps=settings.steps,
-        gradient_clip_val=settings.clip_norm,
         accumulate_grad_batches=settings.accumulate,
         max_epochs=-1,
         logger=TensorBoardLogger(run.path, name=None, version="tensorboard", default_hp_metric=False),

@@ -69,6 +69,17 @@ class TrainingModule(LightningModule):
         with torch.no_grad():
             self.task.after_step(step)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Shorten a gradient that is too long; Lightning itself refuses to for fused optimisers in bf16."""
+        if self.settings.clip_norm is not None:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Do nothing: the task clears gradients before the forward pass."""
 

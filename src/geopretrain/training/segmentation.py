@@ -31,7 +31,9 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
-    options = continued("finetune segmentation", options, setting_defaults=setting_defaults("segmentation"))
+    options = continued(
+        "finetune segmentation", options, setting_defaults=lambda run: setting_defaults("segmentation")
+    )
     training = _training(options)
     return train(
         training,
