@@ -226,3 +226,44 @@ def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
     code, _, err = run(capsys, *words)
     assert code == 130
     assert f"To continue: geopretrain pretrain --resume '{out}'" in err
+
+
+ODD = ("", "nan", "inf", "-1", "0", "1e400", "9" * 40, "true", "a=b", "é", "[1, 2]", "{a: b}", ",", "x" * 999)
+ODD_IN_PYTHON = (
+    None,
+    0,
+    -1,
+    1.5,
+    float("nan"),
+    10**30,
+    True,
+    [],
+    [None],
+    {},
+    {"a": 1},
+    b"a",
+    "a\0b",
+    object(),
+)
+
+
+def refusal(cls, values):
+    """Return the sentence that refuses the values, nothing where they are taken."""
+    try:
+        as_saved("", cls(**values()))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_odd_values_are_taken_or_refused_in_a_sentence(name):
+    """Nothing else but an error in words comes of what can be typed, or given in Python."""
+    cls = cli.COMMANDS[name].options_class()
+    given = parse(name, cls, REQUIRED[name])
+    for option in options_of(cls):
+        for value in (*ODD, *ODD_IN_PYTHON):
+            assert "\n" not in refusal(cls, lambda: {**given, option.name: value})  # noqa: B023
+        for word in ODD:
+            words = [word] if option.positional else [f"{option.typed}={word}"]
+            assert "\n" not in refusal(cls, lambda: parse(name, cls, [*REQUIRED[name], *words]))  # noqa: B023

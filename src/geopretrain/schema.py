@@ -8,6 +8,7 @@ a file), and what is wrong is said in one sentence.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, wraps
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 MIN_SIDE = 32
 """Smallest side of a working size, px."""
+MAX_NAME = 255
+"""Longest name of a file or folder."""
 MAX_SIDE = 16_384
 """Largest side of a working size, px."""
 
@@ -94,6 +97,14 @@ def parse_size(size: str | Sequence[int] | None) -> tuple[int, int] | None:
         raise OptionError("size", f"must be {error}, not {size!r}.") from error
 
 
+def _path(value: Any) -> Any:
+    """Refuse what no system takes for a path."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and ("\0" in text or max(map(len, re.split(r"[/\\]", text))) > MAX_NAME):
+            raise ValueError(f"a path, without names of more than {MAX_NAME} characters")
+    return value
+
+
 def _fraction(value: Any) -> Any:
     words = str(value).strip()
     try:
@@ -136,10 +147,12 @@ Size = Annotated[tuple[int, int], reads(_size), Words("HEIGHTxWIDTH in pixels", 
 """(height, width) in px, from ``'96x320'`` or a pair."""
 AnySize = Annotated[tuple[int, int] | None, reads(_size), Words("HEIGHTxWIDTH in pixels", "HEIGHTxWIDTH")]
 """A size, or None for the one that suits the data (``auto``)."""
-FilePath = Annotated[str | os.PathLike[str], Words("a path", "PATH")]
+FilePath = Annotated[str | os.PathLike[str], reads(_path), Words("a path", "PATH")]
 """Text or a path; kept as text."""
 FilePaths = Annotated[
-    str | os.PathLike[str] | Sequence[str | os.PathLike[str]], Words("a path or several", "PATH", many=True)
+    str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    reads(_path),
+    Words("a path or several", "PATH", many=True),
 ]
 """One path or several."""
 _SETTINGS = ConfigDict(

@@ -55,7 +55,7 @@ def _plain(value: Any, hint: Any) -> Any:
 
 
 def _absolute(value: Any) -> Any:
-    return str(Path(value).absolute()) if isinstance(value, str) and value and Path(value).exists() else value
+    return os.path.abspath(value) if isinstance(value, str) and value and os.path.exists(value) else value
 
 
 def command_line(options: type, settings: Mapping[str, Any]) -> str:
