@@ -183,7 +183,8 @@ def _live_line(screen: Screen, unit: str) -> Progress:
             return Text(speed + left)
 
     description = TextColumn("{task.description}", markup=False)
-    columns = (description, MofNCompleteColumn(), BarColumn(24), Rest())
+    bar = BarColumn(max(6, min(24, screen.width - 74)))  # the text comes first on a narrow terminal
+    columns = (description, MofNCompleteColumn(), bar, Rest())
     return Progress(*columns, console=screen, refresh_per_second=2, transient=bool(unit))
 
 
