@@ -1,4 +1,4 @@
-"""Lets the API reference show public commands as they are called: options as keywords, each with its sentence."""
+"""Lets the API reference show public commands as they are called: options as keywords, with their sentences."""
 
 from __future__ import annotations
 
