@@ -1,4 +1,4 @@
-"""Lets the API reference show public commands as they are called: options as keywords, with their sentences."""
+"""Lets the API reference show public commands as they are called: with options as keywords."""
 
 from __future__ import annotations
 

@@ -147,9 +147,8 @@ class CommandParser(ArgumentParser):
         option = ex.argument_name if isinstance(ex, ArgumentError) else None
         if option:
             raise ConfigError(f"{option.partition('/')[0]} needs a value.")
-        surplus = message.partition("unrecognized arguments: ")[2]
-        if surplus:
-            raise ConfigError(f"Unexpected '{surplus.split()[0]}'. Options start with --; try --help.")
+        if surplus := re.search(r"nrecognized arguments: (\S+)", message):
+            raise ConfigError(f"Unexpected '{surplus[1]}'. Options start with --; try --help.")
         raise ConfigError(message.strip().splitlines()[0])
 
 
