@@ -177,13 +177,13 @@ def test_relative_disparity_teaches_scdepth_by_the_command_line(store, tmp_path,
     first, second = tmp_path / "first", tmp_path / "second"
     assert cli.main(["data", "pseudo-depth", str(store), "--teacher", str(depth_anything)]) == 0
     logged = scdepth_learns(store, first)
-    assert logged["teacher_share"] == 1
-    assert logged["aligned_share"] < 0.5
+    assert logged["teacher_fraction"] == 1
+    assert logged["aligned_fraction"] < 0.5
     teacher = ["--teacher", str(first), "--meaning", "scale_shift", "--overwrite"]
     assert cli.main(["data", "pseudo-depth", str(store), *teacher]) == 0
     assert FrameStore.open(store).pseudo_depth.quantity == "disparity"
     logged = scdepth_learns(store, second, "--init", str(first), "--lr", "1e-6")
-    assert logged["aligned_share"] > 0.5
+    assert logged["aligned_fraction"] > 0.5
     assert logged["unaligned_batch"] == 0
     assert logged["normals"] > 0
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from consistency_terms import photometric_and_geometry
 
 from geopretrain import geometry, losses
-from geopretrain.losses import ConsistencyOptions, photometric_and_geometry
+from geopretrain.losses import ConsistencyOptions
 from geopretrain.losses.geometry_consistency import mean_over_mask, pair_maps
 
 RELEASED = ConsistencyOptions(as_released=True)
@@ -124,7 +125,7 @@ def test_the_truth_costs_nothing_and_what_leaves_the_view_is_masked():
     assert result.geometry < 1e-6
     no_ssim = photometric_and_geometry(images, depths, K, T, back, options=ConsistencyOptions(ssim_weight=0))
     assert no_ssim.photometric < 1e-6
-    np.testing.assert_allclose(result.logs["valid_share"], 22 / 24, atol=0.05)
+    np.testing.assert_allclose(result.logs["valid_fraction"], 22 / 24, atol=0.05)
 
 
 def test_wrong_depth_of_one_frame_is_inconsistent_by_the_formula():
@@ -157,7 +158,7 @@ def test_convention_what_has_no_depth_is_never_in_view(frame, depth):
     depths[:, frame, :, 4:9, 6:15] = depth
     depths, T = depths.requires_grad_(), T.requires_grad_()
     result = photometric_and_geometry(images, depths, K, T, back)
-    assert result.logs["valid_share"] < whole.logs["valid_share"] - 0.05
+    assert result.logs["valid_fraction"] < whole.logs["valid_fraction"] - 0.05
     assert result.geometry < 1e-6
     loss = result.photometric + result.geometry
     gradients = torch.autograd.grad(loss, (depths, T))
@@ -171,7 +172,7 @@ def test_an_empty_mask_is_told():
     back[..., 2, 3] = -100.0
     result = photometric_and_geometry(images, depths, K, T, back)
     assert result.logs["empty_mask"] == 1
-    assert result.logs["kept_share"] == 0
+    assert result.logs["kept_fraction"] == 0
     assert torch.isfinite(result.photometric)
 
 

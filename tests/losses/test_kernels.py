@@ -226,11 +226,11 @@ def whole_losses(depth, projection, poses, target, sources):
     images = torch.cat([target[:, None], sources], 1)
     depths = torch.stack([depth, depth + 0.1, depth + 0.2], 1)
     intrinsics = projection.new_tensor([[16, 0, 8], [0, 16, 6], [0, 0, 1]]).expand(len(depth), 3, 3)
-    consistency = losses.photometric_and_geometry(images, depths, intrinsics, poses, poses)
+    compared = losses.compare_views(images, depths, intrinsics, poses, poses)
     identity = losses.identity_error(target, sources)
     moved = losses.minimum_reprojection(1 / depth, projection, target, sources, identity)
     error = losses.photometric_error(sources[:, 0], target * depth.mean()).mean()
-    return consistency.photometric + consistency.geometry + moved.error + error
+    return losses.photometric_loss(compared) + losses.geometry_loss(compared) + moved.error + error
 
 
 def compiled_equals_eager(backend, device):

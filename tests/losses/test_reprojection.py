@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from multiscale_loss import multiscale_reprojection
 
 from geopretrain.geometry import (
     disparity_to_inverse_depth,
@@ -14,7 +15,6 @@ from geopretrain.losses import (
     edge_aware_smoothness,
     full_size,
     mean_normalised,
-    multiscale_reprojection,
     source_errors,
     synthesise,
 )
@@ -133,7 +133,7 @@ def test_losses_are_golden(load, mode, align):
     assert torch.allclose(result.scale_losses, data.out[prefix + "loss_per_scale"], rtol=0, atol=1e-11)
     assert torch.allclose(result.photometric, data.out[prefix + "photo_mean_per_scale"].mean(), atol=1e-11)
     reprojected = data.out[prefix + "identity_selection"][:, 0].double().mean()
-    assert result.identity_share.item() == pytest.approx(1 - reprojected.item(), abs=1e-12)
+    assert result.masked_fraction.item() == pytest.approx(1 - reprojected.item(), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_fast_equals_plain_in_float32(size):
 def test_a_disparity_that_is_not_a_number_reads_no_foreign_memory():
     (disparity, *_), *arguments = random_scene(scales=1)
     disparity[:] = torch.nan
-    assert multiscale_reprojection([disparity], *arguments, noise=0).valid_share == 0
+    assert multiscale_reprojection([disparity], *arguments, noise=0).valid_fraction == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"automask": False}, {"average": True}, {"ssim_weight": 0.0}])
@@ -242,7 +242,7 @@ def test_every_source_may_have_a_camera_of_its_own():
     arguments = (disparities, target, zoomed, intrinsics, still)
     told = multiscale_reprojection(*arguments, source_intrinsics=(zoom @ intrinsics)[:, None], noise=0)
     not_told = multiscale_reprojection(*arguments, noise=0)
-    assert told.valid_share < 0.3
+    assert told.valid_fraction < 0.3
     inner = Candidates(disparities[0], *arguments[1:], source_intrinsics=(zoom @ intrinsics)[:, None])
     assert inner.reprojection[inner.valid].mean() < 0.2 * not_told.reprojection_error
     plain = multiscale_reprojection(
@@ -265,10 +265,10 @@ def test_true_motion_is_recognised():
     right = multiscale_reprojection(*arguments, pose[:, None], noise=0)
     wrong = multiscale_reprojection(*arguments, invert_pose(pose)[:, None], noise=0)
     assert right.reprojection_error < 0.1 * right.identity_error < 0.1 * wrong.reprojection_error
-    assert right.identity_share < 0.2 < wrong.identity_share
-    assert right.valid_share.item() == pytest.approx(45 / 48)
+    assert right.masked_fraction < 0.2 < wrong.masked_fraction
+    assert right.valid_fraction.item() == pytest.approx(45 / 48)
     still = multiscale_reprojection(*arguments[:2], target[:, None], intrinsics, pose[:, None], noise=0)
-    assert still.identity_share == 1
+    assert still.masked_fraction == 1
     assert still.photometric < 1e-12
 
 
@@ -279,8 +279,8 @@ def test_statistics_are_those_of_the_plain_maps():
     reprojection, identity = candidates.reprojection.amin(1), candidates.identity.amin(1)
     assert result.reprojection_error.item() == pytest.approx(reprojection.mean().item(), abs=1e-12)
     assert result.identity_error.item() == pytest.approx(identity.mean().item(), abs=1e-12)
-    assert result.identity_share.item() == pytest.approx((identity <= reprojection).double().mean().item())
-    assert result.valid_share.item() == pytest.approx(candidates.valid.double().mean().item())
+    assert result.masked_fraction.item() == pytest.approx((identity <= reprojection).double().mean().item())
+    assert result.valid_fraction.item() == pytest.approx(candidates.valid.double().mean().item())
 
 
 def test_given_noise_moves_the_unwarped_errors():
@@ -290,7 +290,7 @@ def test_given_noise_moves_the_unwarped_errors():
     noise = torch.zeros(2, 2, *target.shape[-2:], dtype=torch.float64)
     noise[:, 1] = -10.0
     noisy = multiscale_reprojection(*arguments, noise=noise)
-    assert noisy.identity_share == 1 > quiet.identity_share
+    assert noisy.masked_fraction == 1 > quiet.masked_fraction
     second = Candidates(arguments[0][0], *arguments[1:]).identity[:, 1].mean() - 10
     assert noisy.photometric.item() == pytest.approx(second.item())
     torch.manual_seed(4)

@@ -7,6 +7,7 @@ in coordinates that run from -1 to 1 over the source, as ``grid_sample`` takes t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from geopretrain.geometry.warp import FAR_OUTSIDE
 def inverse_depth_projection(
     intrinsics: Tensor,
     T_target_to_sources: Tensor,
-    size: tuple[int, int],
+    size: Sequence[int],
     source_intrinsics: Tensor | None = None,
 ) -> Tensor:
     """Return the projections [K' R K⁻¹ | K' t] from a target into its sources.

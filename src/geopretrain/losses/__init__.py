@@ -9,12 +9,13 @@ same name in `losses.kernels`, and those are what this package exports: ``photom
 from geopretrain.losses.automask import identity_error, source_errors
 from geopretrain.losses.flow import accumulate_flow, flow_reprojection, image_at
 from geopretrain.losses.geometry_consistency import (
+    Comparison,
     ConsistencyOptions,
-    ConsistencyResult,
-    photometric_and_geometry,
+    compare_views,
+    geometry_loss,
+    photometric_loss,
 )
 from geopretrain.losses.kernels import minimum_reprojection, photometric_error, synthesise_with_depth
-from geopretrain.losses.multiscale import ReprojectionResult, multiscale_reprojection
 from geopretrain.losses.normals import edge_aware_relative_normals, normal_matching, valid_normals
 from geopretrain.losses.ranking import confident_ranking
 from geopretrain.losses.rectification import rotation_consistency, rotation_triplet, training_rotations
@@ -31,27 +32,27 @@ from geopretrain.losses.ssim import ssim_dissimilarity
 from geopretrain.losses.synthesis import SynthesisWithDepth, synthesise
 
 __all__ = [
+    "Comparison",
     "ConsistencyOptions",
-    "ConsistencyResult",
     "Reprojection",
-    "ReprojectionResult",
     "SynthesisWithDepth",
     "accumulate_flow",
     "affine_invariant_mae",
+    "compare_views",
     "confident_ranking",
     "edge_aware_relative_normals",
     "edge_aware_smoothness",
     "flow_reprojection",
     "full_size",
+    "geometry_loss",
     "identity_error",
     "image_at",
     "masked_l1",
     "mean_normalised",
     "minimum_reprojection",
-    "multiscale_reprojection",
     "normal_matching",
-    "photometric_and_geometry",
     "photometric_error",
+    "photometric_loss",
     "rotation_consistency",
     "rotation_triplet",
     "silog",

@@ -40,7 +40,7 @@ DARK = 1e-3
 
 @dataclass(frozen=True)
 class ConsistencyOptions:
-    """What the two terms are made of.
+    """What the comparison is made of.
 
     Attributes:
         ssim_weight: weight of SSIM in the photometric error; the rest is the absolute difference.
@@ -85,28 +85,39 @@ class PairMaps:
 
 
 @dataclass(frozen=True)
-class ConsistencyResult:
-    """The two terms and what is worth knowing of them.
+class Comparison:
+    """How a target and its sources explain each other, and what is worth knowing of it.
 
     Attributes:
-        photometric: scalar, mean over valid pixels.
-        geometry: scalar, mean inconsistency over valid pixels.
+        chosen: maps ``D B 1 H W`` of what counts: with ``minimum`` the best source of each pixel of the
+            target, and how the target explains each source; else all pairs in both directions.
         consistency: ``B 1 H W`` detached: mean over the sources of 1 - inconsistency on the target's grid, 1
             where a pixel is not valid (the dynamic mask of SC-Depth V3).
         weight: ``B 1 H W`` detached: the largest weight with which a pixel of the target counts.
-        logs: detached scalars: ``valid_share`` (in view), ``kept_share`` (left after all masks),
+        logs: detached scalars: ``valid_fraction`` (in view), ``kept_fraction`` (left after all masks),
             ``empty_mask`` (1 where too few pixels are left to learn from), ``reprojection_error`` and
             ``identity_error`` (mean absolute colour difference, in view, moved and unmoved).
+        as_released: see the head of this file.
     """
 
-    photometric: Tensor
-    geometry: Tensor
+    chosen: PairMaps
     consistency: Tensor
     weight: Tensor
     logs: dict[str, Tensor]
+    as_released: bool = False
 
 
-def photometric_and_geometry(
+def photometric_loss(compared: Comparison) -> Tensor:
+    """Return the mean photometric error over the valid pixels, a scalar (MeSa, equation 3)."""
+    return mean_over_mask(compared.chosen.photometric, compared.chosen.valid, compared.as_released)
+
+
+def geometry_loss(compared: Comparison) -> Tensor:
+    """Return the mean inconsistency of the depths over the valid pixels, a scalar (MeSa, equation 4)."""
+    return mean_over_mask(compared.chosen.inconsistency, compared.chosen.valid, compared.as_released)
+
+
+def compare_views(
     images: Tensor,
     depths: Tensor,
     intrinsics: Tensor,
@@ -115,8 +126,8 @@ def photometric_and_geometry(
     *,
     valid: Tensor | None = None,
     options: ConsistencyOptions | None = None,
-) -> ConsistencyResult:
-    """Compare a target with its sources in both directions (SC-Depth, photometric and geometry loss).
+) -> Comparison:
+    """Compare a target with its sources in both directions, in colours and in depth.
 
     Args:
         images: ``B F 3 H W`` in [0, 1], frame 0 the target.
@@ -125,7 +136,7 @@ def photometric_and_geometry(
         T_target_to_sources: ``B F-1 4 4``.
         T_sources_to_target: ``B F-1 4 4``; predicted on their own, not inverted.
         valid: ``B F 1 H W`` bool: pixels of the images that were seen by the camera; None = all.
-        options: what the terms are made of.
+        options: what the comparison is made of.
 
     Raises:
         ValueError: a shape does not fit.
@@ -245,8 +256,8 @@ def _colours_differ_from_grey(target: Tensor, warped: Tensor) -> Tensor:
     return target & warped
 
 
-def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> ConsistencyResult:
-    """Choose among the maps ``D B 1 H W``, average over what is valid, and log."""
+def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> Comparison:
+    """Choose among the maps ``D B 1 H W``, and log."""
     chosen = maps
     if options.minimum and options.as_released:
         chosen = _best(maps, maps.colour)
@@ -257,12 +268,12 @@ def _combine(maps: PairMaps, sources: int, options: ConsistencyOptions) -> Consi
         chosen = PairMaps(*(torch.cat(pair) for pair in zip(_values(best), _values(backward), strict=True)))
     forward = maps.map(lambda v: v[:sources].detach())
     agreement = 1 - forward.inconsistency
-    return ConsistencyResult(
-        mean_over_mask(chosen.photometric, chosen.valid, options.as_released),
-        mean_over_mask(chosen.inconsistency, chosen.valid, options.as_released),
+    return Comparison(
+        chosen,
         torch.where(forward.valid, agreement, 1.0).mean(0),
         torch.where(forward.valid, agreement, 0.0).amax(0),
         _logs(maps, chosen),
+        options.as_released,
     )
 
 
@@ -297,8 +308,8 @@ def _best(maps: PairMaps, cost: Tensor) -> PairMaps:
 def _logs(maps: PairMaps, chosen: PairMaps) -> dict[str, Tensor]:
     kept = chosen.valid.sum()
     return {
-        "valid_share": maps.in_view.float().mean(),
-        "kept_share": chosen.valid.float().mean(),
+        "valid_fraction": maps.in_view.float().mean(),
+        "kept_fraction": chosen.valid.float().mean(),
         "empty_mask": (kept <= MIN_PIXELS).float(),
         "reprojection_error": mean_over_mask(maps.colour, maps.in_view),
         "identity_error": mean_over_mask(maps.unmoved, maps.in_view),

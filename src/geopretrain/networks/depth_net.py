@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,6 +27,12 @@ class DepthNet(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.decoder = MultiscaleDecoder(backbone.channels, backbone.strides, 1, scales, upsampling)
+
+    def start_at(self, sigmoid: float) -> None:
+        """Let new output layers begin at this disparity, between 0 and 1, everywhere."""
+        for name, values in self.decoder.heads.named_parameters():
+            if name.endswith("bias"):
+                nn.init.constant_(values, math.log(sigmoid / (1 - sigmoid)))
 
     def forward(self, images: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
         """Map images ``B 3 H W`` in [0, 1] to disparities ``B 1 H/2**s W/2**s`` in (0, 1), finest first."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from multiscale_loss import multiscale_reprojection
 
 from geopretrain import geometry
 from geopretrain.data.batches import ClipBatch
@@ -63,15 +64,38 @@ def test_logs_are_detached_scalars_with_the_promised_names():
     assert set(logs) == {
         "photometric",
         "smoothness",
-        "identity_share",
+        "masked_fraction",
         "identity_error",
         "reprojection_error",
-        "valid_share",
+        "valid_fraction",
         "pose_translation",
         "pose_rotation",
         "disparity_std",
     }
     assert all(v.shape == () and not v.requires_grad and torch.isfinite(v) for v in logs.values())
+
+
+@pytest.mark.parametrize("options", [{}, {"automask": False}, {"scales": 2, "smoothness": 0.1}])
+def test_the_loss_is_that_of_the_papers_sections(options):
+    """Every scale by itself and the mean over them, put together another time."""
+    task, batch = make_task(replace(SMALL, tie_noise=0.0, **options)).eval(), sliding_clips()
+    loss, logs = task.loss(batch, STEP)
+    with torch.no_grad():
+        scene, _ = task._scene(batch)
+        poses, intrinsics, _ = task._motion(batch.images, batch)
+        expected = multiscale_reprojection(
+            scene.disparities,
+            batch.images[:, 0],
+            batch.images[:, 1:],
+            intrinsics,
+            poses,
+            automask=task.config.automask,
+            smoothness_weight=task.config.smoothness,
+            noise=0,
+        )
+    assert loss == expected.loss
+    for name in ("photometric", "smoothness", "masked_fraction", "identity_error", "valid_fraction"):
+        torch.testing.assert_close(logs[name], getattr(expected, name))
 
 
 def test_the_networks_see_jittered_colours_and_the_loss_clean_ones():
@@ -90,7 +114,7 @@ def test_frames_enter_the_pose_network_in_the_order_of_time_and_the_earlier_one_
     task, batch = make_task().eval(), sliding_clips(batch=1)
     target, before, after = batch.images.unbind(1)
     with torch.no_grad():
-        poses = task.poses(batch.images, batch.offsets)
+        poses = task._motion(batch.images, batch)[0]
         first = geometry.pose_matrix(*task.pose_net(before, target))
         second = geometry.pose_matrix(*task.pose_net(target, after))
     torch.testing.assert_close(poses[:, 0] @ first, torch.eye(4).unsqueeze(0), atol=1e-6, rtol=0)
@@ -103,8 +127,8 @@ def test_batched_pose_pairs_give_the_same_as_one_by_one():
     single = make_task(replace(SMALL, tie_noise=0.0, batch_pose_pairs=False)).eval()
     with torch.no_grad():
         torch.testing.assert_close(
-            batched.poses(batch.images, batch.offsets),
-            single.poses(batch.images, batch.offsets),
+            batched._motion(batch.images, batch)[0],
+            single._motion(batch.images, batch)[0],
             atol=1e-7,
             rtol=1e-5,
         )
@@ -155,7 +179,7 @@ HEALTHY = {
     "photometric": 0.05,
     "identity_error": 0.1,
     "reprojection_error": 0.05,
-    "valid_share": 0.9,
+    "valid_fraction": 0.9,
     "pose_translation": 0.02,
     "pose_rotation": 0.001,
     "disparity_std": 0.1,
@@ -168,11 +192,11 @@ HEALTHY = {
         ({"photometric": float("nan")}, "Not a number in photometric at step 500"),
         ({"pose_translation": 1e-6, "pose_rotation": 1e-6}, "camera motion is almost zero"),
         ({"disparity_std": 1e-4}, "collapsed to one depth"),
-        ({"valid_share": 0.2}, "Only 20% of the pixels stay in view"),
+        ({"valid_fraction": 0.2}, "Only 20% of the pixels stay in view"),
         ({"reprojection_error": 0.1}, "no better than leaving them"),
     ],
 )
-def test_every_illness_gets_one_sentence_with_advice(change, sentence):
+def test_everything_wrong_gets_one_sentence_with_advice(change, sentence):
     task = make_task()
     assert task.diagnostics(HEALTHY, 500) == []
     (found,) = task.diagnostics(HEALTHY | change, 500)

@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from monodepth_worlds import clips
+from multiscale_loss import multiscale_reprojection
 
-from geopretrain import geometry, losses
+from geopretrain import geometry
 from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.networks import LearnedFocal, MetricScale
@@ -61,28 +62,27 @@ def test_the_papers_settings_go_with_the_resolution():
 
 
 @pytest.mark.parametrize("supervision", ["stereo", "both"])
-def test_all_partners_reach_the_loss_each_with_its_camera(supervision, monkeypatch):
+def test_all_sources_reach_the_loss_each_with_its_camera(supervision, monkeypatch):
     given = {}
-    plain = losses.multiscale_reprojection
+    plain = geometry.inverse_depth_projection
 
-    def spy(*arguments, **options):
-        given.update(zip(("disparities", "target", "sources", "intrinsics", "poses"), arguments, strict=True))
-        given.update(options)
-        return plain(*arguments, **options)
+    def spy(intrinsics, poses, size, cameras):
+        given.update(poses=poses, cameras=cameras)
+        return plain(intrinsics, poses, size, cameras)
 
-    monkeypatch.setattr(losses, "multiscale_reprojection", spy)
+    monkeypatch.setattr(geometry, "inverse_depth_projection", spy)
     batch = as_floats(clips())
     batch = replace(batch, stereo_intrinsics=batch.stereo_intrinsics * torch.tensor([1.1, 1.1, 1])[:, None])
     batch = single(batch) if supervision == "stereo" else batch
-    loss, logs = make_task(supervision=supervision).loss(batch, STEP)
-    expected = torch.cat([batch.images[:, 1:], batch.stereo[:, None]], 1)
-    assert torch.equal(given["sources"], expected)
-    assert torch.equal(given["source_intrinsics"][:, -1], batch.stereo_intrinsics)
-    assert all(torch.equal(K, batch.intrinsics) for K in given["source_intrinsics"].unbind(1)[:-1])
+    task = make_task(supervision=supervision)
+    scene, logs = task._scene(batch)
+    assert torch.equal(scene.sources, torch.cat([batch.images[:, 1:], batch.stereo[:, None]], 1))
+    assert torch.equal(given["cameras"][:, -1], batch.stereo_intrinsics)
+    assert all(torch.equal(K, batch.intrinsics) for K in given["cameras"].unbind(1)[:-1])
     stereo_pose = torch.eye(4)
     stereo_pose[0, 3] = -0.1
     torch.testing.assert_close(given["poses"][:, -1], stereo_pose.expand(4, 4, 4))
-    assert loss.isfinite()
+    assert task.loss(batch, STEP)[0].isfinite()
     assert ("pose_translation" in logs) == (supervision == "both")
 
 
@@ -132,8 +132,8 @@ def test_true_depth_explains_the_stereo_partner():
     sigmoid = (unit / depth - 0.01) / 9.99
     pose = MetricScale()(batch.T_target_to_stereo)
     arguments = ([sigmoid], batch.images[:, 0], batch.stereo[:, None], batch.intrinsics)
-    right = losses.multiscale_reprojection(*arguments, pose[:, None], noise=0)
-    wrong = losses.multiscale_reprojection(*arguments, geometry.invert_pose(pose)[:, None], noise=0)
+    right = multiscale_reprojection(*arguments, pose[:, None], noise=0)
+    wrong = multiscale_reprojection(*arguments, geometry.invert_pose(pose)[:, None], noise=0)
     assert right.reprojection_error < 0.35 * right.identity_error
     assert right.reprojection_error < 0.35 * wrong.reprojection_error
 
@@ -159,8 +159,8 @@ def test_metric_depth_is_learned_from_stereo():
     assert error < 0.8 * best_constant, (error, best_constant)
 
 
-def test_data_without_partners_are_refused():
-    with pytest.raises(DataError, match="supervision=stereo needs stereo partners"):
+def test_data_without_stereo_pairs_are_refused():
+    with pytest.raises(DataError, match="The batch holds no"):
         make_task(supervision="stereo").loss(single(replace(as_floats(clips()), stereo=None)), STEP)
 
 
@@ -180,7 +180,7 @@ def test_a_shared_encoder_sees_each_frame_once(supervision):
         features = [task.depth_net.backbone(frames[:, i])[-1] for i in range(3)]
         before = geometry.pose_matrix(*task.pose_net.motion(torch.cat([features[1], features[0]], 1)))
         after = geometry.pose_matrix(*task.pose_net.motion(torch.cat([features[0], features[2]], 1)))
-        poses = task.poses(frames, batch.offsets)
+        poses = task._motion(task._encode(frames)[1], batch)[0]
         torch.testing.assert_close(poses[:, 0], geometry.invert_pose(before), atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(poses[:, 1], after, atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(
@@ -223,7 +223,7 @@ def test_rotation_tells_the_focal_length():
         optimiser.zero_grad()
         poses = [geometry.pose_matrix(v, torch.zeros_like(v)) for v in (turns, -turns)]
         learned = camera(guess, None)
-        losses.multiscale_reprojection(
+        multiscale_reprojection(
             flat, target, sources, learned, torch.stack(poses, 1), automask=False, noise=0
         ).loss.backward()
         optimiser.step()
@@ -300,7 +300,7 @@ def test_chains_keep_what_fits_and_say_what_does_not(tmp_path):
     torch.testing.assert_close(shared.pose_net.decoder.conv1.weight, first.pose_net.decoder.conv1.weight)
 
 
-HEALTHY = {"valid_share": 0.9, "disparity_std": 0.1, "identity_error": 0.1, "reprojection_error": 0.05}
+HEALTHY = {"valid_fraction": 0.9, "disparity_std": 0.1, "identity_error": 0.1, "reprojection_error": 0.05}
 
 
 def test_health_of_the_variants_in_sentences():
@@ -316,8 +316,8 @@ def test_health_of_the_variants_in_sentences():
     ("options", "words"),
     [
         ({"supervision": "sterio"}, "Did you mean 'stereo'"),
-        ({"learned_intrinsics": "video"}, "Known: none, dataset, clip"),
-        ({"resolution": "1024x192"}, "Unknown resolution"),
+        ({"learned_intrinsics": "video"}, "must be one of none, dataset, clip"),
+        ({"resolution": "1024x192"}, "resolution must be one of"),
         ({"crop": 100}, "crop must be 0 or a multiple of 32 from 64 on, not 100"),
         ({"supervision": "both", "learned_intrinsics": "dataset"}, "calibrated"),
         ({"supervision": "stereo", "shared_encoder_pose": True}, "no motion to predict"),

@@ -15,6 +15,7 @@ from geopretrain.errors import ConfigError, DataError
 from geopretrain.losses import ConsistencyOptions
 from geopretrain.tasks.diagnostics import SETTLED_AFTER
 from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
+from geopretrain.tasks.pretext.scdepth.rectification import Views, rectified
 from geopretrain.tasks.registry import task_class
 from geopretrain.tasks.step import Step
 from geopretrain.weights import export_state, parse_init, save_weights
@@ -84,7 +85,7 @@ def test_the_terms_are_those_of_the_version():
         task, batch = make_task(version=version).eval(), sliding_clips()
         loss, logs = task.loss(batch, STEP)
         assert set(logs) & every == terms
-        weighted = sum(task._weight(name) * logs[name] for name in terms)
+        weighted = sum(task.config.weights[name] * logs[name] for name in terms)
         assert loss.item() == pytest.approx(weighted.item(), rel=1e-5)
 
 
@@ -102,28 +103,16 @@ def test_both_directions_are_predicted_and_given_to_their_pairs():
     task, batch = make_task().eval(), sliding_clips()
     target, before, after = batch.images.unbind(1)
     with torch.no_grad():
-        ahead, back, _ = task._pair_poses(batch.images)
+        forward, backward, _ = task._poses(batch.images)
         for i, source in enumerate((before, after)):
             angles, shift = task.pose_net(target, source)
-            torch.testing.assert_close(ahead[:, i], geometry.euler_pose_matrix(angles, shift))
+            torch.testing.assert_close(forward[:, i], geometry.euler_pose_matrix(angles, shift))
             angles, shift = task.pose_net(source, target)
-            torch.testing.assert_close(back[:, i], geometry.euler_pose_matrix(angles, shift))
+            torch.testing.assert_close(backward[:, i], geometry.euler_pose_matrix(angles, shift))
 
 
-def test_rectification_is_part_of_the_whole_pose():
-    task, batch = make_task(version=2).eval(), sliding_clips()
-    with torch.no_grad():
-        views = task._views(batch.images, batch.intrinsics)
-        whole = task.poses(batch.images, batch.offsets, batch.intrinsics)
-        left, _, _ = task._pair_poses(views.seen)
-    turn = geometry.rotation_from_euler(views.turns[:, 1])
-    torch.testing.assert_close(whole[:, 1, :3, :3], turn @ left[:, 1, :3, :3])
-    with pytest.raises(ValueError, match="intrinsics"):
-        task.poses(batch.images, batch.offsets)
-
-
-def test_a_turned_neighbour_is_turned_back_and_its_border_masked():
-    """With the true turn in place of the network's guess the neighbour becomes the target."""
+def test_a_rotated_neighbour_is_rotated_back_and_its_border_masked():
+    """With the true rotation in place of the network's guess the neighbour becomes the target."""
     height, width = 64, 96
     K = torch.tensor([[[70.0, 0, 47.5], [0, 70.0, 31.5], [0, 0, 1]]])
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -133,12 +122,11 @@ def test_a_turned_neighbour_is_turned_back_and_its_border_masked():
     neighbour, _ = geometry.warp_rotated(
         target, R.mT, K
     )  # target -> neighbour is R, so read with its inverse
-    task = make_task(version=2)
     frames = torch.stack([target, neighbour, neighbour], 1)
-    views = task._turned(frames, frames, angles.expand(1, 2, 3), K)
+    views = rectified(Views(frames, frames), angles.expand(2, 1, 3), K, as_released=False)
     error = (views.images[:, 1] - target).abs().mean(1, keepdim=True)
-    assert error[views.known[:, 1]][50:-50].mean() < 0.02
-    assert 0.7 < views.known[:, 1].float().mean() < 0.98
+    assert error[views.valid[:, 1]][50:-50].mean() < 0.02
+    assert 0.7 < views.valid[:, 1].float().mean() < 0.98
 
 
 def test_the_networks_see_jittered_colours_only_where_asked_for():
@@ -216,10 +204,10 @@ def test_a_teacher_of_relative_disparity_teaches_order_and_where_it_fits_normals
     with torch.no_grad():
         own = task.predict(batch.images[:, 0]).disparity
     _, logs = task.loss(replace(batch, pseudo_depth=50 * own + 3), STEP)
-    assert logs["aligned_share"] > 0.9
+    assert logs["aligned_fraction"] > 0.9
     assert logs["normals"] < 1e-3
     _, logs = task.loss(replace(batch, pseudo_depth=1 / batch.pseudo_depth), STEP)
-    assert logs["ranked_share"] > 0.3
+    assert logs["ranked_fraction"] > 0.3
     with pytest.raises(DataError, match="pseudo-depth STORE"):
         task.loss(replace(batch, pseudo_depth=None), STEP)
 
@@ -228,14 +216,14 @@ HEALTHY = {
     "photometric": 0.05,
     "identity_error": 0.1,
     "reprojection_error": 0.05,
-    "valid_share": 0.9,
+    "valid_fraction": 0.9,
     "empty_mask": 0.0,
     "pose_translation": 0.02,
     "pose_rotation": 0.001,
     "disparity_std": 0.1,
     "rotation_before": 0.05,
-    "teacher_share": 1.0,
-    "ranked_share": 0.5,
+    "teacher_fraction": 1.0,
+    "ranked_fraction": 0.5,
 }
 
 
@@ -244,14 +232,14 @@ HEALTHY = {
     [
         ({"photometric": float("nan")}, "Not a number in photometric at step 500", True),
         ({"empty_mask": 0.2}, "In 20% of the last steps (almost) no pixel was left", True),
-        ({"valid_share": 0.2}, "Only 20% of the pixels stay in view", False),
-        ({"rotation_before": 0.5}, "turns the neighbours by 29 degrees", False),
-        ({"teacher_share": 0.01}, "covers 1% of the pixels", False),
-        ({"ranked_share": 0.01}, "almost flat", False),
+        ({"valid_fraction": 0.2}, "Only 20% of the pixels stay in view", False),
+        ({"rotation_before": 0.5}, "rotates the neighbours by 29 degrees", False),
+        ({"teacher_fraction": 0.01}, "covers 1% of the pixels", False),
+        ({"ranked_fraction": 0.01}, "almost flat", False),
         ({"unaligned_batch": 0.5}, "In 50% of the last steps no picture of the teacher's", False),
     ],
 )
-def test_every_illness_gets_one_sentence_with_advice(change, sentence, at_once):
+def test_everything_wrong_gets_one_sentence_with_advice(change, sentence, at_once):
     task = make_task()
     assert task.diagnostics(HEALTHY, 500) == []
     (found,) = task.diagnostics(HEALTHY | change, 500)
@@ -288,5 +276,6 @@ def test_options_of_the_terms_reach_them():
     assert config.consistency == ConsistencyOptions(
         automask=False, ssim_window=3, minimum=False, as_released=True
     )
-    assert SCDepthConfig(version=3).smoothness_weight == 0
-    assert SCDepthConfig(version=3, smoothness=0.2).smoothness_weight == 0.2
+    assert SCDepthConfig().weights["smoothness"] == 0.1
+    assert SCDepthConfig(version=3).weights["smoothness"] == 0
+    assert SCDepthConfig(version=3, smoothness=0.2).weights["smoothness"] == 0.2

@@ -8,10 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from consistency_terms import photometric_and_geometry
 
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
-from geopretrain.losses import ConsistencyOptions, photometric_and_geometry
+from geopretrain.losses import ConsistencyOptions
 from geopretrain.synthetic import make_world, rooms
 from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
 from geopretrain.tasks.step import Step

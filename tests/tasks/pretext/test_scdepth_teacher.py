@@ -12,9 +12,11 @@ from geopretrain import geometry
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig
-from geopretrain.tasks.pretext.scdepth_health import own_symptoms
-from geopretrain.tasks.pretext.scdepth_teacher import aligned_depth, ordered_depth, teacher_terms
+from geopretrain.losses.geometry_consistency import Comparison, PairMaps
+from geopretrain.tasks.pretext.scdepth import SCDepth, SCDepthConfig, method
+from geopretrain.tasks.pretext.scdepth.method import teacher_useless
+from geopretrain.tasks.pretext.scdepth.teacher import aligned_depth, ordered_depth
+from geopretrain.tasks.step import Step
 from geopretrain.weights import parse_init
 
 SIZE = (32, 48)
@@ -50,10 +52,38 @@ def batch_of(pseudo_depth: torch.Tensor | None) -> ClipBatch:
     )
 
 
-def terms_of(depth, pseudo_depth, info, **options):
-    config = SCDepthConfig(version=3, min_depth=LIMITS[0], max_depth=LIMITS[1], **options)
+TERMS = {"ranking", "normals", "relative_normals"}
+
+
+def terms_of(depth, pseudo_depth, info, monkeypatch, **options):
+    """Return what the teacher teaches a network that says this depth, and what is logged of it."""
+    config = SCDepthConfig(
+        backbone="test_resnet",
+        pose_backbone="test_resnet",
+        version=3,
+        min_depth=LIMITS[0],
+        max_depth=LIMITS[1],
+        photometric=0,
+        geometry=0,
+        **options,
+    )
+    task = SCDepth.create(config, parse_init("random"))[0].eval()
+    task.teacher = info
+    sigmoid = (1 / depth - 1 / LIMITS[1]) / (1 / LIMITS[0] - 1 / LIMITS[1])
+    frames = sigmoid[:, None].expand(-1, 3, -1, -1, -1)
+    monkeypatch.setattr(task, "_sigmoids", lambda _: frames)
+    monkeypatch.setattr(task, "_poses", lambda _: (None, None, {}))
+    monkeypatch.setattr(method.losses, "compare_views", agreeing_views)
     torch.manual_seed(0)
-    return teacher_terms(depth, agreeing(depth), batch_of(pseudo_depth), info, config)
+    loss, logs = task.loss(batch_of(pseudo_depth), Step(0, 1))
+    return loss, {name: logs[name] for name in TERMS & set(logs)}, logs
+
+
+def agreeing_views(images, depths, *_, **options):
+    """Compare nothing; the frames agree as `agreeing` says."""
+    none = torch.zeros_like(depths[:, 0])
+    maps = PairMaps(*([none] * 4), *([none > 0] * 2))
+    return Comparison(maps, agreeing(none), none, {})
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (300.0, 20.0), (0.01, 5.0), (7.0, -2.0)])
@@ -75,16 +105,16 @@ def test_where_the_frames_disagree_the_networks_depth_takes_no_part_in_the_fit()
     torch.testing.assert_close(found, depth, rtol=1e-3, atol=0)
 
 
-def test_the_gradient_is_that_of_a_teacher_of_fixed_depth():
+def test_the_gradient_is_that_of_a_teacher_of_fixed_depth(monkeypatch):
     own, disparity = bumpy(), 4 / (bumpy() * bumpy(5) ** 0.2) + 2
     fixed = aligned_depth(disparity, own, agreeing(own), LIMITS)
     assert (fixed > 0).any()
     gradients = []
     for maps, info in ((disparity, RELATIVE), (fixed, None)):
         depth = own.clone().requires_grad_()
-        terms, _ = terms_of(depth, maps, info, ranking=0)
+        loss, terms, _ = terms_of(depth, maps, info, monkeypatch, ranking=0)
         assert set(terms) == {"normals", "relative_normals"}
-        gradients.append(torch.autograd.grad(sum(terms.values()), depth)[0])
+        gradients.append(torch.autograd.grad(loss, depth)[0])
     assert gradients[0].abs().sum() > 0
     torch.testing.assert_close(*gradients)
 
@@ -111,16 +141,16 @@ def test_without_a_sound_fit_a_picture_has_no_teacher_of_normals(case):
     assert (aligned_depth(disparity, depth, agreeing(depth), LIMITS) == 0).all()
 
 
-def test_an_unsound_picture_leaves_the_others_of_its_batch_alone():
+def test_an_unsound_picture_leaves_the_others_of_its_batch_alone(monkeypatch):
     depth = bumpy()
     good = 4 / (bumpy() * bumpy(5) ** 0.2) + 2
     both = aligned_depth(torch.cat([good, bumpy()]), depth.repeat(2, 1, 1, 1), agreeing(depth), LIMITS)
     assert (both[:1] > 0).float().mean() > 0.9
     assert (both[1] == 0).all()
-    alone, _ = terms_of(depth, good, RELATIVE)
-    beside, logs = terms_of(depth.repeat(2, 1, 1, 1), torch.cat([good, bumpy()]), RELATIVE)
+    _, alone, _ = terms_of(depth, good, RELATIVE, monkeypatch)
+    _, beside, logs = terms_of(depth.repeat(2, 1, 1, 1), torch.cat([good, bumpy()]), RELATIVE, monkeypatch)
     torch.testing.assert_close(alone["normals"], beside["normals"])
-    assert logs["aligned_share"] == (both > 0).float().mean()
+    assert logs["aligned_fraction"] == (both > 0).float().mean()
     assert logs["unaligned_batch"] == 0
 
 
@@ -134,33 +164,37 @@ def test_pixels_that_the_fit_brings_out_of_range_have_no_teacher():
     torch.testing.assert_close(found[..., 4:], depth[..., 4:], rtol=1e-3, atol=0)
 
 
-def test_a_batch_without_alignment_still_learns_order_and_says_so():
+def test_a_batch_without_alignment_still_learns_order_and_says_so(monkeypatch):
     depth = bumpy().requires_grad_()
     disparity = 1 / bumpy(3)  # another scene
     assert (aligned_depth(disparity, depth, agreeing(depth), LIMITS) == 0).all()
-    terms, logs = terms_of(depth, disparity, RELATIVE)
+    loss, terms, logs = terms_of(depth, disparity, RELATIVE, monkeypatch)
     assert (terms["normals"], terms["relative_normals"]) == (0, 0)
-    assert (logs["unaligned_batch"], logs["aligned_share"], logs["teacher_share"]) == (1, 0, 1)
+    assert (logs["unaligned_batch"], logs["aligned_fraction"], logs["teacher_fraction"]) == (1, 0, 1)
     assert terms["ranking"] > 0
-    gradient = torch.autograd.grad(sum(terms.values()), depth)[0]
+    gradient = torch.autograd.grad(loss, depth)[0]
     assert gradient.isfinite().all()
     assert gradient.abs().sum() > 0
-    (sentence,) = own_symptoms({name: value.item() for name, value in logs.items()})
+    (sentence,) = teacher_useless({name: value.item() for name, value in logs.items()})
     assert "In 100% of the last steps no picture of the teacher's disparity" in sentence
 
 
-def test_teachers_of_depth_are_not_aligned():
+def test_teachers_of_depth_are_not_aligned(monkeypatch):
     depth, truth = bumpy(), bumpy(3)
-    expected, logs = terms_of(depth, truth, PseudoDepthInfo("x", "depth", "scale"))
-    assert "aligned_share" not in logs
+    _, expected, logs = terms_of(depth, truth, PseudoDepthInfo("x", "depth", "scale"), monkeypatch)
+    assert "aligned_fraction" not in logs
     for maps, info in (
         (truth, None),
         (truth, PseudoDepthInfo("x", "depth", "metric")),
         (truth, PseudoDepthInfo("x", "depth", "scale_shift")),
         (1 / truth, PseudoDepthInfo("x", "disparity", "scale")),
     ):
-        found, logs = terms_of(depth, maps, info)
-        assert set(logs) == {"teacher_share", "ranked_share", "edge_share"}
+        _, found, logs = terms_of(depth, maps, info, monkeypatch)
+        assert {name for name in logs if "_fraction" in name} == {
+            "teacher_fraction",
+            "ranked_fraction",
+            "edge_fraction",
+        }
         torch.testing.assert_close(found, expected)
 
 

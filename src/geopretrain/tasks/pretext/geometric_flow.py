@@ -29,7 +29,7 @@ Our choice, since nothing settles it:
 - One pair, t and t+1 (``neighbours``); with both, the mean of their errors (``combine``). Their per-pixel
   minimum is worse than no flow at all on the street: nothing ties the two flows together as one depth ties
   them in Monodepth2, so that a pixel explained by one neighbour lets the other flow go anywhere. Occlusion is
-  not handled: where flow leaves the picture its border counts, and ``valid_share`` is logged.
+  not handled: where flow leaves the picture its border counts, and ``valid_fraction`` is logged.
 - Both encoders get the same normalisation, which travels with the weights; horizontal flips as in
   Monodepth2, but no colour jitter, which the paper does not mention and which slows the start; 20 epochs. A
   fraction of the samples has its source replaced by the target (``static``): no other data say that equal

@@ -2,67 +2,140 @@
 
 Godard, Mac Aodha, Firman, Brostow, *Digging Into Self-Supervised Monocular Depth Estimation*, ICCV 2019.
 A depth network looks at a frame, a pose network at the frame and each neighbour; together they must
-explain how the neighbour becomes the frame. Needs no labels, but the camera's intrinsics. Where a stereo
-partner is at hand, its known pose stands beside (MS) or instead of (S) the predicted ones.
+explain how the neighbour becomes the frame. Needs no labels, but the camera's intrinsics. Where there are
+stereo pairs, the known pose of the right image stands beside (MS) or instead of (S) the predicted ones.
 
 From the paper: view synthesis as supervision (eq. 1); the photometric error of SSIM and L1 (eq. 2);
-edge-aware smoothness of the mean-normalised disparity (eq. 3); per-pixel minimum over all partners, in time
+edge-aware smoothness of the mean-normalised disparity (eq. 3); per-pixel minimum over all sources, in time
 and stereo (eq. 4); the auto-mask of pixels that look the same without moving (eq. 5); every scale compared
 at full resolution (section 3.3); the networks, flips and colour jitter (sections 3.4 and 4).
 
-From the released code: the identity errors get noise of 1e-5 to break ties and compete in the minimum,
-which is the auto-mask; smoothness at scale s weighs 1 / 2**s; the pose network's output is multiplied by
-0.01; frames enter it in the order of time, and the motion is inverted for the earlier neighbour; the
-networks see jittered colours, the loss clean ones; a stereo partner stands 0.1 units away, so that a unit
-is ten baselines (5.4 m on KITTI); at 1024x320 five epochs at 1e-5 follow those at 640x192.
+From the released code: the errors of unmoved sources get noise of 1e-5 to break ties and compete in the
+minimum, which is the auto-mask; smoothness at scale s weighs 1 / 2**s; the pose network's output is
+multiplied by 0.01; frames enter it in the order of time, and the motion is inverted for the earlier
+neighbour; the networks see jittered colours, the loss clean ones; a right image stands 0.1 units away, so
+that a unit is ten baselines (5.4 m on KITTI); at 1024x320 five epochs at 1e-5 follow those at 640x192.
 
 From Lao, Yang, Wong, Soatto, *On the Viability of Monocular Depth Pre-training for Semantic Segmentation*:
 the pose from the depth encoder's own features (``shared_encoder_pose``, released code), and training on small
 patches that do not know where in the image they lie (``crop``, Depth-cropped of its table 5).
 
-Our choice: any timm backbone; border padding with align_corners=True, which is what the released code did
-with the PyTorch of its time; all pose pairs in one batch (see ``batch_pose_pairs``); normalisation
-travels with the weights, which may start from any earlier run; each partner has its own intrinsics; the unit
-of depth is set by the first baseline seen, other baselines count in proportion, and ``predict`` is metric
-after stereo; the focal length may be learned (``learned_intrinsics``, after Gordon et al., *Depth from Videos
-in the Wild*, ICCV 2019): as one factor on a first guess, since pixels are square in nearly all video. With
-stereo, new output layers start at twenty baselines instead of at two, where most of the partner lies out of
-view and, with a long lens, nothing is learned.
+Our choice: any timm backbone, from the weights of any earlier run; border padding with align_corners=True,
+which is what the released code did with the PyTorch of its time; all pose pairs in one batch; each right
+image has its own intrinsics; the unit of depth is set by the first baseline met, other baselines count in
+proportion, and ``predict`` is metric after stereo; the focal length may be learned (``learned_intrinsics``,
+after Gordon et al., *Depth from Videos in the Wild*, ICCV 2019), as one factor on a first guess. With stereo,
+new output layers start at twenty baselines instead of at two, where most of the right image lies out of view
+and, with a long lens, nothing is learned.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from geopretrain import geometry, losses
+from geopretrain import geometry, losses, pictures
+from geopretrain.data.augment.batches import augment_clip
+from geopretrain.data.augment.crops import random_crop
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import Fields
-from geopretrain.errors import DataError
+from geopretrain.errors import ConfigError, require
 from geopretrain.networks import Backbone, DepthNet, LearnedFocal, MetricScale, PoseNet, SharedPoseNet
+from geopretrain.schema import Natural, NonNegative, Positive, Unit, checked
+from geopretrain.tasks import diagnostics
 from geopretrain.tasks.base import DepthTask, Logs
-from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.motion import in_time_order, motion_logs, of_pairs, pair_net, poses_in_time_order
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
-from geopretrain.tasks.pretext.monodepth_config import RECIPES, MonodepthConfig
-from geopretrain.tasks.pretext.monodepth_health import symptoms
 from geopretrain.tasks.step import Step
-from geopretrain.weights import (
-    Init,
-    LoadReport,
-    init_backbone,
-    init_other_parts,
-    normalise_like_timm,
-    read_init,
-)
+from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
+PAPER = {
+    "640x192": Preset(size=(192, 640), batch_size=12, lr=1e-4, schedule="step", epochs=20),
+    "1024x320": Preset(size=(320, 1024), batch_size=12, lr=1e-5, schedule="step", epochs=5),
+}
+"""Section 4; the settings at 1024x320 start from a run at 640x192 (--init)."""
+AnyPoseNet = PoseNet | SharedPoseNet
 STARTING_DEPTH = 2.0
 """Where new output layers begin with stereo, in units of ten baselines."""
+
+
+@checked
+class MonodepthConfig:
+    """Options of the method; the defaults are the paper's.
+
+    Raises:
+        ConfigError: an option has an impossible value.
+    """
+
+    backbone: str = "resnet18"
+    """Encoder of the depth network: any timm model."""
+    pose_backbone: str | None = None
+    """Encoder of the pose network; None = the same as ``backbone``, as in the released code."""
+    supervision: Literal["mono", "stereo", "both"] = "mono"
+    """``mono`` (M: the neighbours in time), ``stereo`` (S: the right image) or ``both`` (MS)."""
+    shared_encoder_pose: bool = False
+    """Predict the camera's motion from the depth encoder's features instead of a network of its own."""
+    learned_intrinsics: Literal["none", "dataset", "clip"] = "none"
+    """``none``, or learn the focal length of uncalibrated video: one factor on the given intrinsics for all
+    data (``dataset``), or one predicted from the frames of each sample (``clip``)."""
+    crop: Natural = 0
+    """Side, px, of square patches to train on (Lao et al.: 256), a multiple of 32 from 64; 0 = none."""
+    resolution: Literal["640x192", "1024x320"] = "640x192"
+    """Width x height of the paper's settings that preset ``paper`` takes: ``640x192`` or ``1024x320``."""
+    min_depth: Positive = 0.1
+    """Depth at disparity 1, in units of the (unknown) scale of the scene."""
+    max_depth: Positive = 100.0
+    """Depth at disparity 0, same units."""
+    ssim_weight: Unit = 0.85
+    """Weight of SSIM in the photometric error (alpha of eq. 2); L1 has the rest."""
+    smoothness: NonNegative = 1e-3
+    """Weight of the edge-aware smoothness at full size (lambda of section 3.3)."""
+    automask: bool = True
+    """Leave out pixels that an unmoved neighbour explains better (eq. 5)."""
+    tie_noise: NonNegative = 1e-5
+    """Standard deviation of the noise added to the errors of the unmoved sources."""
+    scales: Literal[1, 2, 3, 4] = 4
+    """Number of scales with a loss, 1 to 4."""
+    batch_pose_pairs: bool = True
+    """Send all pairs of frames through the pose network as one batch: three per cent faster on a CPU. In
+    training, batch normalisation then takes its statistics over all pairs at once, which changes the first
+    loss by about 4e-6; off is the released code's order."""
+    flip: Unit = 0.5
+    """Probability of a horizontal flip; the principal point moves along."""
+    jitter: Unit = 0.5
+    """Probability of a change of colours in what the networks see."""
+
+    def __post_init__(self) -> None:
+        fits = self.crop == 0 or (self.crop >= 64 and self.crop % 32 == 0)
+        require(fits, "crop", "0 or a multiple of 32 from 64 on", self.crop)
+        require(self.min_depth < self.max_depth, "min_depth", "below max_depth", self.min_depth)
+        if self.supervision != "mono" and self.learned_intrinsics != "none":
+            raise ConfigError("Stereo pairs are calibrated: learned_intrinsics is for supervision=mono.")
+        if self.supervision == "stereo" and self.shared_encoder_pose:
+            raise ConfigError("supervision=stereo has no motion to predict: leave shared_encoder_pose.")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the networks say of a batch, and the images that it must explain.
+
+    Attributes:
+        disparities: sigmoid outputs ``B 1 h w``, finest first.
+        target: ``B 3 H W`` in [0, 1].
+        sources: ``B N 3 H W``, the neighbours in time and then the right image.
+        projection: ``B N 3 4`` from the target into the sources, in inverse depth (eq. 1).
+    """
+
+    disparities: list[Tensor]
+    target: Tensor
+    sources: Tensor
+    projection: Tensor
 
 
 class Monodepth(DepthTask):
@@ -71,33 +144,51 @@ class Monodepth(DepthTask):
     Args:
         config: options of the method.
         backbone: encoder of the depth network, initialised.
-        pose_net: the pose network; None where nothing but the stereo partner is used.
+        pose_net: the pose network; None where nothing but the right image is used.
     """
 
     name: ClassVar[str] = "monodepth"
     Config = MonodepthConfig
 
-    def __init__(
-        self, config: MonodepthConfig, backbone: Backbone, pose_net: PoseNet | SharedPoseNet | None
-    ) -> None:
+    def __init__(self, config: MonodepthConfig, backbone: Backbone, pose_net: AnyPoseNet | None) -> None:
         super().__init__()
         self.config: MonodepthConfig = config
         frames = (0,) if config.supervision == "stereo" else (0, -1, 1)
         self.required = Fields(frames, () if config.supervision == "mono" else ("stereo",))
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.pose_net = pose_net
-        self.scale = MetricScale() if self.required.names else None
-        if self.required.names:
-            self._start_within_view()
-        self.camera = _camera(config, pose_net)
+        self.scale = None if config.supervision == "mono" else MetricScale()
+        self.camera = None
+        if config.learned_intrinsics != "none" and pose_net is not None:
+            channels = pose_net.decoder.squeeze.in_channels
+            self.camera = LearnedFocal(channels if config.learned_intrinsics == "clip" else None)
+        if self.scale is not None:  # begin where the right image sees the same things
+            near, far = 1 / config.min_depth, 1 / config.max_depth
+            self.depth_net.start_at(min(max((1 / STARTING_DEPTH - far) / (near - far), 0.01), 0.99))
 
-    def _start_within_view(self) -> None:
-        """Let new output layers begin at a distance from which the stereo partner sees the same things."""
-        near, far = 1 / self.config.min_depth, 1 / self.config.max_depth
-        share = min(max((1 / STARTING_DEPTH - far) / (near - far), 0.01), 0.99)
-        for name, values in self.depth_net.decoder.heads.named_parameters():
-            if name.endswith("bias"):
-                torch.nn.init.constant_(values, math.log(share / (1 - share)))
+    @classmethod
+    def create(cls, config: MonodepthConfig, init: Init) -> tuple[Self, LoadReport]:
+        """Build the task from ``init``; a run or official folder also gives its decoder and pose network.
+
+        Raises:
+            ConfigError: unknown backbone.
+            WeightsError: the weights are unreadable or belong to another backbone.
+        """
+        found = read_init(init, config.backbone)
+        backbone, report = init_backbone(config.backbone, init, found)
+        pose_net: AnyPoseNet | None = None
+        if config.shared_encoder_pose:
+            pose_net = SharedPoseNet(backbone.channels[-1])
+        elif config.supervision != "stereo":
+            pose_net = pair_net(PoseNet, config.pose_backbone or config.backbone, init, backbone)
+        task = cls(config, backbone, pose_net)
+        init_other_parts(task, found.others, report)
+        return task, report
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """``paper``: section 4 at 640x192 or 1024x320."""
+        return {"paper": PAPER[self.config.resolution], "short": SHORT, "tiny": TINY}
 
     @property
     def weight_parts(self) -> Mapping[str, str]:
@@ -110,114 +201,70 @@ class Monodepth(DepthTask):
         parts |= {"scale.": "scale."} if self.scale is not None else {}
         return parts | ({"camera.": "camera."} if self.camera is not None else {})
 
-    @classmethod
-    def create(cls, config: MonodepthConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run or official folder also gives its decoder and pose network.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone, _pose_net(config, backbone, init))
-        init_other_parts(task, found.others, report)
-        return task, report
-
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Cut out patches where that is asked for, flip and jitter: same draw for all frames of a sample."""
-        from geopretrain.data.augment.batches import augment_clip
-        from geopretrain.data.augment.crops import random_crop
-
         if self.config.crop:
             batch = random_crop(batch, (self.config.crop, self.config.crop))
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
     def eval_transform(self, batch: ClipBatch) -> ClipBatch:
         """Return the batch as floats, whole, neither flipped nor jittered."""
-        from geopretrain.data.augment.batches import augment_clip
-
         return augment_clip(batch, flip=0.0, jitter=0.0)
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
-        """Return the loss of section 3.3 averaged over scales, and what the health checks need.
+        """Return the loss of section 3.3, the mean over the scales, and what the diagnostics need.
 
         Args:
             batch: augmented, ``B F 3 H W`` with frame 0 the target.
 
         Raises:
-            DataError: a stereo partner is needed, and the batch has none.
+            DataError: stereo pairs are needed, and the batch has none.
         """
-        seen = batch.images if batch.jittered is None else batch.jittered
-        features, views = self._encode(seen)
-        disparities = self.depth_net.decode(features)
-        poses, intrinsics, logs = self._motion(views, batch)
-        sources, poses, source_intrinsics = self._partners(batch, poses, intrinsics)
-        result = losses.multiscale_reprojection(
-            disparities,
-            batch.images[:, 0],
-            sources,
-            intrinsics,
-            poses,
-            source_intrinsics=source_intrinsics,
-            min_depth=self.config.min_depth,
-            max_depth=self.config.max_depth,
-            smoothness_weight=self.config.smoothness,
-            ssim_weight=self.config.ssim_weight,
-            automask=self.config.automask,
-            noise=self.config.tie_noise,
-        )
+        scene, logs = self._scene(batch)
+        config, target, sources = self.config, scene.target, scene.sources
+        reprojections, smoothness, image = [], [], target
+        with torch.autocast(target.device.type, enabled=False):  # bf16 has too few digits for geometry
+            # the right side of eq. 5, shared by the scales
+            unmoved = losses.identity_error(target, sources, config.tie_noise, ssim_weight=config.ssim_weight)
+            mask = unmoved if config.automask else None
+            for scale, disparity in enumerate(scene.disparities):
+                # at full size (section 3.3): the best source of each pixel (eq. 4), if moving helps (eq. 5)
+                inverse_depth = self._inverse_depth(losses.full_size(disparity, target))
+                how = inverse_depth, scene.projection, target, sources, mask
+                reprojections.append(losses.minimum_reprojection(*how, ssim_weight=config.ssim_weight))
+                # at its own size: smooth where the image is (eq. 3)
+                image = losses.image_at(image, disparity.shape[-2:])
+                smooth = losses.edge_aware_smoothness(losses.mean_normalised(disparity), image)
+                smoothness.append(config.smoothness / 2**scale * smooth)
+            photometric = torch.stack([reprojection.error for reprojection in reprojections])
+            loss = (photometric + torch.stack(smoothness)).mean()
         logs |= {
-            "photometric": result.photometric,
-            "smoothness": result.smoothness,
-            "identity_share": result.identity_share,
-            "identity_error": result.identity_error,
-            "reprojection_error": result.reprojection_error,
-            "valid_share": result.valid_share,
-            "disparity_std": disparities[0].float().std((1, 2, 3)).mean(),
+            "photometric": photometric.mean(),
+            "smoothness": torch.stack(smoothness).mean(),
+            "masked_fraction": reprojections[0].masked_fraction,
+            "identity_error": unmoved.mean(),
+            "reprojection_error": reprojections[0].unmasked_error,
+            "valid_fraction": reprojections[0].valid_fraction,
+            "disparity_std": scene.disparities[0].std((1, 2, 3)).mean(),
         }
-        return result.loss, {name: value.detach() for name, value in logs.items()}
+        return loss, {name: value.detach() for name, value in logs.items()}
 
-    def poses(self, frames: Tensor, offsets: tuple[int, ...]) -> Tensor:
-        """Return ``T_target_to_source``, ``B F-1 4 4``, of the neighbours in frames ``B F 3 H W``."""
-        _, views = self._encode(frames)
-        pairs = self._pair_features(views, offsets)
-        return _poses_from_target(*self._motions(pairs), offsets)
-
-    @property
-    def presets(self) -> Mapping[str, Preset]:
-        """``paper``: section 4 at 640x192 or 1024x320."""
-        return {"paper": RECIPES[self.config.resolution], "short": SHORT, "tiny": TINY}
-
-    @property
-    def depth_meaning(self) -> DepthMeaning:
-        """``metric`` after stereo, else ``scale``."""
-        return "metric" if self.required.names else "scale"
-
-    @property
-    def max_depth(self) -> float:
-        """Depth at disparity 0."""
-        return self.config.max_depth
-
-    def predict(self, images: Tensor) -> DepthPrediction:
-        """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` of full size, 1 / units or 1/m."""
-        sigmoid = self.depth_net(images, scales=(0,))[0]
-        disparity = geometry.disparity_to_inverse_depth(
-            sigmoid.float(), self.config.min_depth, self.config.max_depth
-        )
+    def _scene(self, batch: ClipBatch) -> tuple[Scene, Logs]:
+        """Ask the networks, and return what there is to log of their answers."""
+        network_inputs = batch.images if batch.jittered is None else batch.jittered
+        features, views = self._encode(network_inputs)
+        disparities = [disparity.float() for disparity in self.depth_net.decode(features)]
+        poses, intrinsics, logs = self._motion(views, batch)
+        target, sources, cameras = batch.images[:, 0].contiguous(), batch.images[:, 1:], None
         if self.scale is not None:
-            metres = self.scale.metres_per_unit
-            disparity = disparity / torch.where(metres > 0, metres, 1)
-        return DepthPrediction(disparity, self.depth_meaning)
-
-    def findings(self) -> dict[str, Any]:
-        """Return what training found out beside the weights, for results.json."""
-        found: dict[str, Any] = {}
-        if self.scale is not None:
-            found["metres_per_unit"] = self.scale.metres_per_unit.item()
-        if self.camera is not None:
-            found["learned_focal_length_px"] = self.camera.focal_length.tolist()
-        return found
+            right, pose = batch.required("stereo"), batch.required("T_target_to_stereo")
+            poses = torch.cat([poses, self.scale(pose.to(poses))[:, None]], 1)
+            neighbours = intrinsics[:, None].expand(-1, sources.shape[1], -1, -1)
+            cameras = torch.cat([neighbours, batch.required("stereo_intrinsics")[:, None]], 1)
+            sources = torch.cat([sources, right[:, None]], 1)
+        with torch.autocast(target.device.type, enabled=False):
+            projection = geometry.inverse_depth_projection(intrinsics, poses, target.shape[-2:], cameras)
+        return Scene(disparities, target, sources.contiguous(), projection), logs
 
     def _encode(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the target's features, and what the pose network looks at in each frame, ``B F C h w``.
@@ -231,137 +278,77 @@ class Monodepth(DepthTask):
         features = self.depth_net.backbone(frames.transpose(0, 1).flatten(0, 1))
         return [f[:size] for f in features], features[-1].unflatten(0, (count, size)).transpose(0, 1)
 
-    def _pair_features(self, views: Tensor, offsets: tuple[int, ...]) -> Tensor:
-        """Return the features ``B F-1 C h w`` of each neighbour and the target in the order of time."""
-        target = views[:, 0]
-        pairs = [
-            (views[:, i], target) if offset < 0 else (target, views[:, i])
-            for i, offset in enumerate(offsets)
-            if i > 0
-        ]
-        assert self.pose_net is not None
-        if not self.config.batch_pose_pairs:
-            return torch.stack([self.pose_net.features(*pair) for pair in pairs], 1)
-        together = self.pose_net.features(*(torch.cat(side) for side in zip(*pairs, strict=True)))
-        return together.unflatten(0, (len(pairs), -1)).transpose(0, 1)
-
-    def _motions(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return axis-angle and translation ``B P 3`` from the features of the P pairs of frames."""
-        assert self.pose_net is not None
-        motions = self.pose_net.motion(pairs.transpose(0, 1).flatten(0, 1))
-        axis_angle, translation = (m.unflatten(0, (pairs.shape[1], -1)).transpose(0, 1) for m in motions)
-        return axis_angle, translation
-
-    def _motion(self, views: Tensor, batch: ClipBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _motion(self, views: Tensor, batch: ClipBatch) -> tuple[Tensor, Tensor, Logs]:
         """Return the poses of the neighbours ``B F-1 4 4``, the intrinsics ``B 3 3`` and what to log."""
         if self.pose_net is None:
             return batch.intrinsics.new_empty(len(batch.images), 0, 4, 4), batch.intrinsics, {}
-        pairs = self._pair_features(views, batch.offsets)
-        axis_angle, translation = self._motions(pairs)
-        logs = {
-            "pose_translation": translation.norm(dim=-1).mean(),
-            "pose_rotation": axis_angle.norm(dim=-1).mean(),
-        }
-        intrinsics = batch.intrinsics
+        pairs = in_time_order(views, batch.offsets)
+        features = of_pairs(self.pose_net.features, pairs, self.config.batch_pose_pairs)
+        motion = self.pose_net.motion(features.flatten(0, 1))
+        axis_angle, translation = (values.unflatten(0, features.shape[:2]) for values in motion)
+        intrinsics, logs = batch.intrinsics, motion_logs(axis_angle, translation)
         if self.camera is not None:
-            intrinsics = self.camera(batch.intrinsics, pairs)
+            intrinsics = self.camera(batch.intrinsics, features.transpose(0, 1))
             logs["focal_factor"] = (intrinsics[:, 0, 0] / batch.intrinsics[:, 0, 0]).mean()
-        return _poses_from_target(axis_angle, translation, batch.offsets), intrinsics, logs
+        return poses_in_time_order(axis_angle, translation, batch.offsets), intrinsics, logs
 
-    def _partners(
-        self, batch: ClipBatch, poses: Tensor, intrinsics: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the images to explain the target with ``B N 3 H W``, their poses and their intrinsics."""
-        sources = batch.images[:, 1:]
-        if self.scale is None:
-            return sources, poses, None
-        if batch.stereo is None or batch.T_target_to_stereo is None or batch.stereo_intrinsics is None:
-            raise DataError(
-                f"supervision={self.config.supervision} needs stereo partners, and these data have none. "
-                "Prepare a data set with stereo pairs, or use supervision=mono."
-            )
-        poses = torch.cat([poses, self.scale(batch.T_target_to_stereo.to(poses))[:, None]], 1)
-        cameras = torch.cat(
-            [intrinsics[:, None].expand(-1, sources.shape[1], -1, -1), batch.stereo_intrinsics[:, None]], 1
-        )
-        return torch.cat([sources, batch.stereo[:, None]], 1), poses, cameras
+    def _inverse_depth(self, sigmoid: Tensor) -> Tensor:
+        return geometry.disparity_to_inverse_depth(sigmoid, self.config.min_depth, self.config.max_depth)
+
+    @property
+    def depth_meaning(self) -> DepthMeaning:
+        """``metric`` after stereo, else ``scale``."""
+        return "scale" if self.scale is None else "metric"
+
+    @property
+    def max_depth(self) -> float:
+        """Depth at disparity 0."""
+        return self.config.max_depth
+
+    def predict(self, images: Tensor) -> DepthPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to disparity ``B 1 H W`` of full size, 1 / units or 1/m."""
+        disparity = self._inverse_depth(self.depth_net(images, scales=(0,))[0].float())
+        if self.scale is not None:
+            metres = self.scale.metres_per_unit
+            disparity = disparity / torch.where(metres > 0, metres, 1)
+        return DepthPrediction(disparity, self.depth_meaning)
 
     @torch.no_grad()
     def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
-        """Return one row per sample: target, depth (near = bright), first partner warped, auto-mask.
+        """Return one row per sample: target, depth (near = bright), first source warped, auto-mask.
 
-        The auto-mask is white where a moved partner explains the pixel better than an unmoved one.
+        The auto-mask is white where a moved source explains the pixel better than an unmoved one.
         """
-        from geopretrain import pictures
-
-        batch = self.eval_transform(batch)
-        features, views = self._encode(batch.images)
-        sigmoid = self.depth_net.decode(features, scales=(0,))[0].float()
-        poses, intrinsics, _ = self._motion(views, batch)
-        sources, poses, cameras = self._partners(batch, poses, intrinsics)
-        target, size = batch.images[:, 0], (batch.images.shape[-2], batch.images.shape[-1])
-        inverse_depth = geometry.disparity_to_inverse_depth(
-            sigmoid, self.config.min_depth, self.config.max_depth
-        )
-        projection = geometry.inverse_depth_projection(intrinsics, poses, size, cameras)
-        warped, _ = losses.synthesise(losses.full_size(inverse_depth, target), projection, sources)
-        weight = self.config.ssim_weight
+        scene, _ = self._scene(self.eval_transform(batch))
+        target, sources, weight = scene.target, scene.sources, self.config.ssim_weight
+        inverse_depth = self._inverse_depth(losses.full_size(scene.disparities[0], target))
+        warped, _ = losses.synthesise(inverse_depth, scene.projection, sources)
         moved = losses.source_errors(target, warped, weight).amin(1)
         kept = moved < losses.identity_error(target, sources, ssim_weight=weight)
-        captions = [
-            "frame",
-            "depth",
-            "warped neighbour" if batch.offsets[1:] else "warped partner",
-            "auto-mask",
-        ]
-        rows = {}
-        for i in range(len(sources)):
-            parts = [
-                pictures.image(batch.images[i, 0].cpu().numpy()),
-                pictures.colour_depth(inverse_depth[i, 0].cpu().numpy()),
-                pictures.image(warped[i, 0].cpu().numpy()),
-                pictures.grey(kept[i].float().cpu().numpy()),
-            ]
-            rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, captions)
-        return rows
+        source = "right image" if self.config.supervision == "stereo" else "neighbour"
+        shown = {
+            "frame": [pictures.image(v) for v in target.cpu().numpy()],
+            "depth": [pictures.colour_depth(v[0]) for v in inverse_depth.cpu().numpy()],
+            f"warped {source}": [pictures.image(v[0]) for v in warped.cpu().numpy()],
+            "auto-mask": [pictures.grey(v) for v in kept.float().cpu().numpy()],
+        }
+        return pictures.rows(shown)
+
+    def findings(self) -> dict[str, Any]:
+        """Return what training found out beside the weights, for results.json."""
+        scale, camera = self.scale, self.camera
+        found: dict[str, Any] = {} if scale is None else {"metres_per_unit": scale.metres_per_unit.item()}
+        return found if camera is None else found | {"learned_focal_length_px": camera.focal_length.tolist()}
 
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
-        if broken := not_a_number(logs, step):
+        broken = diagnostics.not_a_number(logs, step)
+        if broken or step < diagnostics.SETTLED_AFTER:
             return broken
-        if step < SETTLED_AFTER:
-            return []
-        return symptoms(logs, stereo=self.config.supervision == "stereo")
-
-
-def _pose_net(config: MonodepthConfig, backbone: Backbone, init: Init) -> PoseNet | SharedPoseNet | None:
-    if config.supervision == "stereo":
-        return None
-    if config.shared_encoder_pose:
-        return SharedPoseNet(backbone.channels[-1])
-    pose_net = PoseNet(
-        config.pose_backbone or config.backbone, init.kind == "imagenet", **backbone.normalisation
-    )
-    if init.kind == "imagenet":
-        normalise_like_timm(pose_net.backbone)
-    return pose_net
-
-
-def _camera(config: MonodepthConfig, pose_net: PoseNet | SharedPoseNet | None) -> LearnedFocal | None:
-    if config.learned_intrinsics == "none" or pose_net is None:
-        return None
-    channels = pose_net.decoder.squeeze.in_channels if config.learned_intrinsics == "clip" else None
-    return LearnedFocal(channels)
-
-
-def _poses_from_target(axis_angle: Tensor, translation: Tensor, offsets: tuple[int, ...]) -> Tensor:
-    """Turn motions in the order of time (``B F-1 3``) into ``T_target_to_source`` (``B F-1 4 4``).
-
-    For an earlier neighbour the predicted motion leads from it to the target and is inverted.
-    """
-    poses = []
-    with torch.autocast(axis_angle.device.type, enabled=False):  # bf16 has too few digits for geometry
-        for i, offset in enumerate(offsets[1:]):
-            T = geometry.pose_matrix(axis_angle[:, i], translation[:, i])
-            poses.append(geometry.invert_pose(T) if offset < 0 else T)
-    return torch.stack(poses, 1)
+        found = diagnostics.no_motion(logs) + diagnostics.flat_depth(logs) + diagnostics.out_of_view(logs)
+        if not 0.2 < (factor := logs.get("focal_factor", 1.0)) < 5:
+            found.append(
+                f"The learned focal length is {factor:.1f} times the first guess: the camera probably "
+                "rotates too little to tell. Give the intrinsics, or set learned_intrinsics=none."
+            )
+        return found + diagnostics.nothing_explained(logs, self.config.supervision == "stereo")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from geopretrain.errors import ConfigError, require
 from geopretrain.losses import ConsistencyOptions
-from geopretrain.schema import checked
+from geopretrain.schema import Count, NonNegative, Positive, Unit, checked
 from geopretrain.tasks.presets import Preset
 
 #: 100 epochs of 1000 batches at a constant rate (released code); outdoors, and with rectification indoors.
@@ -24,34 +27,34 @@ class SCDepthConfig:
     """Encoder of the depth network: any timm model."""
     pose_backbone: str = "resnet18"
     """Encoder of the pose and the rectification network."""
-    version: int = 1
+    version: Literal[1, 2, 3] = 1
     """1: geometry consistency; 2: with rectification, for hand-held cameras; 3: with a teacher's depth."""
     rectify: bool | None = None
     """Take the rotation out of the sources first; None = only in version 2. With version 3: the union of
     both that MeSa (Khan et al.) implies."""
-    min_depth: float = 1 / 10.01
+    min_depth: Positive = 1 / 10.01
     """Depth at sigmoid 1, in units of the (unknown) scale of the scene: 1 / depth = 10 sigmoid + 0.01."""
-    max_depth: float = 100.0
+    max_depth: Positive = 100.0
     """Depth at sigmoid 0, same units."""
-    photometric: float = 1.0
+    photometric: NonNegative = 1.0
     """Weight of the photometric term."""
-    geometry: float = 0.1
+    geometry: NonNegative = 0.1
     """Weight of the geometry consistency."""
-    smoothness: float | None = None
+    smoothness: NonNegative | None = None
     """Weight of the edge-aware smoothness; None = 0.1, and 0 in version 3."""
-    rotation_consistency: float = 1.0
-    """Weight of the known turns that teach the rectification network (version 2)."""
-    rotation_triplet: float = 1.0
+    rotation_consistency: NonNegative = 1.0
+    """Weight of the given rotations that teach the rectification network (version 2)."""
+    rotation_triplet: NonNegative = 1.0
     """Weight of the demand that rectification leaves less rotation (version 2)."""
-    normals: float = 0.1
+    normals: NonNegative = 0.1
     """Weight of the difference from the teacher's normals (version 3)."""
-    ranking: float = 0.1
+    ranking: NonNegative = 0.1
     """Weight of the confident depth ranking (version 3)."""
-    relative_normals: float = 0.1
+    relative_normals: NonNegative = 0.1
     """Weight of the edge-aware relative normals (version 3)."""
-    ssim_weight: float = 0.85
-    """Share of SSIM in the photometric error; the rest is L1."""
-    ssim_window: int = 7
+    ssim_weight: Unit = 0.85
+    """Weight of SSIM in the photometric error; L1 has the rest."""
+    ssim_window: Count = 7
     """Side of SSIM's windows, px, odd."""
     automask: bool = True
     """Leave out pixels that an unmoved neighbour explains better."""
@@ -67,24 +70,17 @@ class SCDepthConfig:
     With running statistics (evaluation) both give the same; in training, batch normalisation then takes its
     statistics over all frames at once. Off reproduces the released code's order.
     """
-    flip: float = 0.5
+    flip: Unit = 0.5
     """Probability of a horizontal flip; the principal point moves along."""
-    enlarge: float = 1.15
+    enlarge: Positive = 1.15
     """Largest factor by which width and height are enlarged before cutting back; 1 = never."""
-    jitter: float = 0.0
+    jitter: Unit = 0.0
     """Probability of a change of colours in what the networks see; the released code has none."""
 
     def __post_init__(self) -> None:
-        require(self.version in (1, 2, 3), "version", "1, 2 or 3", self.version)
-        require(0 < self.min_depth < self.max_depth, "min_depth", "positive, below max_depth", self.min_depth)
+        require(self.min_depth < self.max_depth, "min_depth", "below max_depth", self.min_depth)
         require(self.ssim_window % 2 == 1, "ssim_window", "odd", self.ssim_window)
         require(self.enlarge >= 1, "enlarge", "1 or more", self.enlarge)
-        for name in ("ssim_weight", "flip", "jitter"):
-            require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
-        for name in ("photometric", "geometry", "rotation_consistency", "rotation_triplet", *TEACHER_TERMS):
-            require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
-        if self.smoothness is not None:
-            require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
         if self.version == 2 and self.rectify is False:
             raise ConfigError("version=2 is version 1 with rectification. Use version=1 with rectify=false.")
 
@@ -94,15 +90,25 @@ class SCDepthConfig:
         return self.version == 2 if self.rectify is None else self.rectify
 
     @property
-    def smoothness_weight(self) -> float:
-        """Weight of the smoothness, resolved."""
-        if self.smoothness is None:
-            return 0.0 if self.version == 3 else 0.1
-        return self.smoothness
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each term of the loss, by its name in the logs."""
+        smoothness = self.smoothness
+        if smoothness is None:
+            smoothness = 0.0 if self.version == 3 else 0.1
+        return {
+            "photometric": self.photometric,
+            "geometry": self.geometry,
+            "smoothness": smoothness,
+            "rotation_consistency": self.rotation_consistency,
+            "rotation_triplet": self.rotation_triplet,
+            "normals": self.normals,
+            "ranking": self.ranking,
+            "relative_normals": self.relative_normals,
+        }
 
     @property
     def consistency(self) -> ConsistencyOptions:
-        """Options of the photometric and the geometry term."""
+        """What the photometric and the geometry term are made of."""
         return ConsistencyOptions(
             ssim_weight=self.ssim_weight,
             ssim_window=self.ssim_window,
@@ -111,7 +117,3 @@ class SCDepthConfig:
             minimum=self.minimum,
             as_released=self.as_released,
         )
-
-
-#: Terms of version 3, each with a weight of its name.
-TEACHER_TERMS = ("normals", "ranking", "relative_normals")

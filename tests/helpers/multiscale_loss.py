@@ -1,4 +1,8 @@
-"""The multi-scale loss of Monodepth2 (Godard et al. 2019, section 3)."""
+"""The multi-scale loss of Monodepth2 with all of its options (Godard et al. 2019, section 3).
+
+The method itself (`tasks.pretext.monodepth`) has no option for the ablations of the paper and for how the
+released code reads on a recent torch, which the golden numbers have; a test holds both to each other.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +28,20 @@ class ReprojectionResult:
         loss: mean over the scales of photometric + weight / 2^scale · smoothness.
         photometric: mean over the scales of the auto-masked minimum photometric error.
         smoothness: mean over the scales of the weighted smoothness.
-        identity_share: share of pixels where the auto-mask chose an unwarped source, scale 0.
+        masked_fraction: fraction of pixels where the auto-mask chose an unwarped source, scale 0.
         reprojection_error: mean of the minimum error of the warped sources, scale 0, without auto-mask.
         identity_error: mean of the minimum error of the unwarped sources.
-        valid_share: share of pixels that lie in view and in front of a source camera, mean over sources,
-            scale 0.
+        valid_fraction: fraction of pixels in view and in front of a source, mean over sources, scale 0.
         scale_losses: ``S`` the loss of each scale, finest first.
     """
 
     loss: Tensor
     photometric: Tensor
     smoothness: Tensor
-    identity_share: Tensor
+    masked_fraction: Tensor
     reprojection_error: Tensor
     identity_error: Tensor
-    valid_share: Tensor
+    valid_fraction: Tensor
     scale_losses: Tensor
 
 
@@ -118,9 +121,9 @@ def multiscale_reprojection(
         loss=losses.mean(),
         photometric=photometric.detach().mean(),
         smoothness=smooth.detach().mean(),
-        identity_share=scales[0].masked_fraction,
+        masked_fraction=scales[0].masked_fraction,
         reprojection_error=scales[0].unmasked_error,
         identity_error=unmoved.mean(),
-        valid_share=scales[0].valid_fraction,
+        valid_fraction=scales[0].valid_fraction,
         scale_losses=losses.detach(),
     )

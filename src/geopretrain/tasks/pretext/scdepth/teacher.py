@@ -1,4 +1,4 @@
-"""What SC-Depth V3 learns from a teacher: the order of depths, normals, and how normals turn across edges.
+"""What SC-Depth V3 learns from a teacher: the order of depths, normals, and how normals change across edges.
 
 The terms are those of Sun et al. 2023 (MeSa eq. 5), see `losses.ranking` and `losses.normals`. Their teacher
 gives depth.
@@ -14,6 +14,8 @@ the shape would be that of the limit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -23,14 +25,13 @@ from geopretrain.data.dataset import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.losses.ranking import unreliable_pixels
 from geopretrain.losses.regression import scale_and_shift
-from geopretrain.tasks.pretext.scdepth_config import SCDepthConfig
+from geopretrain.tasks.base import Logs
+from geopretrain.tasks.pretext.scdepth.config import SCDepthConfig
 
-FEWEST = 0.05
-"""A fit needs this share of a picture's pixels."""
-LEAST_EXPLAINED = 0.25
-"""A sound fit explains this share of the variance of the network's 1 / depth (a correlation of 0.5)."""
-
-Scalars = dict[str, Tensor]
+MIN_FITTED = 0.05
+"""A fit needs this fraction of a picture's pixels."""
+MIN_EXPLAINED = 0.25
+"""A sound fit explains this fraction of the variance of the network's 1 / depth (a correlation of 0.5)."""
 
 
 def needs_alignment(info: PseudoDepthInfo | None) -> bool:
@@ -53,53 +54,51 @@ def check_teacher(info: PseudoDepthInfo | None, config: SCDepthConfig, store: st
         )
 
 
-def teacher_terms(
+@dataclass(frozen=True)
+class Normals:
+    """Surfaces as the network and the teacher see them.
+
+    Attributes:
+        own: ``B 3 H W`` of the network's depth.
+        teacher: ``B 3 H W``.
+        depth: ``B 1 H W`` of the teacher, with a shape; 0 = none.
+        valid: ``B 1 H W`` bool, where the teacher has a normal; None = everywhere (released code).
+    """
+
+    own: Tensor
+    teacher: Tensor
+    depth: Tensor
+    valid: Tensor | None
+
+
+def surfaces(
     depth: Tensor,
     consistency: Tensor,
+    order: Tensor,
     batch: ClipBatch,
     info: PseudoDepthInfo | None,
     config: SCDepthConfig,
-) -> tuple[Scalars, Scalars]:
-    """Return the terms of version 3 that have a weight (MeSa eq. 5), and what to log of them.
+) -> tuple[Normals, Logs]:
+    """Return the network's normals and the teacher's, and what to log of them.
 
     Args:
         depth: predicted for the targets, ``B 1 H W``.
         consistency: ``B 1 H W`` in [0, 1], 1 where the depths of the frames agree.
+        order: what :func:`ordered_depth` gives.
         batch: with ``pseudo_depth``.
         info: what that means; None = depth.
-        config: weights, range of depth, ``as_released``.
+        config: range of depth, ``as_released``.
 
     Raises:
         DataError: the batch has no ``pseudo_depth``.
     """
-    ordered, released = ordered_depth(batch, info), config.as_released
-    terms, logs = {}, {"teacher_share": (ordered > 0).float().mean()}
-    if config.ranking:
-        terms["ranking"], logs["ranked_share"] = losses.confident_ranking(
-            depth, ordered, consistency, released
-        )
-    if config.normals or config.relative_normals:
-        shaped = ordered
-        if needs_alignment(info):
-            limits = config.min_depth, config.max_depth
-            shaped = aligned_depth(_values(batch), depth, consistency, limits)
-            logs["aligned_share"] = (shaped > 0).float().mean()
-            logs["unaligned_batch"] = (~losses.valid_normals(shaped).any()).float()
-        of_normals, logs["edge_share"] = _normal_terms(depth, shaped, batch, released)
-        terms |= of_normals
-    return terms, logs
-
-
-def _normal_terms(depth: Tensor, teacher: Tensor, batch: ClipBatch, released: bool) -> tuple[Scalars, Tensor]:
-    """Return normal matching and relative normals, and the share of pixels on a usable edge."""
-    own = geometry.surface_normals(depth, batch.intrinsics)
-    truth = geometry.surface_normals(teacher, batch.intrinsics)
-    known = None if released else losses.valid_normals(teacher)
-    matching = losses.normal_matching(own, truth, known)
-    relative, edge_share = losses.edge_aware_relative_normals(
-        own, truth, batch.images[:, 0], teacher, released
-    )
-    return {"normals": matching, "relative_normals": relative}, edge_share
+    shaped, logs = order, {}
+    if needs_alignment(info):
+        shaped = aligned_depth(_values(batch), depth, consistency, (config.min_depth, config.max_depth))
+        logs["aligned_fraction"] = (shaped > 0).float().mean()
+        logs["unaligned_batch"] = (~losses.valid_normals(shaped).any()).float()
+    own, teacher = (geometry.surface_normals(values, batch.intrinsics) for values in (depth, shaped))
+    return Normals(own, teacher, shaped, None if config.as_released else losses.valid_normals(shaped)), logs
 
 
 def ordered_depth(batch: ClipBatch, info: PseudoDepthInfo | None) -> Tensor:
@@ -142,8 +141,8 @@ def aligned_depth(
     aligned = scale * disparity + shift
     sound = fit_is_sound(aligned, own, fitted) & (scale.flatten() > 0)
     nearest, farthest = limits
-    known = sound.view(-1, 1, 1, 1) & (disparity > 0) & (aligned > 1 / farthest) & (aligned < 1 / nearest)
-    return torch.where(known, 1 / aligned.clamp(min=1 / farthest), 0)
+    valid = sound.view(-1, 1, 1, 1) & (disparity > 0) & (aligned > 1 / farthest) & (aligned < 1 / nearest)
+    return torch.where(valid, 1 / aligned.clamp(min=1 / farthest), 0)
 
 
 def fit_is_sound(aligned: Tensor, target: Tensor, fitted: Tensor) -> Tensor:
@@ -158,4 +157,4 @@ def fit_is_sound(aligned: Tensor, target: Tensor, fitted: Tensor) -> Tensor:
     mean = torch.where(fitted, target, 0).flatten(1).sum(1) / count.clamp(min=1)
     residual = torch.where(fitted, aligned - target, 0).square().flatten(1).sum(1)
     spread = torch.where(fitted, target - mean.view(-1, 1, 1, 1), 0).square().flatten(1).sum(1)
-    return (count >= FEWEST * fitted[0].numel()) & (residual < (1 - LEAST_EXPLAINED) * spread)
+    return (count >= MIN_FITTED * fitted[0].numel()) & (residual < (1 - MIN_EXPLAINED) * spread)
