@@ -43,7 +43,8 @@ def of_pairs(net: Callable[[Tensor, Tensor], Tensor], pairs: Sequence[Pair], tog
     if not together:
         return torch.stack([net(*pair) for pair in pairs])
     first, second = (torch.cat(side) for side in zip(*pairs, strict=True))
-    return net(first, second).unflatten(0, (len(pairs), -1))
+    answers: Tensor = net(first, second).unflatten(0, (len(pairs), -1))
+    return answers
 
 
 def in_time_order(frames: Tensor, offsets: Sequence[int]) -> list[Pair]:

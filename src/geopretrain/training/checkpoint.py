@@ -59,8 +59,13 @@ def _migrated(checkpoint: dict[str, Any]) -> dict[str, Any]:
         checkpoint["task_state"] = {"gradients": gradients}
     averages = checkpoint.get("callbacks", {}).get("Recorder", {}).get("averages", {})
     if "sums" in averages:
-        averages["sums"] = {re.sub("_share$", "_fraction", n): v for n, v in averages["sums"].items()}
+        averages["sums"] = {_log_name(name): value for name, value in averages["sums"].items()}
     return checkpoint
+
+
+def _log_name(name: str) -> str:
+    """Return what version 0.1 logged under ``name`` in the words of today."""
+    return {"identity_share": "masked_fraction"}.get(name, re.sub("_share$", "_fraction", name))
 
 
 def _reason(error: RuntimeError, path: Path) -> tuple[int, str]:

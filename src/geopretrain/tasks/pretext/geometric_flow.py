@@ -229,7 +229,8 @@ class GeometricFlow(FlowPretext):
 
     def motion_code(self, frames: Tensor) -> Tensor:
         """Return the code ``B code_size`` of the motion between frames ``B 2 3 H W`` in [0, 1]."""
-        return self.flow_net.motion(frames[:, 0], frames[:, 1])
+        code: Tensor = self.flow_net.motion(frames[:, 0], frames[:, 1])
+        return code
 
     def flow_with_code(self, images: Tensor, code: Tensor) -> Tensor:
         """Return the flow ``B 2 H W`` px of images ``B 3 H W`` if they moved as another pair's code says."""
@@ -252,12 +253,14 @@ class GeometricFlow(FlowPretext):
         """Return the errors ``N*B 1 h w``, or the smallest over the N neighbours, ``B 1 h w``."""
         if self.config.combine == "mean" or len(error) == samples:
             return error
-        return error.unflatten(0, (-1, samples)).amin(0)
+        smallest: Tensor = error.unflatten(0, (-1, samples)).amin(0)
+        return smallest
 
     def _smoothness(self, scale: int, flow: Tensor, target: Tensor) -> Tensor:
         """Return the weighted smoothness of one scale (equation 5)."""
         image = _like(losses.image_at(target, flow.shape[-2:]), flow)
-        return self.config.smoothness / 2**scale * losses.edge_aware_smoothness(flow, image)
+        weight: float = self.config.smoothness / 2**scale
+        return weight * losses.edge_aware_smoothness(flow, image)
 
 
 def _one_batch(sources: Tensor) -> Tensor:

@@ -237,7 +237,8 @@ class SCDepth(DepthTask):
         if not self.config.batch_frames:
             return torch.stack([self.depth_net(f)[0] for f in frames.unbind(1)], 1).float()
         together = self.depth_net(frames.transpose(0, 1).flatten(0, 1))[0]
-        return together.unflatten(0, (frames.shape[1], -1)).transpose(0, 1).float()
+        sigmoids: Tensor = together.unflatten(0, (frames.shape[1], -1)).transpose(0, 1).float()
+        return sigmoids
 
     def _poses(self, frames: Tensor) -> tuple[Tensor, Tensor, Logs]:
         """Return the poses from the target to its neighbours and back, ``B F-1 4 4`` each, and logs."""
