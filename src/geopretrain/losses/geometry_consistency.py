@@ -20,7 +20,7 @@ is chosen among the maps on the target's grid only, and every pixel that is left
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -81,7 +81,7 @@ class PairMaps:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> PairMaps:
         """Return the maps after ``function``."""
-        return PairMaps(*(function(value) for value in vars(self).values()))
+        return PairMaps(*(function(value) for value in _values(self)))
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def mean_over_mask(values: Tensor, mask: Tensor, as_released: bool = False) -> T
 
 
 def _values(maps: PairMaps) -> list[Tensor]:
-    return list(vars(maps).values())
+    return [getattr(maps, field.name) for field in fields(maps)]
 
 
 def _best(maps: PairMaps, cost: Tensor) -> PairMaps:
