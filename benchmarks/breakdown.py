@@ -3,11 +3,11 @@
     python benchmarks/breakdown.py --method scdepth --settings 832x256:4
     python benchmarks/breakdown.py --method monodepth --set supervision=both --profile
 
-A step is what the engine does: take a uint8 batch, augment it, compute the loss, go backwards, Adam. While
-one step runs, the calls of the task's networks are recorded with their inputs and the gradients of their
-outputs; replayed on their own, they are what the networks take. Everything else (data, warps, losses, masks,
-optimiser) is the difference. Steps and replays take turns. On a busy machine --cpu-time with --threads 1
-counts the processor's time, which other processes disturb less.
+A step is what the training loop does: take a uint8 batch, augment it, compute the loss, go backwards, Adam.
+While one step runs, the calls of the task's networks are recorded with their inputs and the gradients of
+their outputs; replayed on their own, they are what the networks take. Everything else (data, warps, losses,
+masks, optimiser) is the difference. Steps and replays take turns. On a busy machine --cpu-time with
+--threads 1 counts the processor's time, which other processes disturb less.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Step:
             times.append(self.clock())
 
         self.ours.optimizer.zero_grad()
-        batch = self.ours.task.augment(self.batch)
+        batch = self.ours.task.train_transform(self.batch)
         lap()
         loss = self.ours.loss(batch)
         lap()
@@ -166,12 +166,12 @@ def report(job: Job, arguments: argparse.Namespace) -> None:
     parts = {name: statistics.median(run[name] for run, _ in turns) for name in turns[0][0]}
     own = {name: statistics.median(alone[name] for _, alone in turns) for name in turns[0][1]}
     whole = statistics.median(sum(run.values()) for run, _ in turns)
-    shares = [1 - sum(alone.values()) / sum(run.values()) for run, alone in turns]
+    fractions = [1 - sum(alone.values()) / sum(run.values()) for run, alone in turns]
     (height, width), batch = job.setting.size, job.setting.batch
     what = " ".join([job.method, *job.settings, f"{width}x{height}:{batch}", arguments.variant])
     print(f"\n{what}, {arguments.threads} threads, load {os.getloadavg()[0]:.1f}")
     print(f"  step {1e3 * whole:.0f} ms: networks {1e3 * sum(own.values()):.0f} ms, everything else ", end="")
-    print(f"{statistics.median(shares):.0%} ({min(shares):.0%}-{max(shares):.0%}), of it ", end="")
+    print(f"{statistics.median(fractions):.0%} ({min(fractions):.0%}-{max(fractions):.0%}), of it ", end="")
     rest = {name: parts[name] - own.get(name, 0.0) for name in parts}
     print(", ".join(f"{name} {1e3 * value:.0f}" for name, value in rest.items()) + " ms", flush=True)
     if arguments.profile:

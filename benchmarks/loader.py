@@ -118,7 +118,7 @@ def store_loader(folder: Path, images: list[np.ndarray], size: tuple[int, int]) 
     write_files(folder / "for_store", images, "png")
     frames = folder / "for_store" / DRIVE / "image_02" / "data"
     store = prepare(frames, folder / "store", size=size, min_motion=0.0, progress=False)
-    return lambda numbers: augment_clip(store.read([n % store.num_samples for n in numbers]))
+    return lambda numbers: augment_clip(store.read([n % len(store) for n in numbers]))
 
 
 def from_files(

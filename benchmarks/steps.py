@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from geopretrain.commands.common import method_settings
+import yaml
 from torch import Tensor, nn
 
-from geopretrain.commands.pretrain import create_pretext
 from geopretrain.data.batches import ClipBatch
-from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.tasks.base import Task
+from geopretrain.tasks.building import build_task, task_config
+from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.step import Step
 from geopretrain.training.memory import keep_freed_memory
-from geopretrain.training.optimisers import Adam
+from geopretrain.training.optimisers import make_optimiser
 from geopretrain.weights import parse_init
 
 WORDS = {"cl": "channels_last", "pairs": "pairs", "keep": "keep"}
@@ -89,7 +90,7 @@ class Job:
 
 
 class OurStep:
-    """One optimisation step of our task, as the engine does it.
+    """One optimisation step of our task, as the training loop does it.
 
     Args:
         job: method and settings.
@@ -101,13 +102,12 @@ class OurStep:
     def __init__(self, job: Job, variant: Variant, weights: str = "random", **more: Any) -> None:
         if variant.keep and not keep_freed_memory():
             raise SystemExit("This C library cannot be told to keep freed memory: leave +keep away.")
-        torch.manual_seed(0)
         self.task = create_task(job, {**_switches(job.method, variant), **more}, weights)
         self.task.train()
         if variant.channels_last:
             self.task.to(memory_format=torch.channels_last)
         self.bf16 = variant.precision == "bf16"
-        self.optimizer = Adam(self.task.parameter_groups(1e-4), torch.device("cpu"))
+        self.optimizer = make_optimiser("adam", self.task.parameter_groups(1e-4), torch.device("cpu"))
 
     def autocast(self) -> Any:
         """Return the context in which the networks run."""
@@ -116,7 +116,7 @@ class OurStep:
     def loss(self, batch: ClipBatch) -> Tensor:
         """Return the loss of one batch."""
         with self.autocast():
-            return self.task.training_loss(batch)[0]
+            return self.task.loss(batch, Step(0, 1))[0]
 
     def step(self, batch: ClipBatch) -> None:
         """Do one optimisation step."""
@@ -125,23 +125,17 @@ class OurStep:
         self.optimizer.step()
 
 
-def create_task(job: Job, settings: dict[str, Any], weights: str = "random") -> Any:
+def create_task(job: Job, settings: dict[str, Any], weights: str = "random") -> Task:
     """Return our task; the job's own settings take precedence."""
-    own = method_settings(_config(job.method), list(job.settings), ())
-    config = {"method": job.method, "settings": {**settings, **own}}
-    return create_pretext(config, parse_init(weights))[0]
-
-
-def _config(method: str) -> Any:
-    if method not in PRETEXTS:
-        raise SystemExit(f"Unknown method {method}: {', '.join(PRETEXTS)}.")
-    task = PRETEXTS[method]
-    return getattr(sys.modules[task.__module__], f"{task.__name__}Config")
+    pairs = (text.split("=", 1) for text in job.settings)
+    own = {name: yaml.safe_load(value) for name, value in pairs}
+    cls = task_class(job.method)
+    return build_task(cls, task_config(cls, {**settings, **own}), parse_init(weights), seed=0)[0]
 
 
 def _switches(method: str, variant: Variant) -> dict[str, bool]:
     """Return the variant's settings that this method has."""
-    known = {field.name for field in fields(_config(method))}
+    known = [field.name for field in fields(task_class(method).Config)]
     return {name: variant.pairs for name in known if name.startswith("batch_")}
 
 
@@ -201,12 +195,11 @@ def _official_scdepth(job: Job, batch: ClipBatch) -> STEP:
     return lambda: theirs.step(list(inputs))
 
 
-def for_task(task: Any, batch: ClipBatch) -> ClipBatch:
+def for_task(task: Task, batch: ClipBatch) -> ClipBatch:
     """Return the frames and fields that the task asks for, as a store would."""
-    offsets = tuple(task.offsets)
-    frames = [batch.offsets.index(offset) for offset in offsets]
+    frames, names = tuple(task.required.frames), task.required.names
     optional = {"stereo": ("stereo", "stereo_intrinsics", "T_target_to_stereo")}
-    kept = {name for need in task.needs for name in optional.get(need, (need,))}
+    kept = {field for name in names for field in optional.get(name, (name,))}
     dropped: dict[str, Any] = dict.fromkeys({*optional["stereo"], "depth", "pseudo_depth"} - kept)
-    batch = replace(batch, **dropped)
-    return replace(batch, images=batch.images[:, frames].contiguous(), offsets=offsets)
+    images = batch.images[:, [batch.offsets.index(frame) for frame in frames]]
+    return replace(batch, **dropped, images=images.contiguous(), offsets=frames)
