@@ -147,6 +147,7 @@ def test_help_lists_all_commands_and_options(capsys):
         (["finetune", "segmentatoin"], "Did you mean 'segmentation'?"),
         (["pretrain", "monodept", "--data", "x", "--out", "y"], "Did you mean 'monodepth'?"),
         (["pretrain", "--bach-size", "3"], "Unknown option '--bach-size'. Did you mean '--batch-size'?"),
+        (["pretrain", "--iterations", "3"], "Unknown option '--iterations'. Did you mean '--steps'?"),
         (["pretrain", "--steps", "many"], "--steps must be a whole number of at least 1, not 'many'."),
         (["pretrain", "--steps", "1.5"], "--steps must be a whole number of at least 1, not '1.5'."),
         (["pretrain", "--steps", "0"], "--steps must be a whole number of at least 1, not '0'."),

@@ -20,6 +20,10 @@ from pydantic_core import PydanticCustomError
 
 from geopretrain.errors import ConfigError, OptionError, nearest_name
 
+RENAMED = {"iterations": "steps", "curve": "curve_points"}
+"""Options that had another name in earlier versions; files of theirs are still read."""
+
+
 T = TypeVar("T")
 
 MIN_SIDE = 32
@@ -196,7 +200,8 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
     name, value = _name_of(first["loc"], cls), first.get("input")
     if first["type"] in ("unexpected_keyword_argument", "unexpected_positional_argument"):
         known = [one.name for one in fields(cls)]
-        return ConfigError(f"Unknown setting '{name}'.{nearest_name(name, known)} Known: {', '.join(known)}.")
+        near = nearest_name(RENAMED.get(name, name), known)
+        return ConfigError(f"Unknown setting '{name}'.{near} Known: {', '.join(known)}.")
     if first["type"] in ("missing", "missing_argument") or (value is None and name in descriptions(cls)):
         return OptionError(name, f"is missing: {descriptions(cls).get(name, '')}")
     hint = _hints(cls).get(name)

@@ -16,6 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from geopretrain.config.describe import Option, options_of
 from geopretrain.config.saved import read_saved
 from geopretrain.errors import ConfigError, OptionError, nearest_name
+from geopretrain.schema import RENAMED
 
 OTHER = "Other options"
 
@@ -142,7 +143,9 @@ class CommandParser(ArgumentParser):
                 break
             if re.match(r"-[^\d.]", word) and name not in known:
                 names = [name for name in known if name.startswith("--") and "_" not in name]
-                near = nearest_name(name.replace("_", "-"), names)
+                plain = name.lstrip("-").replace("-", "_")
+                now = f"--{RENAMED[plain]}" if plain in RENAMED else name
+                near = nearest_name(now.replace("_", "-"), names)
                 raise ConfigError(f"Unknown option '{name}'.{near} Try --help for all options.")
         option = ex.argument_name if isinstance(ex, ArgumentError) else None
         if option:

@@ -116,6 +116,8 @@ def _begun(options: T, run: Path) -> T:
             f"There is no run in '{run}' to continue. Give the --out folder of a run that was interrupted, "
             "or begin one with --data."
         )
+    if getattr(options, "resume", None) is not True:
+        console.warn(f"There is no run in '{run}' yet: this one begins anew.")
     return type(options)(**{**given(options), "out": str(run), "resume": True})
 
 

@@ -14,7 +14,7 @@ import yaml
 from geopretrain.config.describe import options_of
 from geopretrain.errors import ConfigError, RunFolderError, nearest_name
 from geopretrain.files import write_yaml
-from geopretrain.schema import defaults, hints, plain, words_of
+from geopretrain.schema import RENAMED, defaults, hints, plain, words_of
 from geopretrain.version import __version__
 
 MARKER = "geopretrain"
@@ -172,7 +172,6 @@ def _file(path: Path, command: str) -> Path:
 
 # ---- what earlier versions wrote
 COMMANDS = {"finetune": "finetune segmentation"}
-RENAMED = {"iterations": "steps", "curve": "curve_points"}
 RENAMED_SETTINGS = {"still": "static"}
 DROPPED = ("compile_loss", "task")
 """The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command."""
