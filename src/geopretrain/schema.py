@@ -178,14 +178,32 @@ def checked(cls: type[T]) -> type[T]:
 def _in_words(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def checked_init(self: Any, *values: Any, **named: Any) -> None:
+        given_values = {name: plain(value) for name, value in named.items()}
+        _refuse_truth_values(type(self), given_values)
         try:
-            init(self, *(plain(value) for value in values), **{name: plain(v) for name, v in named.items()})
+            init(self, *(plain(value) for value in values), **given_values)
         except ValidationError as error:
             raise sentence(error, type(self)) from None
         positional = [one.name for one in fields(self) if not one.kw_only]
         object.__setattr__(self, "_given", (*positional[: len(values)], *named))
 
     return checked_init
+
+
+def _refuse_truth_values(cls: type, values: Mapping[str, Any]) -> None:
+    """Raise OptionError where true or false is given for a number: Python takes them for 1 and 0."""
+    types = _hints(cls)
+    for name, value in values.items():
+        hint = types.get(name)
+        if isinstance(value, bool) and _takes(hint, int, float) and not _takes(hint, bool, Any):
+            raise OptionError(name, f"must be {expected(hint) or 'a number'}, not {value!r}.")
+
+
+def _takes(hint: Any, *kinds: Any) -> bool:
+    """Return whether a type is, or holds, one of some kinds."""
+    if get_origin(hint) is Literal:
+        return any(type(value) in kinds for value in get_args(hint))
+    return hint in kinds or any(_takes(part, *kinds) for part in get_args(hint) if not isinstance(part, str))
 
 
 def given(options: Any) -> dict[str, Any]:

@@ -133,9 +133,23 @@ def test_from_the_folder_of_a_run(tmp_path, capsys):
     assert "last digits" in capsys.readouterr().out
     options = PretrainOptions(data="d", out=tmp_path / "new")
     assert continued("pretrain", options) is options
-    begun = continued("pretrain", PretrainOptions(data="d", resume=tmp_path / "new"))
-    assert (begun.data, begun.out) == ("d", str(tmp_path / "new"))
     with pytest.raises(RunFolderError, match="There is no run"):
         continued("pretrain", PretrainOptions(resume=tmp_path / "new"))
     with pytest.raises(ConfigError, match="is of a pretrain run"):
         continued("finetune segmentation", FinetuneSegmentationOptions(resume=run))
+
+
+def test_a_folder_that_is_named_must_hold_a_run(tmp_path):
+    """A mistyped folder never begins a training of its own; a bare --resume beside --out may."""
+    with pytest.raises(RunFolderError, match="There is no run in"):
+        continued("pretrain", PretrainOptions(resume=str(tmp_path / "runz"), data="store"))
+    begun = continued("pretrain", PretrainOptions(resume=True, out=str(tmp_path / "run"), data="store"))
+    assert str(begun.out) == str(tmp_path / "run")
+
+
+def test_truth_values_are_no_numbers_in_settings_either():
+    from geopretrain.tasks.pretext.monodepth import MonodepthConfig
+
+    with pytest.raises(ConfigError, match="scales must be"):
+        MonodepthConfig(scales=True)
+    assert MonodepthConfig(automask=False).automask is False

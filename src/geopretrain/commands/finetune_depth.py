@@ -18,7 +18,7 @@ from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults
 from geopretrain.training.pretext import finish, pretext_training
-from geopretrain.training.train import Training, train
+from geopretrain.training.train import Training, finished_run, train
 
 
 @takes(FinetuneDepthOptions)
@@ -37,6 +37,9 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")
     if options.protocol is not None:  # before time is spent
         fitting_protocol("scale" if supervision == "mono" else "metric", options.protocol)
+    done = finished_run(options)
+    if done is not None and any((done.path / "evaluation").glob("*.json")):
+        return done  # else it was interrupted before it was scored
     settings = {**options.settings, "supervision": supervision}
     training = pretext_training("finetune depth", "monodepth", options, settings)
     run = train(

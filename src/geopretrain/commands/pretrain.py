@@ -10,7 +10,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import FlowTask, Task
 from geopretrain.tasks.building import setting_defaults
 from geopretrain.training.pretext import finish, pretext_training
-from geopretrain.training.train import train
+from geopretrain.training.train import finished_run, train
 
 
 @takes(PretrainOptions)
@@ -21,6 +21,8 @@ def pretrain(options: PretrainOptions) -> RunFolder:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
     options = continued("pretrain", options, setting_defaults=lambda run: setting_defaults(run.method))
+    if (done := finished_run(options)) is not None:
+        return done
     training = pretext_training("pretrain", options.method, options, options.settings)
 
     def finish_and_say(run: RunFolder, task: Task) -> None:

@@ -110,14 +110,13 @@ def continued(
 
 
 def _begun(options: T, run: Path) -> T:
-    """Return the options of a run that has not begun yet, which may be resumed all the same."""
-    if given(options).get("data") is None:
+    """Return the options of a run that has not begun yet; a bare ``--resume`` beside ``--out`` begins it."""
+    named = given(options).get("resume") not in (True, None)
+    if named or given(options).get("data") is None:
         raise RunFolderError(
             f"There is no run in '{run}' to continue. Give the --out folder of a run that was interrupted, "
-            "or begin one with --data."
+            "or begin one with --data and --out."
         )
-    if getattr(options, "resume", None) is not True:
-        console.warn(f"There is no run in '{run}' yet: this one begins anew.")
     return type(options)(**{**given(options), "out": str(run), "resume": True})
 
 

@@ -22,7 +22,14 @@ from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import build_task, task_config
 from geopretrain.tasks.registry import task_class
 from geopretrain.tasks.validation import LossValidation
-from geopretrain.training.resolve import choose_backbone, choose_preset, destination, loop_settings, resolved
+from geopretrain.training.resolve import (
+    choose_backbone,
+    choose_preset,
+    data_of_resumed_run,
+    destination,
+    loop_settings,
+    resolved,
+)
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training
 from geopretrain.weights import parse_init
@@ -50,12 +57,13 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
     cls = task_class(method)
     task, report = build_task(cls, task_config(cls, settings, backbone=backbone), init, options.seed)
     preset = choose_preset(options.preset, device, task.presets)
-    data = open_dataset(
-        plain(options.data),
-        task.required,
-        size=options.size,
-        default_size=task.presets[preset].size,
-    )
+    with data_of_resumed_run(options.data, bool(options.resume)):
+        data = open_dataset(
+            plain(options.data),
+            task.required,
+            size=options.size,
+            default_size=task.presets[preset].size,
+        )
     samples, validation = _samples(data, task, options)
     loop = loop_settings(options, task.presets[preset], device, len(samples))
     shown = validation.positions if len(validation) else samples.positions

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from geopretrain.compute import resolve_precision
 from geopretrain.config.groups import require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
-from geopretrain.errors import one_of
+from geopretrain.errors import DataError, one_of
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
 from geopretrain.tasks.presets import Preset
@@ -115,3 +116,20 @@ def resolved(loop: LoopSettings, **more: Any) -> dict[str, Any]:
     """Return what the settings of the loop say of the options they were made from, and ``more``."""
     names = ("steps", "batch_size", "warmup_steps", "precision", "validate_every", "device", *FROM_PRESET)
     return {**{name: getattr(loop, name) for name in names}, **more}
+
+
+@contextmanager
+def data_of_resumed_run(data: Any, resume: bool) -> Iterator[None]:
+    """Say what to do where the data of a resumed run are not where they were.
+
+    Raises:
+        DataError: as inside, with the way out.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not resume or Path(str(data)).exists():
+            raise
+        raise DataError(
+            f"{error} If the data of the run have moved, give them anew: --data, wherever they are now."
+        ) from error

@@ -17,9 +17,16 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import build_task, setting_defaults, task_config
 from geopretrain.tasks.registry import segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
-from geopretrain.training.resolve import choose_backbone, choose_preset, destination, loop_settings, resolved
+from geopretrain.training.resolve import (
+    choose_backbone,
+    choose_preset,
+    data_of_resumed_run,
+    destination,
+    loop_settings,
+    resolved,
+)
 from geopretrain.training.stream import Samples
-from geopretrain.training.train import Training, train
+from geopretrain.training.train import Training, finished_run, train
 from geopretrain.weights import parse_init
 
 PICTURES = 4
@@ -34,6 +41,8 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     options = continued(
         "finetune segmentation", options, setting_defaults=lambda run: setting_defaults("segmentation")
     )
+    if (done := finished_run(options)) is not None:
+        return done
     training = _training(options)
     return train(
         training,
@@ -98,7 +107,8 @@ def _training(options: FinetuneSegmentationOptions) -> Training:
 
 
 def _open(options: FinetuneSegmentationOptions) -> LabelledSet:
-    labelled = LabelledSet.open(str(options.data), size=options.size)
+    with data_of_resumed_run(options.data, bool(options.resume)):
+        labelled = LabelledSet.open(str(options.data), size=options.size)
     for needed in ("train", options.evaluate_on):
         if not labelled.counts.get(needed):
             raise DataError(

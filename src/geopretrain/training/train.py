@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
 from geopretrain.errors import RunFolderError
@@ -72,8 +73,6 @@ def train(
         UserError: data, options, weights or folder cannot be used; the message says what to do.
         KeyboardInterrupt: after a checkpoint was written.
     """
-    if resume and _nothing_to_do(RunFolder(training.out), training.settings.steps):
-        return RunFolder(training.out)
     task, description = training.task, training.data.describe()
     task.check_data(description)
     fingerprint = training.data.fingerprint(training.samples.fields)
@@ -105,15 +104,21 @@ def train(
     return run
 
 
-def _nothing_to_do(run: RunFolder, steps: int) -> bool:
-    """Return whether a run has come to its end, and say so; one that is to have more steps is reopened."""
-    if not run.finished:
-        return False
-    if run.trained_steps >= steps:
+def finished_run(options: TrainCommandOptions) -> RunFolder | None:
+    """Return the run that is to be resumed if it has come to its end already, and say so.
+
+    One that is to have more steps is reopened.
+    """
+    if not options.resume or options.out is None:
+        return None
+    run = RunFolder(Path(options.out))
+    if not (run.is_ours() and run.finished):
+        return None
+    if options.steps is None or run.trained_steps >= options.steps:
         console.say(f"The run in {run.path} is finished; there is nothing to resume.")
-        return True
+        return run
     run.reopen()
-    return False
+    return None
 
 
 def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from geopretrain.data.augment.batches import augment_labelled
@@ -33,14 +32,6 @@ from geopretrain.tasks.transfer.segmentation import Segmentation
 
 #: The class that stands for everything that is not learned.
 IGNORED_CLASS = 0
-
-
-def released_resize(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize raw label ids ``H W`` to ``size`` (h, w) as the script does (D4): bicubic, which mixes ids."""
-    from PIL import Image
-
-    resized = Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
 
 
 class ReleasedSegmentation(Segmentation):
