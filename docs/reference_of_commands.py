@@ -24,5 +24,5 @@ class Commands(griffe.Extension):
 def _parameter(one: inspect.Parameter) -> griffe.Parameter:
     by_name = one.kind is inspect.Parameter.KEYWORD_ONLY
     kind = griffe.ParameterKind.keyword_only if by_name else griffe.ParameterKind.positional_or_keyword
-    default = None if one.default is one.empty else repr(one.default)
-    return griffe.Parameter(one.name, kind=kind, default=default)
+    default = None if one.default is one.empty else repr(one.default).replace("<factory>", "{}")
+    return griffe.Parameter(one.name, annotation=str(one.annotation), kind=kind, default=default)

@@ -217,7 +217,8 @@ def test_resume_after_kill_9_at_any_moment(work, depth_run, seed):
     check_kills(work, f"any-{seed}", lambda out: pretrain_words(work, out, steps=24), moments)
 
     def words(out):
-        given = ["finetune", "--data", "synthetic:street", "--init", depth_run, "--labels", "4", "--out", out]
+        given = ["finetune", "segmentation", "--data", "synthetic:street", "--init", depth_run]
+        given += ["--labels", "4", "--out", out]
         given += ["--steps", "24", "--batch-size", "2", "--size", "64x96", "--checkpoint-every", "3"]
         return [str(w) for w in [*given, "--threads", "1"]]
 

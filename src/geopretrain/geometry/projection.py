@@ -82,7 +82,7 @@ def project_inverse_depth(inverse_depth: Tensor, projection: Tensor) -> Projecte
 
     Args:
         inverse_depth: ``B 1 H W``.
-        projection: ``B N 3 4``, see :func:`inverse_depth_projection`.
+        projection: ``B N 3 4``, see `inverse_depth_projection`.
 
     Raises:
         ValueError: a shape does not fit.

@@ -97,7 +97,7 @@ def warp(
         T_target_to_source: ``B 4 4`` in the units of the depth.
         padding: what is read outside the source image.
         source_intrinsics: ``B 3 3`` px of the source view; left away: the same camera.
-        align_corners: see :func:`sample`.
+        align_corners: see `sample`.
 
     Returns:
         The warped image ``B C H W`` and ``B 1 H W`` bool: depth is measured, the point lies in front of the
@@ -158,7 +158,7 @@ def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
 def warp_rotated(
     source: Tensor, rotation: Tensor, intrinsics: Tensor, padding: Padding = "border"
 ) -> tuple[Tensor, Tensor]:
-    """Show what a camera that is only turned would see: read the source at K R K⁻¹ (u, v, 1).
+    """Show what a camera that is only rotated would see: read the source at K R K⁻¹ (u, v, 1).
 
     Args:
         source: ``B C H W``.
@@ -189,7 +189,7 @@ def source_pixels(
 ) -> tuple[Tensor, Tensor]:
     """Return where each target pixel lies in the source view, ``B 2 H W`` px, and z ``B 1 H W`` there.
 
-    Arguments as :func:`warp`; a pose that is only a rotation needs no real depth.
+    Arguments as `warp`; a pose that is only a rotation needs no real depth.
     """
     check_shapes(
         ("depth", depth, "B 1 H W"),

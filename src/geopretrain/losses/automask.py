@@ -20,7 +20,7 @@ def identity_error(
     """Return ``B H W``, the smallest photometric error of the sources as they are (right side of equation 5).
 
     A pixel is masked where no warped source has a smaller error, see
-    :func:`geopretrain.losses.minimum_reprojection`.
+    `geopretrain.losses.minimum_reprojection`.
 
     Args:
         target: ``B 3 H W`` in [0, 1].

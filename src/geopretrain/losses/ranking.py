@@ -6,7 +6,7 @@ things) are ranked against pixels that are reliable, and random pixels against r
 that the teacher sees clearly apart count.
 
 Our choice: depths are compared by their ratio, so that the unit of depth does not matter; ``as_released``
-compares them by their difference (see :func:`ranking_loss`).
+compares them by their difference (see `ranking_loss`).
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def confident_ranking(
         depth: predicted, ``B 1 H W``.
         teacher: ``B 1 H W`` depth, 0 = none; only its order and rough ratios matter.
         consistency: ``B 1 H W`` in [0, 1], 1 where the depths of the frames agree.
-        as_released: see :func:`farther` and :func:`ranking_loss`.
+        as_released: see `farther` and `ranking_loss`.
 
     Returns:
         The loss and the fraction of pairs that the teacher ranks, scalars.

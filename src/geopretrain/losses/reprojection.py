@@ -47,13 +47,13 @@ def minimum_reprojection(
     Args:
         inverse_depth: ``B 1 H W`` of the target; what is not above 0 and finite is taken to be infinitely
             far.
-        projection: ``B N 3 4``, see :func:`geopretrain.geometry.inverse_depth_projection`.
+        projection: ``B N 3 4``, see `geopretrain.geometry.inverse_depth_projection`.
         target: ``B 3 H W`` in [0, 1].
         sources: ``B N 3 H W`` in [0, 1].
         identity_error: ``B H W`` of the unmoved sources, see `losses.automask`; left away: no auto-mask.
         ssim_weight: weight of SSIM in the photometric error; the absolute difference has the rest.
         average: average the sources instead of taking the best one for each pixel (the paper's ablation).
-        align_corners: see :func:`geopretrain.geometry.sample`.
+        align_corners: see `geopretrain.geometry.sample`.
 
     Raises:
         ValueError: a shape does not fit.

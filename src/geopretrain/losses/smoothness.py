@@ -20,7 +20,7 @@ def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
     """Return the mean of ``|∂x d| exp(-|∂x I|) + |∂y d| exp(-|∂y I|)`` (Monodepth2, equation 3).
 
     Args:
-        disparity: ``B K H W``; Monodepth2 gives it :func:`mean_normalised`. Of a map of several numbers, such
+        disparity: ``B K H W``; Monodepth2 gives it `mean_normalised`. Of a map of several numbers, such
             as flow, the terms are summed over the K.
         image: ``B C H W`` in [0, 1]; its differences are averaged over the colours.
 

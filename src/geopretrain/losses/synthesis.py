@@ -18,9 +18,9 @@ def synthesise(
     Args:
         inverse_depth: ``B 1 H W`` of the target; what is not above 0 and finite is taken to be infinitely
             far.
-        projection: ``B N 3 4``, see :func:`geopretrain.geometry.inverse_depth_projection`.
+        projection: ``B N 3 4``, see `geopretrain.geometry.inverse_depth_projection`.
         sources: ``B N C H W``.
-        align_corners: see :func:`geopretrain.geometry.sample`.
+        align_corners: see `geopretrain.geometry.sample`.
 
     Returns:
         The images ``B N C H W``, and ``B N 1 H W`` bool: in view and in front of the source camera, at an
@@ -80,7 +80,7 @@ def synthesise_with_depth(
 
     Args:
         depth: ``B 1 H W`` of the target.
-        projection: ``B 3 4``, see :func:`geopretrain.geometry.inverse_depth_projection`.
+        projection: ``B 3 4``, see `geopretrain.geometry.inverse_depth_projection`.
         images: ``B C H W`` of the source; no gradient reaches them.
         source_depth: ``B 1 H W``.
 

@@ -109,7 +109,7 @@ def camera_of(shot: Shot, intrinsics: str | None, fov: float | None) -> np.ndarr
         return shot.intrinsics
     raise ConfigError(
         f"Nothing is known of the camera of '{shot.name}', so no points can be made of its depth. Give "
-        "--intrinsics fx,fy,cx,cy (px) or --fov DEGREES; 55 is a fair guess for a dash camera."
+        "--intrinsics fx,fy,cx,cy (px) or --fov DEGREES; 55 is fair for a dash camera."
     )
 
 

@@ -303,7 +303,7 @@ def test_chains_keep_what_fits_and_say_what_does_not(tmp_path):
 HEALTHY = {"valid_fraction": 0.9, "disparity_std": 0.1, "identity_error": 0.1, "reprojection_error": 0.05}
 
 
-def test_health_of_the_variants_in_sentences():
+def test_diagnostics_of_the_variants():
     stereo = make_task(supervision="stereo")
     assert stereo.diagnostics(HEALTHY, 500) == []
     (found,) = stereo.diagnostics(HEALTHY | {"reprojection_error": 0.1}, 500)

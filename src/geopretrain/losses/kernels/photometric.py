@@ -16,7 +16,7 @@ from geopretrain.losses.ssim import check_window
 def photometric_error(
     prediction: Tensor, target: Tensor, ssim_weight: float = 0.85, window: int = 3
 ) -> Tensor:
-    """Return what :func:`geopretrain.losses.photometric.photometric_error` returns, in float32 at least.
+    """Return what `geopretrain.losses.photometric.photometric_error` returns, in float32 at least.
 
     Differentiable once, by both images; nothing but the images is kept for the backward pass.
     """

@@ -24,7 +24,7 @@ def minimum_reprojection(
     average: bool = False,
     align_corners: bool = True,
 ) -> Reprojection:
-    """Return what :func:`geopretrain.losses.reprojection.minimum_reprojection` returns.
+    """Return what `geopretrain.losses.reprojection.minimum_reprojection` returns.
 
     Differentiable once, by the inverse depth and the projection. The gradient is computed together with the
     value, so that it alone is kept for the backward pass. All arguments are of one dtype, float32 or

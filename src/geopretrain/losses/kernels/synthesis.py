@@ -16,7 +16,7 @@ from geopretrain.losses.synthesis import SynthesisWithDepth
 def synthesise_with_depth(
     depth: Tensor, projection: Tensor, images: Tensor, source_depth: Tensor
 ) -> SynthesisWithDepth:
-    """Return what :func:`geopretrain.losses.synthesis.synthesise_with_depth` returns.
+    """Return what `geopretrain.losses.synthesis.synthesise_with_depth` returns.
 
     Differentiable once, by all but the images.
     """

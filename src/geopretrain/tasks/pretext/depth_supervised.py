@@ -180,7 +180,7 @@ class DepthSupervised(DepthTask):
         return augment_clip(batch, flip=0.0, jitter=0.0)
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
-        """Return the weighted mean of the scales' losses, and what the health checks need.
+        """Return the weighted mean of the scales' losses, and what the diagnostics need.
 
         Args:
             batch: augmented, ``B F 3 H W`` with frame 0 the target, and its ``depth`` or ``pseudo_depth``.
@@ -273,7 +273,7 @@ class DepthSupervised(DepthTask):
         """Return what looks wrong in the averaged logs, in sentences with advice."""
         if broken := not_a_number(logs, step):
             return broken
-        return _symptoms(logs, step, self.config)
+        return _in_sentences(logs, step, self.config)
 
 
 _METRIC_MEANING: dict[str, DepthMeaning] = {"depth": "metric", "pseudo_depth": "scale"}
@@ -281,7 +281,7 @@ _MIN_DEPTH = 1e-6
 """Keeps divisions by masked targets finite."""
 
 
-def _symptoms(logs: Mapping[str, float], step: int, config: DepthSupervisedConfig) -> list[str]:
+def _in_sentences(logs: Mapping[str, float], step: int, config: DepthSupervisedConfig) -> list[str]:
     found = []
     if (empty := logs.get("empty_fraction", 0.0)) > 0.01:
         found.append(

@@ -64,11 +64,11 @@ class FlowPretext(FlowTask):
         """Return what looks wrong in the averaged logs, in sentences with advice."""
         if broken := not_a_number(logs, step):
             return broken
-        return [] if step < SETTLED_AFTER else symptoms(logs)
+        return [] if step < SETTLED_AFTER else flow_diagnostics(logs)
 
 
 def flow_logs(flow: Tensor, in_view: Tensor, error: Tensor, identity: Tensor) -> dict[str, Tensor]:
-    """Return scalars that the health checks look at.
+    """Return scalars that the diagnostics look at.
 
     Args:
         flow: ``B 2 H W`` px, the finest.
@@ -85,7 +85,7 @@ def flow_logs(flow: Tensor, in_view: Tensor, error: Tensor, identity: Tensor) ->
     }
 
 
-def symptoms(logs: Mapping[str, float]) -> list[str]:
+def flow_diagnostics(logs: Mapping[str, float]) -> list[str]:
     """Return one sentence for each thing that looks wrong."""
     moved, unmoved = logs.get("reprojection_error", 0.0), logs.get("identity_error", 1.0)
     if unmoved < 1e-3:

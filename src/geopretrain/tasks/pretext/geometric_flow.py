@@ -203,7 +203,7 @@ class GeometricFlow(FlowPretext):
         )
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
-        """Return the loss of equation 3, averaged over the scales, and what the health checks need.
+        """Return the loss of equation 3, averaged over the scales, and what the diagnostics need.
 
         Args:
             batch: augmented, ``B F 3 H W`` with frame 0 the target.

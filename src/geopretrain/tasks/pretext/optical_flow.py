@@ -136,7 +136,7 @@ class OpticalFlow(FlowPretext):
         return task, report
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
-        """Return the sum of equations 9 and 10 over the scales, and what the health checks need.
+        """Return the sum of equations 9 and 10 over the scales, and what the diagnostics need.
 
         Args:
             batch: augmented, ``B 2 3 H W``, target and source.

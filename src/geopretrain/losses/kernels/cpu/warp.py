@@ -58,7 +58,7 @@ def warp_gradient(
     grad_inverse_depth: Array,
     grad_projection: Array,
 ) -> None:
-    """Fill the last two with the gradients, given that of the images of :func:`warp_images`."""
+    """Fill the last two with the gradients, given that of the images of `warp_images`."""
     count, colours, height, width = sources.shape[1:]
     places, corners = np.empty((8, width), sources.dtype), np.empty(width, np.uintp)
     slopes, moved = np.empty((2, width), sources.dtype), np.empty((3, width), sources.dtype)
@@ -129,7 +129,7 @@ def warp_with_depth_gradient(
     grad_projection: Array,
     grad_source_depth: Array,
 ) -> None:
-    """Fill the last three with the gradients by what :func:`warp_with_depth` was given, the images apart."""
+    """Fill the last three with the gradients by what `warp_with_depth` was given, the images apart."""
     colours, height, width = images.shape[1:]
     places, corners = np.empty((8, width), images.dtype), np.empty(width, np.uintp)
     slopes, moved = np.empty((2, width), images.dtype), np.empty((3, width), images.dtype)
@@ -332,7 +332,7 @@ def _all_finite(slopes: Array) -> bool:
 
 @kernel
 def _scatter(grad_output: Array, places: Array, corners: Array, image: Array) -> None:
-    """Add ``grad_output`` to the pixels ``H W`` that were read: the adjoint of :func:`_sample`."""
+    """Add ``grad_output`` to the pixels ``H W`` that were read: the adjoint of `_sample`."""
     pixels, width, next_one = image.reshape(-1), np.uintp(image.shape[1]), np.uintp(1)
     along, down, zero = places[ALONG], places[DOWN], image.dtype.type(0)
     for u in range(len(grad_output)):

@@ -278,7 +278,7 @@ class SCDepth(DepthTask):
     def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
         """Return one row per sample: target, depth, first neighbour warped, how much each pixel counts.
 
-        With rectification also the turned neighbour, with a teacher also its depth (near = bright).
+        With rectification also the rotated neighbour, with a teacher also its depth (near = bright).
         """
         batch = self.eval_transform(batch)
         views, _ = self._views(batch, learn=False)

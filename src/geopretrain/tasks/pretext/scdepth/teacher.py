@@ -8,7 +8,7 @@ are of use as well. Order needs neither. Normals need both, and here they are th
 disparity closest to the network's own 1 / depth of the moment (least squares, no gradient), over the pixels
 on whose depth the frames agree. Early in training the two may have nothing in common, and a bad fit would
 teach a flat world; therefore a picture counts as one without a teacher unless the fit is sound (see
-:func:`fit_is_sound`), and so does a pixel that the fit brings beyond ``min_depth`` or ``max_depth``, where
+`fit_is_sound`), and so does a pixel that the fit brings beyond ``min_depth`` or ``max_depth``, where
 the shape would be that of the limit.
 """
 
@@ -84,7 +84,7 @@ def surfaces(
     Args:
         depth: predicted for the targets, ``B 1 H W``.
         consistency: ``B 1 H W`` in [0, 1], 1 where the depths of the frames agree.
-        order: what :func:`ordered_depth` gives.
+        order: what `ordered_depth` gives.
         batch: with ``pseudo_depth``.
         info: what that means; None = depth.
         config: range of depth, ``as_released``.
