@@ -33,18 +33,18 @@ def poses(vectors):
 
 
 def inputs(arrays, dtype=torch.float64):
-    """Images in [0, 1], depths, intrinsics, pose vectors (translation, angles) ahead and back."""
+    """Images in [0, 1], depths, intrinsics, pose vectors (translation, angles) forward and backward."""
     names = ("tgt_img", "ref_img0", "ref_img1")
     images = torch.stack([arrays[f"in_{n}"] for n in names], 1).to(dtype) * 0.225 + 0.45
     depths = [arrays[f"in_{n}"].to(dtype) for n in ("tgt_depth", "ref_depth0", "ref_depth1")]
-    ahead, back = ([arrays[f"in_{n}{i}"].to(dtype) for i in (0, 1)] for n in ("pose", "pose_inv"))
-    return images, depths, arrays["in_intrinsics"].to(dtype), ahead, back
+    forward, backward = ([arrays[f"in_{n}{i}"].to(dtype) for i in (0, 1)] for n in ("pose", "pose_inv"))
+    return images, depths, arrays["in_intrinsics"].to(dtype), forward, backward
 
 
 def compare(arrays, options, dtype=torch.float64):
-    images, depths, intrinsics, ahead, back = inputs(arrays, dtype)
+    images, depths, intrinsics, forward, backward = inputs(arrays, dtype)
     return photometric_and_geometry(
-        images, torch.stack(depths, 1), intrinsics, poses(ahead), poses(back), options=options
+        images, torch.stack(depths, 1), intrinsics, poses(forward), poses(backward), options=options
     )
 
 
@@ -61,8 +61,8 @@ def test_both_terms_equal_the_released_ones(arrays, variant, dtype, tolerance):
 
 @pytest.mark.parametrize("i", [0, 1])
 def test_the_maps_of_a_pair_equal_the_released_ones(arrays, i):
-    images, depths, intrinsics, ahead, _ = inputs(arrays)
-    pair = (images[:, 0], images[:, i + 1], depths[0], depths[i + 1], intrinsics, poses(ahead)[:, i], None)
+    images, depths, intrinsics, forward, _ = inputs(arrays)
+    pair = (images[:, 0], images[:, i + 1], depths[0], depths[i + 1], intrinsics, poses(forward)[:, i], None)
     maps = pair_maps(*pair, RELEASED)
     np.testing.assert_allclose(maps.photometric, arrays[f"out_pair{i}_diff_img"], atol=1e-9)
     np.testing.assert_allclose(maps.colour, arrays[f"out_pair{i}_diff_color"], atol=1e-9)
@@ -75,12 +75,12 @@ def test_the_maps_of_a_pair_equal_the_released_ones(arrays, i):
 
 
 def test_the_gradients_equal_the_released_ones(arrays):
-    images, depths, intrinsics, ahead, back = inputs(arrays)
-    leaves = [*depths, *ahead, *back]
+    images, depths, intrinsics, forward, backward = inputs(arrays)
+    leaves = [*depths, *forward, *backward]
     for leaf in leaves:
         leaf.requires_grad_()
     result = photometric_and_geometry(
-        images, torch.stack(depths, 1), intrinsics, poses(ahead), poses(back), options=RELEASED
+        images, torch.stack(depths, 1), intrinsics, poses(forward), poses(backward), options=RELEASED
     )
     smooth = losses.edge_aware_smoothness(losses.mean_normalised(depths[0]), (images[:, 0] - 0.45) / 0.225)
     np.testing.assert_allclose(smooth.detach(), arrays["out_smooth_loss"], atol=1e-12)
@@ -119,11 +119,13 @@ def wall(size=(16, 24), shift=2, dtype=torch.float64):
 
 
 def test_the_truth_costs_nothing_and_what_leaves_the_view_is_masked():
-    images, depths, K, T, back = wall()
-    result = photometric_and_geometry(images, depths, K, T, back)
+    images, depths, K, T, backward = wall()
+    result = photometric_and_geometry(images, depths, K, T, backward)
     assert result.photometric < 0.02  # SSIM's windows see the repeated border
     assert result.geometry < 1e-6
-    no_ssim = photometric_and_geometry(images, depths, K, T, back, options=ConsistencyOptions(ssim_weight=0))
+    no_ssim = photometric_and_geometry(
+        images, depths, K, T, backward, options=ConsistencyOptions(ssim_weight=0)
+    )
     assert no_ssim.photometric < 1e-6
     np.testing.assert_allclose(result.logs["valid_fraction"], 22 / 24, atol=0.05)
 
@@ -138,26 +140,26 @@ def test_wrong_depth_of_one_frame_is_inconsistent_by_the_formula():
 
 
 def test_invalid_pixels_of_either_image_do_not_count():
-    images, depths, K, T, back = wall()
+    images, depths, K, T, backward = wall()
     valid = torch.ones(1, 3, 1, 16, 24, dtype=torch.bool)
     valid[:, 1, :, :, 12:] = False
     spoilt = images.clone()
     spoilt[:, 1, :, :, 12:] = 9.0
     options = ConsistencyOptions(ssim_weight=0.0)
-    result = photometric_and_geometry(spoilt, depths, K, T, back, valid=valid, options=options)
+    result = photometric_and_geometry(spoilt, depths, K, T, backward, valid=valid, options=options)
     assert result.photometric < 1e-6
-    assert photometric_and_geometry(spoilt, depths, K, T, back, options=options).photometric > 0.01
+    assert photometric_and_geometry(spoilt, depths, K, T, backward, options=options).photometric > 0.01
 
 
 @pytest.mark.parametrize("frame", [0, 1])
 @pytest.mark.parametrize("depth", [0.0, -3.0, float("nan"), float("inf"), float("-inf")])
 def test_convention_what_has_no_depth_is_never_in_view(frame, depth):
     """Neither as a pixel that looks for its place nor as one that is read; and it spoils no gradient."""
-    images, depths, K, T, back = wall()
-    whole = photometric_and_geometry(images, depths, K, T, back)
+    images, depths, K, T, backward = wall()
+    whole = photometric_and_geometry(images, depths, K, T, backward)
     depths[:, frame, :, 4:9, 6:15] = depth
     depths, T = depths.requires_grad_(), T.requires_grad_()
-    result = photometric_and_geometry(images, depths, K, T, back)
+    result = photometric_and_geometry(images, depths, K, T, backward)
     assert result.logs["valid_fraction"] < whole.logs["valid_fraction"] - 0.05
     assert result.geometry < 1e-6
     loss = result.photometric + result.geometry
@@ -167,21 +169,23 @@ def test_convention_what_has_no_depth_is_never_in_view(frame, depth):
 
 
 def test_an_empty_mask_is_told():
-    images, depths, K, T, back = wall()
+    images, depths, K, T, backward = wall()
     T[..., 2, 3] = -100.0
-    back[..., 2, 3] = -100.0
-    result = photometric_and_geometry(images, depths, K, T, back)
+    backward[..., 2, 3] = -100.0
+    result = photometric_and_geometry(images, depths, K, T, backward)
     assert result.logs["empty_mask"] == 1
     assert result.logs["kept_fraction"] == 0
     assert torch.isfinite(result.photometric)
 
 
 def test_the_best_source_is_chosen_among_those_that_see_the_pixel():
-    images, depths, K, T, back = wall()
+    images, depths, K, T, backward = wall()
     images[:, 2] = 0.9  # the second source explains nothing
     options = ConsistencyOptions(ssim_weight=0.0, automask=False)
-    best = photometric_and_geometry(images, depths, K, T, back, options=options)
-    average = photometric_and_geometry(images, depths, K, T, back, options=replace(options, minimum=False))
+    best = photometric_and_geometry(images, depths, K, T, backward, options=options)
+    average = photometric_and_geometry(
+        images, depths, K, T, backward, options=replace(options, minimum=False)
+    )
     assert best.photometric < average.photometric
 
 

@@ -269,6 +269,18 @@ def test_a_second_derivative_is_refused(device):
             torch.autograd.grad(form(), depth, create_graph=True)[0].sum().backward()
 
 
+def test_what_a_kernel_cannot_take_is_refused(device):
+    depth, projection, target, sources = scene(0, torch.float32, device)
+    with pytest.raises(ValueError, match=r"sources is torch\.float64: all must be of one type"):
+        kernels.minimum_reprojection(depth, projection, target, sources.double())
+    with pytest.raises(ValueError, match=r"depth is torch\.bfloat16: all must be of one type"):
+        kernels.synthesise_with_depth(depth.bfloat16(), projection[:, 0], target, depth)
+    with pytest.raises(ValueError, match="inverse_depth must be at least 2 px high and wide, got 12 x 1"):
+        kernels.minimum_reprojection(depth[..., :1], projection, target[..., :1], sources[..., :1])
+    with pytest.raises(ValueError, match=r"identity_error must have shape \(B H W\)"):
+        kernels.minimum_reprojection(depth, projection, target, sources, depth)
+
+
 @pytest.mark.parametrize("threads", [1, 3, 8])
 def test_kernels_run_once_for_each_sample(monkeypatch, threads):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)

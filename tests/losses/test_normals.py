@@ -96,18 +96,18 @@ def test_points_lie_on_both_sides_along_the_gradient():
 def test_unknown_depth_does_not_count():
     teacher = torch.ones(1, 1, 8, 8)
     teacher[..., 4, 4] = 0
-    known = valid_normals(teacher)
-    assert (~known).sum() == 9
+    valid = valid_normals(teacher)
+    assert (~valid).sum() == 9
     a, b = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
     b[..., 3:6, 3:6] = 5.0
-    assert normal_matching(a, b, known) == 0
+    assert normal_matching(a, b, valid) == 0
     assert normal_matching(a, b) > 0
 
 
 def test_no_edge_no_loss():
     flat = torch.zeros(1, 3, 20, 20)
-    loss, share = edge_aware_relative_normals(flat, flat, flat, torch.ones(1, 1, 20, 20))
-    assert (loss.item(), share.item()) == (0, 0)
+    loss, fraction = edge_aware_relative_normals(flat, flat, flat, torch.ones(1, 1, 20, 20))
+    assert (loss.item(), fraction.item()) == (0, 0)
 
 
 def test_gradients_are_right():

@@ -34,19 +34,19 @@ def test_pairs_relations_and_loss_equal_the_released_ones(arrays):
     order = unreliable.int().argsort(dim=1, stable=True)
     count = int(unreliable[0].sum())
     chosen = torch.stack([arrays[f"in_rank_dyn_index{i}"] for i in (0, 1)]).long()
-    moving, still = order[:, -count:], order.gather(1, chosen)
+    moving, static = order[:, -count:], order.gather(1, chosen)
     first_mask = arrays["in_rank_global_rand"].flatten() >= 0.9
     second_mask = first_mask[arrays["in_rank_global_perm"].long()]
     first, second = (m.nonzero().flatten().expand(2, -1) for m in (first_mask, second_mask))
     labels = []
-    for a, b, name in ((moving, still, "dyn"), (first, second, "global")):
+    for a, b, name in ((moving, static, "dyn"), (first, second, "global")):
         labels.append(farther(*(teacher.flatten(1).gather(1, i) for i in (a, b)), as_released=True))
         np.testing.assert_array_equal(labels[-1].flatten(), arrays[f"out_rank_{name}_target"])
         for i, side in ((a, "A"), (b, "B")):
             np.testing.assert_array_equal(
                 depth.flatten(1).gather(1, i).flatten(), arrays[f"out_rank_{name}_z{side}"]
             )
-    pairs = torch.cat([moving, first], 1), torch.cat([still, second], 1)
+    pairs = torch.cat([moving, first], 1), torch.cat([static, second], 1)
     loss = ranking_loss(depth, torch.cat(labels, 1), *pairs, as_released=True)
     np.testing.assert_allclose(loss, arrays["out_mask_ranking_loss"], atol=1e-12)
 
@@ -87,12 +87,12 @@ def test_pairs_are_unreliable_against_reliable_ones_and_random_ones():
 def test_the_right_order_costs_less_and_a_flat_teacher_is_told():
     torch.manual_seed(0)
     teacher, consistency = torch.rand(2, 1, 16, 16) + 0.2, torch.rand(2, 1, 16, 16)
-    right, share = confident_ranking(5 * teacher, teacher, consistency)
+    right, fraction = confident_ranking(5 * teacher, teacher, consistency)
     wrong, _ = confident_ranking(1 / teacher, teacher, consistency)
     assert right < wrong
-    assert share > 0.5
-    loss, share = confident_ranking(teacher, torch.ones_like(teacher), consistency)
-    assert (loss.item(), share.item()) == (0, 0)
+    assert fraction > 0.5
+    loss, fraction = confident_ranking(teacher, torch.ones_like(teacher), consistency)
+    assert (loss.item(), fraction.item()) == (0, 0)
 
 
 @pytest.mark.parametrize("released", [False, True])

@@ -22,19 +22,19 @@ def rotations(arrays, number):
 def test_losses_and_turned_images_equal_the_released_ones(arrays):
     before, after, guess = (rotations(arrays, n) for n in (1, 2, 3))
     draw = torch.stack([torch.zeros(2, 3).double(), arrays["in_uniform_draw_ref1"].double()])
-    known = training_rotations(before, draw)
+    given = training_rotations(before, draw)
     K = arrays["in_intrinsics"].double()
     for released in (False, True):
         triplet = rotation_triplet(before, after, released)
         np.testing.assert_allclose(triplet, arrays["out_loss_rot_triplet"], atol=1e-9)
     np.testing.assert_allclose(
-        rotation_consistency(guess, known), arrays["out_loss_rot_consistency"], atol=1e-9
+        rotation_consistency(guess, given), arrays["out_loss_rot_consistency"], atol=1e-9
     )
     for i in (0, 1):
         source = arrays[f"in_ref_img{i}"].double()
-        for angles, name in ((before[i], f"ref_warped{i}"), (known[i], f"rot3_network_input_first_ref{i}")):
-            turned, _ = geometry.warp_rotated(source, geometry.rotation_from_euler(angles), K, "zeros")
-            np.testing.assert_allclose(turned, arrays[f"out_{name}"], atol=1e-9)
+        for angles, name in ((before[i], f"ref_warped{i}"), (given[i], f"rot3_network_input_first_ref{i}")):
+            rotated, _ = geometry.warp_rotated(source, geometry.rotation_from_euler(angles), K, "zeros")
+            np.testing.assert_allclose(rotated, arrays[f"out_{name}"], atol=1e-9)
 
 
 def test_the_rotation_before_learns_from_the_triplet_only_as_released():

@@ -233,13 +233,13 @@ def test_gradcheck_of_the_cameras():
 
 
 def test_every_source_may_have_a_camera_of_its_own():
-    """A partner that sees the same from the same place, but zoomed: only its own intrinsics explain it."""
+    """A source that sees the same from the same place, but zoomed: only its own intrinsics explain it."""
     disparities, target, sources, intrinsics, poses = random_scene(size=(32, 48), batch=1, count=1, scales=1)
     zoom = torch.tensor([[2.0, 0, -20], [0, 2, -11], [0, 0, 1]], dtype=torch.float64)
     pixels = pixel_grid(32, 48, dtype=torch.float64)
     seen = (torch.linalg.inv(zoom) @ pixels.flatten(1)).unflatten(1, (32, 48))[None, :2]
-    zoomed, still = sample(target, seen)[:, None], torch.eye(4).double()[None, None]
-    arguments = (disparities, target, zoomed, intrinsics, still)
+    zoomed, static = sample(target, seen)[:, None], torch.eye(4).double()[None, None]
+    arguments = (disparities, target, zoomed, intrinsics, static)
     told = multiscale_reprojection(*arguments, source_intrinsics=(zoom @ intrinsics)[:, None], noise=0)
     not_told = multiscale_reprojection(*arguments, noise=0)
     assert told.valid_fraction < 0.3
@@ -267,9 +267,9 @@ def test_true_motion_is_recognised():
     assert right.reprojection_error < 0.1 * right.identity_error < 0.1 * wrong.reprojection_error
     assert right.masked_fraction < 0.2 < wrong.masked_fraction
     assert right.valid_fraction.item() == pytest.approx(45 / 48)
-    still = multiscale_reprojection(*arguments[:2], target[:, None], intrinsics, pose[:, None], noise=0)
-    assert still.masked_fraction == 1
-    assert still.photometric < 1e-12
+    static = multiscale_reprojection(*arguments[:2], target[:, None], intrinsics, pose[:, None], noise=0)
+    assert static.masked_fraction == 1
+    assert static.photometric < 1e-12
 
 
 def test_statistics_are_those_of_the_plain_maps():

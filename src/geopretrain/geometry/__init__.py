@@ -13,7 +13,7 @@ from geopretrain.geometry.camera import (
     project,
     resize_intrinsics,
 )
-from geopretrain.geometry.checks import check_shapes
+from geopretrain.geometry.checks import check_images, check_shapes
 from geopretrain.geometry.normals import surface_normals
 from geopretrain.geometry.pose import (
     euler_pose_matrix,
@@ -38,6 +38,7 @@ from geopretrain.geometry.warp import (
 __all__ = [
     "Projected",
     "backproject",
+    "check_images",
     "check_shapes",
     "crop_intrinsics",
     "disparity_to_depth",

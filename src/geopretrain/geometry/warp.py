@@ -162,7 +162,7 @@ def warp_rotated(
 
     Args:
         source: ``B C H W``.
-        rotation: ``B 3 3``, turns directions of the new camera into those of the source camera.
+        rotation: ``B 3 3``, rotates directions of the new camera into those of the source camera.
         intrinsics: ``B 3 3`` px, the same for both.
         padding: what is read outside the source image.
 

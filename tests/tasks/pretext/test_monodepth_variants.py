@@ -115,7 +115,7 @@ def test_after_stereo_the_prediction_is_metric_and_stays_so_in_the_run_folder(tm
 
 @pytest.mark.parametrize(("supervision", "begin"), [("mono", 0.2), ("stereo", 2.0), ("both", 2.0)])
 def test_with_stereo_new_output_layers_begin_at_twenty_baselines(supervision, begin):
-    """At two baselines, a sigmoid of one half, most of a partner seen through a long lens is out of view."""
+    """At two baselines, a sigmoid of one half, a long lens sees little of what the left image shows."""
     task = make_task(supervision=supervision).eval()
     with torch.no_grad():
         sigmoids = task.depth_net(as_floats(clips()).images[:, 0])
@@ -124,8 +124,8 @@ def test_with_stereo_new_output_layers_begin_at_twenty_baselines(supervision, be
             assert depth.median().item() == pytest.approx(begin, rel=0.35)
 
 
-def test_true_depth_explains_the_stereo_partner():
-    """The pose's sign and unit fit the worlds: the partner stands to the right, a tenth of a unit away."""
+def test_true_depth_explains_the_right_image():
+    """The pose's sign and unit fit the worlds: the right camera is a tenth of a unit away."""
     batch = as_floats(clips(size=(96, 160)))
     unit = 10 * batch.T_target_to_stereo[0, 0, 3].abs()
     depth = torch.where(batch.depth > 0, batch.depth, 1e4)
@@ -198,37 +198,37 @@ def test_every_variant_draws_pictures_of_what_it_does():
 
 
 def turning_camera(focal=40.0, size=(48, 72), count=6):
-    """Far-away texture seen by a camera before and after it has turned by as much: target, both, turns."""
+    """Far-away texture before and after the camera has rotated by as much: target, both, rotations."""
     generator = torch.Generator().manual_seed(2)
     K = torch.tensor([[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1.0]])
     sky_K = torch.tensor([[focal, 0, 160.0], [0, focal, 120.0], [0, 0, 1.0]])
     sky = F.interpolate(torch.rand(1, 3, 15, 20, generator=generator), (240, 320), mode="bicubic").clamp(0, 1)
-    turns = (torch.rand(count, 3, generator=generator) - 0.5) * torch.tensor([0.15, 0.2, 0.05])
-    vectors = torch.stack([0 * turns, turns, -turns], 1).flatten(0, 1)
+    rotations = (torch.rand(count, 3, generator=generator) - 0.5) * torch.tensor([0.15, 0.2, 0.05])
+    vectors = torch.stack([0 * rotations, rotations, -rotations], 1).flatten(0, 1)
     rays = torch.linalg.inv(K) @ geometry.pixel_grid(*size).flatten(1)
     seen = (sky_K @ geometry.rotation_from_axis_angle(vectors).mT @ rays).unflatten(2, size)
     pictures = geometry.sample(sky.expand(len(seen), -1, -1, -1), seen[:, :2] / seen[:, 2:])
     pictures = pictures.unflatten(0, (count, 3))
-    return K, pictures[:, 0], pictures[:, 1:], turns
+    return K, pictures[:, 0], pictures[:, 1:], rotations
 
 
 def test_rotation_tells_the_focal_length():
     """Nothing but focal length and rotations is learned, the first guess being 1.6 times and half of them."""
     K, target, sources, truth = turning_camera()
     guess = (K * torch.tensor([[1.6, 1, 1], [1, 1.6, 1], [1, 1, 1]])).expand(len(truth), 3, 3)
-    camera, turns = LearnedFocal(), (0.5 * truth).requires_grad_()
-    optimiser = torch.optim.Adam([turns, *camera.parameters()], lr=1e-2)
+    camera, rotations = LearnedFocal(), (0.5 * truth).requires_grad_()
+    optimiser = torch.optim.Adam([rotations, *camera.parameters()], lr=1e-2)
     flat = [torch.full((len(truth), 1, *target.shape[-2:]), 1e-6)]
     for _ in range(100):
         optimiser.zero_grad()
-        poses = [geometry.pose_matrix(v, torch.zeros_like(v)) for v in (turns, -turns)]
+        poses = [geometry.pose_matrix(v, torch.zeros_like(v)) for v in (rotations, -rotations)]
         learned = camera(guess, None)
         multiscale_reprojection(
             flat, target, sources, learned, torch.stack(poses, 1), automask=False, noise=0
         ).loss.backward()
         optimiser.step()
     assert learned[0, 0, 0].item() == pytest.approx(40, rel=0.03)
-    assert (turns - truth).abs().max() < 0.05 * truth.abs().max()
+    assert (rotations - truth).abs().max() < 0.05 * truth.abs().max()
 
 
 @pytest.mark.parametrize("kind", ["dataset", "clip"])

@@ -94,11 +94,16 @@ def errors(kind: str, task: SCDepth) -> tuple[float, float]:
 def test_the_true_geometry_costs_far_less_than_a_constant_depth(released):
     images, depth, poses, K = (values.double() for values in world("calm rooms"))
     order = [30, 28, 32]
-    ahead = torch.stack([poses[i] @ torch.linalg.inv(poses[30]) for i in order[1:]])[None]
-    back = torch.linalg.inv(ahead)
+    forward = torch.stack([poses[i] @ torch.linalg.inv(poses[30]) for i in order[1:]])[None]
+    backward = torch.linalg.inv(forward)
     costs = [
         photometric_and_geometry(
-            images[order][None], d, K[None], ahead, back, options=ConsistencyOptions(as_released=released)
+            images[order][None],
+            d,
+            K[None],
+            forward,
+            backward,
+            options=ConsistencyOptions(as_released=released),
         )
         for d in (depth[order][None], torch.full_like(depth[order], 2.0)[None])
     ]
@@ -131,7 +136,7 @@ def test_a_teacher_helps_version_3():
     Disparity up to factor and offset, aligned to the network's own, helps less, and more than no teacher.
     """
     alone, constant = errors("rooms", trained("rooms", SCDepthConfig(), 80, 3e-4))
-    for relative, share in ((False, 0.9), (True, 0.95)):
+    for relative, fraction in ((False, 0.9), (True, 0.95)):
         helped, _ = errors("rooms", trained("rooms", SCDepthConfig(version=3), 80, 3e-4, relative))
-        assert helped < share * alone
+        assert helped < fraction * alone
         assert helped < 0.6 * constant

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geopretrain.geometry import check_shapes
+from geopretrain.geometry import check_images, check_shapes
 from geopretrain.losses import reprojection
 from geopretrain.losses.kernels.tensors import reprojection as tensors
 from geopretrain.losses.reprojection import Reprojection
@@ -27,8 +27,12 @@ def minimum_reprojection(
     """Return what `geopretrain.losses.reprojection.minimum_reprojection` returns.
 
     Differentiable once, by the inverse depth and the projection. The gradient is computed together with the
-    value, so that it alone is kept for the backward pass. All arguments are of one dtype, float32 or
-    float64; target and sources are best contiguous, if they are used more than once.
+    value, so that it alone is kept for the backward pass. Target and sources are best contiguous, if
+    they are used more than once.
+
+    Raises:
+        ValueError: a shape does not fit, the images are less than 2 px high or wide, or the arguments are not
+            all float32 or all float64.
     """
     check_shapes(  # kernels do not notice when they leave an array
         ("inverse_depth", inverse_depth, "B 1 H W"),
@@ -36,8 +40,12 @@ def minimum_reprojection(
         ("sources", sources, "B N C H W"),
         ("projection", projection, "B N 3 4"),
     )
+    check_images(
+        ("inverse_depth", inverse_depth), ("projection", projection), ("target", target), ("sources", sources)
+    )
     if identity_error is not None:
         check_shapes(("target", target, "B C H W"), ("identity_error", identity_error, "B H W"))
+        check_images(("target", target), ("identity_error", identity_error))
     needs_gradient = torch.is_grad_enabled() and (inverse_depth.requires_grad or projection.requires_grad)
     options = float(ssim_weight), average, align_corners, needs_gradient
     sums = operator(inverse_depth, projection, target, sources, identity_error, *options)[:2]

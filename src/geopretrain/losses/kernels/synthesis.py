@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geopretrain.geometry import check_shapes
+from geopretrain.geometry import check_images, check_shapes
 from geopretrain.losses import synthesis
 from geopretrain.losses.kernels.tensors import synthesis as tensors
 from geopretrain.losses.synthesis import SynthesisWithDepth
@@ -19,12 +19,19 @@ def synthesise_with_depth(
     """Return what `geopretrain.losses.synthesis.synthesise_with_depth` returns.
 
     Differentiable once, by all but the images.
+
+    Raises:
+        ValueError: a shape does not fit, the images are less than 2 px high or wide, or the arguments are not
+            all float32 or all float64.
     """
     check_shapes(  # kernels do not notice when they leave an array
         ("depth", depth, "B 1 H W"),
         ("projection", projection, "B 3 4"),
         ("images", images, "B C H W"),
         ("source_depth", source_depth, "B 1 H W"),
+    )
+    check_images(
+        ("depth", depth), ("projection", projection), ("images", images), ("source_depth", source_depth)
     )
     return SynthesisWithDepth(*operator(depth, projection, images, source_depth))
 
