@@ -7,7 +7,7 @@ import json
 import pytest
 
 from geopretrain import cli
-from geopretrain.errors import OptionError
+from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.recipes.demo import demo
 
 TINY = {
@@ -35,6 +35,12 @@ def test_the_demo_ends_with_a_report_and_continues_when_repeated(tmp_path, capsy
     assert cli.main(words) == 0
     assert weights.stat().st_mtime_ns == written, "what is finished is kept"
     assert capsys.readouterr().out.endswith(f"The report is {report}.\n")
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(RunFolderError, match="holds no demo"):
+        demo(tmp_path)
 
 
 def test_the_worlds_need_a_size():

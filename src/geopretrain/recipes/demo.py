@@ -14,7 +14,7 @@ from geopretrain.config.command import takes
 from geopretrain.config.options import DemoOptions
 from geopretrain.config.saved import as_saved, write_saved
 from geopretrain.console import console
-from geopretrain.errors import OptionError
+from geopretrain.errors import OptionError, RunFolderError
 
 
 @takes(DemoOptions)
@@ -29,6 +29,10 @@ def demo(options: DemoOptions) -> Path:
     if options.size is None:
         raise OptionError("size", "must be HEIGHTxWIDTH in pixels: the worlds are rendered at it.")
     out, overwrite, (height, width) = Path(options.out), options.overwrite, options.size
+    if out.is_dir() and any(out.iterdir()) and not (out / "store").is_dir():
+        raise RunFolderError(
+            f"'{out}' is not empty and holds no demo, so it is left alone. Choose another --out."
+        )
     depth = out / "depth"
     console.say("1 of 3: prepare the video, the synthetic street")
     video = f"{options.video}&height={height}&width={width}&stereo=0"
