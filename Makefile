@@ -53,4 +53,4 @@ bench: setup
 	$(BIN)/python benchmarks/loader.py
 
 clean:
-	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site .hypothesis .pytest_cache .mypy_cache .ruff_cache
