@@ -25,6 +25,7 @@ _OWN_FILES = (
     "figures/*.png",
     "evaluation/*.json",
     "evaluation/*.csv",
+    "evaluation/config.yaml",
     "checkpoints/last.ckpt",
     "tensorboard/events.out.tfevents.*",
     "tensorboard/hparams.yaml",

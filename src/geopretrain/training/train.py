@@ -126,7 +126,12 @@ def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None
     run = RunFolder(training.out)
     if not (resume and run.is_ours() and run.has_lineage):
         return
-    before = run.lineage.get("data_fingerprint")  # version 0.1 kept none
+    before = run.lineage.get("data_fingerprint")
+    if before is None and run.lineage.get("data") != lineage.data:
+        console.warn(
+            f"The run in '{run.path}' was begun by version 0.1, which did not keep what its data were: that "
+            f"'{lineage.data}' holds the same as '{run.lineage.get('data')}' cannot be checked."
+        )
     if before is not None and before != lineage.data_fingerprint:
         raise RunFolderError(
             f"The run in '{run.path}' was trained on other data than '{lineage.data}' holds now: the content "
