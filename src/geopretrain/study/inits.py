@@ -10,7 +10,7 @@ from typing import Any
 
 from geopretrain.errors import ConfigError
 
-WORDS = {"random": "random numbers, no pre-training", "imagenet": "ImageNet classification (timm's weights)"}
+WORDS = {"random": "random numbers, no pre-training", "imagenet": "ImageNet classification, with labels"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a network starts from: random numbers, timm's weights, a run of ours, or somebody else's file."""
+"""What a network starts from: random numbers, ImageNet, a run of ours, or somebody else's file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
+from geopretrain.networks.packaged import Origin
 from geopretrain.schema import parse_size
 from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
@@ -84,10 +85,18 @@ def read_lineage(run: str | Path) -> dict[str, Any]:
     return lineage
 
 
-def ancestors(init: Init) -> list[dict[str, Any]]:
-    """Return the chain of initialisations behind ``init``, oldest first, for the lineage of a new run."""
+def ancestors(init: Init, origin: Origin | None = None) -> list[dict[str, Any]]:
+    """Return the chain of initialisations behind ``init``, oldest first, for the lineage of a new run.
+
+    Args:
+        init: what the run starts from.
+        origin: of ImageNet weights; said beside the word, with their licence.
+    """
     if init.kind != "run":
-        return [{"init": init.source, "kind": init.kind}]
+        step: dict[str, Any] = {"init": init.source, "kind": init.kind}
+        if init.kind == "imagenet" and origin is not None:
+            step |= {"weights": origin.name, "licence": origin.licence or "not stated"}
+        return [step]
     lineage = read_lineage(init.source)
     step = {
         "init": init.source,
@@ -168,7 +177,8 @@ def init_backbone(
     if init.kind == "imagenet":
         backbone = Backbone(backbone_name, pretrained=True)
         normalise_like_timm(backbone)
-        return backbone, LoadReport(f"timm's weights of {backbone_name}", loaded=_saved_names(backbone))
+        source = f"ImageNet ({backbone.origin.name})" if backbone.origin else "ImageNet"
+        return backbone, LoadReport(source, loaded=_saved_names(backbone))
     read = read or read_init(init, backbone_name)
     return backbone_from_tensors(backbone_name, read.backbone, read.normalisation, source=init.source)
 
