@@ -42,6 +42,8 @@ class Command:
         return getattr(importlib.import_module("geopretrain.config.options"), self.options)
 
 
+PARTLY = 3
+"""Exit code where the rest is done and a part failed."""
 REPEAT = "Repeat the command to continue; what is finished is kept."
 RESUME = "resume"
 COMMANDS = {
@@ -108,7 +110,11 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
+    """Run the command line and return its exit code.
+
+    0; 2 for an error the user can mend; 3 where a part failed (a training of a comparison, a file of many)
+    and the rest is done; 130 for Ctrl-C.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -165,14 +171,16 @@ def _run(words: list[str]) -> int:
         print(overview(words[0]))
         return 0
     from geopretrain.config.parsing import parse
+    from geopretrain.console import console
 
-    command = COMMANDS[name]
+    command, console.left_out = COMMANDS[name], False
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))
     if given is not None:
         result = command.function()(**given)
         if command.shows is not None:
             print(command.shows(result))
+        return PARTLY if console.left_out else 0
     return 0
 
 

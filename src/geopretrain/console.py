@@ -34,6 +34,8 @@ class Console:
     def __init__(self) -> None:
         self._shown: ContextVar[bool] = ContextVar("geopretrain_console_shown", default=True)
         self._line: ProgressLine | None = None
+        self.left_out = False
+        """Whether something that was asked for is not in what came out; the command line's exit code is 3."""
 
     @cached_property
     def screen(self) -> Screen:
@@ -62,6 +64,11 @@ class Console:
 
     def warn(self, sentence: str) -> None:
         """Print a sentence that asks for attention; a record of level WARNING for programs."""
+        self._tell(sentence, logging.WARNING)
+
+    def warn_left_out(self, sentence: str) -> None:
+        """Print a sentence about a part that failed while the rest went on; the exit code says so, too."""
+        self.left_out = True
         self._tell(sentence, logging.WARNING)
 
     def show(self, picture: RenderableType) -> None:

@@ -55,6 +55,11 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def reads(parse: Callable[[Any], Any]) -> BeforeValidator:
     """Return the part of a type that brings what users write into its plain form.
 

@@ -6,7 +6,7 @@ import pytest
 
 import geopretrain
 import geopretrain.data.store.frame_store
-from geopretrain import ConfigError, cli
+from geopretrain import ConfigError, UserError, cli
 
 SMALL = {"steps": 2, "batch_size": 2, "threads": 1, "device": "cpu", "progress": False}
 
@@ -56,6 +56,13 @@ def test_another_seed_takes_other_samples_and_resuming_a_finished_run_scores_it_
         data=store, out=store.parent / "other", init=first, subset="40%", subset_seed=2, **SMALL
     )
     assert _samples(run) != _samples(other)
+
+
+def test_data_to_score_on_are_looked_at_before_training(store, tmp_path):
+    for wrong, sentence in ((tmp_path / "nothing", "not"), (tmp_path, "")):
+        with pytest.raises(UserError, match=sentence):
+            geopretrain.finetune_depth(data=store, out=tmp_path / "run", evaluate_data=wrong, **SMALL)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_cannot_work_is_said_before_training(store, tmp_path, capsys):

@@ -20,13 +20,15 @@ def run(trial, threads=None, device="auto"):
         log.write(f"{trial.evaluate_on} {trial.name} {trial.lr:g}\n")
     if trial.name == os.environ.get("FAKE_KILL"):
         die()
-    if trial.name == os.environ.get("FAKE_FAIL"):
+    if (failing := os.environ.get("FAKE_FAIL")) and trial.name.startswith(failing):
         raise DataError("the label x.png is bad")
     if trial.name == os.environ.get("FAKE_CRASH"):
         raise ZeroDivisionError("oops")
-    rate = 0.1 if trial.lr == BEST_RATE[trial.init] else 0.0
-    miou = 0.2 + GAIN[trial.init] + rate + 0.001 * (trial.seed % 10) * (1 + (trial.init == "depth"))
+    rate = 0.1 if trial.lr == BEST_RATE.get(trial.init) else 0.0
+    miou = 0.2 + GAIN.get(trial.init, 0.0) + rate + 0.001 * (trial.seed % 10) * (1 + (trial.init == "depth"))
     curve = [{"step": i, "miou": miou * i / trial.curve[-1], "pixel_accuracy": 0.5} for i in trial.curve]
+    if trial.name == os.environ.get("FAKE_UNDEFINED"):
+        curve = [{**point, "miou": None, "pixel_accuracy": None} for point in curve]
     outcome = {
         **{name: getattr(trial, name) for name in ("init", "mode", "seed", "lr", "evaluate_on")},
         "curve": curve,
@@ -36,6 +38,7 @@ def run(trial, threads=None, device="auto"):
         "iou": [miou, None, 1.0],
         "seconds": 1.0,
         "run": trial.folder,
+        "weights": trial.weights,
     }
     write_json(trial.record, outcome)
     return outcome

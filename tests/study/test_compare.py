@@ -7,17 +7,23 @@ import os
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
+from geopretrain.networks import Backbone
+from geopretrain.runs.folder import RunFolder
 from geopretrain.study import worker
 from geopretrain.study.comparison import Comparison
+from geopretrain.study.inits import names_of
+from geopretrain.weights import save_tensors
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 
@@ -37,13 +43,28 @@ def labelled(tmp_path):
     return root
 
 
+BACKBONE = "test_resnet"
+
+
+@cache
+def weights(seed=0):
+    """The tensors of a small backbone."""
+    torch.manual_seed(seed)
+    return {f"backbone.{name}": value for name, value in Backbone(BACKBONE).model.state_dict().items()}
+
+
+def pretrained(path, seed=0):
+    """Write a folder that looks like a pre-training run."""
+    run = RunFolder.create(path, config={"command": "pretrain", "steps": 7})
+    run.write_lineage({"method": "scripted", "backbone": BACKBONE, "chain": [], "data": "video.mp4"})
+    save_tensors(path / "model.safetensors", weights(seed))
+    run.write_results({})
+    return run
+
+
 @pytest.fixture
 def depth(tmp_path):
-    """A folder that looks like a pre-training run."""
-    from geopretrain.runs.folder import RunFolder
-
-    run = RunFolder.create(tmp_path / "runs" / "depth", config={"command": "pretrain", "steps": 7})
-    run.write_lineage({"method": "scripted", "backbone": "resnet18", "chain": [], "data": "video.mp4"})
+    run = pretrained(tmp_path / "runs" / "depth")
     errors = {"abs_rel": 0.2, "rmse": 3.0, "a1": 0.7, "images": 9, "protocol": "dense-80-median"}
     guesses = {"constant": {**errors, "abs_rel": 0.4}, "row_wise": {**errors, "abs_rel": 0.3}}
     run.write_results({"depth": {"held_out": {**errors, "guesses": guesses}}})  # as version 0.1 wrote it
@@ -54,7 +75,7 @@ def depth(tmp_path):
 def scripted(monkeypatch):
     monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
     monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL"):
+    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -147,7 +168,7 @@ def test_other_settings_and_foreign_folders_are_refused(labelled, depth, tmp_pat
     run(labelled, depth, out)
     with pytest.raises(RunFolderError, match="steps = 60, not 61"):
         run(labelled, depth, out, steps=61)
-    (depth / "model.safetensors").write_bytes(b"trained again")
+    save_tensors(depth / "model.safetensors", weights(seed=1))
     with pytest.raises(RunFolderError, match="'depth' has changed"):
         run(labelled, depth, out)
     foreign = tmp_path / "foreign"
@@ -200,6 +221,181 @@ def test_a_killed_worker_costs_only_its_trial(labelled, depth, tmp_path, monkeyp
     assert len(comparison.results["trials"]) == 11
 
 
+def compared(*words):
+    return cli.main(["compare", "--jobs", "1", "--labels", "4", "--steps", "60", *map(str, words)])
+
+
+def test_failures_are_in_table_report_and_exit_code(labelled, depth, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "cmp"
+    words = (
+        "--inits",
+        f"random,{depth}",
+        "--data",
+        labelled,
+        "--out",
+        out,
+        "--modes",
+        "full",
+        "--seeds",
+        "2",
+    )
+    monkeypatch.setenv("FAKE_FAIL", "depth, full, seed 1")
+    assert compared(*words) == 3
+    said = capsys.readouterr().out
+    assert "FAILED depth, full, seed 1: the label x.png is bad" in said
+    assert "(one seed, no spread)" in said
+    assert "(1 of 2 seeds)" in said
+    assert "nan" not in said
+    (failure,) = json.loads((out / "comparison.json").read_text())["failures"]
+    assert (failure["init"], failure["mode"], failure["seed"]) == ("depth", "full", 1)
+    page = (out / "report.html").read_text()
+    assert "one seed, no spread" in page
+    assert "too few common seeds" in page
+    monkeypatch.delenv("FAKE_FAIL")
+    assert compared(*words) == 0, "what is missing was trained"
+    assert "depth is" in capsys.readouterr().out
+
+
+def test_an_initialisation_without_any_result_stays_in_the_table(labelled, depth, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_FAIL", "depth, frozen")
+    comparison = run(labelled, depth, tmp_path / "cmp")
+    row = next(row for row in comparison.rows if (row.mode, row.init, row.step) == ("frozen", "depth", 60))
+    assert row.values == ()
+    assert "no result   (0 of 3 seeds)" in comparison.table()
+    assert "no training of depth ended with a score" in " ".join(comparison.results["sentences"])
+    assert "no result" in comparison.report.read_text()
+    assert "nan" not in comparison.table()
+    assert Comparison.open(tmp_path / "cmp").table() == comparison.table()
+
+
+def test_scores_that_are_undefined_count_as_missing(labelled, depth, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_UNDEFINED", "depth, full, seed 1")
+    comparison = run(labelled, depth, tmp_path / "cmp", modes="full")
+    row = next(row for row in comparison.rows if (row.init, row.step) == ("depth", 60))
+    assert row.seeds == (0, 2)
+    assert "nan" not in comparison.table()
+
+
+def test_a_rate_at_which_trainings_fail_is_not_chosen(labelled, depth, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_FAIL", "random, full, seed 1001, lr 0.001")
+    comparison = run(labelled, depth, tmp_path / "cmp", lr="1e-4,1e-3", modes="full")
+    chosen = {row["init"]: row["chosen"] for row in comparison.results["learning_rates"]}
+    assert chosen["random"] == 1e-4
+    assert "(1 of 2)" in comparison.report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (("random", "a/m/run"), ["random", "run"]),
+        (("a/m/run", "b/m/run"), ["a-m-run", "b-m-run"]),
+        (("a/m/run", "b/m/run", "b/n/run"), ["a-m-run", "b-m-run", "b-n-run"]),
+        (("random", "runs/random"), ["random", "runs-random"]),
+        (("x/Run", "y/run"), ["x-Run", "y-run"]),
+        (("x/a-b/c", "x/a/b-c"), None),
+        (("x/" + "n" * 250, "x/" + "n" * 249), None),
+        (("x/one\ntwo", "x/one\x1b[31mtwo"), None),
+    ],
+)
+def test_names_are_unique_and_fit_a_disk(sources, names):
+    found = names_of(sources)
+    assert names is None or found == names
+    assert len({name.casefold() for name in found}) == len(sources)
+    assert all(len(name) <= 80 and name.isprintable() for name in found)
+
+
+def test_runs_of_the_same_name_are_two(labelled, tmp_path):
+    for number, place in enumerate(("a", "b")):
+        pretrained(tmp_path / place / "m" / "depth", seed=number)
+    comparison = compare(
+        [tmp_path / "a" / "m" / "depth", tmp_path / "b" / "m" / "depth"],
+        data=labelled,
+        out=tmp_path / "cmp",
+        **{"labels": 4, "seeds": 2, "steps": 60, "jobs": 1, "progress": False, "modes": "full"},
+    )
+    assert len({row.init for row in comparison.rows}) == 2
+    assert len(calls(tmp_path / "cmp")) == 4
+    weights = {trial["weights"] for trial in comparison.results["trials"]}
+    assert len(weights) == 2
+
+
+def test_other_weights_or_labels_at_the_same_place_are_noticed(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    run(labelled, depth, out)
+    record = json.loads((out / "trials" / "depth-full-seed1.json").read_text())
+    (out / "trials" / "depth-full-seed1.json").write_text(json.dumps({**record, "weights": "others"}))
+    run(labelled, depth, out)
+    assert calls(out)[12:] == ["test depth, full, seed 1 0.001"], "the record was of other weights"
+    with (labelled / "classes.txt").open("a") as file:
+        file.write("tree\n")
+    with pytest.raises(RunFolderError, match="labelled images have changed"):
+        run(labelled, depth, out)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_weights_files_are_known_by_their_content(labelled, tmp_path, kind):
+    place = tmp_path / ("w.pth" if kind == "file" else "official")
+    file = place if kind == "file" else place / "encoder.pth"
+    file.parent.mkdir(exist_ok=True)
+    tensors = {name.removeprefix("backbone."): value for name, value in weights().items()}
+    torch.save(tensors, file)
+    options = {"data": labelled, "out": tmp_path / "cmp", "labels": 4, "seeds": 2, "steps": 60, "jobs": 1}
+    compare(("random", place), backbone=BACKBONE, **options)
+    torch.save({name: value + 1 for name, value in tensors.items()}, file)
+    with pytest.raises(RunFolderError, match="has changed"):
+        compare(("random", place), backbone=BACKBONE, **options)
+
+
+def test_equal_weights_are_said(labelled, depth, tmp_path, capsys):
+    pretrained(tmp_path / "runs" / "twin")
+    comparison = compare(
+        [depth, tmp_path / "runs" / "twin"],
+        data=labelled,
+        out=tmp_path / "cmp",
+        **{"labels": 4, "seeds": 2, "steps": 60, "jobs": 1, "modes": "full"},
+    )
+    assert "'depth' and 'twin' hold the same weights" in capsys.readouterr().out
+    assert "hold the same weights" in comparison.report.read_text()
+
+
+def damage(run, how):
+    file = run / "model.safetensors"
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:1000])
+    elif how == "absent":
+        file.unlink()
+    else:
+        save_tensors(file, {name: value for name, value in weights().items() if "layer" not in name})
+
+
+@pytest.mark.parametrize("how", ["cut off", "absent", "of another network"])
+def test_weights_that_cannot_be_used_are_told_before_anything_is_trained(labelled, depth, tmp_path, how):
+    damage(depth, how)
+    with pytest.raises(WeightsError):
+        run(labelled, depth, tmp_path / "cmp")
+    assert not (tmp_path / "cmp").exists()
+
+
+def test_settings_that_cannot_be_are_told_before_anything_is_trained(labelled, depth, tmp_path):
+    for options in ({"accumulate": 3, "batch_size": 4}, {"settings": {"flp": 1}}, {"backbone": "resnt"}):
+        with pytest.raises(ConfigError):
+            run(labelled, depth, tmp_path / "cmp", **options)
+    assert not (tmp_path / "cmp").exists()
+
+
+def test_versions_need_no_installation(labelled, depth, tmp_path, monkeypatch):
+    import importlib.metadata
+
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    for name in ("version", "distribution", "metadata"):
+        monkeypatch.setattr(importlib.metadata, name, absent)
+    versions = run(labelled, depth, tmp_path / "cmp").results["protocol"]["versions"]
+    assert versions["torch"] == str(torch.__version__)
+    assert "unknown" not in versions.values()
+
+
 def test_nothing_trained_is_an_error(labelled, depth, tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "RUNNER", "fake_runner:always_fails")
     with pytest.raises(UserError, match=r"No training succeeded.*random, full, seed 0.*disk"):
@@ -234,7 +430,7 @@ def test_wrong_inputs_are_refused_before_anything_is_trained(labelled, depth, tm
         run(labelled, depth, out, jobs="many")
     with pytest.raises(ConfigError, match="lr must be"):
         run(labelled, depth, out, lr="1e-3,fast")
-    with pytest.raises(ConfigError, match="has the backbone resnet18, not resnet50"):
+    with pytest.raises(ConfigError, match="has the backbone test_resnet, not resnet50"):
         run(labelled, depth, out, backbone="resnet50")
     with pytest.raises(WeightsError, match="Did you mean 'random'"):
         compare("randm,imagenet", data=labelled, out=out)
@@ -272,7 +468,7 @@ OLD = """\
 geopretrain: 0.1.0
 command: compare
 data: {data}
-backbone: resnet18
+backbone: test_resnet
 labels: 4
 subset_seed: 0
 size: 64x64
@@ -299,4 +495,4 @@ def test_a_comparison_of_version_0_1_goes_on_with_its_own_points(labelled, depth
         run(labelled, depth, out)
     comparison = run(labelled, depth, out, curve_points=(20, 40, 60))
     assert {row.step for row in comparison.rows} == {20, 40, 60}
-    assert json.loads((out / "inits.json").read_text()) == {"random": "random", "depth": "run"}
+    assert json.loads((out / "inits.json").read_text()).keys() == {"random", "depth"}

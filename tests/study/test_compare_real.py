@@ -47,7 +47,8 @@ def test_same_initialisation_twice_gives_exactly_no_difference(stripes, tmp_path
     )
     (row,) = [row for row in comparison.rows if row.difference is not None]
     assert row.difference.values == (0.0, 0.0)  # same labels, order, flips and budget on both sides
-    assert row.difference.verdict == "unclear"
+    assert row.difference.verdict == "no spread"
+    assert "'one' and 'two' hold the same weights" in comparison.results["cautions"][0]
     (entry,) = comparison.results["pictures"]
     picture = np.array(Image.open(tmp_path / "cmp" / entry["predictions"]["full"]["one"]))
     colours = {tuple(colour) for colour in comparison.results["classes"]["colours"]}

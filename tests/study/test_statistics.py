@@ -49,15 +49,41 @@ def test_pairing_finds_what_the_spread_of_seeds_hides():
     baseline = [10.0, 20.0, 30.0, 40.0, 50.0]
     result = paired_difference([value + 1 + 0.01 * k for k, value in enumerate(baseline)], baseline)
     assert result.verdict == "better"
-    assert paired_difference(baseline, [value + 1 for value in baseline]).verdict == "worse"
+    assert paired_difference(baseline, [value + 1 + 0.01 * value for value in baseline]).verdict == "worse"
 
 
-def test_equal_results_are_unclear_and_not_better():
-    assert paired_difference([1.0, 2.0], [1.0, 2.0]).verdict == "unclear"
-    assert paired_difference([1.5, 2.5], [1.0, 2.0]).verdict == "better"  # the same for both seeds
+@pytest.mark.parametrize(
+    ("values", "baseline"),
+    [
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+        ([1.5, 2.5], [1.0, 2.0]),  # the same difference for both seeds
+        ([0.25, 0.35, 0.45], [0.3, 0.4, 0.5]),  # the same but for rounding
+        ([0.3, 0.3 + 1e-9], [0.2, 0.2]),
+        ([30.0, 40.0 + 1e-6], [20.0, 30.0]),
+    ],
+)
+def test_seeds_that_do_not_differ_say_nothing_of_chance(values, baseline):
+    result = paired_difference(values, baseline)
+    assert result.verdict == "no spread"
+    assert not result.has_interval
+
+
+def test_seeds_that_differ_a_little_have_an_interval():
+    assert paired_difference([0.30, 0.3001], [0.20, 0.20]).verdict == "better"
 
 
 @pytest.mark.parametrize(("values", "baseline"), [([1.0], [2.0]), ([1.0, 2.0], [1.0, 2.0, 3.0]), ([], [])])
 def test_too_few_or_unequal_seeds_are_refused(values, baseline):
     with pytest.raises(ConfigError, match="two or more seeds"):
         paired_difference(values, baseline)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, None, "0.5", True, [0.5], {}])
+def test_what_is_no_score_is_refused(wrong):
+    with pytest.raises(ConfigError, match="must be finite numbers"):
+        paired_difference([0.5, wrong], [0.5, 0.6])
+    with pytest.raises(ConfigError):
+        paired_difference(wrong, [0.5, 0.6])
+    with pytest.raises(ConfigError, match="level must be"):
+        paired_difference([0.5, 0.6], [0.5, 0.7], wrong)

@@ -119,7 +119,7 @@ def test_runs_of_another_backbone_and_unfinished_runs_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no weights yet"):
         init_backbone(SMALL, parse_init(tmp_path))
     (tmp_path / "lineage.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"lineage\.json cannot be read"):
+    with pytest.raises(WeightsError, match=r"lineage\.json' cannot be read"):
         init_backbone(SMALL, parse_init(tmp_path))
 
 

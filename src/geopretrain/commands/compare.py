@@ -33,8 +33,9 @@ def _say_what_came_out(comparison: Comparison) -> None:
     console.say(f"\n{comparison.table()}\n")
     failures = comparison.results["failures"]
     for failure in failures:
-        console.warn(f"FAILED {failure['trial']}: {failure['error']}")
+        console.warn_left_out(f"FAILED {failure['trial']}: {failure['error']}")
     if failures:
-        console.say(f"{len(failures)} trainings failed; repeat the command to try them again.")
+        what = "1 training" if len(failures) == 1 else f"{len(failures)} trainings"
+        console.say(f"{what} failed and left no numbers; repeat the command to try again.")
     console.say(comparison.sentence)
     console.say(f"Next: open {comparison.report} in a browser.")

@@ -13,7 +13,7 @@ from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
 from geopretrain.config.resume import continued
 from geopretrain.console import console
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults
@@ -37,6 +37,8 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")
     if options.protocol is not None:  # before time is spent
         fitting_protocol("scale" if supervision == "mono" else "metric", options.protocol)
+    if options.evaluate_data is not None:
+        _check_measured(os.fspath(options.evaluate_data))
     done = finished_run(options)
     if done is not None and any((done.path / "evaluation").glob("*.json")):
         return done  # else it was interrupted before it was scored
@@ -50,6 +52,22 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     )
     _score(run, training, options)
     return run
+
+
+def _check_measured(data: str) -> None:
+    """Make sure that there is depth to score on before time is spent on training.
+
+    Raises:
+        DataError: nothing readable is there, or no measured depth.
+    """
+    from geopretrain.data.prepare.resolve import is_store
+    from geopretrain.data.readers.detect import open_source
+
+    found = bool(FrameStore.open(data).depth_frames()) if is_store(data) else None
+    if not (any(clip.has_depth for clip in open_source(data)) if found is None else found):
+        raise DataError(
+            f"'{data}' holds no measured depth to score on. Give other data with --evaluate-data."
+        )
 
 
 def _score(run: RunFolder, training: Training, options: FinetuneDepthOptions) -> None:

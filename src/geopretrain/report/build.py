@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.files import write_text
 from geopretrain.report import figures
-from geopretrain.study.sentences import MODE_WORDS, points
+from geopretrain.study.sentences import MODE_WORDS, points, spread
 from geopretrain.study.summary import Row, headline_points
 
 if TYPE_CHECKING:
     from geopretrain.study.comparison import Comparison
 
 TEMPLATES = Path(__file__).parent / "templates"
-VERDICTS = {"better": "better", "worse": "worse", "unclear": "no difference told"}
+VERDICTS = {
+    "better": "better",
+    "worse": "worse",
+    "unclear": "no difference told",
+    "no spread": "the seeds did not differ",
+}
 ERRORS = (
     ("abs_rel", "AbsRel", "lower is better"),
     ("rmse", "RMSE, m", "lower is better"),
@@ -55,9 +60,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "colours": figures.colour_of(inits),
         "mode_words": MODE_WORDS,
         "created": datetime.fromisoformat(results["protocol"]["created"]).strftime("%d %B %Y, %H:%M UTC"),
-        "table": _table(rows),
-        "whole_table": _table(rows, every_point=True),
-        "seeds": sorted({seed for row in rows for seed in row.seeds}),
+        "table": _table(rows, len(results["protocol"]["seeds"])),
+        "whole_table": _table(rows, len(results["protocol"]["seeds"]), every_point=True),
+        "seeds": sorted({*results["protocol"]["seeds"], *(seed for row in rows for seed in row.seeds)}),
         "differences": figures.to_html(figures.differences(rows, inits)),
         "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"])),
         "classes": [
@@ -66,6 +71,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             if mode in results["per_class"]
         ],
         "rates": figures.to_html(figures.rate_curves(search, inits, results["modes"])) if search else "",
+        "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
+        "searches": max((len(row["values"]) for one in search for row in one["rates"]), default=0),
         "legend": [
             (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
         ],
@@ -75,7 +82,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
+def _table(rows: list[Row], seeds: int, every_point: bool = False) -> list[dict[str, Any]]:
     """Group the rows by mode and point; each group holds one line for each initialisation."""
     wanted = set(headline_points(sorted({row.step for row in rows})))
     groups: dict[tuple[str, int], list[Row]] = {}
@@ -89,10 +96,12 @@ def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
             "lines": [
                 {
                     "init": row.init,
-                    "mean": points(row.mean),
-                    "sd": points(row.sd) if row.sd == row.sd else "\u2013",
+                    "mean": _percent(row.mean),
+                    "spread": spread(row),
                     "values": dict(zip(row.seeds, (points(value) for value in row.values), strict=True)),
-                    "accuracy": points(row.pixel_accuracy),
+                    "accuracy": _percent(row.pixel_accuracy),
+                    "seeds": _fewer_seeds(row, seeds),
+                    "reference": row.init == rows[0].init,
                     "difference": _difference(row),
                 }
                 for row in group
@@ -102,14 +111,20 @@ def _table(rows: list[Row], every_point: bool = False) -> list[dict[str, Any]]:
     ]
 
 
+def _fewer_seeds(row: Row, seeds: int) -> str:
+    return f"{len(row.seeds)} of {seeds} seeds" if len(row.seeds) < seeds else ""
+
+
 def _difference(row: Row) -> dict[str, str] | None:
     if row.difference is None:
         return None
     d = row.difference
     return {
         "mean": points(d.mean, sign=True),
-        "interval": f"{points(d.low, sign=True)} to {points(d.high, sign=True)}",
-        "verdict": d.verdict,
+        "interval": f"{points(d.low, sign=True)} to {points(d.high, sign=True)}"
+        if d.has_interval
+        else "none",
+        "verdict": d.verdict.replace(" ", "-"),
         "words": VERDICTS[d.verdict],
     }
 
@@ -165,7 +180,7 @@ def _hex(colour: list[int]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "\u2013" if value is None else points(value)
+    return "\u2013" if value is None or value != value else points(value)
 
 
 def _signed(value: float) -> str:

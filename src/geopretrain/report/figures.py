@@ -100,11 +100,14 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
     colours = colour_of(inits)
     for column, mode in enumerate(present, 1):
         for number, init in enumerate(inits):
-            own = [row for row in rows if row.mode == mode and row.init == init]
+            own = [row for row in rows if row.mode == mode and row.init == init and row.values]
             if not own:
                 continue
             x = [row.step for row in own]
-            low, high = ([100 * (row.mean + s * row.sd) for row in own] for s in (-1, 1))
+            spread = [row.sd if len(row.values) > 1 else 0.0 for row in own]
+            low, high = (
+                [100 * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)] for s in (-1, 1)
+            )
             band = Scatter(
                 x=x + x[::-1],
                 y=high + low[::-1],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from geopretrain.errors import RunFolderError
+from geopretrain.errors import RunFolderError, UserError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, segmentation_class, task_class
-from geopretrain.weights import Init, load_weights
+from geopretrain.weights import Init, load_weights, read_lineage
 
 
 def load_task(run: RunFolder) -> Task:
@@ -17,19 +17,36 @@ def load_task(run: RunFolder) -> Task:
 
     Raises:
         RunFolderError: the run has no weights yet.
-        WeightsError: its weights are damaged.
+        WeightsError: its weights or its lineage.json are damaged.
     """
     if not (run.path / "model.safetensors").is_file():
         raise RunFolderError(
             f"The run in '{run.path}' is not finished: it has no model.safetensors. "
             f"Continue it with --resume {run.path}."
         )
-    lineage = run.lineage
-    config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
-    cls = _class(str(lineage["method"]), config)
-    task, _ = cls.create(cls.Config(**config), Init("random", "random"))
+    cls, config = _described(run)
+    task, _ = cls.create(config, Init("random", "random"))
     load_weights(task, run.path)
     return task
+
+
+def _described(run: RunFolder) -> tuple[type[Task], Any]:
+    """Return class and options of the task of a run.
+
+    Raises:
+        RunFolderError: lineage.json (of version 0.1: config.yaml, too) is damaged.
+    """
+    lineage = read_lineage(run.path)
+    try:
+        config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
+        cls = _class(str(lineage["method"]), config)
+        return cls, cls.Config(**config)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
+        raise RunFolderError(
+            f"'{run.path / 'lineage.json'}' does not describe a network: {reason}. Its weights are unharmed: "
+            "start another run from them with --init."
+        ) from error
 
 
 def _class(method: str, config: Mapping[str, Any]) -> type[Task]:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 from geopretrain.config.options import CompareOptions
+from geopretrain.console import console
 from geopretrain.errors import ConfigError, UserError
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import prepare_folder
+from geopretrain.study.inits import same_content
 from geopretrain.study.learning_rate import choose_rates
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
@@ -28,7 +30,12 @@ def run_comparison(options: CompareOptions) -> Comparison:
     """
     start = time.perf_counter()
     plan = make_plan(options)
-    prepare_folder(plan.out, plan.config, plan.weights(), overwrite=options.overwrite)
+    plan.check()
+    prepare_folder(
+        plan.out, plan.config, plan.weights(), plan.data.fingerprint(), overwrite=options.overwrite
+    )
+    for sentence in same_content(plan.inits):
+        console.warn(sentence)
     train = partial(_train, plan, options)
     searched, search_failures = _search(plan, train)
     trials = plan.trials(searched)
@@ -39,7 +46,7 @@ def run_comparison(options: CompareOptions) -> Comparison:
     return comparison
 
 
-Trained = tuple[list[dict[str, Any]], list[dict[str, str]]]
+Trained = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Numbers of trials, and errors."""
 
 
@@ -64,7 +71,7 @@ def _search(plan: Plan, train: Callable[[list[Trial], str], Trained]) -> Trained
 def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str) -> Trained:
     """Train the trials that are not complete yet; return the numbers of all and the errors."""
     missing = [trial for trial in trials if trial.outcome() is None]
-    failures: list[dict[str, str]] = []
+    failures: list[dict[str, Any]] = []
     if missing:
         jobs = choose_jobs(options.jobs, len(missing), plan.device)
         with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:
@@ -72,7 +79,8 @@ def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str)
             def done(trial: Trial, answer: dict[str, Any]) -> None:
                 line.done(trial, answer)
                 if "error" in answer:
-                    failures.append({"trial": trial.name, **answer})
+                    of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
+                    failures.append({"trial": trial.name, **of, **answer})
 
             run_trials(
                 missing,
@@ -95,7 +103,7 @@ def _conclude(
     trials: list[Trial],
     outcomes: list[dict[str, Any]],
     searched: list[dict[str, Any]],
-    failures: list[dict[str, str]],
+    failures: list[dict[str, Any]],
 ) -> Comparison:
     from geopretrain.study.pictures import draw_pictures
     from geopretrain.study.protocol import describe_inits, describe_protocol
@@ -105,7 +113,7 @@ def _conclude(
         "format": 1,
         "headline": headline(rows, plan.settings["labels"]),
         "sentences": sentences(rows),
-        "cautions": cautions(rows),
+        "cautions": [*same_content(plan.inits), *cautions(rows)],
         "inits": describe_inits(plan.inits),
         "modes": plan.modes,
         "classes": {"names": list(plan.data.class_names), "colours": plan.data.class_colours.tolist()},

@@ -12,7 +12,8 @@ from typing import Any
 
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json, write_text
-from geopretrain.study.sentences import points
+from geopretrain.study.sentences import NO_SPREAD, points, score
+from geopretrain.study.statistics import PairedDifference
 from geopretrain.study.summary import Row, row_from_dict
 
 COLUMNS = (
@@ -81,11 +82,7 @@ class Comparison:
             writer.writerow(
                 [row.mode, row.init, row.step, " ".join(map(str, row.seeds))]
                 + [_number(value) for value in (row.mean, row.sd, row.pixel_accuracy)]
-                + (
-                    ["", "", "", ""]
-                    if d is None
-                    else [_number(d.mean), _number(d.low), _number(d.high), d.verdict]
-                )
+                + (["", "", "", ""] if d is None else [_number(d.mean), *_ends(d), d.verdict])
                 + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]
             )
         return text.getvalue()
@@ -94,12 +91,12 @@ class Comparison:
         """Return the table as text: scores in percent, differences in points with their 95 % interval."""
         from geopretrain.study.summary import headline_points
 
-        rows = self.rows
+        rows, seeds = self.rows, len(self.results["protocol"]["seeds"])
         wanted = set(headline_points(sorted({row.step for row in rows})))
         lines = [f"{'mode':8} {'steps':>10} {'init':16} {'mIoU %':>13}   difference to the first"]
         for row in rows:
             if every_point or row.step in wanted:
-                lines.append(_line(row))
+                lines.append(_line(row, seeds))
         return "\n".join(lines)
 
 
@@ -126,14 +123,22 @@ def depth_of(depth: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, seeds: int) -> str:
     d = row.difference
     text = ""
-    if d is not None:
+    if d is not None and not d.has_interval:
+        text = f"{points(d.mean, sign=True)} {NO_SPREAD}"
+    elif d is not None:
         ends = f"[{points(d.low, sign=True)}, {points(d.high, sign=True)}]"
         text = f"{points(d.mean, sign=True)} {ends} {d.verdict}"
-    value = f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
-    return f"{row.mode:8} {row.step:>10} {row.init:16} {value:>13}   {text}".rstrip()
+    if len(row.seeds) < seeds:
+        text = f"{text} ({len(row.seeds)} of {seeds} seeds)".strip()
+    return f"{row.mode:8} {row.step:>10} {row.init:16} {score(row):>13}   {text}".rstrip()
+
+
+def _ends(difference: PairedDifference) -> list[str]:
+    ends = (difference.low, difference.high) if difference.has_interval else ()
+    return [_number(end) for end in ends] or ["", ""]
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,22 +11,30 @@ import yaml
 
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
-from geopretrain.errors import RunFolderError
+from geopretrain.console import console
+from geopretrain.errors import RunFolderError, UserError
 from geopretrain.files import write_json, writing
+from geopretrain.records import Text, mapping, read_json
 
 INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
+DATA_FILE = "data.json"
+"""What the labelled images are recognised by."""
 _OWN_FOLDERS = ("trials", "cells", "search", "figures")
 _OWN_FILES = (
     *("comparison.json", "comparison.csv", "report.html", "workers.log"),
-    *(INITS_FILE, "config.yaml"),  # last: it is the marker, so that an interrupted removal can be repeated
+    *(
+        INITS_FILE,
+        DATA_FILE,
+        "config.yaml",
+    ),  # last: it is the marker, so that an interrupted removal can be repeated
 )
 _MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 
 
 def prepare_folder(
-    out: Path, config: Mapping[str, Any], weights: Mapping[str, str], *, overwrite: bool
+    out: Path, config: Mapping[str, Any], weights: Mapping[str, str], data: str, *, overwrite: bool
 ) -> None:
     """Make ``out`` ready for a comparison with these settings; completed trials in it stay.
 
@@ -35,6 +42,7 @@ def prepare_folder(
         out: folder of the comparison.
         config: what config.yaml keeps.
         weights: what each initialisation is recognised by.
+        data: what the labelled images are recognised by.
         overwrite: remove an earlier comparison first.
 
     Raises:
@@ -54,19 +62,37 @@ def prepare_folder(
     if there:
         _check_weights(out, known, weights)
         _check_same(out, there, config)
+        _check_data(out, data)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / INITS_FILE, {**known, **weights})
+    write_json(out / DATA_FILE, {"fingerprint": data})
     write_saved(out, config)
+
+
+_ADVICE = "Start the comparison again from nothing with --overwrite, or choose another --out."
 
 
 def _known_weights(out: Path) -> dict[str, str]:
     """Return what the initialisations of an earlier call were recognised by."""
     if (out / INITS_FILE).is_file():
-        known: dict[str, str] = json.loads((out / INITS_FILE).read_text(encoding="utf-8"))
+        known: dict[str, str] = read_json(
+            out / INITS_FILE, dict[str, Text], error=RunFolderError, advice=_ADVICE
+        )
         return known
     old = _content(out).get("inits")  # version 0.1 kept them in config.yaml
-    return dict(old) if isinstance(old, dict) else {}
+    return {str(name): str(value) for name, value in old.items()} if isinstance(old, dict) else {}
+
+
+def _check_data(out: Path, fingerprint: str) -> None:
+    if not (out / DATA_FILE).is_file():
+        return  # begun by an earlier version, which did not keep it
+    known = read_json(out / DATA_FILE, dict[str, Text], error=RunFolderError, advice=_ADVICE)
+    if known.get("fingerprint", fingerprint) != fingerprint:
+        raise RunFolderError(
+            f"The labelled images have changed since the comparison in '{out}' was begun, so that its "
+            f"trainings would be of two data sets. {_ADVICE}"
+        )
 
 
 def trials_folder(out: Path) -> Path:
@@ -86,15 +112,24 @@ def remove_own(out: Path) -> None:
 
 def _check_weights(out: Path, known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     for name, weights in wanted.items():
-        if known.get(name, weights) != weights:
+        before = known.get(name, weights)
+        if before in ("run", "file") and weights != before:  # earlier versions knew some by their kind only
+            console.warn(
+                f"The comparison in '{out}' did not keep which weights '{name}' had: that they are the same "
+                "cannot be checked."
+            )
+        elif before != weights:
             raise RunFolderError(
-                f"The initialisation '{name}' has changed since the comparison in '{out}' was begun. "
-                "Start again from nothing with --overwrite, or choose another --out."
+                f"The initialisation '{name}' has changed since the comparison in '{out}' was begun: its "
+                f"weights are others. {_ADVICE}"
             )
 
 
 def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    before = as_saved("compare", CompareOptions(**_complete(there)))
+    try:
+        before = as_saved("compare", CompareOptions(**_complete(there)))
+    except UserError as error:
+        raise RunFolderError(f"'{out / 'config.yaml'}' is damaged: {error} {_ADVICE}") from error
     for name in sorted(wanted, key=lambda name: name == "curve_points"):  # which follow from the steps
         if name not in _MAY_DIFFER and before[name] != wanted[name]:
             raise RunFolderError(
@@ -112,12 +147,12 @@ def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _read(out: Path) -> dict[str, Any]:
     """Return the settings of the comparison in ``out``, in the names of today; empty where there is none."""
     content = _content(out)
-    return migrated({name: value for name, value in content.items() if name != MARKER}) if content else {}
+    return migrated({n: v for n, v in mapping(content).items() if n != MARKER}) if content else {}
 
 
 def _content(out: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) and MARKER in content else {}

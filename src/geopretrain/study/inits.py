@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from geopretrain.errors import ConfigError
 
 WORDS = {"random": "random numbers, no pre-training", "imagenet": "ImageNet classification, with labels"}
+MAX_NAME = 80
+"""Longest name in tables and folders; longer ones are cut, and told apart by a few digits."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class NamedInit:
         backbone: of a run, else None.
         method: pre-training method of a run, else None.
         chain: what it was initialised from, oldest first.
-        weights: fingerprint of the weights, empty for words.
+        weights: digest of the weights, empty for words.
         results: ``results.json`` of a run, else empty.
     """
 
@@ -38,6 +41,11 @@ class NamedInit:
     chain: list[dict[str, Any]]
     weights: str
     results: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """What tells whether it is the same as before: the digest of its weights, or its word."""
+        return self.weights or self.kind
 
 
 def read_inits(sources: Sequence[str]) -> list[NamedInit]:
@@ -52,7 +60,7 @@ def read_inits(sources: Sequence[str]) -> list[NamedInit]:
             "A comparison needs at least two initialisations, e.g. --inits random,runs/depth; "
             f"{len(sources)} given."
         )
-    names = _names(sources)
+    names = names_of(sources)
     found = [_read(source, name) for source, name in zip(sources, names, strict=True)]
     backbones = {one.backbone: one.name for one in found if one.backbone is not None}
     if len(backbones) > 1:
@@ -61,14 +69,43 @@ def read_inits(sources: Sequence[str]) -> list[NamedInit]:
     return found
 
 
-def _names(sources: Sequence[str]) -> list[str]:
+def same_content(inits: Sequence[NamedInit]) -> list[str]:
+    """Return a sentence for initialisations that are called differently and hold the same weights."""
+    groups: dict[str, list[str]] = {}
+    for one in inits:
+        if one.weights:
+            groups.setdefault(one.weights, []).append(f"'{one.name}'")
+    return [
+        f"{' and '.join(names)} hold the same weights, to the byte: what differs between them is chance."
+        for names in groups.values()
+        if len(names) > 1
+    ]
+
+
+def names_of(sources: Sequence[str]) -> list[str]:
+    """Return a name for each source, no two the same: the ends of the paths, as long as it takes.
+
+    Raises:
+        ConfigError: the same source is given twice.
+    """
     keys = [source if source in WORDS else str(Path(source).resolve()) for source in sources]
     if len(set(keys)) < len(keys):
         raise ConfigError(f"The same initialisation is given twice: {', '.join(sources)}.")
-    short = [source if source in WORDS else Path(source).resolve().name for source in sources]
-    if len(set(short)) == len(short):
-        return short
-    return [s if s in WORDS else "-".join(Path(s).resolve().parts[-2:]) for s in sources]
+    longest = max(len(Path(key).parts) for key in keys)
+    for count in range(1, longest + 1):
+        names = [key if key in WORDS else _calm("-".join(Path(key).parts[-count:])) for key in keys]
+        if len({name.casefold() for name in names}) == len(names):  # some disks do not tell A from a
+            return names
+    return [f"{name}-{number}" for number, name in enumerate(names, 1)]
+
+
+def _calm(name: str) -> str:
+    """Return a name that any disk and any line of text takes."""
+    plain = re.sub(r"[^\w.+=@ ()\[\]-]", "_", name.encode("utf-8", "replace").decode("utf-8")).strip(" .")
+    if plain == name and len(name.encode()) <= MAX_NAME:
+        return name
+    digits = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"{plain.encode()[: MAX_NAME - 7].decode('utf-8', 'ignore')}-{digits}"
 
 
 def _read(source: str, name: str) -> NamedInit:
@@ -78,15 +115,13 @@ def _read(source: str, name: str) -> NamedInit:
     if init.kind in WORDS:
         return NamedInit(name, source, init.kind, WORDS[init.kind], None, None, [], "", {})
     path = str(Path(source).resolve())
+    weights = weights_digest(path)
     if init.kind == "file":
-        return NamedInit(
-            name, path, "file", f"weights file {source}", None, None, [], _fingerprint(Path(path)), {}
-        )
+        return NamedInit(name, path, "file", f"weights file {source}", None, None, [], weights, {})
     from geopretrain.runs.folder import RunFolder
 
     run, lineage = RunFolder.open(path), read_lineage(path)
     description = f"{lineage.get('method') or 'run'} pre-trained on {_short(lineage.get('data', ''))}"
-    weights = _fingerprint(run.path / "model.safetensors")
     results = {**run.results, "config": run.config}
     backbone, chain = lineage["backbone"], list(lineage.get("chain", []))
     return NamedInit(name, path, "run", description, backbone, lineage.get("method"), chain, weights, results)
@@ -97,9 +132,24 @@ def _short(data: Any) -> str:
     return ", ".join(str(text) if ":" in str(text) else Path(str(text)).name for text in texts)
 
 
-def _fingerprint(path: Path) -> str:
-    """Return a hash of the weights, so that a comparison notices when an initialisation was trained again."""
-    if not path.is_file():
+def weights_digest(source: str) -> str:
+    """Return 16 hexadecimal digits for the content of the weights at a source, empty for words.
+
+    Raises:
+        WeightsError: the run has no weights yet, or a file cannot be read.
+    """
+    from geopretrain.errors import WeightsError
+    from geopretrain.weights import weight_files
+
+    if source in WORDS:
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    files, found = weight_files(source), hashlib.sha256()
+    try:
+        for number, file in enumerate(files):
+            found.update(f"\n{file.name}\n".encode() if number else b"")
+            with file.open("rb") as content:
+                while block := content.read(2**20):
+                    found.update(block)
+    except OSError as error:
+        raise WeightsError(f"{error.filename} cannot be read ({error.strerror}).") from error
+    return found.hexdigest()[:16]

@@ -37,7 +37,8 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             {"lr": lr, "values": values, "mean": mean(values), "sd": standard_deviation(values)}
             for lr, values in sorted(rates.items())
         ]
-        chosen = max(rows, key=lambda row: row["mean"])["lr"]
+        whole = max(len(row["values"]) for row in rows)  # a rate at which trainings fail is no good rate
+        chosen = max((r for r in rows if len(r["values"]) == whole), key=lambda row: row["mean"])["lr"]
         ends = {rows[0]["lr"]: "lowest", rows[-1]["lr"]: "highest"} if len(rows) > 1 else {}
         result.append(
             {"mode": mode, "init": init, "chosen": chosen, "at_end": ends.get(chosen), "rates": rows}

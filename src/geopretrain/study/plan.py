@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geopretrain.config.groups import Mode, RecipeOptions
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
+from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
 from geopretrain.study.folder import trials_folder
@@ -48,7 +49,22 @@ class Plan:
 
     def weights(self) -> dict[str, str]:
         """Return what tells whether an initialisation is the same as before: its weights, or its name."""
-        return {one.name: one.weights or one.kind for one in self.inits}
+        return {one.name: one.identity for one in self.inits}
+
+    def check(self) -> None:
+        """Build what every trial would train, so that what cannot work is said before the first of them.
+
+        Weights are opened and fitted to the backbone, settings and their combinations checked.
+
+        Raises:
+            UserError: a trial could not begin.
+        """
+        from geopretrain.training.segmentation import segmentation_training
+
+        for trial in self.trials([])[: len(self.modes) * len(self.inits)]:  # those of the first seed
+            with console.showing(False):
+                training = segmentation_training(trial.options(device=self.device, overwrite=True))
+            training.task.check_data(training.data.describe())
 
     def search_trials(self) -> list[Trial]:
         """Trials that only choose the learning rate: other seeds, validation images, scored at the end."""
@@ -75,9 +91,9 @@ class Plan:
     def _trial(
         self, folder: Path, init: NamedInit, mode: Mode, seed: int, lr: float, *, searching: bool = False
     ) -> Trial:
-        rate = f"-lr{lr:g}" if searching else ""
+        rate = f"-lr{lr:g}" if float(f"{lr:g}") == lr else f"-lr{lr!r}"
         return Trial(
-            folder=str(folder / f"{init.name}-{mode}{rate}-seed{seed}"),
+            folder=str(folder / f"{init.name}-{mode}{rate if searching else ''}-seed{seed}"),
             init=init.name,
             source=init.source,
             mode=mode,
@@ -87,6 +103,7 @@ class Plan:
             curve=self.curve[-1:] if searching else self.curve,
             pictures=self.pictures if seed == self.seeds[0] and not searching else (),
             settings=dict(self.settings),
+            weights=init.identity,
         )
 
 
@@ -101,7 +118,7 @@ def make_plan(options: CompareOptions) -> Plan:
     named = read_inits(options.inits)
     device = resolve_device(options.device)
     preset = choose_preset(options.preset, device, PRESETS)
-    rates = options.lr or (PRESETS[preset].lr,)
+    rates = (PRESETS[preset].lr,) if options.lr is None else options.lr
     steps = PRESETS[preset].total_steps() if options.steps is None else options.steps
     points = curve(options.curve_points, steps)
     labelled = LabelledSet.open(os.fspath(options.data or ""), size=options.size)
@@ -111,7 +128,7 @@ def make_plan(options: CompareOptions) -> Plan:
         "size": labelled.size,
         "preset": preset,
         "steps": steps,
-        "batch_size": options.batch_size or PRESETS[preset].batch_size,
+        "batch_size": PRESETS[preset].batch_size if options.batch_size is None else options.batch_size,
         "lr": list(rates),
         "curve_points": points,
         "inits": [one.source for one in named],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -102,7 +103,7 @@ def _processor() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions that matter for the numbers."""
-    from importlib.metadata import version
-
-    own = {"python": platform.python_version(), "geopretrain": __version__}
-    return own | {name: version(name) for name in ("torch", "timm", "lightning", "torchmetrics")}
+    return {"python": platform.python_version(), "geopretrain": __version__} | {
+        name: str(getattr(importlib.import_module(name), "__version__", "unknown"))
+        for name in ("torch", "timm", "lightning", "torchmetrics")
+    }

@@ -14,6 +14,7 @@ MODE_WORDS = {
 }
 MINUS = "\N{MINUS SIGN}"
 UNCLEAR = "no difference could be told"
+NO_SPREAD = "the seeds did not differ, so there is no interval"
 
 
 def points(value: float, *, sign: bool = False) -> str:
@@ -22,8 +23,22 @@ def points(value: float, *, sign: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
+def score(row: Row) -> str:
+    """Write the scores of a row in percent: ``31.2 ± 0.4``, or why there is no such thing."""
+    return f"{points(row.mean)} {spread(row)}" if row.values else spread(row)
+
+
+def spread(row: Row) -> str:
+    """Write the spread of the seeds, or why there is none."""
+    if not row.values:
+        return "no result"
+    return "(one seed, no spread)" if len(row.values) == 1 else f"\N{PLUS-MINUS SIGN} {points(row.sd)}"
+
+
 def interval(difference: PairedDifference) -> str:
     """Write ``+0.7 points (95 % interval -2.9 to +4.3)``."""
+    if not difference.has_interval:
+        return f"{points(difference.mean, sign=True)} points with every seed"
     ends = f"{points(difference.low, sign=True)} to {points(difference.high, sign=True)}"
     return f"{points(difference.mean, sign=True)} points ({difference.level:.0%} interval {ends})".replace(
         "%", " %"
@@ -34,21 +49,21 @@ def row_sentence(row: Row, baseline: Row, last: int) -> str:
     """Say what one row shows against the first initialisation."""
     where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.step, last)}"
     values = (
-        f"{row.init} reaches {_value(row)} mIoU against {_value(baseline)} for {baseline.init} "
-        f"({len(row.values)} seeds)"
+        f"{row.init} reaches {score(row)} mIoU against {score(baseline)} for {baseline.init} "
+        f"({len(row.values)} {'seed' if len(row.values) == 1 else 'seeds'})"
     )
+    missing = [one.init for one in (row, baseline) if not one.values]
+    if missing:
+        return f"{where[0].upper()}{where[1:]}: no training of {' and '.join(missing)} ended with a score."
     if row.difference is None:
         return f"{where[0].upper()}{where[1:]}: {values}; too few common seeds for a difference."
     verdict = {
         "better": f"{row.init} is better",
         "worse": f"{row.init} is worse",
         "unclear": UNCLEAR,
+        "no spread": NO_SPREAD,
     }[row.difference.verdict]
     return f"{where[0].upper()}{where[1:]}: {values}; {interval(row.difference)}: {verdict}."
-
-
-def _value(row: Row) -> str:
-    return f"{points(row.mean)} \N{PLUS-MINUS SIGN} {points(row.sd)}"
 
 
 def _when(step: int, last: int) -> str:
@@ -111,10 +126,12 @@ def _headline_of(claims: Sequence[tuple[Row, Row, int]]) -> tuple[str, str]:
     mode = MODE_WORDS.get(row.mode, row.mode)
     if row.difference is None:
         return mode, f"{row.init} and {baseline.init} have too few common seeds to be compared."
+    if not row.difference.has_interval:
+        return mode, _without_spread(row, baseline)
     early = claims[0][0].difference
     course = (
         _COURSES[early.verdict, row.difference.verdict]
-        if len(claims) > 1 and early is not None
+        if len(claims) > 1 and early is not None and early.has_interval
         else _ONE_POINT[row.difference.verdict]
     )
     ends = f"{points(row.difference.low, sign=True)} to {points(row.difference.high, sign=True)}"
@@ -122,9 +139,19 @@ def _headline_of(claims: Sequence[tuple[Row, Row, int]]) -> tuple[str, str]:
     return mode, f"{course.format(init=row.init, other=baseline.init)} ({amount})."
 
 
+def _without_spread(row: Row, baseline: Row) -> str:
+    assert row.difference is not None  # the caller has looked
+    what = (
+        f"{row.init} and {baseline.init} score the same with every seed"
+        if not round(row.difference.mean, 9)
+        else f"{row.init} and {baseline.init} differ by {interval(row.difference)}"
+    )
+    return f"{what}: {NO_SPREAD}."
+
+
 def cautions(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the intervals."""
-    compared = [row for row in rows if row.difference is not None]
+    compared = [row for row in rows if row.difference is not None and row.difference.has_interval]
     seeds = max((len(row.values) for row in rows), default=0)
     said = [
         "The seeds vary the new layers, the order of the images and their flips. The labelled images, the "
@@ -142,5 +169,17 @@ def cautions(rows: Sequence[Row]) -> list[str]:
             "were measured on the labelled training images before it was frozen."
         )
     if seeds < 5:
-        said.append(f"Only {seeds} seeds: the intervals are wide, and 5 or more are advisable.")
+        count = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
+        said.append(f"Only {count}: the intervals are wide, and 5 or more are advisable.")
+    if any(row.difference is not None and not row.difference.has_interval for row in rows):
+        said.append(
+            "Where a difference is the same with every seed, the seeds did not differ: how far chance goes "
+            "is unknown, and no interval is given."
+        )
+    fewer = sorted({row.init for row in rows if len(row.values) < seeds})
+    if fewer:
+        said.append(
+            f"Not every training of {', '.join(fewer)} ended with a score: means and spreads are over those "
+            "that did, and which trainings fail is no accident."
+        )
     return said

@@ -7,9 +7,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, require
+from geopretrain.schema import is_number, plain
 
 LEVEL = 0.95
+NO_SPREAD = 1e-6
+"""Standard deviation of differences, relative to them or to a score of 1, below which seeds do not differ."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class PairedDifference:
         mean: their mean.
         sd: their standard deviation (n - 1).
         low: lower end of the t interval of the mean.
-        high: upper end.
+        high: upper end; the same where the seeds did not differ, and then it is no interval.
         level: coverage of the interval, e.g. 0.95.
     """
 
@@ -33,8 +36,15 @@ class PairedDifference:
     level: float = LEVEL
 
     @property
+    def has_interval(self) -> bool:
+        """Whether the seeds differ at all: equal differences say nothing of how far chance goes."""
+        return self.sd > NO_SPREAD * max(1.0, *(abs(value) for value in self.values))
+
+    @property
     def verdict(self) -> str:
-        """``'better'`` or ``'worse'`` where the interval excludes zero, else ``'unclear'``."""
+        """``'better'`` or ``'worse'`` where the interval excludes zero, ``'unclear'``, or ``'no spread'``."""
+        if not self.has_interval:
+            return "no spread"
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "unclear"
@@ -61,10 +71,13 @@ def paired_difference(
     Pairing takes out what a seed does to both sides (order of the images, flips), so fewer seeds tell more.
 
     Raises:
-        ConfigError: the lengths differ, or there are fewer than two pairs.
+        ConfigError: the lengths differ, there are fewer than two pairs, a value is no finite number, or the
+            level is not between 0 and 1.
     """
     from scipy.stats import ttest_rel
 
+    values, baseline = _numbers("values", values), _numbers("baseline", baseline)
+    require(is_number(level) and 0 < level < 1, "level", "a number between 0 and 1", level)
     if len(values) != len(baseline) or len(values) < 2:
         raise ConfigError(
             f"A paired difference needs the same two or more seeds on both sides, not {len(values)} and "
@@ -77,3 +90,11 @@ def paired_difference(
     return PairedDifference(
         differences, mean(differences), standard_deviation(differences), float(low), float(high), level
     )
+
+
+def _numbers(name: str, values: Sequence[float]) -> list[float]:
+    """Return finite numbers as a list; raises ConfigError where one is none."""
+    found = plain(values)
+    usable = isinstance(found, list) and all(is_number(value) and math.isfinite(value) for value in found)
+    require(usable, name, "finite numbers, one for each seed", found)
+    return found

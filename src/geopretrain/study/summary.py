@@ -21,11 +21,11 @@ class Row:
         mode: ``full``, ``encoder`` or ``frozen``.
         init: name of the initialisation.
         step: point of the curve.
-        seeds: the seeds that ended.
+        seeds: those that ended with a score; () where none did.
         values: mIoU in [0, 1] of each of them.
-        mean: of the values.
-        sd: standard deviation of the values (n - 1).
-        pixel_accuracy: mean over the seeds, in [0, 1].
+        mean: of the values; NaN without.
+        sd: standard deviation of the values (n - 1); NaN with fewer than two.
+        pixel_accuracy: mean over the seeds, in [0, 1]; NaN without.
         difference: paired with the first initialisation; None for itself, or with fewer than two common
             seeds.
     """
@@ -45,13 +45,15 @@ def summarise(trials: Sequence[dict[str, Any]], inits: Sequence[str], modes: Seq
     """Return one row for each mode, point of the curve and initialisation; the first is the reference.
 
     A trial is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``; trials
-    that failed are simply absent, and differences use the seeds both sides have.
+    that failed are absent, scores that are undefined are None, and differences use the seeds for which both
+    sides have one. Where nothing ended there is a row without values.
     """
     table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
     for trial in trials:
         for point in trial["curve"]:
-            key = (trial["mode"], trial["init"], step_of(point))
-            table.setdefault(key, {})[int(trial["seed"])] = point
+            there = table.setdefault((trial["mode"], trial["init"], step_of(point)), {})
+            if _is_score(point["miou"]):
+                there[int(trial["seed"])] = point
     points = sorted({step for _, _, step in table})
     rows = []
     for mode in modes:
@@ -59,9 +61,13 @@ def summarise(trials: Sequence[dict[str, Any]], inits: Sequence[str], modes: Seq
             reference = table.get((mode, inits[0], step), {})
             for init in inits:
                 there = table.get((mode, init, step), {})
-                if there:
-                    rows.append(_row(mode, init, step, there, None if init == inits[0] else reference))
+                rows.append(_row(mode, init, step, there, None if init == inits[0] else reference))
     return rows
+
+
+def _is_score(value: Any) -> bool:
+    """Return whether a score is defined: it is not where no pixel of the images counts."""
+    return value is not None and math.isfinite(value)
 
 
 def step_of(point: Mapping[str, Any]) -> int:
@@ -84,7 +90,7 @@ def _row(
         difference = paired_difference(
             [there[seed]["miou"] for seed in common], [reference[seed]["miou"] for seed in common]
         )
-    accuracy = mean([float(there[seed]["pixel_accuracy"]) for seed in seeds])
+    accuracy = mean([float(a) for seed in seeds if _is_score(a := there[seed]["pixel_accuracy"])])
     return Row(
         mode, init, step, seeds, values, mean(values), standard_deviation(values), accuracy, difference
     )
@@ -122,6 +128,9 @@ def row_as_dict(row: Row) -> dict[str, Any]:
     return content
 
 
+_MAY_BE_NAN = ("mean", "sd", "pixel_accuracy")
+
+
 def row_from_dict(content: dict[str, Any]) -> Row:
     """Return the row that ``row_as_dict`` wrote."""
     difference = content["difference"]
@@ -135,7 +144,7 @@ def row_from_dict(content: dict[str, Any]) -> Row:
             "step": step_of(content),
             "seeds": tuple(content["seeds"]),
             "values": tuple(content["values"]),
-            "sd": math.nan if content["sd"] is None else content["sd"],
+            **{name: math.nan if content[name] is None else content[name] for name in _MAY_BE_NAN},
             "difference": difference,
         }
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Any, Literal
 from geopretrain.config.groups import Mode
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.console import console
+from geopretrain.errors import RunFolderError, WeightsError
 from geopretrain.files import atomic_path, write_json
+from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
+from geopretrain.study.inits import weights_digest
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Trial:
         curve: steps after which to score.
         pictures: positions in the test split to keep the predictions of.
         settings: what all trials share (data, labels, steps, ...), as options of ``finetune segmentation``.
+        weights: what the initialisation is recognised by, see ``NamedInit.identity``.
     """
 
     folder: str
@@ -42,6 +45,7 @@ class Trial:
     curve: tuple[int, ...]
     pictures: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def name(self) -> str:
@@ -60,42 +64,93 @@ class Trial:
         return Path(f"{self.folder}.npz")
 
     def outcome(self) -> dict[str, Any] | None:
-        """Return the numbers of a completed trial, None while there are none (for its rate)."""
-        try:
-            numbers = json.loads(self.record.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+        """Return the numbers of a completed trial, None while there are none of its rate and weights.
+
+        A damaged record counts as none, and that is said: the numbers are taken from the run once more.
+        """
+        if not self.record.is_file():
             return None
-        return numbers if numbers["lr"] == self.lr else None
+        advice = "Its numbers are taken from its run again."
+        try:
+            numbers = read_json_text(self.record, error=RunFolderError, advice=advice)
+            found = as_type(Outcome, numbers, self.record, error=RunFolderError, advice=advice)
+        except RunFolderError as error:
+            console.warn(str(error))
+            return None
+        same = found.lr == self.lr and found.weights in (None, self.weights)
+        return dict(numbers) if same else None
+
+    def options(self, **more: Any) -> FinetuneSegmentationOptions:
+        """Return what is trained as options of ``finetune segmentation``."""
+        return FinetuneSegmentationOptions(
+            out=self.folder,
+            init=self.source,
+            mode=self.mode,
+            lr=self.lr,
+            seed=self.seed,
+            curve_points=self.curve,
+            evaluate_on=self.evaluate_on,
+            **{**self.settings, **more},
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a learning curve, as records have it; version 0.1 called the step an iteration."""
+
+    miou: Real | None
+    pixel_accuracy: Real | None
+    step: Index | None = None
+    iteration: Index | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the results of a finished trial hold."""
+
+    curve: list[Point]
+    miou: Real | None
+    pixel_accuracy: Real | None
+    per_image_miou: Real | None
+    iou: dict[str, Real | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the record of a finished trial holds."""
+
+    init: Text
+    mode: Text
+    seed: Index
+    lr: Real
+    curve: list[Point]
+    miou: Real | None
+    pixel_accuracy: Real | None
+    iou: list[Real | None]
+    seconds: Real
+    run: Text
+    weights: Text | None = None
 
 
 def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
     """Train and score one trial, write its record and return it.
 
-    An interrupted trial is continued from its checkpoint. Raises what ``train_segmentation`` raises.
+    An interrupted trial is continued from its checkpoint. Raises what ``train_segmentation`` raises, and
+    WeightsError where the weights have changed since the comparison was planned.
     """
     from geopretrain.runs.folder import RunFolder
     from geopretrain.training.segmentation import train_segmentation
 
     there = RunFolder(trial.folder)
     begun = there.is_ours() and there.config.get("lr") == trial.lr
+    if trial.weights and weights_digest(trial.source) not in ("", trial.weights):
+        raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
-    options = FinetuneSegmentationOptions(
-        out=trial.folder,
-        init=trial.source,
-        mode=trial.mode,
-        lr=trial.lr,
-        seed=trial.seed,
-        curve_points=trial.curve,
-        evaluate_on=trial.evaluate_on,
-        threads=threads,
-        device=device,
-        resume=begun,
-        overwrite=not begun,
-        **trial.settings,
-    )
+    options = trial.options(threads=threads, device=device, resume=begun, overwrite=not begun)
     with console.showing(False):  # many runs side by side stay quiet
         run = train_segmentation(options)
-    results = run.results
+    results, file = run.results, run.path / "results.json"
+    as_type(Scores, results, file, error=RunFolderError, advice="Start again with --overwrite.")
     if trial.pictures:
         _keep_predictions(trial, run)
     outcome = {
@@ -111,6 +166,7 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
         "iou": list(results["iou"].values()),
         "seconds": round(time.perf_counter() - start, 1),
         "run": trial.folder,
+        "weights": trial.weights,
     }
     write_json(trial.record, outcome)
     return outcome

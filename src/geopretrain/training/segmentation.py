@@ -43,7 +43,7 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     )
     if (done := finished_run(options)) is not None:
         return done
-    training = _training(options)
+    training = segmentation_training(options)
     return train(
         training,
         lambda run, task: _finish(training, run, options.evaluate_on),
@@ -52,7 +52,12 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     )
 
 
-def _training(options: FinetuneSegmentationOptions) -> Training:
+def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
+    """Return a training that is ready to start; nothing is written yet.
+
+    Raises:
+        UserError: data, options, weights or folder cannot be used.
+    """
     out = destination(options)
     device = resolve_device(options.device)
     init, backbone = parse_init(options.init), choose_backbone(options.backbone, options.init)

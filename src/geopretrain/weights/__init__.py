@@ -11,6 +11,7 @@ from geopretrain.weights.init import (
     parse_init,
     read_init,
     read_lineage,
+    weight_files,
 )
 from geopretrain.weights.loading import LoadReport, backbone_state, load_backbone, load_matching
 from geopretrain.weights.runs import export_state, find_backbone, load_state, load_weights, save_weights
@@ -38,4 +39,5 @@ __all__ = [
     "read_tensors",
     "save_tensors",
     "save_weights",
+    "weight_files",
 ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import Tensor
 from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.packaged import Origin
-from geopretrain.schema import parse_size
+from geopretrain.records import Colour, Finite, Object, Positive, Text, as_type, read_json_text
+from geopretrain.schema import AnySize, parse_size
 from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
 from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
@@ -69,20 +69,79 @@ def parse_init(text: str | os.PathLike[str]) -> Init:
     )
 
 
+Three = tuple[Finite, Finite, Finite]
+
+
+@dataclass(frozen=True)
+class _Normalisation:
+    mean: Three
+    std: tuple[Positive, Positive, Positive]
+
+
+@dataclass(frozen=True)
+class _Step:
+    init: Text
+    kind: Text
+    method: Text | None = None
+
+
+@dataclass(frozen=True)
+class _Classes:
+    names: list[Text]
+    colours: list[tuple[Colour, Colour, Colour]]
+
+
+@dataclass(frozen=True)
+class _Lineage:
+    """What others read from ``lineage.json``; there is more in it."""
+
+    backbone: Text | None
+    method: Text | None = None
+    normalisation: _Normalisation | None = None
+    chain: list[_Step] = field(default_factory=list)
+    size: AnySize = None
+    data_fingerprint: Text | None = None
+    classes: _Classes | None = None
+    task: Object = field(default_factory=dict)
+
+
 def read_lineage(run: str | Path) -> dict[str, Any]:
     """Return a run's ``lineage.json`` (``backbone``, ``method``, ``normalisation``, ``init``, ``chain``).
 
     Raises:
-        WeightsError: absent or unreadable.
+        WeightsError: absent, unreadable or damaged.
     """
     path = Path(run) / "lineage.json"
-    try:
-        lineage = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(lineage, dict) or "backbone" not in lineage:
-            raise ValueError("no backbone is named in it")
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}. Is {run} a finished run?") from error
-    return lineage
+    advice = (
+        f"Is {run} a finished run? Copy the run again, or start from its backbone.safetensors with --init."
+    )
+    content = read_json_text(path, error=WeightsError, advice=advice)
+    as_type(_Lineage, content, path, error=WeightsError, advice=advice)
+    return dict(content)
+
+
+def weight_files(source: str | os.PathLike[str]) -> list[Path]:
+    """Return the files that the weights of ``--init`` are read from, none for ``random`` and ``imagenet``.
+
+    Raises:
+        WeightsError: unknown, or a run that has no weights yet.
+    """
+    init = parse_init(source)
+    path = Path(init.source)
+    if init.kind not in ("run", "file"):
+        return []
+    if init.kind == "run":
+        return [_weights_of_run(path)]
+    return [path] if path.is_file() else [path / n for n in monodepth2.FILES if (path / n).is_file()]
+
+
+def _weights_of_run(run: Path) -> Path:
+    file = run / "model.safetensors"
+    if not file.is_file():
+        raise WeightsError(
+            f"The run {run} has no weights yet: finish it by repeating its command with --resume."
+        )
+    return file
 
 
 def ancestors(init: Init, origin: Origin | None = None) -> list[dict[str, Any]]:
@@ -145,11 +204,7 @@ def read_init(init: Init, backbone_name: str) -> InitTensors:
                 f"The run {path} has the backbone {lineage['backbone']}, not {backbone_name}. "
                 f"Use --backbone {lineage['backbone']}, or another run."
             )
-        if not (path / "model.safetensors").is_file():
-            raise WeightsError(
-                f"The run {path} has no weights yet: finish it by repeating its command with --resume."
-            )
-        tensors = read_tensors(path / "model.safetensors", strip=False)
+        tensors = read_tensors(_weights_of_run(path), strip=False)
         normalisation = lineage.get("normalisation")
     else:
         tensors = monodepth2.read_folder(path)

@@ -1,0 +1,104 @@
+"""What files of ours hold, checked on reading: others may have damaged them, or written them by hand.
+
+The shape of a file is a type (a dataclass, a dictionary of fields); what does not fit is said in one sentence
+that names file and field and what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, Strict, TypeAdapter, ValidationError
+
+from geopretrain.errors import UserError
+
+Whole = Annotated[int, Strict()]
+"""A whole number; text and truth values are none."""
+Index = Annotated[int, Strict(), Field(ge=0, le=2**62)]
+Length = Annotated[int, Strict(), Field(ge=1, le=2**31)]
+Real = Annotated[float, Strict()]
+"""A number, also NaN and infinity."""
+Finite = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Colour = Annotated[int, Strict(), Field(ge=0, le=255)]
+Flag = Annotated[bool, Strict()]
+Text = Annotated[str, Strict()]
+Object = dict[str, Any]
+
+MAX_SHOWN = 60
+"""Characters of a wrong value that are shown."""
+
+
+def read_json(path: Path, hint: Any, *, error: type[UserError], advice: str) -> Any:
+    """Return the content of a JSON file as a type.
+
+    Args:
+        path: of the file, which is there.
+        hint: type of the content.
+        error: raised where it does not fit.
+        advice: what to do then, a sentence.
+    """
+    return as_type(hint, read_json_text(path, error=error, advice=advice), path, error=error, advice=advice)
+
+
+def read_json_text(path: Path, *, error: type[UserError], advice: str) -> Any:
+    """Return the content of a JSON file, unchecked."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise error(f"'{path}' cannot be read ({problem.strerror or problem}). {advice}") from problem
+    except (ValueError, RecursionError) as problem:  # text that is no UTF-8 is a ValueError, too
+        what = "it is empty" if not path.stat().st_size else "it is no JSON, perhaps cut off"
+        raise error(f"'{path}' cannot be read: {what}. {advice}") from problem
+
+
+def as_type(hint: Any, value: Any, path: Path, *, error: type[UserError], advice: str) -> Any:
+    """Return a value that was read from a file as a type, see `read_json`."""
+    try:
+        return _adapter(hint).validate_python(value)
+    except ValidationError as problem:
+        raise error(f"'{path}' is damaged: {_in_words(problem)}. {advice}") from problem
+    except RecursionError as problem:
+        raise error(f"'{path}' is damaged: its parts lie too deep in each other. {advice}") from problem
+
+
+def damaged(path: Path, field: str, expected: str, *, error: type[UserError], advice: str) -> UserError:
+    """Return the error about a field that has the right type and an impossible value."""
+    return error(f"'{path}' is damaged: {field} must be {expected}. {advice}")
+
+
+def short(value: Any) -> str:
+    """Return a value as it is shown in a sentence: on one line, and not at any length."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a dictionary with text for names; an empty one where the value is none."""
+    return {str(name): one for name, one in value.items()} if isinstance(value, Mapping) else {}
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
+
+
+def _in_words(problem: ValidationError) -> str:
+    """Return what is wrong first, e.g. ``clips[0].stride must be greater than 0, not -1``."""
+    first = problem.errors(include_url=False)[0]
+    place = _place(first["loc"]) or "the content"
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    expected = first["msg"].replace("Input should be", "must be").removeprefix("Value error, ")
+    return f"{place} {expected}, not {short(first.get('input'))}"
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
