@@ -59,8 +59,8 @@ def test_another_seed_takes_other_samples_and_resuming_a_finished_run_scores_it_
 
 
 def test_data_to_score_on_are_looked_at_before_training(store, tmp_path):
-    for wrong, sentence in ((tmp_path / "nothing", "not"), (tmp_path, "")):
-        with pytest.raises(UserError, match=sentence):
+    for wrong in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(UserError, match=str(wrong)):
             geopretrain.finetune_depth(data=store, out=tmp_path / "run", evaluate_data=wrong, **SMALL)
     assert not (tmp_path / "run").exists()
 
