@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from geopretrain.data.dataset import SYNTHETIC
+from geopretrain.data.file_names import without_clutter
 from geopretrain.errors import DataError
 
 MAX_WHOLE = 64 * 2**20
@@ -44,7 +45,8 @@ def _unread(spec: str | Path) -> Any:
     path = Path(spec).expanduser().resolve()
     if not path.exists():
         raise DataError(f"{spec} does not exist.")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    inside = [path] if path.is_file() else sorted(without_clutter(path.rglob("*"), path))
+    files = [file for file in inside if file.is_file()]
     stats = [file.stat() for file in files]
     newest = max((s.st_mtime_ns for s in stats), default=0)
     return {"path": str(path), "files": len(files), "bytes": sum(s.st_size for s in stats), "newest": newest}

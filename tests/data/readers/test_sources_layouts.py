@@ -6,9 +6,9 @@ import pytest
 from making_clips import CENTRE, FOCAL, sliding_frames, texture, write_images, write_kitti
 from PIL import Image
 
+from geopretrain.data.file_names import numbering_gaps
 from geopretrain.data.readers import detect, open_source
 from geopretrain.data.readers.depth_maps import read_depth_png
-from geopretrain.data.readers.folder import numbering_gaps
 from geopretrain.data.readers.velodyne import project_lidar
 from geopretrain.errors import ConfigError, DataError
 

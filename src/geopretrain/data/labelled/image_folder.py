@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.dataset import IMAGE_FOLDER
+from geopretrain.data.file_names import is_clutter, natural_key
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import LabelledImage, LabelledSource, digest_files, unread_files
 from geopretrain.data.labelled.pairs import split_folder
-from geopretrain.data.readers.base import natural_key
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.resize import apply_crop, central_crop
 from geopretrain.data.sizes import check_original
@@ -117,7 +117,7 @@ def image_tree(root: Path) -> list[Path]:
 def _images_below(folder: str) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_clutter(entry.name):
                 continue
             if entry.is_dir():
                 yield from _images_below(entry.path)

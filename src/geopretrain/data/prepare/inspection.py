@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.file_names import without_clutter
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
@@ -299,7 +300,8 @@ def _labels(path: Path) -> str | None:
         return None
     names = {p.name for p in path.iterdir() if p.is_dir()}
     found = sorted(name for name in names if name == "labels" or name.endswith("annot"))
-    count = sum(f.suffix.lower() in IMAGE_SUFFIXES for name in found for f in (path / name).rglob("*"))
+    inside = [f for name in found for f in without_clutter((path / name).rglob("*"), path)]
+    count = sum(f.suffix.lower() in IMAGE_SUFFIXES for f in inside)
     if not count:
         return None
     use = f"geopretrain finetune segmentation --data {path}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from geopretrain.data.file_names import is_clutter, without_clutter
+from geopretrain.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,22 @@ class SourceClip:
 
 
 def found_below(folder: Path, pattern: str) -> list[Path]:
-    """Return what fits a pattern in a folder or one or two levels below it."""
-    return [found for levels in ("", "*/", "*/*/") for found in folder.glob(levels + pattern)]
+    """Return what fits a pattern in a folder or one or two levels below it, clutter left out."""
+    found = (path for levels in ("", "*/", "*/*/") for path in folder.glob(levels + pattern))
+    return without_clutter(found, folder)
 
 
-def natural_key(path: Path | str) -> list[tuple[int, int | str]]:
-    """Sort key that puts ``frame10`` after ``frame9``."""
-    name = path.name if isinstance(path, Path) else Path(path).name  # making a path anew takes longer
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+def files_with(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Return what has one of some endings (given in lower case) directly in a folder, clutter left out.
+
+    Nothing where there is no such folder.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        return [p for p in folder.iterdir() if p.suffix.lower() in suffixes and not is_clutter(p.name)]
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error

@@ -6,10 +6,10 @@ overlap, and test images must not be looked at during pre-training.
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from pathlib import Path
 
+from geopretrain.data.file_names import frame_numbers
 from geopretrain.data.readers.folder import ImageSequence, image_files
 from geopretrain.errors import DataError
 
@@ -29,8 +29,7 @@ class CamVidSequence(ImageSequence):
                 f"{folder / 'val'} holds no images. CamVid's validation sequence was expected there."
             )
         super().__init__(name, files, path=folder / "val")
-        numbers = [int(re.sub(r".*?(\d+)$", r"\1", f.stem)) for f in files if f.stem[-1].isdigit()]
-        steps = sorted(b - a for a, b in pairwise(numbers) if b > a)
+        steps = sorted(float(b - a) for a, b in pairwise(frame_numbers(files) or []) if b > a)
         self.fps = CAMERA_FPS / steps[len(steps) // 2] if steps else None
         self.warnings.append(
             "Only CamVid's validation sequence is used: the other splits are no sequences, or are for "

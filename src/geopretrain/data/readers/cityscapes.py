@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import natural_key
+from geopretrain.data.file_names import natural_key, without_clutter
+from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.depth_maps import depth_from_disparity, read_grey16
 from geopretrain.data.readers.folder import (
     ImageSequence,
@@ -21,6 +22,7 @@ from geopretrain.data.readers.folder import (
     matched_by_name,
     motion_to_the_right,
 )
+from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
 CAMERA_FPS = 17.0
@@ -68,11 +70,11 @@ def read_disparity(file: Path) -> np.ndarray:
 def read_camera(file: Path) -> tuple[np.ndarray, float]:
     """Return intrinsics (``3 3`` px) and baseline (m) of a camera file (DataError where they are missing)."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_text(file))
         camera = content["intrinsic"]
         fx, fy, cx, cy = (float(camera[name]) for name in ("fx", "fy", "u0", "v0"))
         baseline = float(content["extrinsic"]["baseline"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (DataError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{file} is no camera file of Cityscapes: intrinsic (fx, fy, u0, v0) and extrinsic (baseline) "
             "were expected."
@@ -88,7 +90,9 @@ def find_cities(path: Path) -> list[Path]:
     root = path.parent if path.name in LEFT_FOLDERS else path
     for name in LEFT_FOLDERS:
         cities = [
-            c for c in (root / name).glob("*/*") if c.is_dir() and c.parent.name not in _SPLITS_LEFT_OUT
+            city
+            for city in without_clutter((root / name).glob("*/*"), root)
+            if city.is_dir() and city.parent.name not in _SPLITS_LEFT_OUT
         ]
         if cities := [c for c in cities if image_files(c)]:
             return sorted(cities, key=lambda c: (c.parent.name, natural_key(c)))
@@ -98,7 +102,7 @@ def find_cities(path: Path) -> list[Path]:
 def _beside(root: Path, folders: tuple[str, ...], place: tuple[str, str], suffix: str) -> list[Path]:
     """Return the files of a split and city in the first of some folders that has any."""
     for folder in folders:
-        if files := sorted(root.joinpath(folder, *place).glob(f"*{suffix}")):
+        if files := sorted(files_with(root.joinpath(folder, *place), {suffix})):
             return files
     return []
 

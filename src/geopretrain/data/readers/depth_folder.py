@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import in_order, natural_key
+from geopretrain.data.readers.base import files_with, found_below
 from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
     KITTI_UNITS,
@@ -36,7 +37,7 @@ class DepthFolder(ImageSequence):
         files = image_files(images)
         super().__init__(name, files, path=folder)
         self.intrinsics = read_matrix_file(folder / "intrinsics.txt")
-        maps = [f for f in (folder / "depth").iterdir() if f.suffix.lower() in DEPTH_SUFFIXES]
+        maps = files_with(folder / "depth", DEPTH_SUFFIXES)
         pairs = matched_by_name(files, maps)
         if not pairs:
             raise DataError(
@@ -72,7 +73,7 @@ class KittiDepth(ImageSequence):
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "image_02" / "data")
         super().__init__(name, files, path=folder)
-        self.add_depth(matched_by_name(files, _kitti_maps(folder).glob("*.png")), "kitti")
+        self.add_depth(matched_by_name(files, files_with(_kitti_maps(folder), {".png"})), "kitti")
         self.intrinsics = camera_of_size(self.size)
         if self.intrinsics is not None:
             self.warnings.append("The camera is that of the KITTI day with images of this size.")
@@ -92,9 +93,9 @@ class KittiDepthSelection(ImageSequence):
     def __init__(self, folder: Path, name: str) -> None:
         files = image_files(folder / "image")
         super().__init__(name, files, path=folder)
-        maps = (folder / "groundtruth_depth").glob("*.png")
+        maps = files_with(folder / "groundtruth_depth", {".png"})
         self.add_depth(matched_by_name(files, maps, _without_kind), "kitti")
-        cameras = matched_by_name(files, (folder / "intrinsics").glob("*.txt"), lambda stem: stem)
+        cameras = matched_by_name(files, files_with(folder / "intrinsics", {".txt"}), lambda stem: stem)
         if cameras:
             self.intrinsics = read_matrix_file(cameras[min(cameras)])
             self.warnings.append("The camera of the first image is used for all, although days differ.")
@@ -112,7 +113,7 @@ class NyuScene(ImageSequence):
     ordered = False
 
     def __init__(self, folder: Path, name: str) -> None:
-        files = sorted((f for f in image_files(folder) if f.stem.startswith("rgb_")), key=natural_key)
+        files = in_order(f for f in image_files(folder) if f.stem.startswith("rgb_"))
         super().__init__(name, files, path=folder)
         maps = folder.glob("sync_depth_*.png")
         self.add_depth(matched_by_name(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
@@ -126,7 +127,9 @@ class NyuScene(ImageSequence):
 def find_depth_folders(path: Path) -> list[Path]:
     """Return the folders with ``depth/`` and an image folder at or one or two levels below."""
     found = [depth.parent for depth in found_below(path, "depth")]
-    return sorted((f for f in found if _has_images(f) and any(_maps(f / "depth"))), key=natural_key)
+    return sorted(
+        (f for f in found if _has_images(f) and files_with(f / "depth", DEPTH_SUFFIXES)), key=natural_key
+    )
 
 
 def find_kitti_depth(path: Path) -> list[Path]:
@@ -161,7 +164,3 @@ def _has_images(folder: Path) -> bool:
 
 def _image_folder(folder: Path) -> Path:
     return next(folder / n for n in IMAGE_FOLDERS if (folder / n).is_dir() and image_files(folder / n))
-
-
-def _maps(folder: Path) -> list[Path]:
-    return [f for f in folder.iterdir() if f.suffix.lower() in DEPTH_SUFFIXES]

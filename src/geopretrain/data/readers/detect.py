@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.dataset import SYNTHETIC
+from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.options import SourceOptions
-from geopretrain.data.readers.base import SourceClip, found_below, natural_key
+from geopretrain.data.readers.base import SourceClip, files_with, found_below
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
 from geopretrain.data.readers.depth_folder import (
@@ -203,8 +204,7 @@ def _path(spec: str) -> Path:
 
 
 def _video_files(path: Path) -> list[Path]:
-    files = (f for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
-    return sorted(files, key=natural_key)
+    return in_order(files_with(path, VIDEO_SUFFIXES))
 
 
 # never frames of a camera, though they are image files
@@ -218,12 +218,12 @@ _NOT_FRAMES = {
 def _image_folders(path: Path) -> list[Path]:
     """Return folders one to three levels below which hold at least three images."""
     folders = [f for f in found_below(path, "*") if f.is_dir()]
-    wanted = [f for f in folders if not _hidden(f.relative_to(path).parts) and len(image_files(f)) >= 3]
+    wanted = [f for f in folders if not _no_frames(f.relative_to(path).parts) and len(image_files(f)) >= 3]
     return sorted(wanted, key=lambda f: [natural_key(part) for part in f.parts])
 
 
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") or part.lower() in _NOT_FRAMES for part in parts)
+def _no_frames(parts: Sequence[str]) -> bool:
+    return any(part.lower() in _NOT_FRAMES for part in parts)
 
 
 def _short_name(folder: Path, root: Path) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import Frame, SourceClip, natural_key
+from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
+from geopretrain.data.readers.base import Frame, SourceClip, files_with
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
+from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 
 _SIZES_LOOKED_AT = 200
+_NUMBERS_APART = re.compile(r"[\s,;]+")
 MIN_BASELINE, MAX_BASELINE = 1e-4, 10.0  # m
 _FEW = 0.1  # fraction of frames of another size (or unreadable) that is put up with
 
@@ -155,7 +158,7 @@ def matched_by_name(
         others: files of another camera, depth maps, ...
         key: what two names without ending must have in common, by default all.
     """
-    by_name = {key(other.stem): other for other in others}
+    by_name = {key(other.stem): other for other in others if not is_clutter(other.name)}
     pairs = ((index, by_name.get(key(file.stem))) for index, file in enumerate(files))
     return {index: other for index, other in pairs if other is not None}
 
@@ -186,9 +189,8 @@ def motion_to_the_right(baseline: float) -> np.ndarray:
 
 
 def image_files(path: Path) -> list[Path]:
-    """Return the image files directly in a folder, hidden ones left out, in natural order."""
-    files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    return sorted(files, key=natural_key)
+    """Return the image files directly in a folder in the order of time (`in_order`), clutter left out."""
+    return in_order(files_with(path, IMAGE_SUFFIXES))
 
 
 def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
@@ -223,20 +225,6 @@ def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
     return size
 
 
-def numbering_gaps(names: Sequence[str]) -> set[int]:
-    """Return the positions before which numbers are skipped (step over 1.5 times the usual) or restart."""
-    stems = [re.match(r"(.*?)(\d+)?(\D*)$", Path(name).name.split(".")[0]) for name in names]
-    prefixes = [m.group(1) if m else "" for m in stems]
-    numbers = [int(m.group(2)) if m and m.group(2) else None for m in stems]
-    if any(number is None for number in numbers) or len(names) < 3:
-        return set()
-    values = np.array(numbers, dtype=np.float64)
-    steps = np.diff(values)
-    usual = np.median(steps)
-    odd = (steps > 1.5 * usual) | (steps <= 0) if usual > 0 else np.zeros(len(steps), dtype=bool)
-    return {i + 1 for i in range(len(steps)) if odd[i] or prefixes[i] != prefixes[i + 1]}
-
-
 def read_matrix_file(path: Path) -> np.ndarray | None:
     """Return ``3 3`` intrinsics from a text file with fx fy cx cy or nine numbers; None without the file."""
     if not path.is_file():
@@ -251,9 +239,10 @@ def read_matrix_file(path: Path) -> np.ndarray | None:
 def read_numbers(path: Path, counts: tuple[int, ...]) -> np.ndarray:
     """Return the numbers of a text file, which must be as many as one of ``counts`` (DataError)."""
     expected = " or ".join(str(count) for count in counts)
+    text = "\n".join(line.text.partition("#")[0] for line in read_lines(path))
     try:
-        values = np.array([float(v) for v in path.read_text(encoding="utf-8").replace(",", " ").split()])
-    except (ValueError, UnicodeDecodeError) as error:
+        values = np.array([float(v) for v in _NUMBERS_APART.split(text) if v])
+    except ValueError as error:
         raise DataError(f"{path} holds something else than numbers; {expected} were expected.") from error
     if values.size not in counts:
         raise DataError(f"{path} holds {values.size} numbers; {expected} were expected.")

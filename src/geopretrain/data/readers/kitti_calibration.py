@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
 
@@ -16,7 +17,7 @@ def read_calibration(path: Path) -> dict[str, np.ndarray]:
             f"{path} is missing. KITTI keeps it beside the drives: copy the calibration of that day there."
         )
     lines = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(path, "replace").split("\n"):
         name, _, values = line.partition(":")
         try:
             lines[name.strip()] = np.array([float(v) for v in values.split()])

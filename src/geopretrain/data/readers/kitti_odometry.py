@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import frame_numbers, natural_key
+from geopretrain.data.readers.base import files_with, found_below
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
+from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 
 NOMINAL_FPS = 10.0
@@ -33,11 +35,12 @@ class KittiOdometrySequence(ImageSequence):
             right_intrinsics, to_right = camera_of(projection)
             motion = to_right @ np.linalg.inv(self._to_camera)
             self.add_stereo(matched_by_name(files, right), motion, right_intrinsics)
+        self._numbers = [int(number) for number in frame_numbers(files) or range(len(files))]
         self._poses = self._read_poses(folder.parent.parent / "poses" / f"{folder.name}.txt")
         self.has_poses = len(self._poses) > 0
         if "Tr" in calibration:
             self._lidar_to_camera0 = matrix(calibration, "Tr", (3, 4), folder / "calib.txt")
-            self.add_depth(matched_by_name(files, (folder / "velodyne").glob("*.bin")), "kitti")
+            self.add_depth(matched_by_name(files, files_with(folder / "velodyne", {".bin"})), "kitti")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return a scan as sparse depth in metres."""
@@ -46,8 +49,8 @@ class KittiOdometrySequence(ImageSequence):
 
     def pose(self, index: int) -> np.ndarray | None:
         """Return the pose by GPS/IMU, ``4 4`` from this camera to camera 0 of the first frame, m."""
-        number = int(self.files[index].stem)
-        if number >= len(self._poses):
+        number = self._numbers[index]
+        if not 0 <= number < len(self._poses):
             return None
         return self._poses[number] @ np.linalg.inv(self._to_camera)
 
@@ -56,7 +59,7 @@ class KittiOdometrySequence(ImageSequence):
         if not file.is_file():
             return []
         try:
-            rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
+            rows = np.loadtxt([line.text for line in read_lines(file)], dtype=np.float64, ndmin=2)
         except ValueError as error:
             raise DataError(f"{file} holds something else than 12 numbers a line.") from error
         if rows.shape[1] != 12:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import natural_key
+from geopretrain.data.readers.base import files_with, found_below
 from geopretrain.data.readers.depth_maps import KITTI_UNITS, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
+from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
 NOMINAL_FPS = 10.0
@@ -50,7 +52,7 @@ class KittiDrive(ImageSequence):
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return sparse LiDAR depth, float32 ``H W`` metres, 0 = no measurement."""
-        return read_depth_png(file, KITTI_UNITS) if file.suffix == ".png" else self.project(file)
+        return read_depth_png(file, KITTI_UNITS) if file.suffix.lower() == ".png" else self.project(file)
 
     def project(self, scan: Path, *, as_released: bool = False) -> np.ndarray:
         """Return a Velodyne scan (.bin) as depth of the left camera, see `project_lidar`."""
@@ -73,11 +75,11 @@ class KittiDrive(ImageSequence):
     def _depth_files(self) -> dict[int, Path]:
         """Return projected scans, raw scans for frames without; accumulated scans where there is neither."""
         maps, accumulated = (
-            matched_by_name(self.files, (self.drive / "proj_depth" / name / "image_02").glob("*.png"))
+            matched_by_name(self.files, files_with(self.drive / "proj_depth" / name / "image_02", {".png"}))
             for name in ("velodyne_raw", "groundtruth")
         )
         if self._velo_to_rect is not None:
-            scans = (self.drive / "velodyne_points" / "data").glob("*.bin")
+            scans = files_with(self.drive / "velodyne_points" / "data", {".bin"})
             maps = matched_by_name(self.files, scans) | maps
         if accumulated and not maps:
             self.warnings.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
@@ -109,7 +111,7 @@ def _read_timestamps(path: Path, files: list[Path]) -> np.ndarray | None:
     """Return seconds since the first line for each file; None without the file or with another length."""
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text(path, "replace").split("\n")
     try:
         stamps = [datetime.fromisoformat(line.strip()[:26]) for line in lines if line.strip()]
     except ValueError:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import in_order, natural_key, without_clutter
+from geopretrain.data.readers.base import found_below
 from geopretrain.data.readers.depth_maps import MILLIMETRES, move_depth, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, read_matrix_file, read_numbers
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
@@ -97,7 +98,7 @@ def find_sequences(path: Path) -> list[Path]:
 def colour_files(folder: Path) -> list[Path]:
     """Return the colour images of a sequence in natural order."""
     files = (f for f in folder.glob("frame-*.color.*") if f.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(files, key=natural_key)
+    return in_order(without_clutter(files, folder))
 
 
 def _number(file: Path) -> int:

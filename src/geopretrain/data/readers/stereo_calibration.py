@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration
+from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
 EXPECTED = (
@@ -41,7 +42,7 @@ def read_stereo_calibration(path: Path) -> StereoCalibration:
     """
     if not path.is_file():
         raise DataError(f"{path} is missing. {EXPECTED}.")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, "replace")
     if "cam0" in text:
         return _middlebury(text, path)
     lines = read_calibration(path)

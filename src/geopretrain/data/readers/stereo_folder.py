@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import natural_key
+from geopretrain.data.readers.base import files_with, found_below
 from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
     KITTI_UNITS,
@@ -57,7 +58,7 @@ class StereoFolder(ImageSequence):
         """Return depth from ``depth/`` or from ``disparity/``."""
         if file.parent.name == "depth":
             return read_depth(file, self.depth_unit)
-        disparity = read_pfm(file) if file.suffix == ".pfm" else read_grey16(file) / KITTI_UNITS
+        disparity = read_pfm(file) if file.suffix.lower() == ".pfm" else read_grey16(file) / KITTI_UNITS
         return depth_from_disparity(disparity, self._focal, self.baseline, self._offset)
 
     def _add_maps(self, folder: Path) -> None:
@@ -71,7 +72,7 @@ class StereoFolder(ImageSequence):
         if place.name == "disparity" and self.intrinsics is None:
             self.warnings.append("disparity/ is not used: no focal length is known. Add a calib.txt.")
             return
-        maps = (f for f in place.iterdir() if f.suffix.lower() in DEPTH_SUFFIXES)
+        maps = files_with(place, DEPTH_SUFFIXES)
         self.add_depth(matched_by_name(self.files, maps, _without_side), "dense")
 
 

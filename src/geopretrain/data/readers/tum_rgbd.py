@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import found_below, natural_key
+from geopretrain.data.file_names import natural_key
+from geopretrain.data.readers.base import found_below
 from geopretrain.data.readers.depth_maps import read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, read_matrix_file
+from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.errors import DataError
 
 UNITS_PER_METRE = 5000.0
@@ -33,7 +35,7 @@ class TumSequence(ImageSequence):
 
     def __init__(self, folder: Path, name: str) -> None:
         self._times, rows = read_list(folder / "rgb.txt")
-        super().__init__(name, [folder / row[0] for row in rows], path=folder)
+        super().__init__(name, [folder / listed_path(row[0]) for row in rows], path=folder)
         steps = np.diff(self._times)
         if len(steps) and np.median(steps) > 0:
             self.fps = float(1 / np.median(steps))
@@ -57,7 +59,7 @@ class TumSequence(ImageSequence):
 
     def _associated(self, folder: Path) -> dict[int, Path]:
         times, rows = read_list(folder / "depth.txt")
-        return {i: folder / rows[j][0] for i, j in nearest_in_time(self._times, times).items()}
+        return {i: folder / listed_path(rows[j][0]) for i, j in nearest_in_time(self._times, times).items()}
 
     def _read_poses(self, file: Path) -> dict[int, np.ndarray]:
         if not file.is_file():
@@ -85,8 +87,7 @@ def find_tum(path: Path) -> list[Path]:
 
 def read_list(path: Path, columns: int = 1) -> tuple[np.ndarray, list[list[str]]]:
     """Return times (s) and the other columns of a list of the data set (DataError for a damaged line)."""
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [line for line in lines if line and not line[0].startswith("#")]
+    rows = [line.text.split() for line in read_lines(path)]
     try:
         times = np.array([float(row[0]) for row in rows])
     except ValueError as error:
