@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.data.dataset import Fields
-from geopretrain.data.prepare.intrinsics import field_of_view_degrees
+from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, total
 from geopretrain.pictures import colour_depth
 
@@ -39,6 +39,11 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
     sources = read_summary(store.path)
     text = in_words(total(sources)) if sources else ""
     figure.text(left, 1 - 0.84 / height, text, fontsize=9, color=_SOFT, va="center")
+    alarms = [warning for warning in store.warnings if CHECK_CAMERA in warning]
+    if alarms:
+        more = f" (and {len(alarms) - 1} more)" if len(alarms) > 1 else ""
+        text = _shorten(alarms[0], 170 - len(more)) + more
+        figure.text(left, 1 - 1.02 / height, text, fontsize=9, color=_ORANGE, weight="bold", va="center")
     _draw_triplets(figure, store, samples, picture_height)
     _draw_motion(figure, store)
     figure.savefig(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from geopretrain.data.file_names import without_clutter
 from geopretrain.data.options import PreparationOptions
-from geopretrain.data.prepare.intrinsics import field_of_view_degrees, fov_warning
+from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import SourceClip, open_source
@@ -200,11 +200,13 @@ def _find_problems(report: ClipReport) -> None:
     usable = report.frames * (1 - report.static)
     if readable >= 3 and not report.single_images and usable < _FEW_TRIPLETS:
         report.advice.append(f"About {usable:.0f} usable frames are few: add more video of the same kind.")
-    if clip.intrinsics is None:
+    if clip.camera_problem is not None:
+        report.problems.append(clip.camera_problem)
+    elif clip.intrinsics is None:
         report.advice.append("Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them.")
     else:
-        warning = fov_warning(clip.intrinsics, clip.size)
-        report.advice += [warning] if warning else []
+        warning = camera_warning(clip.intrinsics, clip.size, clip.calibrated_size is not None)
+        report.problems += [warning] if warning else []
 
 
 def _try_extras(report: ClipReport) -> None:

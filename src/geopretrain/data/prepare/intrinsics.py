@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from geopretrain.data.readers.calibrated import is_central, principal_point_warning
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.geometry.camera import (
     crop_intrinsics,
@@ -16,7 +17,10 @@ from geopretrain.geometry.camera import (
 )
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
+GIVEN = "given by the user"
 USUAL_FOV = (15.0, 150.0)
+CHECK_CAMERA = "Check the camera: "
+"""What warnings about cameras begin with, in stores too; inspection and contact sheet look for it."""
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
 
 
@@ -51,6 +55,7 @@ def choose_camera(
     given: np.ndarray | None = None,
     given_size: tuple[int, int] | None = None,
     fov: float | None = None,
+    problem: str | None = None,
 ) -> Camera:
     """Decide on the camera of a clip: what the user gave, else what the data set says, else an assumption.
 
@@ -60,17 +65,21 @@ def choose_camera(
         given: intrinsics of the user, ``3 3`` px.
         given_size: (height, width) of the images that they were measured on.
         fov: horizontal field of view in degrees, used where nothing is known.
+        problem: why the calibration of the data set cannot be used.
 
     Raises:
-        DataError: the intrinsics of the user belong to frames of another size, or the data set has none.
+        DataError: there is a problem and the user gives no camera; the intrinsics given belong to frames of
+            another size, or those of the data set cannot be a camera's.
     """
     if given is not None:
         _check_size(size, given, given_size)
-        return Camera(given, True, "given by the user")
+        return Camera(given, True, GIVEN)
     if own is not None:
         return Camera(_check_matrix(own), True, "from the data set")
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
+    if problem is not None:
+        raise DataError(problem)
     assumed = intrinsics_for_fov(ASSUMED_FOV, size)
     return Camera(
         assumed, False, f"unknown, a horizontal field of view of {ASSUMED_FOV:g} degrees is assumed"
@@ -90,16 +99,24 @@ def field_of_view_degrees(intrinsics: np.ndarray, size: tuple[int, int]) -> tupl
     return horizontal, vertical
 
 
-def fov_warning(intrinsics: np.ndarray, size: tuple[int, int]) -> str | None:
-    """Return a sentence when the horizontal field of view is outside 15-150 degrees."""
-    horizontal = field_of_view_degrees(intrinsics, size)[0]
-    if USUAL_FOV[0] <= horizontal <= USUAL_FOV[1]:
-        return None
-    return (
-        f"The horizontal field of view is {horizontal:.0f} degrees, outside "
-        f"{USUAL_FOV[0]:g}-{USUAL_FOV[1]:g}: check that the intrinsics belong to frames of "
-        f"{size[1]}x{size[0]} pixels."
-    )
+def camera_warning(intrinsics: np.ndarray, size: tuple[int, int], size_known: bool = False) -> str | None:
+    """Return a sentence, beginning with ``CHECK_CAMERA``, about a camera that cannot be that of the frames.
+
+    Args:
+        intrinsics: ``3 3`` px.
+        size: (height, width) of the frames.
+        size_known: whether they are known to be of frames of this size, wherever their middle is.
+    """
+    angles = field_of_view_degrees(intrinsics, size)
+    for name, angle in zip(("horizontal", "vertical"), angles, strict=True):
+        if not USUAL_FOV[0] <= angle <= USUAL_FOV[1]:
+            return (
+                f"{CHECK_CAMERA}the {name} field of view is {angle:.0f} degrees, outside {USUAL_FOV[0]:g}-"
+                f"{USUAL_FOV[1]:g}. Are the intrinsics those of frames of {size[1]}x{size[0]} pixels? "
+                "Else pass --intrinsics."
+            )
+    sentence = None if size_known else principal_point_warning(intrinsics, size)
+    return sentence and f"{CHECK_CAMERA}{sentence}"
 
 
 def stored_intrinsics(
@@ -134,8 +151,7 @@ def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int,
                 f"{of} If the frames were resized without cropping, pass --intrinsics {numbers} instead."
             )
         raise DataError(f"{of} Pass the intrinsics (fx,fy,cx,cy) of the {width}x{height} frames themselves.")
-    x, y = given[0, 2] / width, given[1, 2] / height
-    if given_size is None and not (_CENTRAL[0] < x < _CENTRAL[1] and _CENTRAL[0] < y < _CENTRAL[1]):
+    if given_size is None and not is_central(given, size, _CENTRAL):
         raise DataError(
             f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
             f"{given[1, 2]:g}), far from their middle: the intrinsics seem to belong to another image size. "

@@ -161,7 +161,12 @@ def _opened(inputs: Sequence[str | Path], options: PreparationOptions) -> list[S
 def _camera(clip: SourceClip, options: PreparationOptions) -> Camera:
     given = parse_intrinsics(options.intrinsics) if options.intrinsics else None
     return choose_camera(
-        clip.size, clip.intrinsics, given=given, given_size=options.intrinsics_size, fov=options.fov
+        clip.size,
+        clip.intrinsics,
+        given=given,
+        given_size=options.intrinsics_size,
+        fov=options.fov,
+        problem=clip.camera_problem and f"{clip.name}: {clip.camera_problem}",
     )
 
 

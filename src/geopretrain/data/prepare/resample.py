@@ -24,6 +24,7 @@ class ResampledClip(SourceClip):
         length = None if clip.length is None or clip.fps is None else -int(-clip.length * fps // clip.fps)
         super().__init__(clip.name, clip.path, clip.size, fps=fps, intrinsics=clip.intrinsics, length=length)
         self.kind, self.title, self.ordered = clip.kind, clip.title, clip.ordered
+        self.calibrated_size, self.camera_problem = clip.calibrated_size, clip.camera_problem
         self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses

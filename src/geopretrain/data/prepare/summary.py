@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopretrain.console import console
-from geopretrain.data.prepare.intrinsics import field_of_view_degrees
+from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, summary_table, total
 from geopretrain.data.store.index import SHEET_FILE
 
@@ -45,7 +45,7 @@ def store_in_words(store: FrameStore) -> str:
         )
     if store.pseudo_depth is not None:
         lines.append(f"Pseudo-depth: {store.pseudo_depth.in_words()}.")
-    return "\n".join(lines + [f"Note: {warning}" for warning in store.warnings])
+    return "\n".join(lines + [_remark(warning) for warning in store.warnings])
 
 
 def print_summary(store: FrameStore) -> None:
@@ -61,7 +61,7 @@ def print_summary(store: FrameStore) -> None:
     for number in range(min(len(store.clips), _CLIPS_LISTED)):
         console.say(_clip_line(store, number))
     for warning in store.warnings:
-        console.warn(f"Note: {warning}")
+        console.warn(_remark(warning))
     console.say(f"Look at {store.path / SHEET_FILE} before training.")
 
 
@@ -81,6 +81,11 @@ def _clip_line(store: FrameStore, number: int) -> str:
     if clip.broken_count:
         parts.append(f"{clip.broken_count} broken")
     return ", ".join(parts) + "."
+
+
+def _remark(warning: str) -> str:
+    """Return a warning of the store; that of a camera which cannot be right stands out."""
+    return f"{'WARNING' if CHECK_CAMERA in warning else 'Note'}: {warning}"
 
 
 def _count(number: int, noun: str) -> str:

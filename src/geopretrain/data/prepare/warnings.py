@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
-from geopretrain.data.prepare.intrinsics import Camera, fov_warning
+from geopretrain.data.prepare.intrinsics import GIVEN, Camera, camera_warning
 from geopretrain.data.prepare.segments import Segment, is_coarse
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.folder import MIN_BASELINE
@@ -34,7 +34,8 @@ def clip_warnings(
         warnings.append(
             f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy or --fov if you know better."
         )
-    warning = fov_warning(camera.intrinsics, clip.size)
+    size_known = camera.origin != GIVEN and clip.calibrated_size is not None
+    warning = camera_warning(camera.intrinsics, clip.size, size_known)
     if warning:
         warnings.append(warning)
     if crop[2:] != tuple(clip.size):

@@ -42,6 +42,8 @@ class SourceClip:
         fps: frames per second, None when unknown.
         intrinsics: ``3 3`` in pixels of the original frames, None when unknown.
         length: number of frames, None when it is only known at the end.
+        calibrated_size: (height, width) of the pictures that were calibrated, None where nothing says it.
+        camera_problem: why the calibration that is there cannot be used, None when all is well.
         has_depth: whether `depth` can answer for some frame.
         depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
         has_stereo: whether `stereo` can answer for some frame.
@@ -72,6 +74,8 @@ class SourceClip:
         self.fps = fps
         self.intrinsics = intrinsics
         self.length = length
+        self.calibrated_size: tuple[int, int] | None = None
+        self.camera_problem: str | None = None
         self.has_depth = False
         self.depth_protocol: str | None = None
         self.has_stereo = False

@@ -15,6 +15,7 @@ import numpy as np
 
 from geopretrain.data.file_names import natural_key, without_clutter
 from geopretrain.data.readers.base import files_with
+from geopretrain.data.readers.calibrated import nominal_size
 from geopretrain.data.readers.depth_maps import depth_from_disparity, read_grey16
 from geopretrain.data.readers.folder import (
     ImageSequence,
@@ -26,6 +27,7 @@ from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
 CAMERA_FPS = 17.0
+PICTURE_SIZE = (1024, 2048)
 LEFT_FOLDERS = ("leftImg8bit_sequence", "leftImg8bit")
 _SPLITS_LEFT_OUT = {"test", "demoVideo"}
 
@@ -47,13 +49,14 @@ class CityscapesCity(ImageSequence):
         if not cameras:
             self.warnings.append("camera/ is not there: intrinsics, stereo and disparity cannot be used.")
             return
-        self.intrinsics, self._baseline = read_camera(cameras[min(cameras)])
+        calibrated, self._baseline = read_camera(cameras[min(cameras)])
+        self.use_camera(calibrated, nominal_size(calibrated, PICTURE_SIZE))
         right = _beside(root, ("rightImg8bit_sequence", "rightImg8bit"), place, ".png")
         if pairs := matched_by_name(files, right, _frame_name):
             motion = motion_to_the_right(self._baseline)
-            self.add_stereo(pairs, motion, self.intrinsics.copy())
+            self.add_stereo(pairs, motion, None if self.intrinsics is None else self.intrinsics.copy())
         disparities = _beside(root, ("disparity_sequence", "disparity"), place, ".png")
-        self._focal = float(self.intrinsics[0, 0])
+        self._focal = float(calibrated[0, 0])  # of the pictures as released, in whose px disparities are
         self.add_depth(matched_by_name(files, disparities, _frame_name), "dense")
 
     def read_depth(self, file: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.readers.base import files_with, found_below
+from geopretrain.data.readers.calibrated import nominal_size
 from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
     KITTI_UNITS,
@@ -22,6 +23,8 @@ from geopretrain.data.readers.kitti_calibration import camera_of_size
 from geopretrain.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
+SELECTION_SIZE, NYU_SIZE = (352, 1216), (480, 640)
+_NYU_VALID = (44, 40, 427, 561)  # top, left, height, width
 NYU_INTRINSICS = np.array([[518.8579, 0, 325.5824], [0, 519.4696, 253.7362], [0, 0, 1]])  # at 640x480
 
 
@@ -36,7 +39,7 @@ class DepthFolder(ImageSequence):
         images = _image_folder(folder)
         files = image_files(images)
         super().__init__(name, files, path=folder)
-        self.intrinsics = read_matrix_file(folder / "intrinsics.txt")
+        self.use_camera_file(folder / "intrinsics.txt")
         maps = files_with(folder / "depth", DEPTH_SUFFIXES)
         pairs = matched_by_name(files, maps)
         if not pairs:
@@ -97,7 +100,8 @@ class KittiDepthSelection(ImageSequence):
         self.add_depth(matched_by_name(files, maps, _without_kind), "kitti")
         cameras = matched_by_name(files, files_with(folder / "intrinsics", {".txt"}), lambda stem: stem)
         if cameras:
-            self.intrinsics = read_matrix_file(cameras[min(cameras)])
+            camera = read_matrix_file(cameras[min(cameras)])
+            self.use_camera(camera, None if camera is None else nominal_size(camera, SELECTION_SIZE))
             self.warnings.append("The camera of the first image is used for all, although days differ.")
 
     def read_depth(self, file: Path) -> np.ndarray:
@@ -117,7 +121,12 @@ class NyuScene(ImageSequence):
         super().__init__(name, files, path=folder)
         maps = folder.glob("sync_depth_*.png")
         self.add_depth(matched_by_name(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
-        self.intrinsics = NYU_INTRINSICS.copy() if self.size == (480, 640) else None
+        if self.size == _NYU_VALID[2:]:  # the part that depth projects cut out
+            top, left, *_ = _NYU_VALID
+            self.calibrated_size = self.size
+            self.intrinsics = NYU_INTRINSICS - [[0, 0, left], [0, 0, top], [0, 0, 0]]
+        else:
+            self.use_camera(NYU_INTRINSICS, NYU_SIZE)
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return dense depth in metres."""

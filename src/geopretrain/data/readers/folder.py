@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
 from geopretrain.data.readers.base import Frame, SourceClip, files_with
+from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
@@ -44,6 +45,17 @@ class ImageSequence(SourceClip):
         self._gaps = numbering_gaps([file.name for file in self.files])
         self.depth_files: dict[int, Path] = {}
         self.stereo_files: dict[int, Path] = {}
+
+    def use_camera(self, intrinsics: np.ndarray | None, calibrated: tuple[int, int] | None) -> None:
+        """Set the camera (``3 3`` px), scaled from the (height, width) that it was calibrated at."""
+        if intrinsics is None:
+            return
+        resize = fit_to_pictures(self, intrinsics, calibrated)
+        self.intrinsics = None if resize is None else resize @ intrinsics
+
+    def use_camera_file(self, path: Path) -> None:
+        """Set the camera that a file of ``read_camera_file`` holds, where there is one."""
+        self.use_camera(*read_camera_file(path))
 
     def add_depth(self, files: dict[int, Path], protocol: str) -> None:
         """Say which frames have a depth map, and the protocol that fits it ('kitti' or 'dense')."""
@@ -140,9 +152,8 @@ def open_folder(path: Path, name: str) -> ImageSequence:
     Raises:
         DataError: no readable image, or images of mixed sizes.
     """
-    clip = ImageSequence(
-        name, image_files(path), path=path, intrinsics=read_matrix_file(path / "intrinsics.txt")
-    )
+    clip = ImageSequence(name, image_files(path), path=path)
+    clip.use_camera_file(path / "intrinsics.txt")
     if clip.intrinsics is not None:
         clip.warnings.append("Intrinsics were read from intrinsics.txt in the folder.")
     return clip
@@ -225,15 +236,27 @@ def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
     return size
 
 
+def read_camera_file(path: Path) -> tuple[np.ndarray | None, tuple[int, int] | None]:
+    """Return ``3 3`` intrinsics and the (height, width) they are of, None where it is not said.
+
+    The file holds fx fy cx cy or nine numbers, and may hold width and height behind them; without the file
+    both are None (DataError for anything else).
+    """
+    if not path.is_file():
+        return None, None
+    values = read_numbers(path, (4, 6, 9, 11))
+    size = None if values.size in (4, 9) else (round(values[-1]), round(values[-2]))
+    if size is not None and min(size) < 1:
+        raise DataError(f"{path} ends in the width and height {values[-2]:g} and {values[-1]:g} px.")
+    if values.size >= 9:
+        return values[:9].reshape(3, 3), size
+    fx, fy, cx, cy = values[:4]
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), size
+
+
 def read_matrix_file(path: Path) -> np.ndarray | None:
     """Return ``3 3`` intrinsics from a text file with fx fy cx cy or nine numbers; None without the file."""
-    if not path.is_file():
-        return None
-    values = read_numbers(path, (4, 9))
-    if values.size == 9:
-        return values.reshape(3, 3)
-    fx, fy, cx, cy = values
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+    return read_camera_file(path)[0]
 
 
 def read_numbers(path: Path, counts: tuple[int, ...]) -> np.ndarray:

@@ -59,6 +59,24 @@ _DAYS = {
 }
 
 
+def size_of_camera(intrinsics: np.ndarray) -> tuple[int, int] | None:
+    """Return the (height, width) of images of the KITTI day with this camera (``3 3`` px), or None."""
+    for size, (focal, cx, cy) in _DAYS.items():
+        if np.allclose((intrinsics[0, 0], intrinsics[0, 2], intrinsics[1, 2]), (focal, cx, cy), atol=0.01):
+            return size
+    return None
+
+
+def calibrated_size(
+    calibration: dict[str, np.ndarray], camera: str, intrinsics: np.ndarray
+) -> tuple[int, int] | None:
+    """Return the (height, width) px of rectified images: ``S_rect_02`` says it, else the day's camera."""
+    size = calibration.get(f"S_rect_{camera}")
+    if size is not None and size.size == 2 and (size >= 1).all():
+        return round(float(size[1])), round(float(size[0]))
+    return size_of_camera(intrinsics)
+
+
 def camera_of_size(size: tuple[int, int]) -> np.ndarray | None:
     """Return ``3 3`` (px) of the KITTI day whose images have this (height, width), None for others."""
     if size not in _DAYS:

@@ -8,8 +8,15 @@ import numpy as np
 
 from geopretrain.data.file_names import frame_numbers, natural_key
 from geopretrain.data.readers.base import files_with, found_below
+from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
-from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
+from geopretrain.data.readers.kitti_calibration import (
+    camera_of,
+    matrix,
+    read_calibration,
+    rigid,
+    size_of_camera,
+)
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
@@ -29,23 +36,27 @@ class KittiOdometrySequence(ImageSequence):
         self._projection = matrix(calibration, f"P{camera}", (3, 4), folder / "calib.txt")
         intrinsics, self._to_camera = camera_of(self._projection)
         files = _images(folder, camera)
-        super().__init__(name, files, path=folder, fps=NOMINAL_FPS, intrinsics=intrinsics)
+        super().__init__(name, files, path=folder, fps=NOMINAL_FPS)
+        self._resize = fit_to_pictures(self, intrinsics, size_of_camera(intrinsics))
+        if self._resize is not None:
+            self.intrinsics = self._resize @ intrinsics
         if right := _images(folder, camera + 1):
             projection = matrix(calibration, f"P{camera + 1}", (3, 4), folder / "calib.txt")
             right_intrinsics, to_right = camera_of(projection)
             motion = to_right @ np.linalg.inv(self._to_camera)
-            self.add_stereo(matched_by_name(files, right), motion, right_intrinsics)
+            resized = None if self._resize is None else self._resize @ right_intrinsics
+            self.add_stereo(matched_by_name(files, right), motion, resized)
         self._numbers = [int(number) for number in frame_numbers(files) or range(len(files))]
         self._poses = self._read_poses(folder.parent.parent / "poses" / f"{folder.name}.txt")
         self.has_poses = len(self._poses) > 0
-        if "Tr" in calibration:
+        if "Tr" in calibration and self._resize is not None:
             self._lidar_to_camera0 = matrix(calibration, "Tr", (3, 4), folder / "calib.txt")
             self.add_depth(matched_by_name(files, files_with(folder / "velodyne", {".bin"})), "kitti")
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return a scan as sparse depth in metres."""
         transform = rigid(self._lidar_to_camera0[:, :3], self._lidar_to_camera0[:, 3])
-        return project_lidar(read_scan(file), self._projection @ transform, self.size)
+        return project_lidar(read_scan(file), self._resize @ self._projection @ transform, self.size)
 
     def pose(self, index: int) -> np.ndarray | None:
         """Return the pose by GPS/IMU, ``4 4`` from this camera to camera 0 of the first frame, m."""

@@ -14,9 +14,16 @@ import numpy as np
 
 from geopretrain.data.file_names import natural_key
 from geopretrain.data.readers.base import files_with, found_below
+from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.depth_maps import KITTI_UNITS, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
-from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration, rigid
+from geopretrain.data.readers.kitti_calibration import (
+    calibrated_size,
+    camera_of,
+    matrix,
+    read_calibration,
+    rigid,
+)
 from geopretrain.data.readers.velodyne import project_lidar, read_scan
 from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
@@ -34,9 +41,13 @@ class KittiDrive(ImageSequence):
         self.drive = drive
         self._calibration_file = drive.parent / "calib_cam_to_cam.txt"
         self.calibration = read_calibration(self._calibration_file)
-        intrinsics, _ = camera_of(self._projection("02"))
+        projection = self._projection("02")
         files = image_files(drive / "image_02" / "data")
-        super().__init__(name, files, path=drive, fps=NOMINAL_FPS, intrinsics=intrinsics)
+        super().__init__(name, files, path=drive, fps=NOMINAL_FPS)
+        size = calibrated_size(self.calibration, "02", projection[:, :3])
+        self._resize = fit_to_pictures(self, projection[:, :3], size)
+        if self._resize is not None:
+            self.intrinsics, _ = camera_of(self._resize @ projection)
         self._timestamps = _read_timestamps(drive / "image_02" / "timestamps.txt", files)
         if self._timestamps is not None and len(files) > 1:
             self.fps = float(1 / np.median(np.diff(self._timestamps)))
@@ -70,7 +81,8 @@ class KittiDrive(ImageSequence):
         _, to_left = camera_of(self._projection("02"))
         intrinsics, to_right = camera_of(self._projection("03"))
         pairs = matched_by_name(self.files, image_files(folder))
-        self.add_stereo(pairs, to_right @ np.linalg.inv(to_left), intrinsics)
+        right = None if self._resize is None else self._resize @ intrinsics
+        self.add_stereo(pairs, to_right @ np.linalg.inv(to_left), right)
 
     def _depth_files(self) -> dict[int, Path]:
         """Return projected scans, raw scans for frames without; accumulated scans where there is neither."""
@@ -88,12 +100,12 @@ class KittiDrive(ImageSequence):
     def _velodyne_to_rectified(self) -> np.ndarray | None:
         """Return P_rect_02 * R_rect_00 * [R|T], ``3 4``; None where a calibration is missing."""
         file = self.drive.parent / "calib_velo_to_cam.txt"
-        if not file.is_file() or "R_rect_00" not in self.calibration:
+        if not file.is_file() or "R_rect_00" not in self.calibration or self._resize is None:
             return None
         velo = read_calibration(file)
         to_camera = rigid(matrix(velo, "R", (3, 3), file), matrix(velo, "T", (3,), file))
         rectify = rigid(matrix(self.calibration, "R_rect_00", (3, 3), self._calibration_file), np.zeros(3))
-        return self._projection("02") @ rectify @ to_camera
+        return self._resize @ self._projection("02") @ rectify @ to_camera
 
 
 def find_drives(path: Path) -> list[Path]:

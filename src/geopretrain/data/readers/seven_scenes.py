@@ -13,12 +13,14 @@ import numpy as np
 
 from geopretrain.data.file_names import in_order, natural_key, without_clutter
 from geopretrain.data.readers.base import found_below
+from geopretrain.data.readers.calibrated import nominal_size, resizing
 from geopretrain.data.readers.depth_maps import MILLIMETRES, move_depth, read_depth_png
-from geopretrain.data.readers.folder import ImageSequence, read_matrix_file, read_numbers
+from geopretrain.data.readers.folder import ImageSequence, read_camera_file, read_numbers
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.errors import DataError
 
 CAMERA_FPS = 30.0
+CAMERA_SIZE = (480, 640)
 DEFAULT_FOCAL = 525.0  # px at 640x480, the usual value for this camera
 
 
@@ -34,7 +36,7 @@ class SevenScenesSequence(ImageSequence):
         numbers = [_number(file) for file in files]
         step = float(np.median(np.diff(numbers))) if len(files) > 1 else 1.0
         self.fps = CAMERA_FPS / max(step, 1.0)
-        self.intrinsics = self._colour_intrinsics = self._read_intrinsics(folder)
+        self._read_intrinsics(folder)
         self._depth_intrinsics = _beside(folder, "camera-intrinsics.txt", 9)
         self._depth_to_colour = _beside(folder, "depth-to-color.txt", 16)
         self.add_depth(self._depth_files(), "dense")
@@ -46,11 +48,13 @@ class SevenScenesSequence(ImageSequence):
         depth = read_depth_png(file, MILLIMETRES)
         if file.name.endswith(".proj.png"):
             return depth
-        if self._depth_intrinsics is None or self._depth_to_colour is None:
+        colour = self._colour_intrinsics
+        if self._depth_intrinsics is None or self._depth_to_colour is None or colour is None:
             raise DataError(f"{file} cannot be moved into the colour camera without its calibration.")
-        return move_depth(
-            depth, self._depth_intrinsics, self._depth_to_colour, self._colour_intrinsics, self.size
-        )
+        own = self._depth_intrinsics
+        if nominal_size(own, CAMERA_SIZE) and depth.shape != CAMERA_SIZE:
+            own = resizing(CAMERA_SIZE, (depth.shape[0], depth.shape[1])) @ own
+        return move_depth(depth, own, self._depth_to_colour, colour, self.size)
 
     def pose(self, index: int) -> np.ndarray | None:
         """Return the pose of the colour camera, ``4 4`` camera to world, m; files hold the depth camera's."""
@@ -75,18 +79,22 @@ class SevenScenesSequence(ImageSequence):
             )
         return found
 
-    def _read_intrinsics(self, folder: Path) -> np.ndarray:
+    def _read_intrinsics(self, folder: Path) -> None:
+        """Set the camera of the colour images; what depth is moved into is that of the files."""
         for place in (folder, folder.parent):
-            matrix = read_matrix_file(place / "camera-intrinsics-color.txt")
+            matrix, size = read_camera_file(place / "camera-intrinsics-color.txt")
             if matrix is not None:
-                return matrix
+                self.use_camera(matrix, size or nominal_size(matrix, CAMERA_SIZE))
+                self._colour_intrinsics = self.intrinsics
+                return
         height, width = self.size
-        focal = DEFAULT_FOCAL * width / 640
+        focal = DEFAULT_FOCAL * width / CAMERA_SIZE[1]
         self.warnings.append(
             "camera-intrinsics-color.txt is not there: the usual focal length of this camera is used "
             f"({focal:g} px)."
         )
-        return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+        camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+        self.intrinsics = self._colour_intrinsics = camera
 
 
 def find_sequences(path: Path) -> list[Path]:

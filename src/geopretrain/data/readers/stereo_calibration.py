@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.kitti_calibration import camera_of, matrix, read_calibration
+from geopretrain.data.readers.kitti_calibration import calibrated_size, camera_of, matrix, read_calibration
 from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
@@ -22,15 +22,24 @@ _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 
 @dataclass(frozen=True)
 class StereoCalibration:
-    """Intrinsics ``3 3`` (px) of both cameras and the baseline (m)."""
+    """Intrinsics ``3 3`` (px) of both cameras, the baseline (m), and the size they are of.
 
-    intrinsics: np.ndarray
-    right_intrinsics: np.ndarray
+    Attributes:
+        intrinsics, right_intrinsics: None where the focal length is not known.
+        baseline: m.
+        size: (height, width) px of the pictures that were calibrated, None where that is not said.
+    """
+
+    intrinsics: np.ndarray | None
+    right_intrinsics: np.ndarray | None
     baseline: float
+    size: tuple[int, int] | None = None
 
     @property
     def offset(self) -> float:
         """Principal point of the right minus that of the left camera, px (Middlebury's doffs)."""
+        if self.intrinsics is None or self.right_intrinsics is None:
+            return 0.0
         return float(self.right_intrinsics[0, 2] - self.intrinsics[0, 2])
 
 
@@ -66,13 +75,14 @@ def _middlebury(text: str, path: Path) -> StereoCalibration:
         )
     except ValueError as error:
         raise DataError(f"{path}: cam0 and cam1 must hold nine numbers each.") from error
-    return StereoCalibration(left, right, float(baseline[1]) / 1000)
+    return StereoCalibration(left, right, float(baseline[1]) / 1000, _size(text))
 
 
 def _kitti(lines: dict[str, np.ndarray], left: str, right: str, path: Path) -> StereoCalibration:
     intrinsics, to_left = camera_of(matrix(lines, left, (3, 4), path))
     right_camera, to_right = camera_of(matrix(lines, right, (3, 4), path))
-    return StereoCalibration(intrinsics, right_camera, float(to_left[0, 3] - to_right[0, 3]))
+    size = calibrated_size(lines, left[-2:], intrinsics)
+    return StereoCalibration(intrinsics, right_camera, float(to_left[0, 3] - to_right[0, 3]), size)
 
 
 def _named(text: str, path: Path) -> StereoCalibration:
@@ -85,4 +95,11 @@ def _named(text: str, path: Path) -> StereoCalibration:
     intrinsics = np.array([[values["fx"], 0, values["cx"]], [0, values["fy"], values["cy"]], [0, 0, 1.0]])
     right = intrinsics.copy()
     right[0, 2] += values.get("doffs", 0.0)
-    return StereoCalibration(intrinsics, right, values["baseline"])
+    return StereoCalibration(intrinsics, right, values["baseline"], _size(text))
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    """Return the (height, width) of ``width=...`` and ``height=...`` lines, None where one is missing."""
+    sides = [re.search(rf"^\s*{name}\s*[:=]\s*(\d+)", text, re.MULTILINE) for name in ("height", "width")]
+    height, width = (int(side[1]) if side else 0 for side in sides)
+    return (height, width) if height and width else None

@@ -37,6 +37,7 @@ class SyntheticClip(SourceClip):
             fps=float(self.world.fps),
             length=frames,
         )
+        self.calibrated_size = size
         self.intrinsics = np.asarray(self._render(0).intrinsics, dtype=np.float64)
         self.has_depth = True
         self.depth_protocol = "dense"

@@ -13,7 +13,7 @@ import numpy as np
 from geopretrain.data.file_names import natural_key
 from geopretrain.data.readers.base import found_below
 from geopretrain.data.readers.depth_maps import read_depth_png
-from geopretrain.data.readers.folder import ImageSequence, read_matrix_file
+from geopretrain.data.readers.folder import ImageSequence, read_camera_file
 from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.errors import DataError
 
@@ -24,6 +24,7 @@ _CAMERAS = {  # fx, fy, cx, cy as published with the data set
     "freiburg2": (520.9, 521.0, 325.1, 249.7),
     "freiburg3": (535.4, 539.2, 320.1, 247.6),
 }
+CAMERA_SIZE = (480, 640)
 _USUAL_CAMERA = (525.0, 525.0, 319.5, 239.5)
 
 
@@ -40,7 +41,7 @@ class TumSequence(ImageSequence):
         if len(steps) and np.median(steps) > 0:
             self.fps = float(1 / np.median(steps))
             self._gaps = {int(i) + 1 for i in np.flatnonzero(steps > 1.5 * np.median(steps))}
-        self.intrinsics = self._camera(folder)
+        self._find_camera(folder)
         self.add_depth(self._associated(folder), "dense")
         self._poses = self._read_poses(folder / "groundtruth.txt")
         self.has_poses = bool(self._poses)
@@ -68,15 +69,16 @@ class TumSequence(ImageSequence):
         pairs = nearest_in_time(self._times, times)
         return {i: pose_matrix([float(v) for v in rows[j]]) for i, j in pairs.items()}
 
-    def _camera(self, folder: Path) -> np.ndarray:
-        own = read_matrix_file(folder / "intrinsics.txt")
+    def _find_camera(self, folder: Path) -> None:
+        own, size = read_camera_file(folder / "intrinsics.txt")
         if own is not None:
-            return own
+            self.use_camera(own, size)
+            return
         known = next((n for n in _CAMERAS if n in str(folder.resolve())), None)
         fx, fy, cx, cy = _CAMERAS[known] if known else _USUAL_CAMERA
         if not known:
             self.warnings.append("Which camera took this is not said: the usual one (525 px) is assumed.")
-        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+        self.use_camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), CAMERA_SIZE)
 
 
 def find_tum(path: Path) -> list[Path]:
