@@ -35,7 +35,7 @@ def labelled(tmp_path):
         for kind in ("images", "labels"):
             (root / split / kind).mkdir(parents=True)
         for k in range(count):
-            rng = np.random.default_rng(k)
+            rng = np.random.default_rng([k, count])
             image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
             Image.fromarray(image).save(root / split / "images" / f"{k}.png")
             Image.fromarray(image[..., 0] % 3).save(root / split / "labels" / f"{k}.png")

@@ -24,6 +24,8 @@ from geopretrain.geometry.pose import (
 )
 from geopretrain.geometry.projection import Projected, inverse_depth_projection, project_inverse_depth
 from geopretrain.geometry.warp import (
+    Reading,
+    finite_grid,
     in_view,
     resize_flow,
     rigid_flow,
@@ -37,6 +39,7 @@ from geopretrain.geometry.warp import (
 
 __all__ = [
     "Projected",
+    "Reading",
     "backproject",
     "check_images",
     "check_shapes",
@@ -45,6 +48,7 @@ __all__ = [
     "disparity_to_inverse_depth",
     "euler_pose_matrix",
     "field_of_view",
+    "finite_grid",
     "flip_intrinsics",
     "in_view",
     "intrinsics_from_fov",

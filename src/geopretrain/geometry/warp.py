@@ -13,6 +13,7 @@ from geopretrain.geometry.camera import divide_by_z, invert_intrinsics, pixel_gr
 from geopretrain.geometry.checks import check_shapes
 
 Padding = Literal["border", "zeros"]
+Reading = Literal["bilinear", "nearest"]
 
 FAR_OUTSIDE = 1e6
 """A position, in image sides, that stands for what is not finite: outside every image."""
@@ -67,15 +68,25 @@ def sample(
 
 
 def sample_grid(
-    image: Tensor, grid: Tensor, padding: Padding = "border", *, align_corners: bool = True
+    image: Tensor,
+    grid: Tensor,
+    padding: Padding = "border",
+    *,
+    mode: Reading = "bilinear",
+    align_corners: bool = True,
 ) -> Tensor:
-    """Read an image ``B C H W`` bilinearly at ``grid``, ``B h w 2`` (x, y), -1 to 1 over the image.
+    """Read an image ``B C H W`` at ``grid``, ``B h w 2`` (x, y), -1 to 1 over the image.
 
-    Like torch's function, which with a position that is not a number ends the process in its backward pass;
-    here such a position lies far to the left or above.
+    The one way to torch's function, which with a position that is not a number ends the process in its
+    backward pass; here such a position lies far to the left or above.
     """
-    grid = grid.nan_to_num(-FAR_OUTSIDE, FAR_OUTSIDE, -FAR_OUTSIDE)
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
+    grid = finite_grid(grid)
+    return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=align_corners)
+
+
+def finite_grid(grid: Tensor) -> Tensor:
+    """Return positions that torch's sampling and its backward pass can take, also where a run diverges."""
+    return grid.nan_to_num(-FAR_OUTSIDE, FAR_OUTSIDE, -FAR_OUTSIDE)
 
 
 def warp(

@@ -167,11 +167,12 @@ def _check_data(
     data: LabelledSet, labels: int, subset_seed: int, pictures: int, search: bool
 ) -> tuple[int, ...]:
     """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
+    from geopretrain.data.labelled.census import check_labels
     from geopretrain.data.subsets import nested_subset
 
     splits = data.splits()
-    data.check(splits["train"][nested_subset(len(splits["train"]), labels, subset_seed)])
+    train = splits["train"][nested_subset(len(splits["train"]), labels, subset_seed)]
     for split in ("test", "val") if search else ("test",):
-        data.check(splits[split])
+        check_labels(data, train, splits[split], split)
     count = min(max(0, pictures), data.counts["test"])
     return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))

@@ -10,6 +10,7 @@ from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.config.resume import continued
 from geopretrain.config.saved import as_saved
 from geopretrain.console import console
+from geopretrain.data.labelled.census import check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
@@ -83,6 +84,8 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         options, task.presets[preset], device, len(subset), validate_every=0, validate_at=tuple(points)
     )
     scored = splits[options.evaluate_on]
+    if not options.resume:  # what a run began with has been looked at then
+        check_labels(labelled, splits["train"][subset], scored, options.evaluate_on)
     return Training(
         command="finetune segmentation",
         config=as_saved(

@@ -9,6 +9,7 @@ from making_clips import (
     write_stereo,
     write_video,
 )
+from PIL import Image
 
 from geopretrain.data.prepare.inspection import inspect
 from geopretrain.data.prepare.preparation import prepare
@@ -76,7 +77,16 @@ def test_inspect_store_and_labels(tmp_path):
     write_images(tmp_path / "data" / "images", sliding_frames(8))
     write_images(tmp_path / "data" / "labels", sliding_frames(8))
     text = inspect(tmp_path / "data").text()
-    assert "8 label images in labels" in text
+    assert "Labels: They cannot be used: " in text
+    assert "classes.txt is missing" in text
+    (tmp_path / "data" / "classes.txt").write_text("road\nsky\n")
+    for path in (tmp_path / "data" / "labels").iterdir():
+        with Image.open(path) as picture:
+            half = np.arange(picture.height)[:, None].repeat(picture.width, axis=1) > 40
+        Image.fromarray(half.astype(np.uint8)).save(path)
+    text = inspect(tmp_path / "data").text()
+    assert "Labels of 8 images: " in text
+    assert "Next: geopretrain finetune segmentation --data" in text
     store = prepare(tmp_path / "data" / "images", tmp_path / "store", progress=False)
     assert "Ready for training" in inspect(store.path).text()
 

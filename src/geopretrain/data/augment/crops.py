@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from geopretrain.data.batches import ClipBatch
 from geopretrain.errors import ConfigError
+from geopretrain.geometry import Reading, sample_grid
 
 _PICTURES = ("images", "jittered", "stereo", "stereo_jittered")
 _MAPS = ("depth", "pseudo_depth")
@@ -130,9 +130,8 @@ def _sampling_grid(scale: Tensor, offset: Tensor, like: Tensor) -> Tensor:
     return torch.stack([x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], dim=-1)
 
 
-def _sample(values: Tensor, grid: Tensor, mode: str) -> Tensor:
+def _sample(values: Tensor, grid: Tensor, mode: Reading) -> Tensor:
     """Sample ``B ... H W`` with one grid per sample; bytes become floats in [0, 1]."""
     pixels = values.flatten(1, -3)
     pixels = pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
-    sampled = functional.grid_sample(pixels, grid, mode=mode, padding_mode="border", align_corners=True)
-    return sampled.reshape(values.shape)
+    return sample_grid(pixels, grid, mode=mode).reshape(values.shape)

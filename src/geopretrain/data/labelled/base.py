@@ -53,6 +53,8 @@ class LabelledSource(ABC):
         fields: names of what the images have, see ``geopretrain.data.dataset.NAMES``.
         class_names: one name per class.
         class_colours: ``K 3`` uint8.
+        class_ids: id of each class in the files; () where it is the number of the class.
+        ignored_ids: ids in the files that the class list declares to be of no class.
         warnings: sentences about assumptions made while opening.
         rendered: whether ``read`` computes the images and nothing is gained by several threads.
     """
@@ -62,6 +64,8 @@ class LabelledSource(ABC):
     fields: tuple[str, ...] = ("labels",)
     class_names: tuple[str, ...] = ()
     class_colours: NDArray[np.uint8] = np.zeros((0, 3), np.uint8)
+    class_ids: tuple[int, ...] = ()
+    ignored_ids: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     rendered: bool = False
 

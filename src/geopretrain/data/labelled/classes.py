@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from geopretrain.data.dataset import IGNORE
+from geopretrain.data.text_lists import Line, read_lines
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 
 MAX_CLASSES = 254
-_IGNORED_NAMES = {"void", "unlabeled", "unlabelled", "ignore", "background/ignore"}
+_IGNORED_NAMES = {"void", "unlabeled", "unlabelled", "ignore", "ignored", "background/ignore"}
 
 _CAMVID = {
     "Sky": (128, 128, 128),
@@ -32,6 +33,7 @@ _CAMVID = {
     "Bicyclist": (0, 128, 192),
 }
 _CAMVID_VOID = 11
+_WEBP_HEAD = 64  # bytes that say how a WebP picture is packed
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class ClassList:
     coded: bool
     ids: dict[int, int]
 
+    def ids_of_classes(self) -> tuple[int, ...]:
+        """Return the stored id of each class."""
+        stored = {number: one for one, number in self.ids.items()}
+        return tuple(stored[number] for number in range(len(self.names)))
+
+    def ignored_ids(self) -> tuple[int, ...]:
+        """Return the stored ids that are declared to be of no class."""
+        return tuple(one for one, number in self.ids.items() if number == IGNORE)
+
 
 def camvid_classes() -> ClassList:
     """Return the 11 classes of CamVid in the SegNet layout; id 11 (void) is ignored."""
@@ -61,7 +72,7 @@ def read_classes(path: Path) -> ClassList:
     """Read ``classes.txt``: a name per line, optionally ``id:`` before it and ``R G B`` behind it.
 
     Without ids, the line number (from 0) is the id. Classes called void, ignore or unlabelled are ignored,
-    as is 255.
+    as is 255 where no line gives it to a class (``255: car``).
 
     Raises:
         DataError: the file is missing or empty, or a line cannot be understood.
@@ -70,8 +81,7 @@ def read_classes(path: Path) -> ClassList:
         raise DataError(
             f"{path} is missing. It must list the classes, one name per line in the order of their ids."
         )
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = read_lines(path, errors="replace")
     entries = [_parse_line(line, number, path) for number, line in enumerate(lines)]
     kept = [entry for entry in entries if entry[1].lower() not in _IGNORED_NAMES]
     if len(kept) < 2:
@@ -81,23 +91,28 @@ def read_classes(path: Path) -> ClassList:
     ids = {entry[0]: IGNORE for entry in entries}
     if len(ids) != len(entries):
         raise DataError(f"{path} gives the same id to two classes.")
+    if len({entry[1] for entry in kept}) != len(kept):
+        raise DataError(f"{path} lists two classes of the same name. Give each a name of its own.")
     ids.update({entry[0]: number for number, entry in enumerate(kept)})
     coded = all(entry[2] is not None for entry in kept)
     colours = np.array([entry[2] for entry in kept], dtype=np.uint8) if coded else class_palette(len(kept))
     return ClassList(tuple(entry[1] for entry in kept), colours, coded, ids)
 
 
-def _parse_line(line: str, number: int, path: Path) -> tuple[int, str, tuple[int, int, int] | None]:
-    match = re.fullmatch(r"(?:(\d+)\s*[:,]\s*)?(.*?)(?:[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3}))?", line)
+def _parse_line(line: Line, number: int, path: Path) -> tuple[int, str, tuple[int, int, int] | None]:
+    text = line.text
+    match = re.fullmatch(r"(?:(\d+)\s*[:,]\s*)?(.*?)(?:[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3}))?", text)
     if match is None or not match.group(2).strip():
         raise DataError(
-            f"{path}, line {number + 1}: '{line}' is not 'name' or 'id: name', optionally with 'R G B'."
+            f"{path}, line {line.number}: '{text}' is not 'name' or 'id: name', optionally with 'R G B'."
         )
+    if re.fullmatch(r".*\D\s*:\s*\d+", match.group(2)):
+        raise DataError(f"{path}, line {line.number}: '{text}': the id goes before the name, 'id: name'.")
     colour = None
     if match.group(3) is not None:
         colour = (int(match.group(3)), int(match.group(4)), int(match.group(5)))
         if max(colour) > 255:
-            raise DataError(f"{path}, line {number + 1}: the colour {colour} is outside 0 to 255.")
+            raise DataError(f"{path}, line {line.number}: the colour {colour} is outside 0 to 255.")
     return int(match.group(1) or number), match.group(2).strip(), colour
 
 
@@ -111,17 +126,41 @@ def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as picture:
+            _refuse_lossy(picture, path)
             mode = picture.mode
             stored = np.array(picture)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise DataError(f"The label {path} cannot be read as an image: {error}") from error
     if stored.ndim == 2:
-        return _from_ids(stored.astype(np.int64), path, classes)
+        return _from_ids(_whole(stored, path), path, classes)
     if mode == "LA":
         return _from_ids(stored[..., 0].astype(np.int64), path, classes)
     if mode not in ("RGB", "RGBA"):
         raise DataError(f"The label {path} is a {mode} image; expected ids (grey or palette) or RGB colours.")
     return _from_colours(stored[..., :3].astype(np.int64), path, classes)
+
+
+def _refuse_lossy(picture: Image.Image, path: Path) -> None:
+    """Refuse a picture packed with loss: next to edges it holds ids nobody has given."""
+    lossy = picture.format in ("JPEG", "MPO") or str(picture.info.get("compression", "")).endswith("jpeg")
+    if picture.format == "WEBP":
+        lossy = b"VP8 " in path.read_bytes()[:_WEBP_HEAD]
+    if lossy:
+        raise DataError(
+            f"The label {path} is packed with loss ({picture.format}), which changes ids near edges. "
+            "Save labels as PNG, from where they were still exact."
+        )
+
+
+def _whole(stored: np.ndarray, path: Path) -> NDArray[np.int64]:
+    """Return ids as integers (DataError for fractions, or what is no number)."""
+    if np.issubdtype(stored.dtype, np.floating) and not (stored == np.round(stored)).all():
+        raise DataError(
+            f"The label {path} holds fractions ({stored[stored != np.round(stored)][0]:g}, for example), but "
+            "ids of classes are whole numbers. It may be a map of probabilities, or have been resized by "
+            "averaging; save the ids themselves as 8-bit PNG."
+        )
+    return stored.astype(np.int64)
 
 
 def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDArray[np.uint8]:
@@ -131,7 +170,8 @@ def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDAr
     if foreign:
         raise DataError(
             f"The label {path} holds the id {foreign[0]}, which is outside the class list "
-            f"({len(classes.names)} classes, ids {_ranges(sorted(classes.ids))}, and 255 = ignore)."
+            f"({len(classes.names)} classes, ids {_ranges(sorted(classes.ids))}, and 255 = ignore). If it is "
+            f"one of them, write it before the name in classes.txt: '{foreign[0]}: name'."
         )
     table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
     for one in present:

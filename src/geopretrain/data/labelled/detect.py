@@ -78,6 +78,11 @@ def open_labelled_source(spec: str) -> LabelledSource:
     raise DataError(f"{_folder(spec)} is no known labelled data set. Expected: {in_words()}.")
 
 
+def holds_labels(path: Path) -> bool:
+    """Return whether a folder looks like images with class maps."""
+    return has_lists(path) or has_folders(path)
+
+
 def in_words() -> str:
     """Return what the known layouts look like."""
     return "; ".join(layout.words for layout in LAYOUTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from geopretrain.console import console
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.cache import RowCache, cache_folder
-from geopretrain.data.dataset import IMAGES, NAMES, Description, Fields, Positions, positions
+from geopretrain.data.dataset import IGNORE, IMAGES, NAMES, Description, Fields, Positions, positions
 from geopretrain.data.fingerprint import digest
 from geopretrain.data.labelled.base import LabelledImage, LabelledSource
 from geopretrain.data.labelled.detect import open_labelled_source
@@ -144,6 +145,14 @@ class LabelledSet:
         if errors:
             raise _together(errors)
 
+    def class_pixels(self, indices: Positions) -> NDArray[np.int64]:
+        """Return how many pixels of each image are of each class, ``N K+1``; the last: of none (255)."""
+        return self._counted(indices)[:, 1:]
+
+    def picture_digests(self, indices: Positions) -> NDArray[np.int64]:
+        """Return a checksum of each image without its labels, ``N``."""
+        return self._counted(indices)[:, 0]
+
     def names(self, indices: Positions) -> list[str]:
         """Return the file name of each image within the data set."""
         return [self.source.name(*self._place(int(index))) for index in positions(indices, len(self))]
@@ -168,6 +177,10 @@ class LabelledSet:
     @cached_property
     def _cache(self) -> RowCache:
         return RowCache(self._folder, len(self), self._format.row_bytes)
+
+    @cached_property
+    def _counts(self) -> RowCache:
+        return RowCache(self._folder / "counts", len(self), 4 * (self.num_classes + 2))
 
     @cached_property
     def _objects(self) -> ObjectFiles:
@@ -203,6 +216,18 @@ class LabelledSet:
 
     def _read(self, row: int) -> LabelledImage:
         return resized(self.source.read(*self._place(row), self.size), self.size)
+
+    def _counted(self, indices: Positions) -> NDArray[np.int64]:
+        """Return checksum and counts of each image, from rows that are there; kept like these."""
+        self._refuse(LABELS)
+        rows = self._counts.read(positions(indices, len(self)), self._count_row)
+        return rows.view("<u4").astype(np.int64)
+
+    def _count_row(self, row: int) -> NDArray[np.uint8]:
+        found = self._format.unpack(self._cache.read(np.array([row]), self._make_row))
+        pixels = np.bincount(found["labels"].ravel(), minlength=IGNORE + 1)
+        image = zlib.crc32(found["images"].tobytes())
+        return np.array([image, *pixels[: self.num_classes], pixels[IGNORE]], "<u4").view(np.uint8)
 
     def _try_row(self, row: int) -> DataError | None:
         try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.file_names import is_clutter
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource, digest_files, unread_files
 from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_classes, read_labels
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.sizes import check_original
+from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.errors import DataError
 
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
@@ -28,13 +31,15 @@ class LabelledPairs(LabelledSource):
         pairs: dict[str, list[Pair]],
         warnings: tuple[str, ...] = (),
     ) -> None:
-        """Keep the pairs; raises DataError for an empty split."""
+        """Keep the pairs; raises DataError for an empty split, and for a picture that is listed twice."""
         self.root, self.kind, self.classes, self.pairs, self.warnings = root, kind, classes, pairs, warnings
         self.class_names, self.class_colours = classes.names, classes.colours
+        self.class_ids, self.ignored_ids = classes.ids_of_classes(), classes.ignored_ids()
         self.counts = {split: len(pairs[split]) for split in SPLITS}
         for split, count in self.counts.items():
             if not count:
                 raise DataError(f"The split '{split}' of {root} holds no labelled image.")
+        self.warnings += _shared_pictures(root, pairs)
 
     def name(self, split: str, index: int) -> str:
         """Return the path of the image relative to the data set."""
@@ -72,6 +77,42 @@ class LabelledPairs(LabelledSource):
         return [file for split in SPLITS for pair in self.pairs[split] for file in pair]
 
 
+def _shared_pictures(root: Path, pairs: dict[str, list[Pair]]) -> tuple[str, ...]:
+    """Refuse a picture that is twice in a split, or in train and test; return what other splits share.
+
+    Files are told apart by what they are, not by their names: links lead to the same picture.
+    """
+    files = {split: _by_identity(root, split, pairs[split]) for split in SPLITS}
+    said = []
+    for first, second in combinations(SPLITS, 2):
+        shared = files[first].keys() & files[second].keys()
+        if not shared:
+            continue
+        example = min(files[first][key] for key in shared)
+        found = f"{first} and {second} share {len(shared)} of their pictures, {example} for example"
+        if (first, second) == ("train", "test"):
+            raise DataError(
+                f"{root}: {found}. A score on what was learned by heart means nothing: take them out of one "
+                "of the two."
+            )
+        said.append(found)
+    return tuple(said)
+
+
+def _by_identity(root: Path, split: str, pairs: list[Pair]) -> dict[tuple[int, int], str]:
+    """Return the name of each picture by what file it is; raises DataError where one is there twice."""
+    found: dict[tuple[int, int], str] = {}
+    for image, _ in pairs:
+        stat, name = image.stat(), image.relative_to(root).as_posix()
+        key = (stat.st_dev, stat.st_ino)
+        if key in found:
+            raise DataError(
+                f"The split '{split}' of {root} holds {name} twice (as {found[key]}). Keep one of them."
+            )
+        found[key] = name
+    return found
+
+
 # ---------------------------------------------------------------- lists (SegNet's layout)
 
 
@@ -93,13 +134,21 @@ def open_lists(root: Path) -> LabelledPairs:
 
 
 def _read_list(root: Path, listing: Path) -> list[Pair]:
-    pairs = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
-        parts = line.split()
-        if parts and len(parts) != 2:
-            raise DataError(f"{listing}, line {number}: expected 'image label', got '{line}'.")
-        if parts:
-            pairs.append((_resolve(root, parts[0], listing), _resolve(root, parts[1], listing)))
+    pairs: list[Pair] = []
+    lines: dict[Path, int] = {}
+    for number, text in read_lines(listing):
+        parts = text.split()
+        if len(parts) != 2:
+            raise DataError(f"{listing}, line {number}: expected 'image label', got '{text}'.")
+        image, label = (_resolve(root, listed_path(part), listing) for part in parts)
+        if image in lines:
+            raise DataError(
+                f"{listing} names {parts[0]} twice, in lines {lines[image]} and {number}. Keep one of them."
+            )
+        lines[image] = number
+        pairs.append((image, label))
+    if not pairs:
+        raise DataError(f"{listing} is empty; it must hold lines of 'image label'.")
     return pairs
 
 
@@ -171,15 +220,33 @@ def split_folder(parent: Path, split: str) -> Path | None:
 def _paired(images: Path, labels: Path) -> list[Pair]:
     if not labels.is_dir():
         raise DataError(f"{images} has no folder of labels beside it: {labels} does not exist.")
-    by_stem = {p.stem: p for p in sorted(labels.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES | {".gif"}}
-    pictures = [p for p in sorted(images.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
-    missing = [p for p in pictures if p.stem not in by_stem]
+    by_stem = _by_stem(labels, IMAGE_SUFFIXES | {".gif"})
+    pictures = _by_stem(images, IMAGE_SUFFIXES)
+    missing = [picture for stem, picture in pictures.items() if stem not in by_stem]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(pictures)} images in {images} have no label there ({labels}), "
             f"{missing[0].name} for example. Label them or take them out."
         )
-    return [(p, by_stem[p.stem]) for p in pictures]
+    return [(picture, by_stem[stem]) for stem, picture in pictures.items()]
+
+
+def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    """Return the pictures of a folder by their names without ending (DataError where two share one).
+
+    In the order of their names as text: the splits made by chance hang on it, and stay what they were.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or is_clutter(path.name):
+            continue
+        if path.stem in found:
+            raise DataError(
+                f"{folder} holds {found[path.stem].name} and {path.name}: images and labels belong together "
+                "by their names without ending, so each may be there once. Keep one of them."
+            )
+        found[path.stem] = path
+    return found
 
 
 def _with_all_splits(

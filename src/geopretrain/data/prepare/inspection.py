@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.file_names import without_clutter
+from geopretrain.data.labelled.census import inspected
+from geopretrain.data.labelled.detect import holds_labels
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
@@ -16,7 +17,6 @@ from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.flow_pairs import flow_files
-from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
 from geopretrain.data.store.frame_store import FrameStore
@@ -95,9 +95,10 @@ class Inspection:
         lines = [f"{self.path}: {len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}"]
         for report in self.clips:
             lines += ["", *_clip_lines(report)]
+        said = [found for found in (self.labels, self.flow) if found]
         if not self.clips:
-            return "\n".join([f"{self.path}: {self.flow}"])
-        lines += [line for found in (self.labels, self.flow) if found for line in ("", found)]
+            return "\n".join(f"{self.path}: {found}" for found in said)
+        lines += [line for found in said for line in ("", found)]
         return "\n".join([*lines, "", _verdict(self)])
 
 
@@ -117,16 +118,16 @@ def inspect(
     """
     if (Path(path) / INDEX_FILE).is_file():
         return Inspection(str(path), [], FrameStore.open(path))
-    flow = _flow(Path(path))
+    flow, labels = _flow(Path(path)), _labels(Path(path))
     try:
         # images beside flow files are pairs, not video
         clips = open_source(path, baseline=baseline, depth_unit=depth_unit)
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:
-        if flow is None:
+        if flow is None and labels is None:
             raise
         clips = []
-    return Inspection(str(path), [_look_at(clip) for clip in clips], labels=_labels(Path(path)), flow=flow)
+    return Inspection(str(path), [_look_at(clip) for clip in clips], labels=labels, flow=flow)
 
 
 def _look_at(clip: SourceClip) -> ClipReport:
@@ -297,17 +298,12 @@ def _flow(path: Path) -> str | None:
 
 
 def _labels(path: Path) -> str | None:
-    """Return a sentence when label images lie beside the frames."""
-    if not path.is_dir():
+    """Return what class maps beside the frames hold."""
+    if not path.is_dir() or not holds_labels(path):
         return None
-    names = {p.name for p in path.iterdir() if p.is_dir()}
-    found = sorted(name for name in names if name == "labels" or name.endswith("annot"))
-    inside = [f for name in found for f in without_clutter((path / name).rglob("*"), path)]
-    count = sum(f.suffix.lower() in IMAGE_SUFFIXES for f in inside)
-    if not count:
-        return None
-    use = f"geopretrain finetune segmentation --data {path}"
-    return f"Labels: {count} label images in {', '.join(found)}; `{use}` can use them."
+    found, usable = inspected(path)
+    use = f" Next: geopretrain finetune segmentation --data {path}" if usable else ""
+    return f"Labels: {found}{use}"
 
 
 def _verdict(inspection: Inspection) -> str:

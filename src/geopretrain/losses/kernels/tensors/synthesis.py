@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from geopretrain.geometry import Projected, pixel_grid, project_inverse_depth
+from geopretrain.geometry import Projected, finite_grid, pixel_grid, project_inverse_depth
 from geopretrain.losses.synthesis import border_grid, border_limits, valid_inverse
 
 _BILINEAR, _BORDER = 0, 1  # as torch's operator calls them
@@ -15,7 +15,7 @@ def reading_gradient(
     grad_images: Tensor, images: Tensor, positions: Tensor, align_corners: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients by the images ``B C H W`` and by the positions ``B 2 H W`` they were read at."""
-    grid = border_grid(positions, align_corners)
+    grid = finite_grid(border_grid(positions, align_corners))
     options = _BILINEAR, _BORDER, align_corners, [True, True]
     by_images, by_grid = torch.ops.aten.grid_sampler_2d_backward(grad_images, images, grid, *options)
     limits = border_limits(positions, align_corners)

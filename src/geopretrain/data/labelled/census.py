@@ -1,0 +1,219 @@
+"""What class maps hold, counted before anything is trained on them: mistakes that would pass for success.
+
+Counts are of the working size, from rows that have been read already, and kept beside these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopretrain.console import console
+from geopretrain.data.dataset import IGNORE
+from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+from geopretrain.data.subsets import spread_positions
+from geopretrain.errors import DataError
+
+MAX_INSPECTED = 300
+"""Images of a split, evenly spread, that are read where a data set is only looked at."""
+_NAMED = 8  # classes named in one sentence
+_EVERYWHERE = 0.5  # part of the images that 255 must be in to be taken for a class
+
+
+@dataclass(frozen=True)
+class Census:
+    """How often each class occurs in some images.
+
+    Attributes:
+        names: of the classes.
+        ids: id of each class in the files.
+        ignored_ids: ids that the class list itself declares to be of no class.
+        pixels: ``N K+1``, of each class in each image, the last of none (255).
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+    ignored_ids: tuple[int, ...]
+    pixels: NDArray[np.int64]
+
+    @property
+    def occurring(self) -> list[int]:
+        """Classes that occur."""
+        return np.flatnonzero(self.pixels[:, :-1].any(0)).tolist()
+
+    @property
+    def absent(self) -> list[int]:
+        """Classes that do not."""
+        return np.flatnonzero(~self.pixels[:, :-1].any(0)).tolist()
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether 255 is in many images although the class list does not say what it is."""
+        return not self.ignored_ids and bool((self.pixels[:, -1] > 0).mean() >= _EVERYWHERE)
+
+    def in_words(self) -> str:
+        """Return e.g. ``Labels of 52 images: Road (0) 31 %, Sky (1) 12 %; ignored 7 %; never: Pole (2).``"""
+        shares = self.pixels.sum(0) / max(1, self.pixels.sum())
+        order = sorted(self.occurring, key=lambda number: -shares[number])
+        found = [f"{self._called(number)} {_percent(shares[number])}" for number in order[:_NAMED]]
+        if len(order) > _NAMED:
+            found.append(f"{len(order) - _NAMED} more classes")
+        parts = [", ".join(found) or "no class", f"ignored {_percent(shares[-1])}"]
+        if self.absent:
+            rest = f" and {len(self.absent) - _NAMED} more" * (len(self.absent) > _NAMED)
+            parts.append(f"never: {', '.join(map(self._called, self.absent[:_NAMED]))}{rest}")
+        return f"Labels of {len(self.pixels)} images: {'; '.join(parts)}."
+
+    def problem(self) -> str | None:
+        """Return what cannot be meant and what to do about it, None where there is nothing of the kind."""
+        if not self.occurring:
+            return f"All {len(self.pixels)} labels are ignored (255) from edge to edge. {self._advice()}"
+        # with one class missing, its labels may well be those that have no meaning yet
+        if self.unexplained and (len(self.occurring) == 1 or self.absent == [len(self.names) - 1]):
+            missing = " and ".join(self.names[number] for number in self.absent[:_NAMED])
+            return (
+                f"{missing} never occurs in {len(self.pixels)} labels, while 255, which is ignored, is in "
+                f"{int((self.pixels[:, -1] > 0).sum())} of them. {self._advice()}"
+            )
+        if len(self.occurring) == 1:
+            return (
+                f"All {len(self.pixels)} labels show {self._called(self.occurring[0])} and nothing else, so "
+                "there is nothing to tell apart. Look at the labels and at the order of the class list."
+            )
+        return None
+
+    def _advice(self) -> str:
+        name = self.names[self.absent[-1]]
+        return (
+            f"If 255 (white) is '{name}', write '{IGNORE}: {name}' instead of '{name}' in classes.txt; if it "
+            f"means no class, say so by a line '{IGNORE}: ignore'."
+        )
+
+    def _called(self, number: int) -> str:
+        return f"{self.names[number]} ({self.ids[number]})"
+
+
+def census(data: LabelledSet, positions: Sequence[int] | NDArray[np.int64]) -> Census:
+    """Count the classes in images that have been read (see `LabelledSet.check`)."""
+    ids = data.source.class_ids or tuple(range(data.num_classes))
+    return Census(data.class_names, ids, data.source.ignored_ids, data.class_pixels(positions))
+
+
+def check_labels(
+    data: LabelledSet, train: NDArray[np.int64], scored: NDArray[np.int64], split: str = "test"
+) -> None:
+    """Read the images, say what their labels hold, and refuse what cannot be meant.
+
+    Args:
+        data: labelled images.
+        train: positions of those that are learned from.
+        scored: positions of those that the outcome is judged on.
+        split: name of their split.
+
+    Raises:
+        DataError: a file cannot be used; a picture is in both; all labels are ignored, show one class, or
+            leave one out while 255 is everywhere.
+    """
+    both = np.concatenate([train, scored])
+    data.check(both, LABELS)
+    _refuse_overlap(data, train, scored, split)
+    found = census(data, both)
+    console.say(found.in_words())
+    if found.problem() is not None and len(both) < len(data):
+        data.check(np.arange(len(data)), LABELS)  # a class may be rare: look at everything before refusing
+        found = census(data, np.arange(len(data)))
+    if (problem := found.problem()) is not None:
+        raise DataError(f"{data.path}: {problem}")
+    _check_split(data, train, f"the {len(train)} training images", refuse_one=_is_all(data, train))
+    _check_split(data, scored, f"the {split} split", refuse_one=False)
+
+
+def inspected(path: str | Path) -> tuple[str, bool]:
+    """Return what labelled images hold or what speaks against training on them, and whether they can be used.
+
+    Some images of each split are read.
+    """
+    try:
+        data = LabelledSet.open(path)
+        described = f"{data.describe().in_words(remarks=True)}."
+    except DataError as error:
+        return f"They cannot be used: {error}", False
+    try:
+        return f"{described} {_looked_at(data)}", True
+    except DataError as error:
+        return f"{described} Not fit for training: {error}", False
+
+
+def _looked_at(data: LabelledSet) -> str:
+    rows = {
+        split: all_rows[spread_positions(len(all_rows), MAX_INSPECTED)]
+        for split, all_rows in data.splits(LABELS).items()
+    }
+    together = np.concatenate(list(rows.values()))
+    data.check(together, LABELS)
+    for split in ("val", "test"):
+        if len(rows.get(split, ())):
+            _refuse_overlap(data, rows["train"], rows[split], split)
+    found = census(data, together)
+    if (problem := found.problem()) is not None:
+        raise DataError(problem)
+    return found.in_words()
+
+
+def _check_split(data: LabelledSet, rows: NDArray[np.int64], where: str, *, refuse_one: bool) -> None:
+    """Refuse a part without labels, and say or refuse that it has one class only."""
+    found = census(data, rows)
+    if not found.occurring:
+        raise DataError(f"{data.path}: all labels of {where} are ignored (255) from edge to edge.")
+    if len(found.occurring) > 1:
+        return
+    sentence = f"{data.path}: {where} show nothing but {found.names[found.occurring[0]]}."
+    if refuse_one:
+        raise DataError(f"{sentence} Two classes at least must occur to be learned.")
+    console.warn(f"{sentence} The score will say little; other images, or another --subset-seed, will do.")
+
+
+def _is_all(data: LabelledSet, train: NDArray[np.int64]) -> bool:
+    return len(train) >= data.counts.get("train", 0)
+
+
+def _refuse_overlap(
+    data: LabelledSet, train: NDArray[np.int64], scored: NDArray[np.int64], split: str
+) -> None:
+    """Raise DataError where a picture that is learned from is also scored, under whatever name."""
+    pairs = _same_pictures(data, train, scored)
+    if not pairs:
+        return
+    count = "1 picture is" if len(pairs) == 1 else f"{len(pairs)} pictures are"
+    first, second = data.names(pairs[0])
+    raise DataError(
+        f"{data.path}: {count} both in train and in {split}; {first} (train) is {second} ({split}), for "
+        "example. A score on what was learned by heart means nothing: take them out of one of the two."
+    )
+
+
+def _same_pictures(
+    data: LabelledSet, train: NDArray[np.int64], scored: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Return the pairs of positions whose pictures are equal; digests only point to candidates."""
+    first, second = data.picture_digests(train), data.picture_digests(scored)
+    by_digest = dict(zip(first.tolist(), train.tolist(), strict=True))
+    candidates = [
+        (by_digest[value], position)
+        for value, position in zip(second.tolist(), scored.tolist(), strict=True)
+        if value in by_digest
+    ]
+    return [pair for pair in candidates if _equal_pictures(data, pair)]
+
+
+def _equal_pictures(data: LabelledSet, pair: tuple[int, int]) -> bool:
+    one, other = data.read(pair, LABELS).images
+    return bool((one == other).all())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
