@@ -64,7 +64,7 @@ def _check_measured(data: str) -> None:
     from geopretrain.data.readers.detect import open_source
 
     found = bool(FrameStore.open(data).depth_frames()) if is_store(data) else None
-    if not (any(clip.has_depth for clip in open_source(data)) if found is None else found):
+    if not (any(clip.has_depth for clip in open_source(data, unusable=[])) if found is None else found):
         raise DataError(
             f"'{data}' holds no measured depth to score on. Give other data with --evaluate-data."
         )

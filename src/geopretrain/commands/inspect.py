@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geopretrain.config.command import takes
 from geopretrain.config.options import InspectOptions
+from geopretrain.console import console
 
 if TYPE_CHECKING:
     from geopretrain.data.prepare.inspection import Inspection
@@ -25,6 +26,9 @@ def inspect(options: InspectOptions) -> Inspection:
     """
     from geopretrain.data.prepare import inspection
 
-    return inspection.inspect(
+    found = inspection.inspect(
         os.fspath(options.path), baseline=options.baseline, depth_unit=options.depth_unit
     )
+    if found.unusable:
+        console.warn_left_out(f"{len(found.unusable)} of the files and folders cannot be used; see below.")
+    return found

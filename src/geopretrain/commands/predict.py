@@ -16,7 +16,7 @@ from geopretrain.config.saved import as_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import remove_leftovers, write_picture
-from geopretrain.prediction.inputs import Shot, shots
+from geopretrain.prediction.inputs import Shot, shots_of_all
 from geopretrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def predict(options: PredictOptions) -> list[Path]:
     task = load_task(run).to(resolve_device(options.device)).eval()
     use_threads(options.threads)
     _check_wanted(options.save, task, run)
+    sources = [Path(source) for source in listed(options.inputs)]
     remove_leftovers(target)
     every = 1 if options.every is None and "video" in options.save else options.every
     with _Writer(task, run, target, options) as writer:
-        for source in listed(options.inputs):
-            for shot in shots(Path(source), every, with_next=isinstance(task, FlowTask)):
-                writer.write(shot)
+        for shot in shots_of_all(sources, every, with_next=isinstance(task, FlowTask)):
+            writer.write(shot)
     write_saved(target, as_saved("predict", options))
     console.say(f"{len(writer.written)} files are in {target}.")
     return writer.written

@@ -133,9 +133,13 @@ def _trained_on(run: RunFolder, store: FrameStore) -> bool:
 
 
 def _from_source(data: str, split_file: str | Path | None, depth_unit: float | None) -> MeasuredSet:
+    from geopretrain.data.readers.base import Unusable
     from geopretrain.data.readers.detect import open_source
 
-    clips = [clip for clip in open_source(data, depth_unit=depth_unit) if clip.has_depth]
+    unusable: list[Unusable] = []
+    clips = [c for c in open_source(data, depth_unit=depth_unit, unusable=unusable) if c.has_depth]
+    for one in unusable:
+        console.warn_left_out(f"Left out: {one.reason}")
     if not clips:
         raise DataError(
             f"'{data}' has no measured depth. Give a data set with depth, or a folder of images/ and depth/."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geopretrain.console import console
+from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,6 +41,27 @@ class Shot:
     fps: float = 10.0
 
 
+def shots_of_all(sources: Sequence[Path], every: int | None, *, with_next: bool) -> Iterator[Shot]:
+    """Yield the pictures of several sources, see `shots`; one that cannot be used does not cost the others.
+
+    Raises:
+        DataError: a path does not exist, or not one source can be used.
+    """
+    failed = []
+    for source in sources:
+        if not os.path.lexists(source) and not str(source).startswith(SYNTHETIC):
+            raise DataError(f"'{source}' does not exist. Give a picture, a video, or a folder of them.")
+    for source in sources:
+        try:
+            yield from shots(source, every, with_next=with_next)
+        except DataError as error:
+            failed.append(str(error))
+            if len(sources) > 1:
+                console.warn_left_out(f"Left out: {error}")
+    if len(failed) == len(sources):
+        raise DataError(failed[0] if len(failed) == 1 else f"No input can be used. The first: {failed[0]}")
+
+
 def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]:
     """Yield the pictures of an image file, a folder of images, a video or a data set.
 
@@ -51,18 +74,28 @@ def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]
         DataError: no readable picture there, or no pair where pairs are needed.
     """
     shown = 0
-    if source.is_dir() and (files := _image_files(source)):
-        found = _pictures(files, with_next)
-    elif source.is_file() and source.suffix.lower() in image_suffixes():
-        found = _pictures([source], with_next)
-    else:
-        found = _frames(source, every, with_next)
-    for shot in found:
+    for shot in _found(source, every, with_next):
         shown += 1
         yield shot
     if not shown:
         what = "pair of pictures, and this run looks at pairs" if with_next else "readable picture"
         raise DataError(f"'{source}' holds no {what}.")
+
+
+def _found(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
+    if source.is_dir() and (files := image_files(source)):
+        return _pictures(files, with_next)
+    if source.is_file() and source.suffix.lower() in image_suffixes():
+        return _pictures([source], with_next)
+    return _frames(source, every, with_next)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files directly in a folder in the order of time, clutter left out."""
+    from geopretrain.data.file_names import in_order
+    from geopretrain.data.readers.base import files_with
+
+    return in_order(files_with(folder, image_suffixes()))
 
 
 def image_suffixes() -> set[str]:
@@ -72,22 +105,33 @@ def image_suffixes() -> set[str]:
     return {suffix for suffix, name in Image.registered_extensions().items() if name not in ("MPEG", "MPO")}
 
 
-def _image_files(folder: Path) -> list[Path]:
-    suffixes = image_suffixes()
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
-
-
 def _pictures(files: list[Path], with_next: bool) -> Iterator[Shot]:
-    from geopretrain.data.readers.images import read_image
-
-    read = (Shot(file.stem, read_image(file)) for file in files)
+    read = _readable(files)
     yield from _paired((shot, True) for shot in read) if with_next else read
 
 
+def _readable(files: list[Path]) -> Iterator[Shot]:
+    """Yield the pictures; of several, one that cannot be read is named and left out."""
+    from geopretrain.data.readers.images import read_image
+
+    for file in files:
+        try:
+            yield Shot(file.stem, read_image(file))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            console.warn_left_out(f"Left out: {error}")
+
+
 def _frames(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
+    from geopretrain.data.readers.base import Unusable
     from geopretrain.data.readers.detect import open_source
 
-    for clip in open_source(str(source)):
+    unusable: list[Unusable] = []
+    clips = open_source(str(source), unusable=unusable)
+    for one in unusable:
+        console.warn_left_out(f"Left out: {one.reason}")
+    for clip in clips:
         step = every or max(1, round((clip.length or 0) / MOST_VIDEO_PICTURES))
         if step > 1:
             console.say(f"{clip.name}: every {step}. frame is taken (--every 1 takes all).")
@@ -100,7 +144,7 @@ def _of_clip(clip: SourceClip, step: int) -> Iterator[tuple[Shot, bool]]:
     stem = Path(clip.name).stem
     for frame in clip.frames():
         if frame.image is None:
-            console.say(f"{clip.name}: {frame.error}")
+            console.warn_left_out(f"Left out of {clip.name}: {frame.error}")
             continue
         name = f"{stem}_{frame.index:06d}"
         shot = Shot(name, frame.image, None, clip.intrinsics, stem, (clip.fps or 10.0) / step)

@@ -7,8 +7,8 @@ from making_clips import sliding_frames, texture, write_images, write_video
 from PIL import Image
 
 from geopretrain.data.prepare.intrinsics import (
+    camera_warning,
     choose_camera,
-    fov_warning,
     parse_intrinsics,
     stored_intrinsics,
 )
@@ -90,8 +90,8 @@ def test_prepare_intrinsics_text_is_checked(text):
 
 
 def test_prepare_odd_field_of_view_is_warned_of():
-    assert fov_warning(parse_intrinsics("100,100,64,48"), SIZE) is None
-    assert "8 degrees" in fov_warning(parse_intrinsics("900,900,64,48"), SIZE)
+    assert camera_warning(parse_intrinsics("100,100,64,48"), SIZE) is None
+    assert "8 degrees" in camera_warning(parse_intrinsics("900,900,64,48"), SIZE)
 
 
 # ---------------------------------------------------------------- what gets into a store

@@ -40,6 +40,11 @@ class PreparedClip:
     warnings: list[str]
     problems: list[str]
 
+    @property
+    def damaged(self) -> bool:
+        """Whether more than half of its frames are broken, so that nothing is in the store."""
+        return not self.clips and 2 * self.statistics.broken > self.statistics.frames
+
     def as_json(self) -> dict[str, Any]:
         """Return it as an interrupted preparation keeps it."""
         return {

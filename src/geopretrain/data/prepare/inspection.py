@@ -15,6 +15,7 @@ from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_de
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import SourceClip, open_source
+from geopretrain.data.readers.base import Unusable
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.resize import central_crop, resize
@@ -70,6 +71,7 @@ class Inspection:
         store: the store when the path is one.
         labels: a sentence about labels found beside the images.
         flow: a sentence about pairs with known optical flow.
+        unusable: files and folders among others that cannot be opened.
     """
 
     path: str
@@ -77,6 +79,7 @@ class Inspection:
     store: FrameStore | None = None
     labels: str | None = None
     flow: str | None = None
+    unusable: list[Unusable] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -96,6 +99,7 @@ class Inspection:
         for report in self.clips:
             lines += ["", *_clip_lines(report)]
         said = [found for found in (self.labels, self.flow) if found]
+        lines += [f"unusable: {one.reason}" for one in self.unusable]
         if not self.clips:
             return "\n".join(f"{self.path}: {found}" for found in said)
         lines += [line for found in said for line in ("", found)]
@@ -119,15 +123,17 @@ def inspect(
     if (Path(path) / INDEX_FILE).is_file():
         return Inspection(str(path), [], FrameStore.open(path))
     flow, labels = _flow(Path(path)), _labels(Path(path))
+    unusable: list[Unusable] = []
     try:
         # images beside flow files are pairs, not video
-        clips = open_source(path, baseline=baseline, depth_unit=depth_unit)
+        clips = open_source(path, baseline=baseline, depth_unit=depth_unit, unusable=unusable)
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:
         if flow is None and labels is None:
             raise
         clips = []
-    return Inspection(str(path), [_look_at(clip) for clip in clips], labels=labels, flow=flow)
+    reports = [_look_at(clip) for clip in clips]
+    return Inspection(str(path), reports, labels=labels, flow=flow, unusable=unusable)
 
 
 def _look_at(clip: SourceClip) -> ClipReport:

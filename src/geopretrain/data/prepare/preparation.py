@@ -21,18 +21,14 @@ from geopretrain.console import ProgressLine, console
 from geopretrain.data.fingerprint import unread
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
-from geopretrain.data.prepare.intrinsics import (
-    Camera,
-    choose_camera,
-    parse_intrinsics,
-)
-from geopretrain.data.prepare.resample import resampled
+from geopretrain.data.prepare.intrinsics import parse_intrinsics
 from geopretrain.data.prepare.segments import hold_out_clips
 from geopretrain.data.prepare.source_summary import SUMMARY_FILE, summarise, write_summary
-from geopretrain.data.prepare.summary import print_summary
-from geopretrain.data.prepare.warnings import check_stereo, grouped
-from geopretrain.data.readers import SourceClip, open_source
-from geopretrain.data.sizes import check_original, working_size
+from geopretrain.data.prepare.sources import Sources, open_sources
+from geopretrain.data.prepare.summary import print_summary, tell_left_out
+from geopretrain.data.prepare.warnings import grouped
+from geopretrain.data.readers import SourceClip
+from geopretrain.data.sizes import working_size
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
 from geopretrain.data.store.frame_store import FrameStore
@@ -48,7 +44,7 @@ from geopretrain.data.store.index import (
     StoreIndex,
 )
 from geopretrain.data.store.pseudo_depth import FOLDER as PSEUDO_FOLDER
-from geopretrain.errors import ConfigError, DataError, RunFolderError
+from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 
 
 def prepare(
@@ -97,6 +93,7 @@ def prepare(
         store = FrameStore.open(out)
         if progress:
             print_summary(store)
+        tell_left_out(store)
     return store
 
 
@@ -134,45 +131,28 @@ def _build(
     """Fill the working folder clip by clip and move it into place."""
     work = out / WORK_FOLDER
     if not (work / INDEX_FILE).is_file():
-        clips = [resampled(clip, options.fps) for clip in _opened(inputs, options)]
-        for clip in clips:
-            check_original(clip.size, clip.name)
-        size = working_size(clips[0].size, options.size)
-        cameras = [_camera(clip, options) for clip in clips]
-        for clip, camera in zip(clips, cameras, strict=True):
-            clip.set_intrinsics(camera.intrinsics)
-            check_stereo(clip)
-        _check_space(clips, size, out, options.max_frames)
-        infos, warnings = _prepare_clips(clips, cameras, size, options, work, line)
-        _write_index(work, infos, warnings, size, clips, request, options)
+        sources = _sources(inputs, options, work)
+        size = working_size(sources.clips[0].size, options.size)
+        _check_space(sources.clips, size, out, options.max_frames)
+        infos, warnings = _prepare_clips(sources, size, options, work, line)
+        _write_index(work, infos, warnings, size, sources.clips, request, options)
     if (work / FRAMES_FILE).is_file() and not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
     _publish(work, out)
 
 
-def _opened(inputs: Sequence[str | Path], options: PreparationOptions) -> list[SourceClip]:
-    return [
-        clip
-        for spec in inputs
-        for clip in open_source(spec, baseline=options.baseline, depth_unit=options.depth_unit)
-    ]
-
-
-def _camera(clip: SourceClip, options: PreparationOptions) -> Camera:
-    given = parse_intrinsics(options.intrinsics) if options.intrinsics else None
-    return choose_camera(
-        clip.size,
-        clip.intrinsics,
-        given=given,
-        given_size=options.intrinsics_size,
-        fov=options.fov,
-        problem=clip.camera_problem and f"{clip.name}: {clip.camera_problem}",
-    )
+def _sources(inputs: Sequence[str | Path], options: PreparationOptions, work: Path) -> Sources:
+    """Open the inputs; where they cannot be used, other options may be tried in the same folder."""
+    try:
+        return open_sources(inputs, options)
+    except UserError:
+        if [path.name for path in work.iterdir()] == ["request.json"]:  # nothing is decoded yet
+            shutil.rmtree(work)
+        raise
 
 
 def _prepare_clips(
-    clips: list[SourceClip],
-    cameras: list[Camera],
+    sources: Sources,
     size: tuple[int, int],
     options: PreparationOptions,
     work: Path,
@@ -182,8 +162,8 @@ def _prepare_clips(
     infos: list[ClipInfo] = []
     warnings: list[tuple[str, str]] = []
     prepared: list[PreparedClip] = []
-    repeated = Counter(clip.name for clip in clips)
-    for number, (clip, camera) in enumerate(zip(clips, cameras, strict=True)):
+    repeated = Counter(clip.name for clip in sources.clips)
+    for number, (clip, camera) in enumerate(zip(sources.clips, sources.cameras, strict=True)):
         name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
         done = work / f"clip_{number:03d}.json"
         if not done.is_file():
@@ -194,18 +174,24 @@ def _prepare_clips(
         prepared.append(result)
         infos += result.clips
         warnings += [(name, sentence) for sentence in result.warnings]
-    problems = [problem for result in prepared for problem in result.problems]
+    unusable = [one.reason for one in sources.unusable]
+    problems = unusable + [problem for result in prepared for problem in result.problems]
     if options.holdout > 0:
         infos = hold_out_clips(infos, options.holdout)
     if not any(info.train_end for info in infos):
         shutil.rmtree(work)  # other options may be tried in the same folder
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
-    _write_summary(work, prepared, infos, options.still_images)
+    damaged = [problem for result in prepared if result.damaged for problem in result.problems]
+    _write_summary(work, prepared, infos, options.still_images, [*unusable, *damaged])
     return infos, grouped(warnings) + problems
 
 
 def _write_summary(
-    work: Path, prepared: list[PreparedClip], infos: list[ClipInfo], still_images: bool
+    work: Path,
+    prepared: list[PreparedClip],
+    infos: list[ClipInfo],
+    still_images: bool,
+    left_out: list[str],
 ) -> None:
     """Write the table of what became of each source."""
     ends = list(accumulate((len(result.clips) for result in prepared), initial=0))
@@ -215,6 +201,7 @@ def _write_summary(
             summarise(result.statistics, infos[start:end], still_images)
             for result, start, end in zip(prepared, ends[:-1], ends[1:], strict=True)
         ],
+        left_out,
     )
 
 

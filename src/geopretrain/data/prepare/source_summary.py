@@ -118,10 +118,17 @@ def total(sources: Sequence[SourceSummary]) -> SourceSummary:
     )
 
 
-def write_summary(folder: Path, sources: Sequence[SourceSummary]) -> None:
-    """Write ``summary.json`` into a store."""
+def write_summary(folder: Path, sources: Sequence[SourceSummary], left_out: Sequence[str] = ()) -> None:
+    """Write ``summary.json`` into a store; ``left_out`` says why nothing is in it of damaged inputs."""
     values = {"sources": [asdict(s) for s in sources], "total": asdict(total(sources))}
-    save_json(folder / SUMMARY_FILE, values)
+    save_json(folder / SUMMARY_FILE, values | {"left_out": list(left_out)})
+
+
+def read_left_out(folder: Path) -> list[str]:
+    """Return why nothing is in a store of some of its inputs; nothing where all is well or not known."""
+    file = folder / SUMMARY_FILE
+    left_out = read_json(file).get("left_out") if file.is_file() else None
+    return [str(reason) for reason in left_out] if isinstance(left_out, list) else []
 
 
 def read_summary(folder: Path) -> list[SourceSummary]:

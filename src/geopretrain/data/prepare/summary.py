@@ -8,14 +8,20 @@ import numpy as np
 
 from geopretrain.console import console
 from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
-from geopretrain.data.prepare.source_summary import in_words, read_summary, summary_table, total
+from geopretrain.data.prepare.source_summary import (
+    in_words,
+    read_left_out,
+    read_summary,
+    summary_table,
+    total,
+)
 from geopretrain.data.store.index import SHEET_FILE
 
 if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
     from geopretrain.data.store.frame_store import FrameStore
 
-_CLIPS_LISTED = 20
+_CLIPS_LISTED, _REASONS_LISTED = 20, 5
 
 
 def store_in_words(store: FrameStore) -> str:
@@ -63,6 +69,19 @@ def print_summary(store: FrameStore) -> None:
     for warning in store.warnings:
         console.warn(_remark(warning))
     console.say(f"Look at {store.path / SHEET_FILE} before training.")
+
+
+def tell_left_out(store: FrameStore) -> None:
+    """Say how many of the inputs are damaged, so that nothing of them is in the store; exit code 3."""
+    left_out = read_left_out(store.path)
+    if left_out:
+        inputs = "1 input is" if len(left_out) == 1 else f"{len(left_out)} inputs are"
+        console.warn_left_out(f"{inputs} not in the store because damaged. {_some(left_out)}")
+
+
+def _some(sentences: list[str]) -> str:
+    more = len(sentences) - _REASONS_LISTED
+    return " ".join(sentences[:_REASONS_LISTED]) + (f" And {more} more." if more > 0 else "")
 
 
 def _clip_line(store: FrameStore, number: int) -> str:

@@ -29,6 +29,19 @@ class Frame:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Unusable:
+    """A file or folder among others that cannot be opened.
+
+    Attributes:
+        path: of it.
+        reason: the sentence that says why, which names it.
+    """
+
+    path: str
+    reason: str
+
+
 class SourceClip:
     """One camera moving through one scene, frames in the order of time (or a set of single images).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.options import SourceOptions
-from geopretrain.data.readers.base import SourceClip, files_with, found_below
+from geopretrain.data.readers.base import SourceClip, Unusable, files_with, found_below
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
 from geopretrain.data.readers.depth_folder import (
@@ -48,21 +48,34 @@ class ClipLayout:
     Attributes:
         name: of the layout, as docs/data.md has it.
         words: what it looks like, for people who look for their own.
-        open: returns the clips at what the user named, none where that is of another layout; raises DataError
-            where it is of this one, but cannot be used.
+        open: returns the clips at what the user named, and those of them that are `Unusable`; none where that
+            is of another layout. Raises DataError where it is of this one, but cannot be used at all.
     """
 
     name: str
     words: str
-    open: Callable[[str, SourceOptions], Sequence[SourceClip]]
+    open: Callable[[str, SourceOptions], Sequence[SourceClip | Unusable]]
+
+
+def each(paths: Iterable[Path], reader: Callable[[Path], SourceClip]) -> list[SourceClip | Unusable]:
+    """Return the clips of some files or folders; one that cannot be opened does not cost the others."""
+    found: list[SourceClip | Unusable] = []
+    for path in paths:
+        try:
+            found.append(reader(path))
+        except DataError as error:
+            found.append(Unusable(str(path), str(error)))
+        except OSError as error:
+            found.append(Unusable(str(path), f"{path} cannot be read ({error.strerror or error})."))
+    return found
 
 
 def _folders(find: Callable[[Path], list[Path]], reader: Callable[[Path, str], SourceClip]) -> Callable:
     """Return what opens a data set whose clips are folders that ``find`` finds."""
 
-    def open_them(spec: str, options: SourceOptions) -> list[SourceClip]:
+    def open_them(spec: str, options: SourceOptions) -> list[SourceClip | Unusable]:
         path = _path(spec)
-        return [reader(f, _short_name(f, path)) for f in find(path)] if path.is_dir() else []
+        return each(find(path), lambda f: reader(f, _short_name(f, path))) if path.is_dir() else []
 
     return open_them
 
@@ -82,30 +95,30 @@ def _camvid(spec: str, options: SourceOptions) -> list[SourceClip]:
     return [CamVidSequence(path, f"{path.name}/val")] if is_camvid(path) else []
 
 
-def _stereo_and_depth(spec: str, options: SourceOptions) -> list[SourceClip]:
+def _stereo_and_depth(spec: str, options: SourceOptions) -> list[SourceClip | Unusable]:
     path, unit = _path(spec), options.depth_unit
     if not path.is_dir():
         return []
-    stereo = [
-        StereoFolder(folder, _short_name(folder, path), baseline=options.baseline, depth_unit=unit)
-        for folder in find_stereo_folders(path)
-    ]
-    depth = [
-        DepthFolder(folder, _short_name(folder, path), depth_unit=unit)
-        for folder in find_depth_folders(path)
-        if not (folder / "left").is_dir()
-    ]
+    stereo = each(
+        find_stereo_folders(path),
+        lambda f: StereoFolder(f, _short_name(f, path), baseline=options.baseline, depth_unit=unit),
+    )
+    depth = each(
+        (folder for folder in find_depth_folders(path) if not (folder / "left").is_dir()),
+        lambda f: DepthFolder(f, _short_name(f, path), depth_unit=unit),
+    )
     return [*stereo, *depth]
 
 
-def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip]:
+def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip | Unusable]:
     path = _path(spec)
     if not path.is_dir():
         return []
-    videos = [VideoClip(file, file.name) for file in _video_files(path)]
+    videos = each(_video_files(path), lambda file: VideoClip(file, file.name))
     if not videos and image_files(path):
         return [open_folder(path, path.name)]
-    return [*videos, *(open_folder(folder, _short_name(folder, path)) for folder in _image_folders(path))]
+    folders = each(_image_folders(path), lambda folder: open_folder(folder, _short_name(folder, path)))
+    return [*videos, *folders]
 
 
 LAYOUTS: list[ClipLayout] = [
@@ -166,6 +179,7 @@ def open_source(
     *,
     baseline: float | None = None,
     depth_unit: float | None = None,
+    unusable: list[Unusable] | None = None,
 ) -> list[SourceClip]:
     """Open a video, folder or data set as clips, its layout recognised from what is there.
 
@@ -174,20 +188,35 @@ def open_source(
         intrinsics: ``3 3`` in pixels of the original frames; replaces what the data set says.
         baseline: distance in metres between the cameras of ``left/`` and ``right/``, instead of calib.txt's.
         depth_unit: units per metre of 16-bit PNGs in ``depth/`` (1000: millimetres).
+        unusable: gets the files and folders among others that cannot be opened; where it is None, the first
+            of them is an error.
 
     Raises:
-        DataError: nothing there, unreadable, mixed sizes, or of no known layout (the message names those
-            known).
+        DataError: nothing there, nothing readable, mixed sizes, or of no known layout (the message names
+            those known).
         ConfigError: a synthetic spec with an unknown kind or option, or a unit or baseline not above 0.
     """
     options = SourceOptions(baseline=baseline, depth_unit=depth_unit)
-    clips = next((list(found) for layout in LAYOUTS if (found := layout.open(str(spec), options))), None)
-    if clips is None:
+    found = next((list(all_) for layout in LAYOUTS if (all_ := layout.open(str(spec), options))), None)
+    if found is None:
         raise DataError(_why_not(_path(str(spec))))
+    clips = [clip for clip in found if isinstance(clip, SourceClip)]
+    bad = [clip for clip in found if isinstance(clip, Unusable)]
+    if bad and (unusable is None or not clips):
+        raise DataError(none_usable(bad) if not clips else bad[0].reason)
+    if unusable is not None:
+        unusable += bad
     if intrinsics is not None:
         for clip in clips:
             clip.set_intrinsics(intrinsics)
     return clips
+
+
+def none_usable(bad: Sequence[Unusable]) -> str:
+    """Return the sentence about files and folders of which not one can be opened."""
+    if len(bad) == 1:
+        return bad[0].reason
+    return f"None of {len(bad)} files and folders can be used. The first: {bad[0].reason}"
 
 
 def _why_not(path: Path) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geopretrain.data.readers.base import SourceClip, found_below
+from geopretrain.console import console
+from geopretrain.data.readers.base import SourceClip, Unusable, found_below
 from geopretrain.data.readers.detect import open_source
 from geopretrain.data.readers.flow_files import read_flow
 from geopretrain.data.readers.folder import image_files
@@ -181,10 +182,13 @@ def in_words() -> str:
 
 
 def _stereo(root: Path) -> list[FlowPairFile]:
+    unusable: list[Unusable] = []
     try:
-        clips = open_source(root)
+        clips = open_source(root, unusable=unusable)
     except DataError:
         return []  # open_flow_pairs says what was expected
+    for one in unusable:
+        console.warn_left_out(f"Left out: {one.reason}")
     return [
         FlowPairFile(f"{clip.name}/{index}", "stereo", partial(_read_stereo, clip, index))
         for clip in clips

@@ -13,6 +13,7 @@ One rule per kind, the same everywhere:
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,17 @@ class _naming:
         self.path = path
 
     def __enter__(self) -> None:
-        if not self.path.exists():
-            raise DataError(f"{self.path} does not exist.")
-        if self.path.is_dir():
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            if self.path.is_symlink():
+                raise DataError(f"{self.path} is a link to what is not there.") from error
+            missing = isinstance(error, FileNotFoundError)
+            reason = "does not exist" if missing else f"cannot be opened: {error.strerror or error}"
+            raise DataError(f"{self.path} {reason}.") from error
+        if stat.S_ISDIR(status.st_mode):
             raise DataError(f"{self.path} is a folder; an image file was expected.")
-        if self.path.stat().st_size == 0:
+        if status.st_size == 0:
             raise DataError(f"{self.path} is empty (0 bytes).")
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:

@@ -148,7 +148,10 @@ def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float
     import av
 
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        reason = "is a link to what is not there" if path.is_symlink() else "does not exist"
+        raise DataError(f"{path} {reason}.")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; a video file was expected.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes). Copy or record the video again.")
     try:
