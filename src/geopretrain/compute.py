@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import cast, get_args
 
 from geopretrain.errors import ConfigError, one_of
 from geopretrain.schema import Device, Precision
+
+_may_use_fewer: ContextVar[bool] = ContextVar("geopretrain_may_use_fewer_threads", default=False)
 
 DEVICES: tuple[str, ...] = get_args(Device)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -43,4 +48,34 @@ def use_threads(threads: int | None) -> None:
     import torch
 
     if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def fewer_threads_where_shared() -> Iterator[None]:
+    """Let trainings inside take fewer threads where other programs use the processor.
+
+    Another number of threads may add in another order: for results that need not repeat to the last bit.
+    """
+    token = _may_use_fewer.set(True)
+    try:
+        yield
+    finally:
+        _may_use_fewer.reset(token)
+
+
+def may_use_fewer_threads() -> bool:
+    """Return whether this runs inside ``fewer_threads_where_shared``."""
+    return _may_use_fewer.get()
+
+
+@contextmanager
+def restoring_threads() -> Iterator[None]:
+    """Compute with as many threads afterwards as before."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
         torch.set_num_threads(threads)

@@ -10,6 +10,7 @@ import webbrowser
 from pathlib import Path
 
 import geopretrain as gp
+from geopretrain.compute import fewer_threads_where_shared
 from geopretrain.config.command import takes
 from geopretrain.config.options import DemoOptions
 from geopretrain.config.saved import as_saved, write_saved
@@ -40,9 +41,10 @@ def demo(options: DemoOptions) -> Path:
     write_saved(out, as_saved("demo", options))
     console.say("\n2 of 3: learn depth from it, without labels")
     begun = depth.exists() and not overwrite
-    gp.pretrain(
-        "monodepth", data=store.path, out=depth, steps=options.steps, resume=begun, overwrite=overwrite
-    )
+    with fewer_threads_where_shared():
+        gp.pretrain(
+            "monodepth", data=store.path, out=depth, steps=options.steps, resume=begun, overwrite=overwrite
+        )
     console.say(
         f"\n3 of 3: learn to segment from {options.labels} labelled images, from scratch and from depth"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from geopretrain.compute import fewer_threads_where_shared
 from geopretrain.config.groups import Mode
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.console import console
@@ -147,7 +148,7 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
         raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
     options = trial.options(threads=threads, device=device, resume=begun, overwrite=not begun)
-    with console.showing(False):  # many runs side by side stay quiet
+    with console.showing(False), fewer_threads_where_shared():  # many runs side by side stay quiet
         run = train_segmentation(options)
     results, file = run.results, run.path / "results.json"
     as_type(Scores, results, file, error=RunFolderError, advice="Start again with --overwrite.")

@@ -39,7 +39,7 @@ def run_trials(
     """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
 
     With one job they run in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
-    or else they share the cores.
+    or else they share the cores and take fewer threads where other programs want them.
     """
     if jobs == 1:
         runner = worker.load_runner(worker.RUNNER)
@@ -51,7 +51,7 @@ def run_trials(
         waiting.put(trial)
     done: queue.Queue[tuple[Trial, Answer]] = queue.Queue()
     each = threads or max(1, _cores() // jobs)
-    workers = [_Worker(waiting, done, each, device, log) for _ in range(jobs)]
+    workers = [_Worker(waiting, done, threads, each, device, log) for _ in range(jobs)]
     try:
         for one in workers:
             one.start()
@@ -69,12 +69,14 @@ class _Worker(threading.Thread):
         self,
         waiting: queue.Queue[Trial],
         done: queue.Queue[tuple[Trial, Answer]],
-        threads: int,
+        threads: int | None,
+        most_threads: int,
         device: str,
         log: Path,
     ) -> None:
         super().__init__(daemon=True)
         self.waiting, self.done, self.threads, self.device, self.log = waiting, done, threads, device, log
+        self.most_threads = most_threads
         self.process: subprocess.Popen[str] | None = None
         self.stopped = False
 
@@ -132,7 +134,7 @@ class _Worker(threading.Thread):
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env=_environment(self.threads),
+                    env=_environment(self.most_threads),
                 )
         return self.process
 

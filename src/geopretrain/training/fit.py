@@ -14,7 +14,7 @@ from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
-from geopretrain.compute import resolve_device, resolve_precision
+from geopretrain.compute import resolve_device, resolve_precision, restoring_threads
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.runs.folder import RunFolder
@@ -71,7 +71,7 @@ def fit(
         task.train()
         stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
         recorder = Recorder(run, settings, stream, validation, shown)
-        with _quiet_lightning(), interruptible() as interruption:
+        with _quiet_lightning(), restoring_threads(), interruptible() as interruption:
             recorder.interruption = interruption
             _run_trainer(
                 _trainer(settings, device, precision, run, recorder),

@@ -31,6 +31,10 @@ class Clock:
         self._last += time.perf_counter() - start
         self._last_processor += time.process_time() - processor
 
+    def seconds(self) -> float:
+        """Return the seconds of the interval so far."""
+        return time.perf_counter() - self._last
+
     def interval(self, step: int, waited: float) -> dict[str, float]:
         """Return the timing of the steps since the last call."""
         now, steps = time.perf_counter(), max(1, step - self._last_step)

@@ -14,6 +14,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from geopretrain.compute import may_use_fewer_threads
 from geopretrain.console import console
 from geopretrain.files import write_picture, writing
 from geopretrain.runs.folder import RunFolder
@@ -24,7 +25,7 @@ from geopretrain.training.diagnostics import (
     weights_are_finite,
 )
 from geopretrain.training.module import TrainingModule
-from geopretrain.training.oversubscription import oversubscribed
+from geopretrain.training.oversubscription import ThreadWatch
 from geopretrain.training.progress import Clock, ProgressLine
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
@@ -54,7 +55,8 @@ class Recorder(Callback):
         self.line = ProgressLine(settings.steps)
         self.last_good_step: int | None = None
         self._restored: dict[str, Any] = {}
-        self._oversubscribed = False
+        may_use_fewer = settings.threads is None and may_use_fewer_threads()
+        self.threads = ThreadWatch(torch.get_num_threads(), torch.set_num_threads if may_use_fewer else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interval interrupted by a checkpoint needs."""
@@ -71,6 +73,7 @@ class Recorder(Callback):
             self.watch.said = list(self._restored["said"])
             self.last_good_step = trainer.global_step
         self.clock.restart(trainer.global_step)
+        self.threads.start(trainer.global_step)
         self.line.start(trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -93,11 +96,14 @@ class Recorder(Callback):
         if not last_part:
             return
         self.line.advance(step)
+        if pl_module.device.type == "cpu" and (sentence := self.threads.after_step(step)):
+            console.say(f"Step {step}: {sentence}")  # not recorded: it belongs to the machine
         stopping = self.interruption is not None and self.interruption.asked
         if step % self.settings.log_every == 0 or step == self.settings.steps:
             self._log(trainer, step)
         if self.settings.validates_at(step):
-            self._validate(trainer, step)
+            with self.threads.clock.leave_out():
+                self._validate(trainer, step)
         if step % self.settings.checkpoint_every == 0 or step == self.settings.steps or stopping:
             self._save(trainer, pl_module, step)
         if stopping:
@@ -118,16 +124,7 @@ class Recorder(Callback):
         for sentence in self.watch.new_sentences(module.task, logs, step):
             self.run.append_metrics({"kind": "diagnostics", "step": step, "sentence": sentence})
             console.say(f"Step {step}: {sentence}")
-        if module.device.type == "cpu" and step > self.settings.log_every:  # the first steps warm up
-            self._say_if_oversubscribed(step, timing["cores"])
         self.line.update(step, logs["loss"], timing)
-
-    def _say_if_oversubscribed(self, step: int, cores_used: float) -> None:
-        """Say once when others take the processor; not recorded, since it belongs to the machine."""
-        sentence = None if self._oversubscribed else oversubscribed(cores_used, torch.get_num_threads())
-        if sentence:
-            self._oversubscribed = True
-            console.say(f"Step {step}: {sentence}")
 
     def _stop_if_diverged(self, step: int) -> None:
         bad_step = self.averages.bad_step()
