@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.readers.interlaced import FRAMES_LOOKED_AT, MARKED, deinterlaced, interlacing
 from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv",
     }
 )
+_CORRUPT = "decoded with errors."
 _ERRORS_IN_A_ROW = 50  # undecodable packets after which the rest of the file is given up
 
 
@@ -47,9 +50,11 @@ class VideoClip(SourceClip):
     title = "a video"
 
     def __init__(self, path: Path, name: str, intrinsics: np.ndarray | None = None) -> None:
-        size, fps, length, self._duration = _probe(path)
+        size, fps, length, self._duration, self._interlaced = _probe(path)
         super().__init__(name, str(path), size, fps=fps, intrinsics=intrinsics, length=length)
         self._times: list[float | None] = []
+        if self._interlaced is not None:
+            self.warnings.append(f"The video is interlaced ({self._interlaced}): it is deinterlaced (bwdif).")
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield decoded frames; undecodable packets, corrupt or resized frames come with ``error`` set."""
@@ -59,11 +64,11 @@ class VideoClip(SourceClip):
         with av.open(self.path) as container:
             stream = _video_stream(container, Path(self.path))
             stream.thread_type = "AUTO"
-            for decoded in _decoded(container, stream):
+            for decoded, shown in self._shown(_decoded(container, stream)):
                 if len(self._times) == index:
                     self._times.append(None if isinstance(decoded, str) else decoded.time)
                 if index >= start:
-                    yield self._frame(index, decoded, stream.sample_aspect_ratio)
+                    yield self._frame(index, decoded, shown, stream.sample_aspect_ratio)
                 index += 1
         if index >= start and self._ends_early(index):
             promise = f"promises {self._duration:.1f} s but ends after {index} frames"
@@ -90,13 +95,26 @@ class VideoClip(SourceClip):
             return False
         return times[-1] - times[0] + 3 / self.fps < 0.97 * self._duration
 
-    def _frame(self, index: int, decoded: av.VideoFrame | str, pixel_aspect: Any) -> Frame:
+    def _shown(
+        self, items: Iterator[av.VideoFrame | str]
+    ) -> Iterator[tuple[av.VideoFrame | str, av.VideoFrame | None]]:
+        """Yield what was decoded, and its picture: deinterlaced where the video is interlaced."""
+        if self._interlaced is None:
+            yield from ((item, None if isinstance(item, str) else item) for item in items)
+            return
+        sound = (_CORRUPT if not isinstance(item, str) and item.is_corrupt else item for item in items)
+        for item in deinterlaced(sound, every=self._interlaced != MARKED):
+            yield (item, None) if isinstance(item, str) else item
+
+    def _frame(
+        self, index: int, decoded: av.VideoFrame | str, shown: av.VideoFrame | None, pixel_aspect: Any
+    ) -> Frame:
         name = f"frame {index}"
-        if isinstance(decoded, str):
+        if isinstance(decoded, str) or shown is None:
             return Frame(index, name, None, f"{self.path}, {name}: {decoded}")
         if decoded.is_corrupt:
-            return Frame(index, name, None, f"{self.path}, {name}: decoded with errors.")
-        image = upright(decoded, pixel_aspect)
+            return Frame(index, name, None, f"{self.path}, {name}: {_CORRUPT}")
+        image = upright(shown, pixel_aspect, decoded.rotation)
         if image.shape[:2] != self.size:
             (h, w), (height, width) = image.shape[:2], self.size
             return Frame(
@@ -105,13 +123,13 @@ class VideoClip(SourceClip):
         return Frame(index, name, image)
 
 
-def upright(decoded: av.VideoFrame, pixel_aspect: Any) -> np.ndarray:
-    """Return a decoded frame as ``H W 3`` uint8 RGB, rotated by its display rotation, pixels made square."""
+def upright(decoded: av.VideoFrame, pixel_aspect: Any, rotation: int) -> np.ndarray:
+    """Return a decoded frame as ``H W 3`` uint8 RGB, upright by its rotation (degrees), pixels square."""
     width = decoded.width
     if pixel_aspect and pixel_aspect > 0:
         width = max(1, round(width * float(pixel_aspect)))
     image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
-    quarter_turns = round(decoded.rotation / 90) % 4  # counter-clockwise, degrees
+    quarter_turns = round(rotation / 90) % 4  # counter-clockwise, degrees
     return np.ascontiguousarray(np.rot90(image, quarter_turns))
 
 
@@ -139,8 +157,10 @@ def _decoded(container: Any, stream: Any) -> Iterator[av.VideoFrame | str]:
         yield from frames
 
 
-def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float | None]:
+def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float | None, str | None]:
     """Return (height, width), frames per second, number of frames and duration in s, as the header says.
+
+    And how it is known that the video is interlaced, None where it is not.
 
     Raises:
         DataError: not there, empty, no video, or not one frame of it can be decoded.
@@ -158,17 +178,18 @@ def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float
         with av.open(str(path)) as container:
             stream = _video_stream(container, path)
             frames = (f for f in _decoded(container, stream) if not isinstance(f, str) and not f.is_corrupt)
-            first = next(frames, None)
-            if first is None:
+            first_ones = list(islice(frames, FRAMES_LOOKED_AT))
+            if not first_ones:
                 raise DataError(
                     f"{path} has a video stream but no frame of it can be decoded: it is damaged."
                 )
-            height, width = upright(first, stream.sample_aspect_ratio).shape[:2]
+            first = first_ones[0]
+            height, width = upright(first, stream.sample_aspect_ratio, first.rotation).shape[:2]
             rate = stream.average_rate or stream.guessed_rate
             fps = float(rate) if rate else None
             duration = _duration(container, stream)
             length = stream.frames or (round(duration * fps) if duration and fps else None)
-            return (height, width), fps, length, duration
+            return (height, width), fps, length, duration, interlacing(first_ones)
     except PermissionError as error:
         raise DataError(f"{path} cannot be opened: permission denied.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
