@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONG_ENOUGH = 5  # letters of a name that may be the beginning of another
+
 
 class UserError(Exception):
     """Base of every error caused by input or options: what happened, what was expected, what to do."""
@@ -41,8 +43,17 @@ class RunFolderError(UserError):
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    best = max(known, key=lambda other: _likeness(name, other), default="")
+    return f" Did you mean '{best}'?" if best and _likeness(name, best) >= 0.5 else ""
+
+
+def _likeness(name: str, other: str) -> float:
+    """Return 0 to 1: of the whole names, or nearly so much of the beginning of a longer one."""
+    name, other = name.lower(), other.lower()
+    whole = difflib.SequenceMatcher(None, name, other).ratio()
+    if len(name) < _LONG_ENOUGH or len(other) <= len(name) + 1:
+        return whole
+    return max(whole, 0.95 * difflib.SequenceMatcher(None, name, other[: len(name) + 1]).ratio())
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> None:

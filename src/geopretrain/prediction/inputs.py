@@ -83,6 +83,10 @@ def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]
 
 
 def _found(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
+    from geopretrain.data.readers.foreign import hint_for_folder
+
+    if hint := hint_for_folder(source):
+        raise DataError(hint)
     if source.is_dir() and (files := image_files(source)):
         return _pictures(files, with_next)
     if source.is_file() and source.suffix.lower() in image_suffixes():

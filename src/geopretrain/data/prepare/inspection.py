@@ -14,6 +14,7 @@ from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
+from geopretrain.data.prepare.verdict import Verdict, judge, judge_store
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.base import Unusable
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
@@ -28,7 +29,6 @@ USUAL = PreparationOptions()
 """What a preparation does where nothing else is said."""
 _FRAMES_LOOKED_AT = 300
 _WORLD_FRAMES_LOOKED_AT = 40  # rendering takes longer than reading, and a world moves evenly
-_FEW_TRIPLETS = 200
 
 
 @dataclass
@@ -43,6 +43,8 @@ class ClipReport:
         static: fraction of the pairs looked at in which the picture hardly moves.
         stride: suggested distance between the frames of a sample.
         cuts: number of scene cuts met.
+        segments: number of parts without cuts and gaps, as far as looked at.
+        usable: number of frames with usable neighbours (or of single images), estimated from those looked at.
         single_images: whether it is no video, but images with depth or right images.
         problems: sentences that speak against training on it as it is.
         advice: sentences that help to get more out of it.
@@ -56,6 +58,8 @@ class ClipReport:
     static: float = 0.0
     stride: int = 1
     cuts: int = 0
+    segments: int = 1
+    usable: int = 0
     single_images: bool = False
     problems: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -87,14 +91,28 @@ class Inspection:
         return [f"{report.clip.name}: {problem}" for report in self.clips for problem in report.problems]
 
     @property
+    def verdict(self) -> Verdict:
+        """Fit, fit with little data, or not fit, and why; of several clips those without a problem count."""
+        if self.store is not None:
+            return judge_store(self.store)
+        good = [report for report in self.clips if not report.problems]
+        if not good:
+            return judge(0, problems=self.problems[:1])
+        single = all(report.single_images for report in good)
+        samples, segments = sum(report.usable for report in good), sum(report.segments for report in good)
+        return judge(samples, segments, noun="image" if single else "frame")
+
+    @property
     def fit(self) -> bool:
         """Whether at least one clip can be used for learning depth."""
-        return self.store is not None or any(not report.problems for report in self.clips)
+        return self.verdict.grade != "not fit"
 
     def text(self) -> str:
         """Return the report in words."""
         if self.store is not None:
-            return store_in_words(self.store) + "\n\nReady for training."
+            verdict = self.verdict
+            ready = "" if verdict.grade == "not fit" else "Ready for training. "
+            return f"{store_in_words(self.store)}\n\n{ready}{verdict}"
         lines = [f"{self.path}: {len(self.clips)} clip{'' if len(self.clips) == 1 else 's'}"]
         for report in self.clips:
             lines += ["", *_clip_lines(report)]
@@ -157,6 +175,7 @@ def _pairs(clip: SourceClip, size: tuple[int, int], report: ClipReport) -> Itera
         if frame.index >= most:
             return
         report.looked_at += 1
+        report.segments += frame.index > 0 and clip.starts_anew(frame.index)
         if frame.error is not None:
             report.broken.append(frame.error)
         image = None if frame.image is None else resize(frame.image, crop, size)
@@ -169,6 +188,7 @@ def _judge_motion(report: ClipReport, pairs: list[PairMotion]) -> None:
     means = np.array([pair.mean for pair in pairs])
     errors, histograms = np.array([p.error for p in pairs]), np.array([p.histogram for p in pairs])
     report.cuts = int(is_cut(errors, histograms).sum())
+    report.segments += report.cuts
     threshold = 0.2 * np.percentile(means, 80)
     moving = means[means >= threshold]
     report.motion = float(np.median(moving))
@@ -204,9 +224,7 @@ def _find_problems(report: ClipReport) -> None:
         )
     if len(report.broken) > readable:
         report.problems.append("more than half of the frames are broken.")
-    usable = report.frames * (1 - report.static)
-    if readable >= 3 and not report.single_images and usable < _FEW_TRIPLETS:
-        report.advice.append(f"About {usable:.0f} usable frames are few: add more video of the same kind.")
+    _estimate_usable(report, readable)
     if clip.camera_problem is not None:
         report.problems.append(clip.camera_problem)
     elif clip.intrinsics is None:
@@ -214,6 +232,18 @@ def _find_problems(report: ClipReport) -> None:
     else:
         warning = camera_warning(clip.intrinsics, clip.size, clip.calibrated_size is not None)
         report.problems += [warning] if warning else []
+
+
+def _estimate_usable(report: ClipReport, readable: int) -> None:
+    """Estimate how many frames have usable neighbours: at the ends of each segment they are missing."""
+    if report.single_images:
+        report.usable = round(report.frames * readable / max(report.looked_at, 1))
+        return
+    lost = 2 * report.stride * report.segments
+    share = max(0.0, readable * (1 - report.static) - lost) / max(report.looked_at, 1)
+    report.usable = round(report.frames * share)
+    if readable >= 3 and report.usable < 1 and not report.problems:
+        report.problems.append("no three neighbouring frames can be used: too few frames, too many cuts.")
 
 
 def _try_extras(report: ClipReport) -> None:
@@ -313,10 +343,10 @@ def _labels(path: Path) -> str | None:
 
 
 def _verdict(inspection: Inspection) -> str:
+    verdict, count = inspection.verdict, len(inspection.clips)
+    if verdict.grade == "not fit":
+        return str(verdict) if count == 1 else f"{verdict} See the problems above."
     good = sum(not report.problems for report in inspection.clips)
-    if good == 0:
-        return "Not fit for learning depth: see the problems above."
-    which = "It is" if len(inspection.clips) == 1 else f"{good} of {len(inspection.clips)} clips are"
+    which = "" if count == 1 else f"{good} of {count} clips can be used. "
     still = " --still-images" if any(report.single_images for report in inspection.clips) else ""
-    command = f"geopretrain data prepare {inspection.path} --out store{still}"
-    return f"{which} fit for learning depth. Next: {command}"
+    return f"{which}{verdict} Next: geopretrain data prepare {inspection.path} --out store{still}"

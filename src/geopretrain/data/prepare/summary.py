@@ -15,6 +15,7 @@ from geopretrain.data.prepare.source_summary import (
     summary_table,
     total,
 )
+from geopretrain.data.prepare.verdict import judge_store
 from geopretrain.data.store.index import SHEET_FILE
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def print_summary(store: FrameStore) -> None:
         console.say(_clip_line(store, number))
     for warning in store.warnings:
         console.warn(_remark(warning))
-    console.say(f"Look at {store.path / SHEET_FILE} before training.")
+    console.say(f"{judge_store(store)} Look at {store.path / SHEET_FILE} before training.")
 
 
 def tell_left_out(store: FrameStore) -> None:

@@ -25,6 +25,7 @@ from geopretrain.data.readers.depth_folder import (
     find_nyu_scenes,
 )
 from geopretrain.data.readers.folder import image_files, open_folder
+from geopretrain.data.readers.foreign import hint_for_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
 from geopretrain.data.readers.kitti_raw import KittiDrive, find_drives
@@ -197,6 +198,8 @@ def open_source(
         ConfigError: a synthetic spec with an unknown kind or option, or a unit or baseline not above 0.
     """
     options = SourceOptions(baseline=baseline, depth_unit=depth_unit)
+    if hint := hint_for_folder(_path(str(spec))):
+        raise DataError(hint)
     found = next((list(all_) for layout in LAYOUTS if (all_ := layout.open(str(spec), options))), None)
     if found is None:
         raise DataError(_why_not(_path(str(spec))))

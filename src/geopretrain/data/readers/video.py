@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.readers.foreign import hint_for_file
 from geopretrain.data.readers.interlaced import FRAMES_LOOKED_AT, MARKED, deinterlaced, interlacing
 from geopretrain.errors import DataError
 
@@ -193,6 +194,8 @@ def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float
     except PermissionError as error:
         raise DataError(f"{path} cannot be opened: permission denied.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if hint := hint_for_file(path):
+            raise DataError(hint) from error
         raise DataError(
             f"{path} cannot be read as a video ({getattr(error, 'strerror', None) or error}). It may be "
             "truncated or of an unknown format: convert it to .mp4 (H.264) or record it again."
@@ -217,5 +220,7 @@ def _video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
+    if hint := hint_for_file(path):
+        raise DataError(hint)
     kinds = ", ".join(sorted({s.type for s in container.streams})) or "no streams"
     raise DataError(f"{path} has no video stream (it holds: {kinds}).")
