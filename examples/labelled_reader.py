@@ -69,6 +69,7 @@ def write_stripes(folder: Path, count: int = 12) -> str:
     return f"toy:{folder}"
 
 
+LAYOUTS.append(TOY)  # when this module is imported, so that the processes of `compare` know it, too
+
 if __name__ == "__main__":
-    LAYOUTS.append(TOY)
     sys.exit(cli.main(sys.argv[1:]))

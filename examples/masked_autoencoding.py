@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain import cli, pictures
-from geopretrain.data.augment.batches import augment_clip
-from geopretrain.data.batches import ClipBatch
+from geopretrain.data.augment.batches import augment_labelled
+from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
 from geopretrain.networks import Backbone
 from geopretrain.schema import Unit, checked
 from geopretrain.tasks.base import Logs, Task
@@ -61,17 +61,17 @@ class MaskedAutoEncoding(Task):
         """What is saved under which name; ``backbone.`` is what a run hands on."""
         return {"backbone.": "encoder.model.", "head.": "head."}
 
-    def train_transform(self, batch: ClipBatch) -> ClipBatch:
-        """Mirror half of the images."""
-        return augment_clip(batch, flip=0.5, jitter=0.0)
+    def train_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
+        """Mirror half of the images; clips give their target frames."""
+        return augment_labelled(as_images(batch), flip=0.5)
 
-    def eval_transform(self, batch: ClipBatch) -> ClipBatch:
+    def eval_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
         """Return the images as they are."""
-        return augment_clip(batch, flip=0.0, jitter=0.0)
+        return augment_labelled(as_images(batch), flip=0.0)
 
-    def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
+    def loss(self, batch: LabelledBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the mean absolute error of the hidden pixels (SimMIM, section 3.4)."""
-        images = batch.images[:, 0]
+        images = batch.images
         hidden = self.hide(images)
         error = (self.paint(images, hidden) - images).abs()
         return (error * hidden).sum() / (3 * hidden.sum()).clamp(min=1), {"hidden": hidden.mean()}
@@ -86,9 +86,9 @@ class MaskedAutoEncoding(Task):
         """Return images ``B 3 H W`` made from what is not hidden."""
         return self.head(self.encoder(torch.where(hidden > 0, 0.5, images))[-1])
 
-    def pictures(self, batch: ClipBatch) -> dict[str, np.ndarray]:
+    def pictures(self, batch: ClipBatch | LabelledBatch) -> dict[str, np.ndarray]:
         """Show each image and what is painted of it."""
-        images = self.eval_transform(batch).images[:, 0]
+        images = self.eval_transform(batch).images
         painted = self.paint(images, self.hide(images))
         pairs = {"image": images, "painted": painted}
         return pictures.rows({name: [pictures.image(x.cpu().numpy()) for x in pairs[name]] for name in pairs})

@@ -82,6 +82,45 @@ def test_a_layout_of_ones_own(tmp_path):
     assert set(RunFolder.open(tmp_path / "run").results["iou"]) == {"left", "right"}
 
 
+@pytest.mark.slow
+def test_the_processes_of_a_comparison_know_a_reader_of_ones_own(tmp_path):
+    data = labelled_reader.write_stripes(tmp_path / "stripes")
+    words = [
+        "compare",
+        "--data",
+        data,
+        "--out",
+        tmp_path / "comparison",
+        "--inits",
+        "random,random2",
+        "--jobs",
+        "2",
+    ]
+    words = [w if w != "random,random2" else f"random,{_weights(tmp_path)}" for w in words]
+    small = [
+        "--backbone",
+        "test_resnet",
+        "--steps",
+        "2",
+        "--batch-size",
+        "2",
+        "--labels",
+        "4",
+        "--seeds",
+        "2",
+    ]
+    script("labelled_reader.py", *words, *small, "--modes", "full", "--lr", "0.001")
+    assert (tmp_path / "comparison" / "report.html").is_file()
+
+
+def _weights(folder: Path) -> Path:
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("test_resnet").state_dict(), folder / "weights.safetensors")
+    return folder / "weights.safetensors"
+
+
 def test_every_example_is_listed_and_run_here():
     listed = (FOLDER / "README.md").read_text()
     here = Path(__file__).read_text()

@@ -172,7 +172,9 @@ def _run(words: list[str]) -> int:
         return 0
     from geopretrain.config.parsing import parse
     from geopretrain.console import console
+    from geopretrain.plugins import load_plugins
 
+    load_plugins()
     command, console.left_out = COMMANDS[name], False
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))

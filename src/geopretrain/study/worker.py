@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from geopretrain.errors import UserError
+from geopretrain.plugins import load_plugins
 from geopretrain.study.trials import Trial
 
 RUNNER = "geopretrain.study.trials:run_trial"
@@ -49,6 +50,7 @@ def main() -> None:
     """Serve until the input closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print goes to the log and not into the answers
+    load_plugins()
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     while True:

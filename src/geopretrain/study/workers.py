@@ -13,8 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from geopretrain.data.labelled import detect as labelled
+from geopretrain.data.readers import detect as clips
+from geopretrain.plugins import VARIABLE, with_plugins
 from geopretrain.study import worker
 from geopretrain.study.trials import Trial
+from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
 
 MAX_WORKERS = 8
 Answer = dict[str, Any]
@@ -140,14 +144,32 @@ class _Worker(threading.Thread):
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Keep the thread pools of side-by-side processes from fighting for the same cores."""
+    """Keep the thread pools of side-by-side processes from fighting for the same cores; hand plugins on."""
     count = str(threads)
     return {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in sys.path if path)),
+        VARIABLE: with_plugins(_foreign_modules()),
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _foreign_modules() -> list[str]:
+    """Return the modules, not ours, that methods and readers of this process come from."""
+    homes = [place.partition(":")[0] for place in {**PRETEXTS, **TRANSFERS}.values()]
+    homes += [row.open.__module__ for row in (*labelled.LAYOUTS, *clips.LAYOUTS)]
+    homes = [_script() if home == "__main__" else home for home in homes]
+    return [home for home in dict.fromkeys(homes) if home and home.split(".")[0] != "geopretrain"]
+
+
+def _script() -> str:
+    """Return the name that the script that was started can be imported by, from its folder."""
+    import __main__
+
+    file = getattr(__main__, "__file__", None)  # none in an interactive session
+    return Path(file).stem if file else ""
 
 
 def _cores() -> int:

@@ -62,7 +62,8 @@ def fit(
     _set_up_machine(settings, device)
     first_step = _first_step(run, resume)
     if not first_step:
-        task.prepare_training(samples.batches(PREPARING_BATCH))
+        task.to(device)
+        task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
     if settings.channels_last:
         task.to(memory_format=torch.channels_last)
     run.cut_metrics(first_step if first_step else -1)
@@ -122,8 +123,8 @@ def _first_step(run: RunFolder, resume: bool) -> int:
 
 
 def _load_weights(task: Task, run: RunFolder) -> None:
-    state = read_checkpoint(run.checkpoint)["state_dict"]
-    task.load_state_dict({name.removeprefix("task."): value for name, value in state.items()})
+    checkpoint = read_checkpoint(run.checkpoint)
+    TrainingModule.restore(task, checkpoint)
 
 
 def _trainer(

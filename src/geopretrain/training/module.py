@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -82,6 +82,14 @@ class TrainingModule(LightningModule):
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Do nothing: the task clears gradients before the forward pass."""
+
+    @staticmethod
+    def restore(task: Task, checkpoint: Mapping[str, Any]) -> None:
+        """Give a task what a checkpoint of its training holds."""
+        state = checkpoint["state_dict"]
+        task.load_state_dict({name.removeprefix("task."): value for name, value in state.items()})
+        if "task_state" in checkpoint:
+            task.load_training_state(checkpoint["task_state"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the task needs beside parameters and buffers."""

@@ -108,7 +108,7 @@ def _subset(samples: Samples, options: Options) -> dict[str, Any]:
     if options.subset is None:
         return {}
     console.say(
-        f"Learning from {options.subset:.3g} of the training samples: {len(samples)} (seed "
+        f"Learning from {options.subset:.3%} of the training samples: {len(samples)} (seed "
         f"{options.subset_seed}, see subset.json)."
     )
     names = samples.data.names(samples.positions)
@@ -139,4 +139,5 @@ def finish(training: Training, run: RunFolder) -> None:
     )
     for sentence in sentences(depth):
         console.say(sentence)
-    console.say(f"The backbone is in {run.path / 'backbone.safetensors'}, pictures are in {run.figures}.")
+    pictures = f", pictures are in {run.figures}" if any(run.figures.glob("*.png")) else ""
+    console.say(f"The backbone is in {run.path / 'backbone.safetensors'}{pictures}.")

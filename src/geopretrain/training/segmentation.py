@@ -72,7 +72,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         as_released=options.as_released,
         num_classes=len(names),
         class_names=names,
-        class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours),
+        class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
     task, report = build_task(cls, config, init, options.seed)
     preset = choose_preset(options.preset, device, task.presets)

@@ -83,7 +83,8 @@ def train(
         training.validation,
     ):  # unreadable files are named before anything is written
         samples.data.check(samples.positions, samples.fields)
-    console.say(training.report.summary())
+    if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
+        console.say(training.report.summary())
     _say_if_size_differs(training.init, description.size)
     run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
     run.write_lineage(lineage.as_json())

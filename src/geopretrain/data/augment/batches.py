@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geopretrain.data.batches import ClipBatch, LabelledBatch
+from geopretrain.errors import ConfigError
 from geopretrain.geometry.camera import flip_intrinsics
 
 BRIGHTNESS = CONTRAST = SATURATION = (0.8, 1.2)
@@ -44,7 +45,15 @@ def augment_clip(batch: ClipBatch, *, flip: float = 0.5, jitter: float = 0.5) ->
         batch: uint8 ``B F 3 H W`` as read from the store (floats in [0, 1] are taken as they are).
         flip: probability that a sample is mirrored; its principal point becomes ``W - 1 - cx``.
         jitter: probability that a sample's copy in ``jittered`` gets a colour map; else it equals ``images``.
+
+    Raises:
+        ConfigError: the batch holds single images.
     """
+    if batch.images.ndim != 5:
+        raise ConfigError(
+            "These data are single images, and the method wants clips. A method that looks at single frames "
+            "takes both by `as_images(batch)`, and augments them by `augment_labelled`."
+        )
     size = len(batch.images)
     flipped = torch.rand(size) < flip
     images = _mirrored_float(batch.images, flipped)
