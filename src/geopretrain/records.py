@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from geopretrain.errors import UserError
@@ -29,6 +30,7 @@ Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict()]
 Object = dict[str, Any]
 
+MAX_REASON = 120
 MAX_SHOWN = 60
 """Characters of a wrong value that are shown."""
 
@@ -56,6 +58,23 @@ def read_json_text(path: Path, *, error: type[UserError], advice: str) -> Any:
         raise error(f"'{path}' cannot be read: {what}. {advice}") from problem
 
 
+def read_yaml(path: Path, *, error: type[UserError], advice: str) -> Any:
+    """Return the content of a YAML file, unchecked; it can hold plain values only.
+
+    Args:
+        path: of the file.
+        error: raised where it cannot be read.
+        advice: what to do then, a sentence.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise error(f"'{path}' cannot be read ({problem.strerror or problem}). {advice}") from problem
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        reason = " ".join(str(problem).split())[:MAX_REASON] or type(problem).__name__
+        raise error(f"'{path}' cannot be read as YAML ({reason}). {advice}") from problem
+
+
 def as_type(hint: Any, value: Any, path: Path, *, error: type[UserError], advice: str) -> Any:
     """Return a value that was read from a file as a type, see `read_json`."""
     try:
@@ -69,6 +88,13 @@ def as_type(hint: Any, value: Any, path: Path, *, error: type[UserError], advice
 def damaged(path: Path, field: str, expected: str, *, error: type[UserError], advice: str) -> UserError:
     """Return the error about a field that has the right type and an impossible value."""
     return error(f"'{path}' is damaged: {field} must be {expected}. {advice}")
+
+
+def reason(problem: BaseException) -> str:
+    """Return the first line of an error of a library; not where it advises to read a file unsafely."""
+    text = " ".join((str(problem).strip().splitlines() or [""])[0].split())[:MAX_REASON]
+    unsafe = not text or "weights_only" in str(problem) or "weights only" in text.lower()
+    return type(problem).__name__ if unsafe else text.rstrip(".:")
 
 
 def short(value: Any) -> str:

@@ -91,7 +91,7 @@ def _settings(value: Any) -> Any:
         raise ValueError("given as name=value")
     try:
         return {name.strip(): yaml.safe_load(text) for name, _, text in pairs}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError("given as name=value") from error
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from geopretrain.config.describe import options_of
-from geopretrain.errors import ConfigError, RunFolderError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, RunFolderError, nearest_name
 from geopretrain.files import write_yaml
+from geopretrain.records import read_yaml
 from geopretrain.schema import RENAMED, defaults, hints, plain, words_of
 from geopretrain.version import __version__
 
@@ -128,10 +129,7 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigError: it cannot be read or holds no settings.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"'{path}' cannot be read: {str(error).splitlines()[0]}.") from error
+    content = read_yaml(path, error=ConfigError, advice="Give the config.yaml of a run, or its folder.")
     if not isinstance(content, dict):
         raise ConfigError(f"'{path}' is not a list of settings (name: value).")
     return migrated({str(name): value for name, value in content.items() if name != MARKER})
@@ -159,7 +157,13 @@ def read_saved(path: str | os.PathLike[str], command: str, options: type) -> Set
     for name in settings:
         if name not in known:
             raise ConfigError(f"Unknown setting '{name}' in '{file}'.{nearest_name(name, known)}")
-    return {name: value for name, value in settings.items() if value is not None}
+    found = {name: value for name, value in settings.items() if value is not None}
+    try:
+        options(**found)
+    except OptionError as error:
+        if error.name in found:  # what is absent, the command line may give
+            raise ConfigError(f"'{file}' cannot be used: {error}") from error
+    return found
 
 
 def _file(path: Path, command: str) -> Path:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from geopretrain.config.saved import MARKER, migrated, write_saved
 from geopretrain.errors import RunFolderError
 from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, writing
-from geopretrain.schema import parse_size
+from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml, short
+from geopretrain.runs.shapes import Record, Results
+from geopretrain.schema import AnySize
 
 _OWN_FILES = (
     "lineage.json",
@@ -31,6 +31,9 @@ _OWN_FILES = (
     "tensorboard/hparams.yaml",
     "config.yaml",  # last: it is the marker, so that an interrupted removal can be repeated
 )
+
+
+_CONFIG_ADVICE = "Copy the run again, or start another one from its weights with --init."
 
 
 class RunFolder:
@@ -125,7 +128,7 @@ class RunFolder:
     @property
     def results(self) -> dict[str, Any]:
         """The final numbers with their protocols (results.json)."""
-        return self._read_json("results.json")
+        return self._read_json("results.json", Results)
 
     @property
     def has_lineage(self) -> bool:
@@ -135,7 +138,14 @@ class RunFolder:
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) px that the network was trained at."""
-        return parse_size(self.config.get("size"))
+        size: tuple[int, int] | None = as_type(
+            AnySize,
+            self.config.get("size"),
+            self.path / "config.yaml",
+            error=RunFolderError,
+            advice=_CONFIG_ADVICE,
+        )
+        return size
 
     @property
     def finished(self) -> bool:
@@ -169,17 +179,21 @@ class RunFolder:
             file.write(json.dumps(dict(record)) + "\n")
 
     def metrics(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the records of metrics.jsonl, all or of one ``kind``, without lines torn by a kill."""
+        """Return the records of metrics.jsonl, all or of one ``kind``, without a last line torn by a kill.
+
+        Raises:
+            RunFolderError: another line is damaged.
+        """
         path = self.path / "metrics.jsonl"
         if not path.is_file():
             return []
-        records = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return [record for record in records if kind is None or record.get("kind") == kind]
+        lines = _lines(path)
+        records = [
+            record
+            for number, line in enumerate(lines, 1)
+            if (record := _record(path, line, number, last=number == len(lines))) is not None
+        ]
+        return [record for record in records if kind is None or record["kind"] == kind]
 
     def cut_metrics(self, last_step: int) -> None:
         """Drop what was recorded after ``last_step``, because a resumed run will record it again."""
@@ -196,24 +210,21 @@ class RunFolder:
             remove_leftovers(folder)
 
     def _read_config(self) -> dict[str, Any]:
-        path = self.path / "config.yaml"
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"'{path}' cannot be read: {error}") from error
-        return config if isinstance(config, dict) else {}
+        return mapping(read_yaml(self.path / "config.yaml", error=RunFolderError, advice=_CONFIG_ADVICE))
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def _read_json(self, name: str, shape: Any = Object) -> dict[str, Any]:
         path = self.path / name
         if not path.is_file():
             raise RunFolderError(
                 f"'{self.path}' has no {name}: the run did not come that far. "
                 "Continue it by repeating its command with --resume."
             )
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"'{path}' cannot be read: {error}") from error
+        advice = (
+            f"Copy the run again; its weights can still be used: --init {self.path / 'model.safetensors'}."
+        )
+        content = read_json_text(path, error=RunFolderError, advice=advice)
+        as_type(shape, content, path, error=RunFolderError, advice=advice)
+        return dict(content)
 
     def check_free(self, *, overwrite: bool, resume: bool, init: str | os.PathLike[str] = "random") -> None:
         """Refuse early what ``create`` would refuse, before time is spent on data; changes nothing.
@@ -269,3 +280,27 @@ class RunFolder:
             remove_leftovers(folder)
             if folder.is_dir() and not any(folder.iterdir()):
                 os.rmdir(folder)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise RunFolderError(f"'{path}' cannot be read ({error.strerror}).") from error
+
+
+def _record(path: Path, line: str, number: int, *, last: bool) -> dict[str, Any] | None:
+    """Return a record, None for an empty line and a last one that a kill has torn."""
+    advice = "Remove the line, or the file with all that was logged; the weights are unharmed."
+    if not line.strip():
+        return None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        if last:
+            return None
+        raise RunFolderError(
+            f"'{path}' is damaged: line {number} is no JSON: {short(line)}. {advice}"
+        ) from error
+    as_type(Record, record, path, error=RunFolderError, advice=f"It is line {number}. {advice}")
+    return dict(record)

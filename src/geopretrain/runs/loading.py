@@ -24,14 +24,13 @@ def load_task(run: RunFolder) -> Task:
             f"The run in '{run.path}' is not finished: it has no model.safetensors. "
             f"Continue it with --resume {run.path}."
         )
-    cls, config = _described(run)
-    task, _ = cls.create(config, Init("random", "random"))
+    task = _described(run)
     load_weights(task, run.path)
     return task
 
 
-def _described(run: RunFolder) -> tuple[type[Task], Any]:
-    """Return class and options of the task of a run.
+def _described(run: RunFolder) -> Task:
+    """Return the task of a run as it began, without its weights.
 
     Raises:
         RunFolderError: lineage.json (of version 0.1: config.yaml, too) is damaged.
@@ -40,7 +39,7 @@ def _described(run: RunFolder) -> tuple[type[Task], Any]:
     try:
         config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
         cls = _class(str(lineage["method"]), config)
-        return cls, cls.Config(**config)
+        return cls.create(cls.Config(**config), Init("random", "random"))[0]
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
         raise RunFolderError(

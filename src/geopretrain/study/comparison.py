@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json, write_text
+from geopretrain.records import Object, as_type, damaged, read_json
 from geopretrain.study.sentences import NO_SPREAD, points, score
+from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
 from geopretrain.study.summary import Row, row_from_dict
 
@@ -45,12 +46,14 @@ class Comparison:
     def open(cls, path: str | Path) -> Comparison:
         """Read a comparison from its folder; RunFolderError where there is none."""
         file = Path(path) / "comparison.json"
-        try:
-            return cls(Path(path), _of_today(json.loads(file.read_text(encoding="utf-8"))))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RunFolderError(
-                f"'{path}' holds no finished comparison: {file} cannot be read ({error})."
-            ) from error
+        if not file.is_file():
+            raise RunFolderError(f"'{path}' holds no finished comparison: it has no comparison.json.")
+        content = read_json(file, Object, error=RunFolderError, advice=_ADVICE)
+        results = _of_today(content)
+        read: Results = as_type(Results, results, file, error=RunFolderError, advice=_ADVICE)
+        for field, expected in contradictions(read):
+            raise damaged(file, field, expected, error=RunFolderError, advice=_ADVICE)
+        return cls(Path(path), results)
 
     @property
     def sentence(self) -> str:
@@ -100,25 +103,36 @@ class Comparison:
         return "\n".join(lines)
 
 
+_ADVICE = "Repeat the command of the comparison: completed trainings are kept, and the file is written again."
+
+
 def _of_today(results: dict[str, Any]) -> dict[str, Any]:
-    """Return results of any version in the words of today; those of version 0.1 were others."""
-    protocol = results.get("protocol", {})
-    if "iterations" in protocol:
+    """Return results of any version in the words of today, unchecked; those of version 0.1 were others."""
+    protocol = results.get("protocol")
+    if isinstance(protocol, dict) and "iterations" in protocol:
         protocol["steps"] = protocol.pop("iterations")
     if "cells" in results:
         results["trials"] = results.pop("cells")
-    for failure in results.get("failures", []):
+    for failure in _objects(results.get("failures")):
         if "cell" in failure:
             failure["trial"] = failure.pop("cell")
-    for init in results.get("inits", []):
-        init["depth"] = depth_of(init["depth"])
+    for init in _objects(results.get("inits")):
+        init["depth"] = depth_of(init.get("depth"))
     return results
 
 
-def depth_of(depth: dict[str, Any]) -> dict[str, Any]:
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def depth_of(depth: Any) -> Any:
     """Return the depth errors in a run's results in the words of today: baselines were ``guesses`` once."""
+    if not isinstance(depth, dict):
+        return depth
     return {
         kind: {"baselines": result.get("guesses", {})} | {n: v for n, v in result.items() if n != "guesses"}
+        if isinstance(result, dict)
+        else result
         for kind, result in depth.items()
     }
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, UserError
 from geopretrain.files import write_json, writing
-from geopretrain.records import Text, mapping, read_json
+from geopretrain.records import Text, mapping, read_json, read_yaml
 
 INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
@@ -152,7 +150,7 @@ def _read(out: Path) -> dict[str, Any]:
 
 def _content(out: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        content = read_yaml(out / "config.yaml", error=RunFolderError, advice=_ADVICE)
+    except RunFolderError:
         return {}
     return content if isinstance(content, dict) and MARKER in content else {}

@@ -6,14 +6,20 @@ import errno
 import pickle
 import re
 import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
+from pydantic import Field, InstanceOf
+from torch import Tensor
 
 from geopretrain.errors import RunFolderError
 from geopretrain.files import atomic_path
+from geopretrain.records import Length, as_type, reason
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -39,18 +45,67 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read ``path`` with ``weights_only=True``.
+    """Read ``path`` without unpickling anything but tensors and plain values.
 
     Raises:
         RunFolderError: it is damaged or not a checkpoint of ours.
     """
     try:
-        return _migrated(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RunFolderError(
-            f"'{path}' is damaged or not a checkpoint of ours ({str(error).splitlines()[0]}). "
-            "Remove it to start the run from its beginning with --resume, or start again with --overwrite."
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise unusable(path, "reading it could run code stored in it, or it is cut off") from error
+    except Exception as error:  # whatever torch makes of a file that is none of its own
+        raise unusable(path, "it is empty" if _is_empty(path) else reason(error)) from error
+    advice = "Remove it to begin the run again with --resume, or start anew with --overwrite."
+    as_type(Checkpoint, content, path, error=RunFolderError, advice=advice)
+    return _migrated(content)
+
+
+def unusable(path: Path, why: str) -> RunFolderError:
+    """Return the error about a checkpoint that a run cannot go on from."""
+    return RunFolderError(
+        f"'{path}' is damaged or not a checkpoint of ours: {why}. Remove it to start the run from its "
+        "beginning with --resume, or start again with --overwrite."
+    )
+
+
+def check_weights(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Any]) -> None:
+    """Make sure that the weights of a checkpoint are those of the network.
+
+    Args:
+        path: of the checkpoint.
+        state: its weights.
+        own: those of the network, under the same names.
+
+    Raises:
+        RunFolderError: a tensor is missing, surplus, of another shape, or holds what is no number.
+    """
+    if missing := [name for name in own if name not in state]:
+        raise unusable(path, f"it lacks {len(missing)} tensors of the network, e.g. {missing[0]}")
+    if surplus := [name for name in state if name not in own]:
+        raise unusable(path, f"it has {len(surplus)} tensors that the network has not, e.g. {surplus[0]}")
+    for name, tensor in state.items():
+        if tensor.shape != own[name].shape:
+            shapes = f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+            raise unusable(path, f"its tensor {name} has the shape {shapes}")
+        if tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
+            raise unusable(path, f"its tensor {name} holds what is no number")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, as far as we read it; the rest is Lightning's."""
+
+    global_step: Length
+    state_dict: Annotated[dict[str, InstanceOf[Tensor]], Field(min_length=1)]
+    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    task_state: dict[str, Any] = field(default_factory=dict)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and not path.stat().st_size
 
 
 def _migrated(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +113,7 @@ def _migrated(checkpoint: dict[str, Any]) -> dict[str, Any]:
     if gradients := checkpoint.pop("accumulated_gradients", None):
         checkpoint["task_state"] = {"gradients": gradients}
     averages = checkpoint.get("callbacks", {}).get("Recorder", {}).get("averages", {})
-    if "sums" in averages:
+    if isinstance(averages, dict) and isinstance(averages.get("sums"), dict):
         averages["sums"] = {_log_name(name): value for name, value in averages["sums"].items()}
     return checkpoint
 

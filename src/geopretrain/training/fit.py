@@ -17,15 +17,18 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from geopretrain.compute import resolve_device, resolve_precision, restoring_threads
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
+from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
-from geopretrain.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
 from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
 from geopretrain.training.recorder import Interrupted, Recorder, interruptible
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
 
+_RESTORING = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError)
+"""What comes of a damaged state of the optimiser or of the loop while a checkpoint is restored."""
 PREPARING_BATCH = 8
 """Samples at a time where a task looks at all of them before the first step."""
 
@@ -60,7 +63,7 @@ def fit(
     device = resolve_device(settings.device)
     precision = resolve_precision(settings.precision, device)
     _set_up_machine(settings, device)
-    first_step = _first_step(run, resume)
+    first_step = _first_step(run, resume, task, settings.steps)
     if not first_step:
         task.to(device)
         task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
@@ -77,7 +80,7 @@ def fit(
             _run_trainer(
                 _trainer(settings, device, precision, run, recorder),
                 TrainingModule(task, settings, len(samples)),
-                stream,
+                recorder,
                 run.checkpoint if first_step else None,
             )
     else:
@@ -103,10 +106,15 @@ def _say_start(
 
 
 def _run_trainer(
-    trainer: Trainer, module: TrainingModule, stream: BatchStream, checkpoint: Path | None
+    trainer: Trainer, module: TrainingModule, recorder: Recorder, checkpoint: Path | None
 ) -> None:
+    stream = recorder.stream
     try:
         trainer.fit(module, train_dataloaders=stream, ckpt_path=checkpoint, weights_only=True)
+    except _RESTORING as error:
+        if checkpoint is None or recorder.restored:
+            raise
+        raise unusable(checkpoint, reason(error)) from error
     except (Interrupted, SystemExit) as stop:  # Lightning turns a second Ctrl-C into SystemExit
         raise KeyboardInterrupt from stop
     except torch.OutOfMemoryError as error:
@@ -114,12 +122,21 @@ def _run_trainer(
             f"The memory of the GPU is too small for batches of {stream.batch_size}. "
             "Use a smaller --batch-size, --precision bf16 or a smaller image size."
         ) from error
+    else:
+        if checkpoint is not None and not recorder.restored:  # Lightning has nothing left to do
+            raise unusable(checkpoint, f"its loop is at step {trainer.global_step}, not {stream.first_step}")
 
 
-def _first_step(run: RunFolder, resume: bool) -> int:
+def _first_step(run: RunFolder, resume: bool, task: Task, steps: int) -> int:
+    """Return the step to go on after, 0 to begin; the checkpoint is made sure to be one of this run."""
     if not (resume and run.checkpoint.is_file()):
         return 0
-    return int(read_checkpoint(run.checkpoint)["global_step"])
+    checkpoint = read_checkpoint(run.checkpoint)
+    if (step := int(checkpoint["global_step"])) > steps:
+        raise unusable(run.checkpoint, f"it is of step {step}, and the run has {steps}")
+    own = {f"task.{name}": value for name, value in task.state_dict().items()}
+    check_weights(run.checkpoint, checkpoint["state_dict"], own)
+    return step
 
 
 def _load_weights(task: Task, run: RunFolder) -> None:

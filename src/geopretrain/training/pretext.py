@@ -64,6 +64,8 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
             size=options.size,
             default_size=task.presets[preset].size,
         )
+    for sentence in data.doubts() if isinstance(data, FrameStore) else ():
+        console.warn(sentence)
     samples, validation = _samples(data, task, options)
     loop = loop_settings(options, task.presets[preset], device, len(samples))
     shown = validation.positions if len(validation) else samples.positions

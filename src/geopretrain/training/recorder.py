@@ -54,6 +54,8 @@ class Recorder(Callback):
         self.clock = Clock()
         self.line = ProgressLine(settings.steps)
         self.last_good_step: int | None = None
+        self.restored = False
+        """Whether the first step has begun, and with it everything that a checkpoint gives back."""
         self._restored: dict[str, Any] = {}
         may_use_fewer = settings.threads is None and may_use_fewer_threads()
         self.threads = ThreadWatch(torch.get_num_threads(), torch.set_num_threads if may_use_fewer else None)
@@ -75,6 +77,18 @@ class Recorder(Callback):
         self.clock.restart(trainer.global_step)
         self.threads.start(trainer.global_step)
         self.line.start(trainer.global_step)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Before the first step, make sure that the loop goes on where the batches do."""
+        if self.restored:
+            return
+        if trainer.global_step != self.stream.first_step:
+            raise ValueError(f"its loop is at step {trainer.global_step}, not {self.stream.first_step}")
+        if self.stream.first_step:
+            check_moments(trainer.optimizers)
+        self.restored = True
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the terminal back."""
@@ -167,6 +181,18 @@ class Recorder(Callback):
         if trainer.logger is not None and numbers:
             with writing(self.run.path / "tensorboard"):
                 trainer.logger.log_metrics(numbers, step)
+
+
+def check_moments(optimizers: list[Any]) -> None:
+    """Raise ValueError where the state of an optimiser does not fit its parameters."""
+    for optimizer in optimizers:
+        remembers = "betas" in optimizer.defaults or optimizer.defaults.get("momentum")
+        if remembers and not optimizer.state:
+            raise ValueError("it lacks the state of the optimiser")
+        for parameter, state in optimizer.state.items():
+            for name, value in state.items():
+                if torch.is_tensor(value) and value.ndim and value.shape != parameter.shape:
+                    raise ValueError(f"the optimiser's {name} is {tuple(value.shape)}")
 
 
 class Interrupted(BaseException):

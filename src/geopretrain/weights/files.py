@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geopretrain.errors import WeightsError
 from geopretrain.files import atomic_path
+from geopretrain.records import reason
 
 #: Keys under which others put their state dict, in the order in which they are tried.
 WRAPPERS = (
@@ -149,7 +150,6 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return WeightsError(
-        f"Weights file {path} is damaged or incomplete ({reason}). Copy or download it again."
+        f"Weights file {path} is damaged or incomplete ({reason(error)}). Copy or download it again."
     )

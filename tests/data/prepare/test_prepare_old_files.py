@@ -41,7 +41,8 @@ def test_a_summary_of_version_0_1_is_read(store):
 def test_a_preparation_interrupted_by_version_0_1_goes_on(store):
     statistics = ReadStatistics("a", 12, 0, 3, 1, None)
     now = PreparedClip(store.clips, statistics, ["said"], ["problem"])
-    assert PreparedClip.from_json(json.loads(json.dumps(now.as_json()))) == now
+    file = store.path / "clip_000.json"
+    assert PreparedClip.from_json(json.loads(json.dumps(now.as_json())), file) == now
     facts = {("still" if name == "static" else name): value for name, value in asdict(statistics).items()}
     before = {"clips": now.as_json()["clips"], "facts": facts, "notes": ["said"], "problems": ["problem"]}
-    assert PreparedClip.from_json(json.loads(json.dumps(before))) == now
+    assert PreparedClip.from_json(json.loads(json.dumps(before)), file) == now

@@ -20,7 +20,15 @@ from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, why_
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.resize import central_crop
 from geopretrain.data.store.clip_info import ClipInfo
-from geopretrain.data.store.index import DEPTH_FILE, DEPTH_FOLDER, FRAMES_FILE, STEREO_FILE
+from geopretrain.data.store.index import (
+    DEPTH_FILE,
+    DEPTH_FOLDER,
+    FRAMES_FILE,
+    STEREO_FILE,
+    clips_from_json,
+)
+from geopretrain.errors import DataError
+from geopretrain.records import as_type
 
 _NAMED_BROKEN = 20  # broken frames named in the index; all are counted
 
@@ -55,15 +63,18 @@ class PreparedClip:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> PreparedClip:
-        """Rebuild it, also as version 0.1 kept it."""
-        statistics = values.get("statistics") or values["facts"]
-        return cls(
-            clips=[ClipInfo.from_json(clip) for clip in values["clips"]],
-            statistics=ReadStatistics(**without_old_names(statistics)),
-            warnings=values["notes"] if "notes" in values else values["warnings"],
-            problems=values["problems"],
-        )
+    def from_json(cls, values: dict[str, Any], file: Path) -> PreparedClip:
+        """Rebuild it from a file, also as version 0.1 kept it (DataError where it is damaged)."""
+        statistics = values.get("statistics") or values.get("facts")
+        found = {
+            "clips": clips_from_json(values.get("clips")),
+            "statistics": without_old_names(statistics) if isinstance(statistics, dict) else statistics,
+            "warnings": values["notes"] if "notes" in values else values.get("warnings"),
+            "problems": values.get("problems"),
+        }
+        advice = f"Remove the folder {file.parent} and repeat the command."
+        prepared: PreparedClip = as_type(cls, found, file, error=DataError, advice=advice)
+        return prepared
 
 
 def prepare_clip(

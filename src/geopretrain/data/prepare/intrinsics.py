@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from geopretrain.data.readers.calibrated import is_central, principal_point_warning
+from geopretrain.data.store.checks import USUAL_FOV, impossible_camera
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.geometry.camera import (
     crop_intrinsics,
@@ -18,7 +19,6 @@ from geopretrain.geometry.camera import (
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
 GIVEN = "given by the user"
-USUAL_FOV = (15.0, 150.0)
 CHECK_CAMERA = "Check the camera: "
 """What warnings about cameras begin with, in stores too; inspection and contact sheet look for it."""
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
@@ -73,9 +73,11 @@ def choose_camera(
     """
     if given is not None:
         _check_size(size, given, given_size)
+        _check_possible(given, size, "given")
         return Camera(given, True, GIVEN)
     if own is not None:
-        return Camera(_check_matrix(own), True, "from the data set")
+        _check_possible(matrix := _check_matrix(own), size, "of the data set")
+        return Camera(matrix, True, "from the data set")
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
     if problem is not None:
@@ -138,6 +140,14 @@ def _check_matrix(own: np.ndarray) -> np.ndarray:
             "lengths must be above 0 px. Correct the calibration file, or pass --intrinsics fx,fy,cx,cy."
         )
     return matrix
+
+
+def _check_possible(matrix: np.ndarray, size: tuple[int, int], whose: str) -> None:
+    if problem := impossible_camera(matrix, size):
+        raise DataError(
+            f"The intrinsics {whose} must be {problem}. Correct the calibration file, or pass --intrinsics "
+            f"fx,fy,cx,cy in pixels of frames of {size[1]}x{size[0]}."
+        )
 
 
 def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int, int] | None) -> None:

@@ -170,7 +170,7 @@ def _prepare_clips(
             result = prepare_clip(clip, name, number, camera, size, infos, options, work, line)
             save_json(done, result.as_json())
             shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
-        result = PreparedClip.from_json(read_json(done))
+        result = PreparedClip.from_json(read_json(done), done)
         prepared.append(result)
         infos += result.clips
         warnings += [(name, sentence) for sentence in result.warnings]

@@ -13,6 +13,8 @@ from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.segments import Segment, cut_positions
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.store.folders import read_json, save_json
+from geopretrain.errors import DataError
+from geopretrain.records import as_type
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,11 +136,17 @@ def read_left_out(folder: Path) -> list[str]:
 def read_summary(folder: Path) -> list[SourceSummary]:
     """Return what `write_summary` wrote, nothing where it is missing or damaged."""
     file = folder / SUMMARY_FILE
-    values = read_json(file) if file.is_file() else {}
+    sources: Any = read_json(file).get("sources") if file.is_file() else []
+    named = [without_old_names(one) for one in sources] if _are_objects(sources) else sources
     try:
-        return [SourceSummary(**without_old_names(source)) for source in values.get("sources", [])]
-    except TypeError:
+        found: list[SourceSummary] = as_type(list[SourceSummary], named, file, error=DataError, advice="")
+        return found
+    except DataError:
         return []
+
+
+def _are_objects(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
 
 
 def in_words(summary: SourceSummary) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-Size = tuple[int, int]
-Matrix = list[list[float]]
+from geopretrain.records import Finite, Flag, Index, Length, Real, Text
+
+Size = tuple[Length, Length]
+Matrix = list[list[Finite]]
 
 _NOT_CONTENT = {"name", "source", "kind", "fps", "depth_folder", "broken", "broken_count", "static"}
 _ON_DISK = {"static": "still"}
@@ -49,32 +51,32 @@ class ClipInfo:
         static: number of frames left out as targets because the picture hardly moves.
     """
 
-    name: str
-    source: str
-    kind: str
+    name: Text
+    source: Text
+    kind: Text
     original_size: Size
-    crop: tuple[int, int, int, int]
-    fps: float | None
+    crop: tuple[Index, Index, Length, Length]
+    fps: Real | None
     intrinsics: Matrix
-    intrinsics_known: bool
-    stride: int
-    motion: float
-    first_row: int
-    frames: list[int]
-    targets: list[int]
-    target_motion: list[tuple[float, float]]
-    train_end: int
-    val_start: int
-    depth_frames: list[int] = field(default_factory=list)
-    depth_folder: str = ""
-    depth_row: int = 0
-    stereo_frames: list[int] = field(default_factory=list)
-    stereo_row: int = 0
+    intrinsics_known: Flag
+    stride: Length
+    motion: Real
+    first_row: Index
+    frames: list[Index]
+    targets: list[Index]
+    target_motion: list[tuple[Real, Real]]
+    train_end: Index
+    val_start: Index
+    depth_frames: list[Index] = field(default_factory=list)
+    depth_folder: Text = ""
+    depth_row: Index = 0
+    stereo_frames: list[Index] = field(default_factory=list)
+    stereo_row: Index = 0
     stereo_intrinsics: Matrix | None = None
     T_to_stereo: Matrix | None = None
-    broken: list[str] = field(default_factory=list)
-    broken_count: int = 0
-    static: int = 0
+    broken: list[Text] = field(default_factory=list)
+    broken_count: Index = 0
+    static: Index = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""
@@ -85,14 +87,12 @@ class ClipInfo:
         return {name: value for name, value in asdict(self).items() if name not in _NOT_CONTENT}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ClipInfo:
-        """Rebuild a clip from the index (TypeError or KeyError when it is not one)."""
+    def named_as_here(cls, values: Any) -> Any:
+        """Return what a file says of a clip under the names of the fields; unchecked."""
+        if not isinstance(values, dict):
+            return values
         names = {_ON_DISK.get(f.name, f.name): f.name for f in fields(cls)}
-        known = {names[name]: value for name, value in values.items() if name in names}
-        for name in ("original_size", "crop"):
-            known[name] = tuple(known[name])
-        known["target_motion"] = [tuple(pair) for pair in known["target_motion"]]
-        return cls(**known)
+        return {names[name]: value for name, value in values.items() if name in names}
 
     @property
     def sample_frames(self) -> set[int]:

@@ -27,7 +27,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object, an empty one where the file is damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -21,6 +21,7 @@ from geopretrain.data.dataset import NAMES, Description, Fields, Positions, Pseu
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.mapped import MappedRows
 from geopretrain.data.readers.depth_maps import read_depth_png
+from geopretrain.data.store.checks import doubtful_camera
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
     DEPTH_FILE,
@@ -159,6 +160,18 @@ class FrameStore:
             pseudo_depth=self.pseudo_depth,
             sentences=tuple(self.warnings),
         )
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for each kind of camera that is possible and odd, with the clips that have it."""
+        odd: dict[str, list[str]] = {}
+        for clip in self.clips:
+            if doubt := doubtful_camera(clip.intrinsics, self.size):
+                odd.setdefault(doubt, []).append(clip.name)
+        return [
+            f"WARNING: the camera of {', '.join(names[:3])}{', ...' * (len(names) > 3)} in {self.path} is "
+            f"odd: {doubt}. Depth learned with a wrong camera is wrong: check the calibration, prepare again."
+            for doubt, names in odd.items()
+        ]
 
     def fingerprint(self, fields: Fields = TRIPLET) -> str:
         """Return 16 hexadecimal digits for what is read with these fields.

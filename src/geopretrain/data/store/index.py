@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, Strict
+
+from geopretrain.data.store.checks import problems
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.errors import DataError
+from geopretrain.records import Flag, Text, as_type, damaged, read_json_text, short
+from geopretrain.schema import MAX_SIDE
 
 FORMAT = "geopretrain-frame-store"
 VERSION = 2
@@ -16,6 +20,8 @@ INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 DEPTH_UNITS_PER_METRE = 256.0
+AGAIN = "Prepare the store again, or copy it again."
+Side = Annotated[int, Strict(), Field(ge=1, le=MAX_SIDE)]
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,10 @@ class StoreIndex:
         request: inputs and options it was made of, as JSON.
     """
 
-    size: tuple[int, int]
-    still_images: bool
-    depth_protocol: str | None
-    warnings: list[str]
+    size: tuple[Side, Side]
+    still_images: Flag
+    depth_protocol: Text | None
+    warnings: list[Text]
     clips: list[ClipInfo]
     request: dict[str, Any] | None = None
 
@@ -52,17 +58,18 @@ class StoreIndex:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> StoreIndex:
-        """Rebuild an index (TypeError or KeyError when it is not one)."""
-        height, width = values["size"]
-        return cls(
-            size=(height, width),
-            still_images=values["still_images"],
-            depth_protocol=values["depth_protocol"],
-            warnings=list(values["notes"]),
-            clips=[ClipInfo.from_json(clip) for clip in values["clips"]],
-            request=values.get("request"),
-        )
+    def from_json(cls, values: dict[str, Any], file: Path) -> StoreIndex:
+        """Rebuild an index that was read from a file (DataError where it is damaged)."""
+        found = {**values, "clips": clips_from_json(values.get("clips")), "warnings": values.get("notes")}
+        index: StoreIndex = as_type(cls, found, file, error=DataError, advice=AGAIN)
+        for field, expected in problems(index.size, index.clips):
+            raise damaged(file, field, expected, error=DataError, advice=AGAIN)
+        return index
+
+
+def clips_from_json(clips: Any) -> Any:
+    """Return the clips of a file under the names of today; unchecked."""
+    return [ClipInfo.named_as_here(clip) for clip in clips] if isinstance(clips, list) else clips
 
 
 def read_index(path: Path) -> StoreIndex:
@@ -74,18 +81,15 @@ def read_index(path: Path) -> StoreIndex:
     file = path / INDEX_FILE
     if not file.is_file():
         raise DataError(_why_no_store(path))
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise DataError(f"{file} does not belong to a frame store of geopretrain.")
-        if values["version"] != VERSION:
-            raise DataError(
-                f"{path} was written in format {values['version']}, this version reads {VERSION}. Prepare it "
-                "again."
-            )
-        return StoreIndex.from_json(values)
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is damaged ({error!r}). Prepare the store again.") from error
+    values = read_json_text(file, error=DataError, advice=AGAIN)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise DataError(f"{file} does not belong to a frame store of geopretrain.")
+    if values.get("version") != VERSION:
+        raise DataError(
+            f"{path} was written in format {short(values.get('version'))}, this version reads {VERSION}. "
+            "Prepare it again."
+        )
+    return StoreIndex.from_json(values, file)
 
 
 def _why_no_store(path: Path) -> str:

@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from geopretrain.data.dataset import PseudoDepthInfo
@@ -29,6 +30,7 @@ from geopretrain.data.mapped import MappedRows
 from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
 from geopretrain.data.store.index import StoreIndex
 from geopretrain.errors import DataError, RunFolderError
+from geopretrain.records import Text, as_type
 
 FORMAT, VERSION = "geopretrain-pseudo-depth", 1
 FOLDER, INFO_FILE = "pseudo_depth", "info.json"
@@ -43,6 +45,16 @@ class Prepared(Protocol):
     index: StoreIndex
     size: tuple[int, int]
     num_samples: int
+
+
+@dataclass(frozen=True)
+class _Published:
+    """What ``info.json`` says of the maps."""
+
+    teacher: Text
+    quantity: Literal["depth", "disparity"]
+    meaning: Literal["metric", "scale", "scale_shift"]
+    file: Annotated[Text, Field(pattern=r"^values_\w+\.f32$")]
 
 
 @dataclass(frozen=True)
@@ -69,16 +81,17 @@ class PseudoDepth:
         folder = store.path / FOLDER
         if not (folder / INFO_FILE).is_file():
             return None
-        values = read_json(folder / INFO_FILE)
         again = f"Repeat `geopretrain data pseudo-depth {store.path} --teacher ... --overwrite`."
+        values = read_json(folder / INFO_FILE)
         if values.get("format") != FORMAT or values.get("version") != VERSION:
             raise DataError(f"{folder / INFO_FILE} is damaged or of another version. {again}")
         if values.get("store") != store_identity(store):
             raise DataError(
                 f"The pseudo-depth in {folder} belongs to an earlier preparation of the store. {again}"
             )
-        info = PseudoDepthInfo(values["teacher"], values["quantity"], values["meaning"])
-        found = cls(info, folder / values["file"], (store.num_samples, *store.size))
+        told: _Published = as_type(_Published, values, folder / INFO_FILE, error=DataError, advice=again)
+        info = PseudoDepthInfo(told.teacher, told.quantity, told.meaning)
+        found = cls(info, folder / told.file, (store.num_samples, *store.size))
         size = found.file.stat().st_size if found.file.is_file() else 0
         if size != 4 * int(np.prod(found.shape)):
             raise DataError(f"{found.file} is damaged: {size} bytes do not hold the store's samples. {again}")

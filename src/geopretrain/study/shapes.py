@@ -1,0 +1,197 @@
+"""What ``comparison.json`` holds, as far as table, files and report read it; checked when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from geopretrain.records import Colour, Index, Object, Real, Text
+from geopretrain.runs.shapes import NetworkErrors
+
+Score = Real | None
+Picture = Annotated[Text, Field(pattern=r"^figures/[^/\\]+$")]
+
+
+def _moment(value: Any) -> Any:
+    datetime.fromisoformat(value if isinstance(value, str) else "")
+    return value
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an initialisation differs from the first."""
+
+    values: list[Real]
+    mean: Real
+    sd: Real
+    low: Real
+    high: Real
+    level: Real
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table; version 0.1 called the step an iteration."""
+
+    mode: Text
+    init: Text
+    seeds: list[Index]
+    values: list[Real]
+    mean: Score
+    sd: Score
+    pixel_accuracy: Score
+    difference: Difference | None
+    step: Index | None = None
+    iteration: Index | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an initialisation was initialised from."""
+
+    init: Text
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """One that was compared."""
+
+    name: Text
+    description: Text
+    settings: Object
+    chain: list[Step]
+    depth: dict[str, NetworkErrors]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Names and colours."""
+
+    names: list[Text]
+    colours: list[tuple[Colour, Colour, Colour]]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that was tried."""
+
+    lr: Annotated[Real, Field(gt=0)]
+    values: list[Real]
+    mean: Score
+    sd: Score
+
+
+@dataclass(frozen=True)
+class Search:
+    """The rates of an initialisation in a mode."""
+
+    mode: Text
+    init: Text
+    chosen: Real
+    rates: list[Rate]
+    at_end: Text | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that failed."""
+
+    trial: Text
+    error: Text
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A test image and what was made of it."""
+
+    name: Text
+    image: Picture
+    truth: Picture
+    predictions: dict[str, dict[str, Picture]]
+    depth: dict[str, Picture]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Number of images."""
+
+    train: Index
+    val: Index
+    test: Index
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the numbers were made."""
+
+    created: Annotated[Text, BeforeValidator(_moment)]
+    data: Text
+    data_description: Text
+    splits: Splits
+    labels: Index
+    subset_seed: Index
+    subset: list[Text]
+    size: Text
+    backbone: Text
+    preset: Text
+    steps: Index
+    batch_size: Index
+    precision: Text
+    learning_rates: Annotated[list[Real], Field(min_length=1)]
+    seeds: list[Index]
+    search_seeds: list[Index]
+    score: Text
+    training_seconds: Real
+    hardware: Text
+    versions: dict[str, Text]
+    command: Text
+    schedule: Text | None
+    warmup_steps: Index | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The whole of it."""
+
+    headline: Text
+    sentences: list[Text]
+    cautions: list[Text]
+    inits: Annotated[list[Initialisation], Field(min_length=1)]
+    modes: list[Text]
+    classes: Classes
+    summary: list[Line]
+    per_class: dict[str, Annotated[dict[str, list[Score]], Field(min_length=1)]]
+    learning_rates: list[Search]
+    failures: list[Failure]
+    pictures: list[Shown]
+    protocol: Protocol
+
+
+def contradictions(results: Results) -> Iterator[tuple[str, str]]:
+    """Yield (field, what it must be) where parts of the results do not fit together."""
+    inits, modes = {one.name for one in results.inits}, set(results.modes)
+    names = len(results.classes.names)
+    if len(results.classes.colours) != names:
+        yield "classes.colours", "as many as there are names"
+    if not {row.init for row in results.summary} | {one.init for one in results.learning_rates} <= inits:
+        yield "inits", "all that numbers are given of"
+    if not {row.mode for row in results.summary} | {one.mode for one in results.learning_rates} <= modes:
+        yield "modes", "all that numbers are given of"
+    if any(row.step is None and row.iteration is None for row in results.summary):
+        yield "summary", "of rows that say their step"
+    if any(len(row.seeds) != len(row.values) for row in results.summary):
+        yield "summary", "of rows with a value for each seed"
+    if any(row.difference is not None and not row.difference.values for row in results.summary):
+        yield "summary", "of rows whose differences have values"
+    columns = [column for of in results.per_class.values() for column in of.items()]
+    if any(name not in inits or len(values) != names for name, values in columns):
+        yield "per_class", "of the initialisations, with a value for each class"
+    predicted = {name for one in results.pictures for of in one.predictions.values() for name in of}
+    if not predicted <= inits or len({tuple(one.depth) for one in results.pictures}) > 1:
+        yield "pictures", "by the initialisations, and of the same ones for every image"
+    if "geopretrain" not in results.protocol.versions:
+        yield "protocol.versions", "those of the libraries and of geopretrain"
