@@ -14,6 +14,7 @@ from geopretrain.files import leftovers, remove_leftovers, write_json, write_tex
 from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml, short
 from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize
+from geopretrain.weights.init import LineageShape
 
 _OWN_FILES = (
     "lineage.json",
@@ -123,7 +124,7 @@ class RunFolder:
     @property
     def lineage(self) -> dict[str, Any]:
         """Where the weights come from (lineage.json)."""
-        return self._read_json("lineage.json")
+        return self._read_json("lineage.json", LineageShape)
 
     @property
     def results(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from geopretrain.errors import RunFolderError, UserError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, segmentation_class, task_class
-from geopretrain.weights import Init, load_weights, read_lineage
+from geopretrain.weights import Init, load_weights
 
 
 def load_task(run: RunFolder) -> Task:
@@ -17,7 +17,7 @@ def load_task(run: RunFolder) -> Task:
 
     Raises:
         RunFolderError: the run has no weights yet.
-        WeightsError: its weights or its lineage.json are damaged.
+        WeightsError: its weights are damaged.
     """
     if not (run.path / "model.safetensors").is_file():
         raise RunFolderError(
@@ -35,7 +35,7 @@ def _described(run: RunFolder) -> Task:
     Raises:
         RunFolderError: lineage.json (of version 0.1: config.yaml, too) is damaged.
     """
-    lineage = read_lineage(run.path)
+    lineage = run.lineage
     try:
         config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
         cls = _class(str(lineage["method"]), config)

@@ -92,10 +92,10 @@ class _Classes:
 
 
 @dataclass(frozen=True)
-class _Lineage:
+class LineageShape:
     """What others read from ``lineage.json``; there is more in it."""
 
-    backbone: Text | None
+    backbone: Text | None = None
     method: Text | None = None
     normalisation: _Normalisation | None = None
     chain: list[_Step] = field(default_factory=list)
@@ -116,7 +116,9 @@ def read_lineage(run: str | Path) -> dict[str, Any]:
         f"Is {run} a finished run? Copy the run again, or start from its backbone.safetensors with --init."
     )
     content = read_json_text(path, error=WeightsError, advice=advice)
-    as_type(_Lineage, content, path, error=WeightsError, advice=advice)
+    as_type(LineageShape, content, path, error=WeightsError, advice=advice)
+    if "backbone" not in content:
+        raise WeightsError(f"'{path}' is damaged: backbone is missing. {advice}")
     return dict(content)
 
 

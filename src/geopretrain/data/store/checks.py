@@ -15,6 +15,8 @@ POSSIBLE_FOV = (1.0, 175.0)
 """Degrees, horizontally and vertically, outside of which no pinhole camera is believed."""
 USUAL_FOV = (15.0, 150.0)
 """Degrees outside of which a camera is doubted."""
+MAX_SHIFT = 5
+"""Sides of the image from its middle to a principal point that is believed possible at all."""
 MAX_SPAN = 10**8
 """Frames from the first to the last, all clips together: tables of rows are as long."""
 _MIN_BASELINE = 1e-6  # m
@@ -47,7 +49,7 @@ def impossible_camera(intrinsics: Sequence[Sequence[float]] | np.ndarray, size: 
             f"of {angles[0]:.3g} and {angles[1]:.3g} degrees, outside {low:g} to {high:g}"
         )
     centre, sides = matrix[:2, 2], np.array(size[::-1])
-    if (centre < -sides).any() or (centre > 2 * sides).any():
+    if (np.abs(centre - sides / 2) > MAX_SHIFT * sides).any():
         return (
             f"a camera's: its principal point ({centre[0]:.4g}, {centre[1]:.4g}) lies far outside of the "
             f"{sides[0]}x{sides[1]} px"
