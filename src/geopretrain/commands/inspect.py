@@ -27,7 +27,10 @@ def inspect(options: InspectOptions) -> Inspection:
     from geopretrain.data.prepare import inspection
 
     found = inspection.inspect(
-        os.fspath(options.path), baseline=options.baseline, depth_unit=options.depth_unit
+        os.fspath(options.path),
+        baseline=options.baseline,
+        depth_unit=options.depth_unit,
+        value_range=options.range,
     )
     if found.unusable:
         console.warn_left_out(f"{len(found.unusable)} of the files and folders cannot be used; see below.")

@@ -48,7 +48,8 @@ def predict(options: PredictOptions) -> list[Path]:
     remove_leftovers(target)
     every = 1 if options.every is None and "video" in options.save else options.every
     with _Writer(task, run, target, options) as writer:
-        for shot in shots_of_all(sources, every, with_next=isinstance(task, FlowTask)):
+        pairs, span = isinstance(task, FlowTask), options.range
+        for shot in shots_of_all(sources, every, with_next=pairs, value_range=span):
             writer.write(shot)
     write_saved(target, as_saved("predict", options))
     console.say(f"{len(writer.written)} files are in {target}.")

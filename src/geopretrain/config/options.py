@@ -32,7 +32,7 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
-from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions
+from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
 from geopretrain.errors import one_of
 from geopretrain.schema import (
     AnySize,
@@ -221,6 +221,9 @@ class PredictOptions(ProgressOptions, DeviceOptions):
     """Camera as fx,fy,cx,cy in px of the images, for cloud."""
     fov: Degrees | None = None
     """Horizontal field of view of the camera in degrees, for cloud."""
+    range: ValueRange | None = None
+    """Values LOW,HIGH of pictures of more than 8 bits that become black and white, as when the data of the
+    run were prepared; left away: as range.txt beside the pictures says, else 0,65535."""
     overwrite: bool = False
     """Replace files of the same name."""
 

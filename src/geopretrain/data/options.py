@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from geopretrain.data.sizes import check_size
 from geopretrain.errors import OptionError
-from geopretrain.schema import AnySize, NonNegative, Positive, Words, checked
+from geopretrain.schema import AnySize, NonNegative, Positive, Words, checked, reads
+
+Range = tuple[float, float]
+
+
+def parse_range(value: Any) -> Range | None:
+    """Return (low, high) of ``'7000,9000'`` or a pair; ValueError says what is expected, for `reads`."""
+    if value is None:
+        return None
+    try:
+        parts = value.replace(",", " ").split() if isinstance(value, str) else list(value)
+        low, high = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("two numbers LOW,HIGH with LOW below HIGH, such as 7000,9000")
+    return low, high
+
 
 Degrees = Annotated[float, Field(gt=1, lt=175), Words("an angle above 1 and below 175 degrees", "DEGREES")]
 Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
 FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
+ValueRange = Annotated[Range | None, reads(parse_range), Words("two numbers LOW,HIGH", "LOW,HIGH")]
 Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
 
 
@@ -24,6 +43,9 @@ class SourceOptions:
     """Distance in metres between the cameras of left/ and right/, where no calib.txt says it."""
     depth_unit: Positive | None = None
     """Units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
+    range: ValueRange | None = None
+    """Values LOW,HIGH of pictures of more than 8 bits that become black and white, e.g. 7000,9000 of a
+    thermal camera; left away: as range.txt beside the pictures says, else 0,65535."""
 
 
 @checked

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from geopretrain.data.readers.base import SourceClip
+    from geopretrain.data.value_range import Range
 
 MOST_VIDEO_PICTURES = 50
 
@@ -41,7 +42,9 @@ class Shot:
     fps: float = 10.0
 
 
-def shots_of_all(sources: Sequence[Path], every: int | None, *, with_next: bool) -> Iterator[Shot]:
+def shots_of_all(
+    sources: Sequence[Path], every: int | None, *, with_next: bool, value_range: Range | None = None
+) -> Iterator[Shot]:
     """Yield the pictures of several sources, see `shots`; one that cannot be used does not cost the others.
 
     Raises:
@@ -53,7 +56,7 @@ def shots_of_all(sources: Sequence[Path], every: int | None, *, with_next: bool)
             raise DataError(f"'{source}' does not exist. Give a picture, a video, or a folder of them.")
     for source in sources:
         try:
-            yield from shots(source, every, with_next=with_next)
+            yield from shots(source, every, with_next=with_next, value_range=value_range)
         except DataError as error:
             failed.append(str(error))
             if len(sources) > 1:
@@ -62,19 +65,22 @@ def shots_of_all(sources: Sequence[Path], every: int | None, *, with_next: bool)
         raise DataError(failed[0] if len(failed) == 1 else f"No input can be used. The first: {failed[0]}")
 
 
-def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]:
+def shots(
+    source: Path, every: int | None, *, with_next: bool, value_range: Range | None = None
+) -> Iterator[Shot]:
     """Yield the pictures of an image file, a folder of images, a video or a data set.
 
     Args:
         source: what the user named.
         every: take every n-th frame of a video; None: so that about 50 are taken.
         with_next: also give the picture after each one; the last picture has none and is left out.
+        value_range: values of pictures of more than 8 bits that become 0 and 255, see `read_image`.
 
     Raises:
         DataError: no readable picture there, or no pair where pairs are needed.
     """
     shown = 0
-    for shot in _found(source, every, with_next):
+    for shot in _found(source, every, with_next, value_range):
         shown += 1
         yield shot
     if not shown:
@@ -82,16 +88,16 @@ def shots(source: Path, every: int | None, *, with_next: bool) -> Iterator[Shot]
         raise DataError(f"'{source}' holds no {what}.")
 
 
-def _found(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
+def _found(source: Path, every: int | None, with_next: bool, value_range: Range | None) -> Iterator[Shot]:
     from geopretrain.data.readers.foreign import hint_for_folder
 
     if hint := hint_for_folder(source):
         raise DataError(hint)
     if source.is_dir() and (files := image_files(source)):
-        return _pictures(files, with_next)
+        return _pictures(files, with_next, value_range)
     if source.is_file() and source.suffix.lower() in image_suffixes():
-        return _pictures([source], with_next)
-    return _frames(source, every, with_next)
+        return _pictures([source], with_next, value_range)
+    return _frames(source, every, with_next, value_range)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -109,30 +115,34 @@ def image_suffixes() -> set[str]:
     return {suffix for suffix, name in Image.registered_extensions().items() if name not in ("MPEG", "MPO")}
 
 
-def _pictures(files: list[Path], with_next: bool) -> Iterator[Shot]:
-    read = _readable(files)
+def _pictures(files: list[Path], with_next: bool, value_range: Range | None) -> Iterator[Shot]:
+    read = _readable(files, value_range)
     yield from _paired((shot, True) for shot in read) if with_next else read
 
 
-def _readable(files: list[Path]) -> Iterator[Shot]:
+def _readable(files: list[Path], value_range: Range | None) -> Iterator[Shot]:
     """Yield the pictures; of several, one that cannot be read is named and left out."""
     from geopretrain.data.readers.images import read_image
+    from geopretrain.data.value_range import range_warning
+
+    if value_range is None and (warning := range_warning(files)):
+        console.warn(warning)
 
     for file in files:
         try:
-            yield Shot(file.stem, read_image(file))
+            yield Shot(file.stem, read_image(file, value_range))
         except DataError as error:
             if len(files) == 1:
                 raise
             console.warn_left_out(f"Left out: {error}")
 
 
-def _frames(source: Path, every: int | None, with_next: bool) -> Iterator[Shot]:
+def _frames(source: Path, every: int | None, with_next: bool, value_range: Range | None) -> Iterator[Shot]:
     from geopretrain.data.readers.base import Unusable
     from geopretrain.data.readers.detect import open_source
 
     unusable: list[Unusable] = []
-    clips = open_source(str(source), unusable=unusable)
+    clips = open_source(str(source), value_range=value_range, unusable=unusable)
     for one in unusable:
         console.warn_left_out(f"Left out: {one.reason}")
     for clip in clips:

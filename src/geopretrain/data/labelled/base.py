@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.data.fingerprint import Digest
+from geopretrain.data.value_range import range_beside
 from geopretrain.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -112,13 +113,21 @@ def unread_files(root: Path, files: Sequence[Path]) -> list[Any]:
         [file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
         for file, stat in zip(files, stats, strict=True)
     ]
-    return [str(root.resolve()), described]
+    return [str(root.resolve()), described, *_range(files)]
+
+
+def _range(files: Sequence[Path]) -> list[Any]:
+    """Return what a ``range.txt`` beside the files says, nothing without one: it decides on what is read."""
+    ranges = {range_beside(folder / "any") for folder in {file.parent for file in files}} - {None}
+    return [sorted(ranges)] if ranges else []
 
 
 def digest_files(digest: Digest, root: Path, files: Sequence[Path]) -> Digest:
     """Add names and lengths of all files and the content of some of them."""
     for file in files:
         digest.add([file.relative_to(root).as_posix(), file.stat().st_size])
+    for value_range in _range(files):
+        digest.add(value_range)
     for number in np.unique(np.linspace(0, len(files) - 1, FINGERPRINTED).astype(int)):
         digest.add_file(files[number])
     return digest

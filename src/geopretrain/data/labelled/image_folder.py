@@ -16,6 +16,7 @@ from geopretrain.data.labelled.pairs import split_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.resize import apply_crop, central_crop
 from geopretrain.data.sizes import check_original
+from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 
@@ -40,6 +41,8 @@ class ImageFolder(LabelledSource):
             raise DataError(f"{root} is not a folder; {IMAGE_FOLDER}FOLDER must name one with images.")
         self.root = root
         self.files = self._split(root)
+        if warning := range_warning(self.files["train"]):
+            self.warnings += (warning,)
         self.counts = {split: len(files) for split, files in self.files.items()}
         classes = {self._class_of(split, file) for split, files in self.files.items() for file in files}
         if "" in classes or len(classes) < 2:

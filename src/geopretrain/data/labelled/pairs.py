@@ -14,6 +14,7 @@ from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_cl
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.sizes import check_original
 from geopretrain.data.text_lists import listed_path, read_lines
+from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
 
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
@@ -40,6 +41,8 @@ class LabelledPairs(LabelledSource):
             if not count:
                 raise DataError(f"The split '{split}' of {root} holds no labelled image.")
         self.warnings += _shared_pictures(root, pairs)
+        if warning := range_warning([image for image, _ in pairs["train"]]):
+            self.warnings += (warning,)
 
     def name(self, split: str, index: int) -> str:
         """Return the path of the image relative to the data set."""

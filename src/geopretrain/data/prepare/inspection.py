@@ -125,7 +125,11 @@ class Inspection:
 
 
 def inspect(
-    path: str | Path, *, baseline: float | None = None, depth_unit: float | None = None
+    path: str | Path,
+    *,
+    baseline: float | None = None,
+    depth_unit: float | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> Inspection:
     """Look at a video, folder, data set or store; the first 300 frames of each clip are read.
 
@@ -133,6 +137,7 @@ def inspect(
         path: video, folder of images, data set, prepared store or ``synthetic:...``.
         baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
         depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
+        value_range: values of pictures of more than 8 bits that become 0 and 255.
 
     Raises:
         DataError: nothing there, unreadable, or of no known layout.
@@ -144,7 +149,9 @@ def inspect(
     unusable: list[Unusable] = []
     try:
         # images beside flow files are pairs, not video
-        clips = open_source(path, baseline=baseline, depth_unit=depth_unit, unusable=unusable)
+        clips = open_source(
+            path, baseline=baseline, depth_unit=depth_unit, value_range=value_range, unusable=unusable
+        )
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:
         if flow is None and labels is None:

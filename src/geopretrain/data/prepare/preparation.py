@@ -80,6 +80,8 @@ def prepare(
     if options.intrinsics is not None:
         parse_intrinsics(options.intrinsics)
     chosen = {field.name: getattr(options, field.name) for field in fields(PreparationOptions)}
+    if chosen["range"] is None:  # stores of earlier versions do not have it
+        del chosen["range"]
     out = Path(out)
     request = {"format": VERSION, "inputs": unread(inputs), "options": chosen}
     request = json.loads(json.dumps(request))  # as it will be read back

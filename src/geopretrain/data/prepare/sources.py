@@ -57,7 +57,11 @@ def _opened(
     for spec in inputs:
         try:
             clips += open_source(
-                spec, baseline=options.baseline, depth_unit=options.depth_unit, unusable=unusable
+                spec,
+                baseline=options.baseline,
+                depth_unit=options.depth_unit,
+                value_range=options.range,
+                unusable=unusable,
             )
         except DataError as error:
             unusable.append(Unusable(str(spec), str(error)))

@@ -24,7 +24,7 @@ from geopretrain.data.readers.depth_folder import (
     find_kitti_selections,
     find_nyu_scenes,
 )
-from geopretrain.data.readers.folder import image_files, open_folder
+from geopretrain.data.readers.folder import ImageSequence, image_files, open_folder
 from geopretrain.data.readers.foreign import hint_for_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
@@ -180,6 +180,7 @@ def open_source(
     *,
     baseline: float | None = None,
     depth_unit: float | None = None,
+    value_range: tuple[float, float] | None = None,
     unusable: list[Unusable] | None = None,
 ) -> list[SourceClip]:
     """Open a video, folder or data set as clips, its layout recognised from what is there.
@@ -189,6 +190,7 @@ def open_source(
         intrinsics: ``3 3`` in pixels of the original frames; replaces what the data set says.
         baseline: distance in metres between the cameras of ``left/`` and ``right/``, instead of calib.txt's.
         depth_unit: units per metre of 16-bit PNGs in ``depth/`` (1000: millimetres).
+        value_range: values of pictures of more than 8 bits that become 0 and 255.
         unusable: gets the files and folders among others that cannot be opened; where it is None, the first
             of them is an error.
 
@@ -197,7 +199,7 @@ def open_source(
             those known).
         ConfigError: a synthetic spec with an unknown kind or option, or a unit or baseline not above 0.
     """
-    options = SourceOptions(baseline=baseline, depth_unit=depth_unit)
+    options = SourceOptions(baseline=baseline, depth_unit=depth_unit, range=value_range)
     if hint := hint_for_folder(_path(str(spec))):
         raise DataError(hint)
     found = next((list(all_) for layout in LAYOUTS if (all_ := layout.open(str(spec), options))), None)
@@ -209,8 +211,10 @@ def open_source(
         raise DataError(none_usable(bad) if not clips else bad[0].reason)
     if unusable is not None:
         unusable += bad
-    if intrinsics is not None:
-        for clip in clips:
+    for clip in clips:
+        if isinstance(clip, ImageSequence):
+            clip.use_range(options.range)
+        if intrinsics is not None:
             clip.set_intrinsics(intrinsics)
     return clips
 

@@ -14,6 +14,7 @@ from geopretrain.data.readers.base import Frame, SourceClip, files_with
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.text_lists import read_lines
+from geopretrain.data.value_range import Range, range_warning
 from geopretrain.errors import DataError
 
 _SIZES_LOOKED_AT = 200
@@ -42,9 +43,16 @@ class ImageSequence(SourceClip):
             name, str(path), common_size(files, path), fps=fps, intrinsics=intrinsics, length=len(files)
         )
         self.files = list(files)
+        self.value_range: Range | None = None
         self._gaps = numbering_gaps([file.name for file in self.files])
         self.depth_files: dict[int, Path] = {}
         self.stereo_files: dict[int, Path] = {}
+
+    def use_range(self, value_range: Range | None) -> None:
+        """Set which values of pictures of over 8 bits become 0 and 255; None warns where they are needed."""
+        self.value_range = value_range
+        if value_range is None and (warning := range_warning(self.files)):
+            self.warnings.append(warning)
 
     def use_camera(self, intrinsics: np.ndarray | None, calibrated: tuple[int, int] | None) -> None:
         """Set the camera (``3 3`` px), scaled from the (height, width) that it was calibrated at."""
@@ -113,7 +121,7 @@ class ImageSequence(SourceClip):
         file = self.stereo_files.get(index)
         if file is None:
             return None
-        image = read_image(file)
+        image = read_image(file, self.value_range)
         self._check_shape(file, image.shape[:2], "Right image")
         return image
 
@@ -136,7 +144,7 @@ class ImageSequence(SourceClip):
     def _frame(self, index: int) -> Frame:
         file = self.files[index]
         try:
-            image = read_image(file)
+            image = read_image(file, self.value_range)
         except DataError as error:
             return Frame(index, file.name, None, str(error))
         if image.shape[:2] != self.size:

@@ -3,7 +3,8 @@
 One rule per kind, the same everywhere:
 
 * grey (1, 8 or 16 bit): the value is repeated in the three channels;
-* 16 bit: the full range 0..65535 becomes 0..255 (divided by 257, rounded), never stretched per image;
+* 16 bit: the full range 0..65535 becomes 0..255 (divided by 257, rounded), never stretched per image, or a
+  fixed range that is given (value_range.py), also of 32 bit and floating point;
 * alpha: composited over black;
 * palette: looked up, its transparent entries composited over black;
 * CMYK and YCbCr: converted by Pillow's plain formula, colour profiles are not applied;
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from geopretrain.data.value_range import Range, is_wide, range_beside, to_grey
 from geopretrain.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
@@ -27,8 +29,13 @@ IMAGE_SUFFIXES = frozenset(
 _SWAPS_SIDES = {5, 6, 7, 8}  # EXIF orientations which turn the picture by 90 degrees
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, value_range: Range | None = None) -> np.ndarray:
     """Return the image as ``H W 3`` uint8 RGB.
+
+    Args:
+        path: of the file.
+        value_range: values of more than 8 bits that become 0 and 255; None: as ``range.txt`` beside the file
+            says, else 0 and 65535.
 
     Raises:
         DataError: the file is missing, empty, truncated, no image, or of a kind without a stated rule.
@@ -36,7 +43,7 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     with _naming(path), Image.open(path) as picture:
         picture.load()
-        return to_rgb(ImageOps.exif_transpose(picture), path)
+        return to_rgb(ImageOps.exif_transpose(picture), path, value_range)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -48,30 +55,17 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (width, height) if rotated else (height, width)
 
 
-def to_rgb(picture: Image.Image, path: Path) -> np.ndarray:
+def to_rgb(picture: Image.Image, path: Path, value_range: Range | None = None) -> np.ndarray:
     """Convert a decoded Pillow image to ``H W 3`` uint8 by the rules of this module (DataError)."""
     mode = picture.mode
-    if mode.startswith("I"):
-        return _from_wide_grey(np.asarray(picture), path)
-    if mode == "F":
-        raise DataError(
-            f"{path} holds floating-point values, which have no fixed range. Save it with 8 or 16 bits per "
-            "channel."
-        )
+    if is_wide(picture):
+        grey = to_grey(np.asarray(picture), path, value_range or range_beside(path))
+        return np.repeat(grey[..., None], 3, axis=2)
     if "A" in mode or "a" in mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         picture = Image.alpha_composite(black, picture)
     return np.array(picture.convert("RGB"))
-
-
-def _from_wide_grey(values: np.ndarray, path: Path) -> np.ndarray:
-    """Scale 16-bit grey values (which Pillow may hold in 32 bits) to 8 bits and repeat them."""
-    values = values.astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{path} holds values outside 0..65535. Save it with 8 or 16 bits per channel.")
-    grey = ((values + 128) // 257).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
 
 
 class _naming:

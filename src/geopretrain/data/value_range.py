@@ -1,0 +1,96 @@
+"""Pictures of more than 8 bits: which of their values become 0 and 255.
+
+16 bits are divided by 257 where nothing is said, so that a value means the same in every picture. Cameras
+that use a small part of the range (thermal ones) leave a few grey levels then. A fixed range is given with
+``--range LOW,HIGH``, or for every command by the two numbers in ``range.txt`` beside the pictures (or one or
+two folders above); it is never stretched per picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geopretrain.data.options import Range, parse_range
+from geopretrain.data.text_lists import read_lines
+from geopretrain.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+RANGE_FILE = "range.txt"
+FEW_LEVELS = 96
+"""Grey levels of 256 under which the values are said to use a small part of their range."""
+_LOOKED_AT = 8
+
+
+def range_beside(path: Path) -> Range | None:
+    """Return the range that ``range.txt`` says for a picture, None without one (DataError if damaged)."""
+    for folder in list(path.absolute().parents)[:3]:
+        file = folder / RANGE_FILE
+        if file.is_file():
+            try:
+                return parse_range(" ".join(line.text for line in read_lines(file)))
+            except ValueError as error:
+                raise DataError(f"{file} must hold {error}.") from error
+    return None
+
+
+def is_wide(picture: Image.Image) -> bool:
+    """Return whether a Pillow image holds grey values of more than 8 bits."""
+    return picture.mode.startswith(("I", "F"))
+
+
+def to_grey(values: np.ndarray, path: Path, value_range: Range | None) -> np.ndarray:
+    """Return ``H W`` values as uint8: from the range given, else 0..65535 divided by 257 and rounded.
+
+    Raises:
+        DataError: without a range, where values are no whole numbers from 0 to 65535.
+    """
+    if value_range is not None:
+        low, high = value_range
+        scaled = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (255 / (high - low))
+        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    give = f"Give a fixed range with --range LOW,HIGH, or in {RANGE_FILE} beside the pictures."
+    if np.issubdtype(values.dtype, np.floating):
+        raise DataError(f"{path} holds floating-point values, which have no fixed range. {give}")
+    values = values.astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{path} holds values outside 0..65535. {give}")
+    return ((values + 128) // 257).astype(np.uint8)
+
+
+def range_warning(files: Sequence[Path]) -> str | None:
+    """Return a sentence where pictures of over 8 bits use a small part of 0..65535, looking at some of them.
+
+    Nothing where a ``range.txt`` says their range.
+    """
+    from PIL import Image
+
+    lows, highs = [], []
+    for number in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if files else []:
+        try:
+            with Image.open(files[number]) as picture:
+                if not picture.mode.startswith("I") or range_beside(files[number]) is not None:
+                    return None
+                low, high = np.percentile(np.asarray(picture), (0.1, 99.9))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue  # reading it says what is wrong
+        lows.append(float(low))
+        highs.append(float(high))
+    if not lows:
+        return None
+    low, high = min(lows), max(highs)
+    levels = round((high - low) / 257) + 1
+    if levels >= FEW_LEVELS:
+        return None
+    margin = max(1.0, 0.05 * (high - low))
+    proposed = f"{max(0, round(low - margin))},{round(high + margin)}"
+    return (
+        f"The pictures have more than 8 bits, but use only values {low:.0f} to {high:.0f} of 0 to 65535: "
+        f"{levels} of 256 grey levels are left. Give a fixed range: --range {proposed} (or these two numbers "
+        f"in {RANGE_FILE} beside the pictures, which every command reads)."
+    )
