@@ -123,3 +123,13 @@ def test_inspect_single_images_with_depth_are_fit_for_what_needs_no_video(tmp_pa
 def test_inspect_flow_pairs(shared_data):
     assert "1 pair with known optical flow (kitti flow)" in inspect(shared_data / "flow" / "kitti").text()
     assert "2 pairs with known" in inspect(shared_data / "flow" / "flyingchairs2_crop").text()
+
+
+def test_every_labelled_layout_is_known_to_inspection(tmp_path):
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (64, 64), (90, 60, 30)).save(tmp_path / split / name / "a.png")
+    said = inspect(f"images:{tmp_path}").text()
+    assert "Images without class maps" in said
+    assert "2 train" in said

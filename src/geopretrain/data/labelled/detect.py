@@ -78,9 +78,9 @@ def open_labelled_source(spec: str) -> LabelledSource:
     raise DataError(f"{_folder(spec)} is no known labelled data set. Expected: {in_words()}.")
 
 
-def holds_labels(path: Path) -> bool:
-    """Return whether a folder looks like images with class maps."""
-    return has_lists(path) or has_folders(path)
+def is_labelled(spec: str) -> bool:
+    """Return whether what the user named is a set of images on disk of a known layout."""
+    return not spec.startswith(SYNTHETIC) and any(layout.recognises(spec) for layout in LAYOUTS)
 
 
 def in_words() -> str:

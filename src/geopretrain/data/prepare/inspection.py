@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.dataset import IMAGE_FOLDER
 from geopretrain.data.labelled.census import inspected
-from geopretrain.data.labelled.detect import holds_labels
+from geopretrain.data.labelled.detect import is_labelled
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
@@ -145,7 +147,7 @@ def inspect(
     """
     if (Path(path) / INDEX_FILE).is_file():
         return Inspection(str(path), [], FrameStore.open(path))
-    flow, labels = _flow(Path(path)), _labels(Path(path))
+    flow, labels = _flow(Path(path)), _labels(str(path))
     unusable: list[Unusable] = []
     try:
         # images beside flow files are pairs, not video
@@ -340,10 +342,12 @@ def _flow(path: Path) -> str | None:
     return f"{count} with known optical flow ({kinds}), for measuring the error of flow methods."
 
 
-def _labels(path: Path) -> str | None:
-    """Return what class maps beside the frames hold."""
-    if not path.is_dir() or not holds_labels(path):
+def _labels(path: str) -> str | None:
+    """Return what images with or without labels hold, of whatever layout `finetune` and `pretrain` take."""
+    if not is_labelled(path):
         return None
+    if path.startswith(IMAGE_FOLDER):
+        return f"Images without class maps: {LabelledSet.open(path).describe().in_words(remarks=True)}."
     found, usable = inspected(path)
     use = f" Next: geopretrain finetune segmentation --data {path}" if usable else ""
     return f"Labels: {found}{use}"
