@@ -20,7 +20,7 @@ def test_grades():
     assert str(few).startswith("Fit with little data: 7 usable frames are few (200 are a beginning).")
     cut = judge(300, segments=30)
     assert cut.grade == "little data"
-    assert "cut into 30 pieces of about 10 usable frames each" in str(cut)
+    assert "lie in 30 pieces of about 10 usable frames each" in str(cut)
     assert judge(0).grade == "not fit"
     assert str(judge(500, problems=["the picture does not move."])) == (
         "Not fit for learning depth: the picture does not move."
@@ -39,7 +39,7 @@ def test_inspection_and_preparation_say_the_same(tmp_path, pieces, capsys):
     for text in (report.text(), capsys.readouterr().out, inspect(tmp_path / "store").text()):
         assert str(report.verdict) in text
         assert "It is fit for learning depth" not in text
-        assert ("cut into 3 pieces" in text) == (pieces == 3)
+        assert ("lie in 3 pieces" in text) == (pieces == 3)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from geopretrain.data.prepare import inspection
 from geopretrain.data.prepare.preparation import prepare
+from geopretrain.data.prepare.verdict import judge_store
 from geopretrain.data.readers import open_source
 from geopretrain.data.readers.calibrated import resizing
 from geopretrain.errors import DataError
@@ -151,7 +152,10 @@ def test_middlebury_says_its_size(tmp_path):
     ("numbers", "words"),
     [
         ("200 200 127.5 95.5", "far from the middle.*of about 256x192.*--intrinsics 100,100,63.5,47.5"),
-        ("300 300 300 40", "principal point .* is outside the pictures of 128x96"),
+        (
+            "300 300 300 40",
+            "is outside the pictures of 128x96: the intrinsics are of other",
+        ),
         ("2000 100 63.5 47.5", "horizontal field of view is 4 degrees"),
         ("100 2000 63.5 47.5", "vertical field of view is 3 degrees"),
     ],
@@ -164,6 +168,19 @@ def test_a_camera_that_cannot_be_right_is_loud_everywhere(tmp_path, numbers, wor
     store = prepare(tmp_path / "in", tmp_path / "store")
     for text in (report.text(), caplog.text, "\n".join(store.warnings)):
         assert re.search(f"Check the camera: .*{words}", " ".join(text.split()))
+
+
+def test_a_camera_of_cut_pictures_is_loud_but_fit(tmp_path):
+    write_images(tmp_path / "in", sliding_frames(6))
+    (tmp_path / "in" / "intrinsics.txt").write_text("100 100 63.5 20")
+    report = inspection.inspect(str(tmp_path / "in"))
+    assert "WARNING    Check the camera: " in report.text()
+    assert "Look at the WARNING above first. Fit with little data" in report.text()
+    store = prepare(tmp_path / "in", tmp_path / "store", progress=False)
+    assert any("cut out of larger ones" in warning for warning in store.warnings)
+    assert judge_store(store) == report.verdict
+    (tmp_path / "in" / "intrinsics.txt").write_text("100 100 63.5 20 128 96")  # said to be of these
+    assert "WARNING" not in inspection.inspect(str(tmp_path / "in")).text()
 
 
 def test_given_cameras_of_synthetic_and_stereo_data_are_quiet(tmp_path):

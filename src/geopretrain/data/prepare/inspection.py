@@ -13,7 +13,7 @@ from geopretrain.data.labelled.census import inspected
 from geopretrain.data.labelled.detect import is_labelled
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.options import PreparationOptions
-from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees
+from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees, is_grave
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.prepare.verdict import Verdict, judge, judge_store
@@ -48,6 +48,7 @@ class ClipReport:
         segments: number of parts without cuts and gaps, as far as looked at.
         usable: number of frames with usable neighbours (or of single images), estimated from those looked at.
         single_images: whether it is no video, but images with depth or right images.
+        alarms: sentences about what may be right, but must be looked at first.
         problems: sentences that speak against training on it as it is.
         advice: sentences that help to get more out of it.
     """
@@ -63,6 +64,7 @@ class ClipReport:
     segments: int = 1
     usable: int = 0
     single_images: bool = False
+    alarms: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
 
@@ -240,7 +242,10 @@ def _find_problems(report: ClipReport) -> None:
         report.advice.append("Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them.")
     else:
         warning = camera_warning(clip.intrinsics, clip.size, clip.calibrated_size is not None)
-        report.problems += [warning] if warning else []
+        if warning and is_grave(warning):
+            report.problems.append(warning)
+        elif warning:
+            report.alarms.append(warning)
 
 
 def _estimate_usable(report: ClipReport, readable: int) -> None:
@@ -291,6 +296,7 @@ def _clip_lines(report: ClipReport) -> list[str]:
         lines.append(f"  depth      {_depth(report)}, for measuring errors and for supervised methods")
     lines += _stereo_and_poses(report)
     lines += [f"  warning    {warning}" for warning in clip.warnings]
+    lines += [f"  WARNING    {alarm}" for alarm in report.alarms]
     lines += [f"  problem    {problem[0].upper()}{problem[1:]}" for problem in report.problems]
     return lines + [f"  advice     {advice}" for advice in report.advice]
 
@@ -360,4 +366,5 @@ def _verdict(inspection: Inspection) -> str:
     good = sum(not report.problems for report in inspection.clips)
     which = "" if count == 1 else f"{good} of {count} clips can be used. "
     still = " --still-images" if any(report.single_images for report in inspection.clips) else ""
+    which += "Look at the WARNING above first. " if any(report.alarms for report in inspection.clips) else ""
     return f"{which}{verdict} Next: geopretrain data prepare {inspection.path} --out store{still}"

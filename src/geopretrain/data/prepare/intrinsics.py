@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from geopretrain.data.readers.calibrated import is_central, principal_point_warning
+from geopretrain.data.readers.calibrated import IF_CUT_OUT, is_central, principal_point_warning
 from geopretrain.data.store.checks import USUAL_FOV, impossible_camera
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.geometry.camera import (
@@ -119,6 +119,11 @@ def camera_warning(intrinsics: np.ndarray, size: tuple[int, int], size_known: bo
             )
     sentence = None if size_known else principal_point_warning(intrinsics, size)
     return sentence and f"{CHECK_CAMERA}{sentence}"
+
+
+def is_grave(warning: str) -> bool:
+    """Return whether a warning says that a camera cannot be right, not just that it is unusual."""
+    return CHECK_CAMERA in warning and IF_CUT_OUT not in warning
 
 
 def stored_intrinsics(

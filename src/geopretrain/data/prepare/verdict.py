@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from geopretrain.data.prepare.intrinsics import CHECK_CAMERA
+from geopretrain.data.prepare.intrinsics import is_grave
 
 if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
@@ -52,12 +52,12 @@ def judge(samples: int, segments: int = 1, problems: Sequence[str] = (), noun: s
         reasons.append(f"{count} {'is' if samples == 1 else 'are'} few ({GOOD_SAMPLES} are a beginning)")
     if segments > 1 and samples < SHORT_SEGMENT * segments:
         each = f"{samples / segments:.0f} usable frames each"
-        reasons.append(f"it is cut into {segments} pieces of about {each}, by scene cuts or missing frames")
+        reasons.append(f"they lie in {segments} pieces of about {each} (clips, scene cuts, missing frames)")
     return Verdict("little data" if reasons else "fit", tuple(reasons))
 
 
 def judge_store(store: FrameStore) -> Verdict:
     """Grade what is in a store."""
-    problems = [warning for warning in store.warnings if CHECK_CAMERA in warning]
+    problems = [warning for warning in store.warnings if is_grave(warning)]
     noun = "image" if store.still_images else "frame"
     return judge(store.num_samples, 1 if store.still_images else len(store.clips), problems, noun)

@@ -17,6 +17,10 @@ CENTRAL = (0.35, 0.65)
 """Where in the picture, as a fraction of its sides, principal points are."""
 
 
+IF_CUT_OUT = "if the pictures were cut out of larger ones"
+"""In the sentence about a principal point that may be right all the same."""
+
+
 def is_central(intrinsics: np.ndarray, size: Size, within: tuple[float, float] = CENTRAL) -> bool:
     """Return whether the principal point of a camera (``3 3`` px) lies around the middle of a picture."""
     relative = (intrinsics[0, 2] + 0.5) / size[1], (intrinsics[1, 2] + 0.5) / size[0]
@@ -92,7 +96,9 @@ def principal_point_warning(intrinsics: np.ndarray, size: Size) -> str | None:
             f"{text}, as if it were of pictures of about {_words(likely)}. If they were resized, pass "
             f"--intrinsics {numbers}."
         )
-    return f"{text}: the intrinsics seem to be of other pictures. Pass those of these with --intrinsics."
+    if outside:
+        return f"{text}: the intrinsics are of other pictures. Pass those of these with --intrinsics."
+    return f"{text}. That is right only {IF_CUT_OUT}; else pass the intrinsics of these with --intrinsics."
 
 
 def _words(size: Size) -> str:

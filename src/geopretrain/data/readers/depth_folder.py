@@ -79,6 +79,7 @@ class KittiDepth(ImageSequence):
         self.add_depth(matched_by_name(files, files_with(_kitti_maps(folder), {".png"})), "kitti")
         self.intrinsics = camera_of_size(self.size)
         if self.intrinsics is not None:
+            self.calibrated_size = self.size
             self.warnings.append("The camera is that of the KITTI day with images of this size.")
 
     def read_depth(self, file: Path) -> np.ndarray:
