@@ -268,3 +268,10 @@ def test_odd_values_are_taken_or_refused_in_a_sentence(name):
         for word in ODD:
             words = [word] if option.positional else [f"{option.typed}={word}"]
             assert "\n" not in refusal(cls, lambda: parse(name, cls, [*REQUIRED[name], *words]))  # noqa: B023
+
+
+def test_the_package_is_the_command_line_too():
+    ended = subprocess.run(
+        [sys.executable, "-m", "geopretrain", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"geopretrain {gp.__version__}\n")

@@ -167,10 +167,8 @@ def _foreign_modules() -> list[str]:
 
 def _script() -> str:
     """Return the name that the script that was started can be imported by, from its folder."""
-    import __main__
-
-    file = getattr(__main__, "__file__", None)  # none in an interactive session
-    return Path(file).stem if file else ""
+    started = Path(sys.argv[0]) if sys.argv else Path()
+    return started.stem if started.suffix == ".py" else ""
 
 
 def _cores() -> int:
