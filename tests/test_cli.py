@@ -17,6 +17,7 @@ from geopretrain.config.describe import options_of
 from geopretrain.config.parsing import build_parser, parse
 from geopretrain.config.saved import NOT_SAVED, as_saved, command_line, read_saved, write_saved
 from geopretrain.errors import UserError
+from geopretrain.runs.folder import RunFolder
 
 REQUIRED = {
     "data inspect": ["store"],
@@ -222,11 +223,23 @@ def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
     code, _, err = run(capsys, *words)
     assert code == 130
     assert "The run had not begun; repeat the command." in err
-    out.mkdir()
-    (out / "config.yaml").touch()
+    RunFolder.create(out, config={"command": "pretrain"})  # as this process would
+    code, _, err = run(capsys, *words)
+    assert code == 130
+    assert "Nothing was trained yet; repeat the command." in err
+    (out / "checkpoints" / "last.ckpt").touch()
     code, _, err = run(capsys, *words)
     assert code == 130
     assert f"To continue: geopretrain pretrain --resume '{out}'" in err
+
+
+def test_a_checkpoint_of_the_run_that_was_to_be_replaced_is_none_to_continue(called, capsys, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
+    words = ["pretrain", "monodepth", "--data", "crash here", "--out", str(tmp_path / "run"), "--overwrite"]
+    code, _, err = run(capsys, *words)
+    assert code == 130
+    assert "The run had not begun; repeat the command." in err
 
 
 ODD = ("", "nan", "inf", "-1", "0", "1e400", "9" * 40, "true", "a=b", "é", "[1, 2]", "{a: b}", ",", "x" * 999)

@@ -6,11 +6,14 @@ import errno
 import importlib
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from geopretrain import interruption
 from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
 
 
@@ -45,6 +48,8 @@ class Command:
 PARTLY = 3
 """Exit code where the rest is done and a part failed."""
 REPEAT = "Repeat the command to continue; what is finished is kept."
+_MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+AGAIN = "Nothing was changed; repeat the command."
 RESUME = "resume"
 COMMANDS = {
     "data inspect": Command(
@@ -52,6 +57,7 @@ COMMANDS = {
         "InspectOptions",
         "say in words what a video, folder or data set is and whether it is fit for training",
         shows=lambda inspection: inspection.text(),
+        continues=AGAIN,
     ),
     "data prepare": Command(
         "geopretrain.commands.prepare:prepare",
@@ -87,6 +93,7 @@ COMMANDS = {
         "geopretrain.commands.evaluate:evaluate",
         "EvaluateOptions",
         "score predicted depth or flow against what was measured, under a named protocol",
+        continues=AGAIN,
     ),
     "compare": Command(
         "geopretrain.commands.compare:compare",
@@ -98,6 +105,7 @@ COMMANDS = {
         "geopretrain.commands.predict:predict",
         "PredictOptions",
         "show what a run sees in images or videos",
+        continues="Finished pictures stay. Repeat the command, with --overwrite where some are there.",
     ),
     "demo": Command(
         "geopretrain.recipes.demo:demo",
@@ -113,31 +121,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0; 2 for an error the user can mend; 3 where a part failed (a training of a comparison, a file of many)
-    and the rest is done; 130 for Ctrl-C.
+    and the rest is done; 128 and the number of the signal where one asked to stop: 130 for Ctrl-C.
     """
+    with interruption.answering() as answer:
+        return _answered(argv, answer)
+
+
+def _answered(argv: Sequence[str] | None, answer: interruption.Answer) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
         return _run(words)
-    except UserError as error:
+    except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
+        if answer.asked is not None:  # whatever error has become of it
+            return _say_interrupted(words, answer.asked)
+        if isinstance(error, KeyboardInterrupt):
+            return _say_interrupted(words, signal.SIGINT)
+        return _say_error(error, words)
+
+
+def _say_interrupted(words: list[str], number: int) -> int:
+    with suppress(OSError):  # of a terminal that is gone
+        print(f"\nInterrupted. {_how_to_continue(words)}".rstrip(), file=sys.stderr, flush=True)
+    return 128 + int(number)
+
+
+def _say_error(error: BaseException, words: list[str]) -> int:
+    """Say in one line what the user can mend and return the exit code; anything else is raised again."""
+    if isinstance(error, UserError):
         return _complain(_as_typed(error, words))
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print(f"\nInterrupted. {_how_to_continue(words)}".rstrip(), file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has closed it
+    if isinstance(error, BrokenPipeError):  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
+    if isinstance(error, OSError) and error.errno in _MENDABLE:
         return _complain(
             f"{error.filename or 'A file'}: {error.strerror}. Free some space or choose another folder."
         )
+    raise error
 
 
 def _as_typed(error: UserError, words: list[str]) -> str:
@@ -178,6 +201,7 @@ def _run(words: list[str]) -> int:
     command, console.left_out = COMMANDS[name], False
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))
+    interruption.check()
     if given is not None:
         result = command.function()(**given)
         if command.shows is not None:
@@ -236,7 +260,7 @@ def overview(group: str = "") -> str:
 
 
 def _how_to_continue(words: list[str]) -> str:
-    """Return the sentence on what to do after an interruption."""
+    """Return the sentence on what to do after an interruption; it says only what is so."""
     from geopretrain.config.parsing import parse
 
     try:
@@ -246,15 +270,19 @@ def _how_to_continue(words: list[str]) -> str:
         return ""
     if name is None or given is None:
         return ""
-    if COMMANDS[name].continues != RESUME:
-        return COMMANDS[name].continues
-    folder = given.get("out") or given.get("resume")
-    begun = isinstance(folder, str) and os.path.exists(os.path.join(folder, "config.yaml"))
-    return (
-        f"To continue: geopretrain {name} --resume {shlex.quote(str(folder))}"
-        if begun
-        else "The run had not begun; repeat the command."
-    )
+    folder, begun = given.get("out") or given.get("resume"), "geopretrain.folders" in sys.modules
+    if begun:
+        from geopretrain.folders import has_begun
+
+        begun = isinstance(folder, str) and has_begun(folder)
+    how = COMMANDS[name].continues
+    if how == RESUME:
+        if begun and os.path.exists(os.path.join(str(folder), "checkpoints", "last.ckpt")):
+            return f"To continue: geopretrain {name} --resume {shlex.quote(str(folder))}"
+        return f"{'Nothing was trained yet' if begun else 'The run had not begun'}; repeat the command."
+    if how == REPEAT and given.get("overwrite") and name in ("compare", "demo") and begun:
+        return "Repeat the command without --overwrite to continue; what is finished is kept."
+    return how
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from geopretrain import manifest
 from geopretrain.errors import RunFolderError
 
 PARTIAL_SUFFIX = ".partial"
@@ -62,6 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush_to_disk(temporary)
+        manifest.note(path)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
     finally:
@@ -127,4 +130,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def leftovers(folder: Path) -> list[Path]:
     """Return the temporary files of this module in ``folder``."""
-    return list(folder.glob(f".*{PARTIAL_SUFFIX}"))
+    made = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
+    return [
+        path for path in folder.glob(f".*{PARTIAL_SUFFIX}") if made.fullmatch(path.name) and path.is_file()
+    ]

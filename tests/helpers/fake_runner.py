@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from dying import die
 
 from geopretrain.errors import DataError
 from geopretrain.files import write_json
+from geopretrain.interruption import finishing
 
 GAIN = {"random": 0.0, "depth": 0.05}
 BEST_RATE = {"random": 1e-3, "depth": 1e-4}
@@ -46,3 +48,14 @@ def run(trial, threads=None, device="auto"):
 
 def always_fails(trial, threads=None, device="auto"):
     raise DataError("disk")
+
+
+def waits(trial, threads=None, device="auto"):
+    """Say which process trains, and go on until asked to stop; then keep what a checkpoint would be."""
+    folder = Path(trial.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "process").write_text(str(os.getpid()))
+    with finishing() as interruption:
+        while interruption.asked is None:
+            time.sleep(0.02)
+        (folder / "kept").write_text(str(interruption.asked))

@@ -108,7 +108,12 @@ def test_resume_where_nothing_was_written_yet_starts(tmp_path):
     (tmp_path / "run" / f".config.yaml.77{files.PARTIAL_SUFFIX}").write_text("half")
     run = RunFolder.create(tmp_path / "run", config=CONFIG, resume=True)
     assert run.config["steps"] == 10
-    assert sorted(p.name for p in run.path.iterdir()) == ["checkpoints", "config.yaml", "figures"]
+    assert sorted(p.name for p in run.path.iterdir()) == [
+        ".geopretrain",
+        "checkpoints",
+        "config.yaml",
+        "figures",
+    ]
 
 
 def test_contradictions(tmp_path):

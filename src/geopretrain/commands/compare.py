@@ -23,8 +23,7 @@ def compare(options: CompareOptions) -> Comparison:
     Raises:
         UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
     """
-    comparison = run_comparison(options)
-    build_report(comparison, comparison.report)
+    comparison = run_comparison(options, lambda done: build_report(done, done.report))
     _say_what_came_out(comparison)
     return comparison
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.options import EvaluateOptions
@@ -13,7 +14,8 @@ from geopretrain.config.saved import as_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.files import write_json, write_text
-from geopretrain.runs.folder import RunFolder
+from geopretrain.folders import check_replaceable, owned
+from geopretrain.runs.folder import EVALUATION, RunFolder, own_scores
 
 if TYPE_CHECKING:
     from geopretrain.evaluation.measured import MeasuredSet
@@ -74,9 +76,11 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         **scores,
     }
     console.say(table(result))
-    target = folder.path / "evaluation" if options.out is None else Path(options.out)
-    _write(result, target, options.csv)
-    write_saved(target, as_saved("evaluate", options))
+    target = folder.path / EVALUATION if options.out is None else Path(options.out)
+    with owned(target):
+        manifest.begin(target, own_scores(target))
+        _write(result, target, options.csv)
+        write_saved(target, as_saved("evaluate", options))
     return result
 
 
@@ -159,6 +163,8 @@ def _write(result: dict[str, Any], folder: Path, csv: bool) -> None:
     """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv``."""
     stem = f"{Path(str(result['data'])).name}-{result['frames']}-{result['protocol']}"
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem) + ("-flip" * result["flip"])
+    for ending in ("json", "csv"):
+        check_replaceable(folder / f"{stem}.{ending}")
     write_json(folder / f"{stem}.json", {k: v for k, v in result.items() if k != "per_image"})
     if csv:
         write_text(folder / f"{stem}.csv", per_image_csv(result))

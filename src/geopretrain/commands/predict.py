@@ -8,14 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
 from geopretrain.config.options import PredictOptions
-from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.config.saved import FILE, as_saved, load, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import remove_leftovers, write_picture
+from geopretrain.folders import check_replaceable, owned
 from geopretrain.prediction.inputs import Shot, shots_of_all
 from geopretrain.runs.folder import RunFolder
 
@@ -45,13 +47,14 @@ def predict(options: PredictOptions) -> list[Path]:
     use_threads(options.threads)
     _check_wanted(options.save, task, run)
     sources = [Path(source) for source in listed(options.inputs)]
-    remove_leftovers(target)
     every = 1 if options.every is None and "video" in options.save else options.every
-    with _Writer(task, run, target, options) as writer:
-        pairs, span = isinstance(task, FlowTask), options.range
-        for shot in shots_of_all(sources, every, with_next=pairs, value_range=span):
-            writer.write(shot)
-    write_saved(target, as_saved("predict", options))
+    pairs = isinstance(task, FlowTask)
+    with owned(target):
+        remove_leftovers(target)
+        with _Writer(task, run, target, options) as writer:
+            for shot in shots_of_all(sources, every, with_next=pairs, value_range=options.range):
+                writer.write(shot)
+        write_saved(target, as_saved("predict", options))
     console.say(f"{len(writer.written)} files are in {target}.")
     return writer.written
 
@@ -77,6 +80,7 @@ class _Writer:
         self.task, self.run, self.target, self.options = task, run, target, options
         self.wanted, self.size = options.save, run.size
         self.written: list[Path] = []
+        self._strict = manifest.has_list(target) or not _is_of_an_earlier_version(target, options)
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()
 
@@ -96,7 +100,9 @@ class _Writer:
         if "picture" in self.wanted:
             write_picture(self._path(shot.name, ".png"), seen.picture)
         if "depth" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
-            write_depth(self._path(shot.name, "_depth.png"), seen.disparity, self.task, self.run)
+            path = self._path(shot.name, "_depth.png")
+            self._check(path.with_suffix(".json"))
+            write_depth(path, seen.disparity, self.task, self.run)
         if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             path, camera = self._path(shot.name, ".ply"), self.options
             write_cloud(path, seen.disparity, shot, self.task, intrinsics=camera.intrinsics, fov=camera.fov)
@@ -119,7 +125,20 @@ class _Writer:
         while wanted in self.written:
             count += 1
             wanted = self.target / f"{name}-{count}{ending}"
-        if wanted.exists() and not self.options.overwrite:
-            raise RunFolderError(f"'{wanted}' exists. Choose another --out, or replace it with --overwrite.")
+        self._check(wanted)
         self.written.append(wanted)
         return wanted
+
+    def _check(self, path: Path) -> None:
+        """Refuse to replace a file that is there; with --overwrite, one that is not ours."""
+        if os.path.lexists(path) and not self.options.overwrite:
+            raise RunFolderError(f"'{path}' exists. Choose another --out, or replace it with --overwrite.")
+        if self._strict:
+            check_replaceable(path)
+
+
+def _is_of_an_earlier_version(target: Path, options: PredictOptions) -> bool:
+    """Return whether a folder holds pictures that we did not list yet, and no input of this call."""
+    of = [load(target / name).get("command") for name in (FILE, "predict.yaml") if (target / name).is_file()]
+    inputs = [Path(source).absolute() for source in listed(options.inputs)]
+    return "predict" in of and not any(target.absolute() in (path, *path.parents) for path in inputs)

@@ -39,8 +39,9 @@ def prepare(options: PrepareOptions) -> FrameStore:
         options,
         overwrite=options.overwrite,
         progress=console.shown,
+        wait=False,
+        finish=lambda: write_saved(Path(options.out), as_saved("data prepare", options)),
     )
-    write_saved(Path(options.out), as_saved("data prepare", options))
     method = "depth_supervised" if store.still_images else "monodepth"
     console.say(f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth")
     return store

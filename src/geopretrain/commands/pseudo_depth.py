@@ -55,7 +55,7 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
             _fill(writer, frames, teacher, options.batch_size)
             _check(writer, teacher.info)
             writer.publish()
-    write_saved(frames.path, saved)
+        write_saved(frames.path, saved)
     finished = FrameStore.open(store)
     found = PseudoDepth.open(finished)
     if found is not None:

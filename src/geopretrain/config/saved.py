@@ -92,18 +92,23 @@ def _words(value: Any) -> list[str]:
     return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
-def write_saved(folder: Path, settings: Mapping[str, Any]) -> Path:
+def write_saved(folder: Path, settings: Mapping[str, Any], *, own: bool = False) -> Path:
     """Write a configuration into ``folder`` and return its file.
 
     It is config.yaml; where that belongs to another command (a run in whose folder pictures are written) or
     is not ours, it is named by its own command.
+
+    Args:
+        folder: receives it.
+        settings: as ``as_saved`` returns them.
+        own: the folder is the command's own; whatever config.yaml is there is replaced.
 
     Raises:
         RunFolderError: it cannot be written, or both names are taken by files that are not ours.
     """
     command = str(settings["command"])
     for path in (folder / FILE, folder / _own_name(command)):
-        if not path.exists() or _command_of(path) == command:
+        if own or not path.exists() or _command_of(path) == command:
             write_yaml(path, {MARKER: __version__, **settings})
             return path
     raise RunFolderError(

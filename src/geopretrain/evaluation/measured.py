@@ -87,9 +87,9 @@ def find_frames(
         DataError: no measured depth there.
         ConfigError: the options contradict the kind of data.
     """
-    from geopretrain.data.store.index import INDEX_FILE
+    from geopretrain.data.store.index import has_index
 
-    if (Path(data) / INDEX_FILE).is_file():
+    if has_index(data):
         if split_file is not None:
             raise ConfigError("A split file names frames of the original data set: give that as --data.")
         return _from_store(data, run, frames)

@@ -16,6 +16,7 @@ from geopretrain.config.options import DemoOptions
 from geopretrain.config.saved import as_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import OptionError, RunFolderError
+from geopretrain.folders import foreign, mark_begun, owned
 
 
 @takes(DemoOptions)
@@ -29,18 +30,24 @@ def demo(options: DemoOptions) -> Path:
     """
     if options.size is None:
         raise OptionError("size", "must be HEIGHTxWIDTH in pixels: the worlds are rendered at it.")
-    out, overwrite, (height, width) = Path(options.out), options.overwrite, options.size
-    if out.is_dir() and any(out.iterdir()) and not (out / "store").is_dir():
+    out, size = Path(options.out), options.size
+    if foreign(out) and not (out / "store").is_dir():
         raise RunFolderError(
             f"'{out}' is not empty and holds no demo, so it is left alone. Choose another --out."
         )
-    depth = out / "depth"
+    with owned(out):
+        return _run(options, out, size)
+
+
+def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
+    overwrite, depth, (height, width) = options.overwrite, out / "depth", size
     console.say("1 of 3: prepare the video, the synthetic street")
     video = f"{options.video}&height={height}&width={width}&stereo=0"
     store = gp.prepare([video], out / "store", size=options.size, overwrite=overwrite)
     write_saved(out, as_saved("demo", options))
+    mark_begun(out)
     console.say("\n2 of 3: learn depth from it, without labels")
-    begun = depth.exists() and not overwrite
+    begun = gp.RunFolder(depth).is_ours() and not overwrite
     with fewer_threads_where_shared():
         gp.pretrain(
             "monodepth", data=store.path, out=depth, steps=options.steps, resume=begun, overwrite=overwrite

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
+from geopretrain import manifest
 from geopretrain.config.saved import MARKER, migrated, write_saved
 from geopretrain.errors import RunFolderError
-from geopretrain.files import leftovers, remove_leftovers, write_json, write_text, writing
+from geopretrain.files import remove_leftovers, write_json, write_text, writing
+from geopretrain.folders import check_free, foreign, mark_begun
 from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml, short
 from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize
 from geopretrain.weights.init import LineageShape
 
-_OWN_FILES = (
-    "lineage.json",
-    "backbone.safetensors",
-    "model.safetensors",
-    "metrics.jsonl",
-    "results.json",
-    "subset.json",
-    "figures/*.png",
-    "evaluation/*.json",
-    "evaluation/*.csv",
-    "evaluation/config.yaml",
-    "checkpoints/last.ckpt",
-    "tensorboard/events.out.tfevents.*",
-    "tensorboard/hparams.yaml",
-    "config.yaml",  # last: it is the marker, so that an interrupted removal can be repeated
+_FILES = (
+    *("lineage.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl", "results.json"),
+    *("subset.json", "checkpoints/last.ckpt", "tensorboard/hparams.yaml", "config.yaml"),
 )
+_PICTURE = re.compile(r"figures/sample_\d\d_\d{6,}\.png")
+_EVENTS = re.compile(r"tensorboard/events\.out\.tfevents\.\d+\..+")
+EVALUATION = "evaluation"
+_STATE = ("checkpoints/", f"{EVALUATION}/")
+"""Folders whose content decides how a run goes on."""
 
 
 _CONFIG_ADVICE = "Copy the run again, or start another one from its weights with --init."
@@ -70,12 +66,15 @@ class RunFolder:
         run = cls(path)
         run.check_free(overwrite=overwrite, resume=resume)
         run._remove_leftovers()
-        if run.is_ours() and not resume:
-            run._remove_own()
-        for folder in (run.path, run.figures, run.checkpoint.parent):
-            with writing(folder):
+        with writing(run.path):
+            if run.is_ours() and not resume:
+                run.remove_own(but=("config.yaml",))  # the marker stays until the new one takes its place
+            manifest.begin(run.path, run._own())
+            run.reopen()
+            for folder in (run.figures, run.checkpoint.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-        write_saved(run.path, config)
+        write_saved(run.path, config, own=True)
+        mark_begun(run.path)
         return run
 
     @classmethod
@@ -154,6 +153,11 @@ class RunFolder:
         return (self.path / "results.json").is_file()
 
     @property
+    def can_continue(self) -> bool:
+        """Whether there is a checkpoint, so that what was trained is not lost."""
+        return self.checkpoint.is_file()
+
+    @property
     def trained_steps(self) -> int:
         """Optimisation steps of a finished run."""
         results = self.results
@@ -176,6 +180,7 @@ class RunFolder:
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl; it has ``kind`` and ``step``, clock times are in ``timing``."""
         path = self.path / "metrics.jsonl"
+        manifest.note(path)
         with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(record)) + "\n")
 
@@ -245,13 +250,16 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"'{self.path}' is a file; --out needs the name of a folder.")
-        if not self.path.is_dir() or not any(self._contents()):
+        check_free(self.path)
+        if not self._foreign() and not self.is_ours():
             return
         if not self.is_ours():
             raise RunFolderError(
                 f"'{self.path}' is not empty and was not written by geopretrain, so it is left alone "
                 "(--overwrite would not help either). Choose another --out."
             )
+        if not resume:
+            self._check_links()
         if not (overwrite or resume):
             raise RunFolderError(
                 f"'{self.path}' already holds a run. Continue it with --resume, start again from nothing "
@@ -259,28 +267,78 @@ class RunFolder:
                 "or choose another --out."
             )
 
-    def _contents(self) -> list[Path]:
-        """Return what is in the folder apart from empty folders and temporary files of a killed process."""
-        ours = {"figures", "checkpoints"}
-        temporary = set(leftovers(self.path))
-        with writing(self.path):
-            inside = [path for path in self.path.iterdir() if path not in temporary]
-            return [p for p in inside if not (p.name in ours and p.is_dir() and not any(p.iterdir()))]
+    def remove_own(self, but: Container[str] = ()) -> None:
+        """Remove what runs and evaluations wrote here, and nothing else; links are not followed.
 
-    def _remove_own(self) -> None:
-        for pattern in _OWN_FILES:
-            with writing(self.path):
-                for file in self.path.glob(pattern):
-                    file.unlink(missing_ok=True)
-        for folder in (
-            self.figures,
-            self.checkpoint.parent,
-            self.path / "tensorboard",
-            self.path / "evaluation",
-        ):
+        Args:
+            but: names that stay.
+        """
+        scores = self.path / EVALUATION
+        if scores.is_dir() and not scores.is_symlink():
+            manifest.remove(scores, own_scores(scores))
+            manifest.forget(scores)
+            manifest.remove_if_empty(scores / manifest.BOOKS)
+        names = [name for name in self._own() if name not in but]
+        manifest.remove(self.path, names)
+        for folder in (self.figures, self.checkpoint.parent, self.path / "tensorboard", scores):
             remove_leftovers(folder)
-            if folder.is_dir() and not any(folder.iterdir()):
-                os.rmdir(folder)
+            manifest.remove_if_empty(folder)
+        manifest.forget(self.path)
+
+    def _own(self) -> list[str]:
+        """Return what runs wrote here: files of known names, and the pictures that are listed.
+
+        Runs of earlier versions have no list; their pictures are known by the form of their names.
+        """
+        there = [name for name in _FILES if (self.path / name).is_file()]
+        return there + self._pictures() + self._events()
+
+    def _pictures(self) -> list[str]:
+        if manifest.has_list(self.path):
+            return [name for name in manifest.listed(self.path) if name.startswith("figures/")]
+        names = [f"figures/{path.name}" for path in self.figures.glob("*.png")]
+        return [name for name in names if _PICTURE.fullmatch(name)]
+
+    def _events(self) -> list[str]:
+        """Return TensorBoard's files, whose names are made by itself."""
+        names = [f"tensorboard/{path.name}" for path in (self.path / "tensorboard").glob("events.*")]
+        return [name for name in names if _EVENTS.fullmatch(name)]
+
+    def _foreign(self) -> list[str]:
+        """Return what is in the folder and not ours, apart from empty folders that a run has."""
+        empty = [
+            p.name for p in (self.figures, self.checkpoint.parent) if p.is_dir() and not any(p.iterdir())
+        ]
+        return [name for name in foreign(self.path) if name not in empty]
+
+    def _check_links(self) -> None:
+        """Refuse to begin anew where what decides how a run goes on lies behind a link."""
+        names = [*self._own(), *(f"{EVALUATION}/{name}" for name in own_scores(self.path / EVALUATION))]
+        for name in manifest.behind_links(self.path, names):
+            if name.startswith(_STATE):
+                folder = self.path / name.split("/")[0]
+                raise RunFolderError(
+                    f"'{folder}' is a link, and what is behind it is never removed. Remove the link, "
+                    "or choose another --out."
+                )
+
+
+def own_scores(folder: Path) -> list[str]:
+    """Return the files in a folder of evaluations that are ours: listed, or recognised by their content."""
+    if manifest.has_list(folder):
+        return manifest.listed(folder)
+    known = [path.name for path in folder.glob("*.json") if _is_score(path)]
+    known += [name for stem in known if (folder / (name := f"{stem.removesuffix('.json')}.csv")).is_file()]
+    return known + [name for name in ("config.yaml",) if known and (folder / name).is_file()]
+
+
+def _is_score(path: Path) -> bool:
+    """Return whether a file is what ``evaluate`` of an earlier version wrote."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"run", "data", "protocol", "images"} <= content.keys()
 
 
 def _lines(path: Path) -> list[str]:

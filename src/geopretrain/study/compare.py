@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from geopretrain import manifest
 from geopretrain.config.options import CompareOptions
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, UserError
+from geopretrain.folders import owned
 from geopretrain.study.comparison import Comparison
-from geopretrain.study.folder import prepare_folder
+from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
 from geopretrain.study.learning_rate import choose_rates
 from geopretrain.study.plan import Plan, make_plan
@@ -22,15 +25,27 @@ from geopretrain.study.trials import Trial
 from geopretrain.study.workers import choose_jobs, run_trials
 
 
-def run_comparison(options: CompareOptions) -> Comparison:
-    """Train what is missing in the folder of a comparison, and return what came out, saved but for its page.
+def run_comparison(options: CompareOptions, finish: Callable[[Comparison], object]) -> Comparison:
+    """Train what is missing in the folder of a comparison, and return what came out.
+
+    Args:
+        options: of ``compare``.
+        finish: makes the page, while the folder is held.
 
     Raises:
         UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
     """
-    start = time.perf_counter()
     plan = make_plan(options)
+    check_folder(plan.out)
     plan.check()
+    with owned(plan.out):
+        comparison = _run(plan, options)
+        finish(comparison)
+    return comparison
+
+
+def _run(plan: Plan, options: CompareOptions) -> Comparison:
+    start = time.perf_counter()
     prepare_folder(
         plan.out, plan.config, plan.weights(), plan.data.fingerprint(), overwrite=options.overwrite
     )
@@ -72,6 +87,8 @@ def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str)
     """Train the trials that are not complete yet; return the numbers of all and the errors."""
     missing = [trial for trial in trials if trial.outcome() is None]
     failures: list[dict[str, Any]] = []
+    for trial in trials:
+        manifest.note_folder(Path(trial.folder))
     if missing:
         jobs = choose_jobs(options.jobs, len(missing), plan.device)
         with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geopretrain import manifest
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, UserError
-from geopretrain.files import write_json, writing
+from geopretrain.files import remove_leftovers, write_json, writing
+from geopretrain.folders import check_free, foreign, mark_begun
 from geopretrain.records import Text, mapping, read_json, read_yaml
 
 INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
 DATA_FILE = "data.json"
 """What the labelled images are recognised by."""
-_OWN_FOLDERS = ("trials", "cells", "search", "figures")
-_OWN_FILES = (
-    *("comparison.json", "comparison.csv", "report.html", "workers.log"),
-    *(
-        INITS_FILE,
-        DATA_FILE,
-        "config.yaml",
-    ),  # last: it is the marker, so that an interrupted removal can be repeated
-)
+_OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", INITS_FILE, DATA_FILE)
+_TRIALS = ("trials", "cells", "search")
+_TRIAL = re.compile(r".+-(full|encoder|frozen)(-lr.+)?-seed\d+")
+_OLD_PICTURE = re.compile(r"test\d+-.+\.png")
 _MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 
@@ -46,13 +43,8 @@ def prepare_folder(
     Raises:
         RunFolderError: it holds something else, a comparison with other settings, or cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise RunFolderError(f"'{out}' is a file; --out needs the name of a folder.")
+    check_folder(out)
     there = _read(out)
-    if out.is_dir() and any(out.iterdir()) and there.get("command") != "compare":
-        raise RunFolderError(
-            f"'{out}' is not empty and holds no comparison, so it is left alone. Choose another --out."
-        )
     if there and overwrite:
         remove_own(out)
         there = {}
@@ -62,10 +54,26 @@ def prepare_folder(
         _check_same(out, there, config)
         _check_data(out, data)
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+        manifest.begin(out, _pictures(out))
+    write_saved(out, config, own=True)  # the marker first: without it the folder would not be known as ours
     write_json(out / INITS_FILE, {**known, **weights})
     write_json(out / DATA_FILE, {"fingerprint": data})
-    write_saved(out, config)
+    mark_begun(out)
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds something else than a comparison, changing nothing.
+
+    Raises:
+        RunFolderError: it is a file, not empty and no comparison, or written by another process.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"'{out}' is a file; --out needs the name of a folder.")
+    if foreign(out) and _read(out).get("command") != "compare":
+        raise RunFolderError(
+            f"'{out}' is not empty and holds no comparison, so it is left alone. Choose another --out."
+        )
+    check_free(out)
 
 
 _ADVICE = "Start the comparison again from nothing with --overwrite, or choose another --out."
@@ -100,12 +108,46 @@ def trials_folder(out: Path) -> Path:
 
 
 def remove_own(out: Path) -> None:
-    """Remove what comparisons leave in ``out``, and nothing else."""
+    """Remove what comparisons leave in ``out`` apart from its settings, and nothing else; follow no links.
+
+    Raises:
+        RunFolderError: its trials lie behind a link, or something cannot be removed.
+    """
+    from geopretrain.runs.folder import RunFolder
+
+    for name in _TRIALS:
+        if (out / name).is_symlink():
+            raise RunFolderError(
+                f"'{out / name}' is a link, and what is behind it is never removed. Remove the link, "
+                "or choose another --out."
+            )
     with writing(out):
-        for name in _OWN_FOLDERS:
-            shutil.rmtree(out / name, ignore_errors=False) if (out / name).is_dir() else None
-        for name in _OWN_FILES:
-            (out / name).unlink(missing_ok=True)
+        for trial in _own_trials(out):
+            RunFolder(out / trial).remove_own()
+            manifest.remove_if_empty(out / trial / manifest.BOOKS)
+            manifest.remove_if_empty(out / trial)
+            manifest.remove(out, [f"{trial}.json", f"{trial}.npz"])
+        manifest.remove(out, [*_pictures(out), *_OWN_FILES])
+        for name in (*_TRIALS, "figures"):
+            remove_leftovers(out / name)
+            manifest.remove_if_empty(out / name)
+        manifest.forget(out)
+
+
+def _own_trials(out: Path) -> list[str]:
+    """Return the run folders of trials: those listed, and those of the names that trials have."""
+    listed = [name.rstrip("/") for name in manifest.listed(out) if name.endswith("/")]
+    there = [path for name in _TRIALS for path in sorted((out / name).glob("*"))]
+    stems = [path.with_suffix("") if path.suffix in (".json", ".npz") else path for path in there]
+    named = [path.relative_to(out).as_posix() for path in stems if _TRIAL.fullmatch(path.name)]
+    return list(dict.fromkeys([*listed, *named]))
+
+
+def _pictures(out: Path) -> list[str]:
+    if manifest.has_list(out):
+        return [name for name in manifest.listed(out) if name.startswith("figures/")]
+    there = [path.name for path in (out / "figures").glob("*.png")]
+    return [f"figures/{name}" for name in there if _OLD_PICTURE.fullmatch(name)]
 
 
 def _check_weights(out: Path, known: Mapping[str, str], wanted: Mapping[str, str]) -> None:

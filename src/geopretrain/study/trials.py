@@ -13,9 +13,13 @@ from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, WeightsError
 from geopretrain.files import atomic_path, write_json
+from geopretrain.folders import owned
 from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
 from geopretrain.study.inits import weights_digest
+
+PATIENCE = 30.0
+"""Seconds to wait for another process that trains the same trial."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,12 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
     An interrupted trial is continued from its checkpoint. Raises what ``train_segmentation`` raises, and
     WeightsError where the weights have changed since the comparison was planned.
     """
+    # a process whose comparison was killed may still be about to end
+    with owned(trial.folder, patience=PATIENCE):
+        return _run_owned(trial, threads, device)
+
+
+def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, Any]:
     from geopretrain.runs.folder import RunFolder
     from geopretrain.training.segmentation import train_segmentation
 

@@ -15,8 +15,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
+from geopretrain import interruption
 from geopretrain.errors import UserError
 from geopretrain.plugins import load_plugins
 from geopretrain.study.trials import Trial
@@ -53,7 +54,17 @@ def main() -> None:
     load_plugins()
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    interruption.ignore("SIGINT", "SIGHUP")  # of the terminal: the comparison hears them and says when to end
+    with interruption.answering(second=lambda number: None):
+        try:
+            _serve(jobs, answers)
+        except interruption.Interrupted as stop:  # what is trained can be continued
+            os._exit(128 + stop.number)
+
+
+def _serve(jobs: queue.Queue[str], answers: TextIO) -> None:
     while True:
+        interruption.check()
         message = json.loads(jobs.get())
         answer = run_safely(
             load_runner(message["runner"]),

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from geopretrain import manifest
 from geopretrain.data.labelled import detect as labelled
 from geopretrain.data.readers import detect as clips
 from geopretrain.plugins import VARIABLE, with_plugins
@@ -21,6 +23,8 @@ from geopretrain.study.trials import Trial
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
 
 MAX_WORKERS = 8
+PATIENCE = 60.0
+"""Seconds that a training has to finish its step and keep a checkpoint when the comparison is to end."""
 Answer = dict[str, Any]
 
 
@@ -63,6 +67,8 @@ def run_trials(
             on_done(*done.get())
     finally:
         for one in workers:
+            one.tell()
+        for one in workers:
             one.stop()
 
 
@@ -83,6 +89,7 @@ class _Worker(threading.Thread):
         self.most_threads = most_threads
         self.process: subprocess.Popen[str] | None = None
         self.stopped = False
+        self._starting = threading.Lock()
 
     def run(self) -> None:
         """Hand over one trial after another until none is left."""
@@ -93,20 +100,32 @@ class _Worker(threading.Thread):
                 return
             self.done.put((trial, self._ask(trial)))
 
+    def tell(self) -> None:
+        """Ask the process to end: a training finishes its step and keeps a checkpoint."""
+        with self._starting:
+            self.stopped = True
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
     def stop(self) -> None:
-        """End the process; a trial in training can be continued later."""
-        self.stopped = True
+        """Wait for the process, and end it where that takes too long."""
         process = self.process
-        if process is not None and process.poll() is None:
-            if process.stdin is not None:
+        if process is None:
+            return
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            with suppress(OSError):
                 process.stdin.close()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
     def _ask(self, trial: Trial) -> Answer:
-        process = self._alive()
+        with self._starting:
+            if self.stopped:
+                return {"error": "not begun", "details": ""}
+            process = self._alive()
         assert process.stdin is not None
         assert process.stdout is not None
         message = {
@@ -131,6 +150,7 @@ class _Worker(threading.Thread):
     def _alive(self) -> subprocess.Popen[str]:
         if self.process is None or self.process.poll() is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
+            manifest.note(self.log)
             with self.log.open("a", encoding="utf-8") as log:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "geopretrain.study.worker"],

@@ -17,13 +17,14 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from geopretrain.compute import resolve_device, resolve_precision, restoring_threads
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
+from geopretrain.interruption import Answer, Interrupted, finishing
 from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
 from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
-from geopretrain.training.recorder import Interrupted, Recorder, interruptible
+from geopretrain.training.recorder import Recorder, Stopped
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
 
@@ -57,7 +58,8 @@ def fit(
 
     Raises:
         TrainingDiverged: loss or weights stopped being numbers; the last good checkpoint is kept.
-        KeyboardInterrupt: after the step in progress was finished and a checkpoint written.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, after the step in progress was finished and a checkpoint
+            written.
         RunFolderError: the checkpoint is damaged or the disk does not take what is written.
     """
     device = resolve_device(settings.device)
@@ -75,13 +77,14 @@ def fit(
         task.train()
         stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
         recorder = Recorder(run, settings, stream, validation, shown)
-        with _quiet_lightning(), restoring_threads(), interruptible() as interruption:
+        with _quiet_lightning(), restoring_threads(), finishing() as interruption:
             recorder.interruption = interruption
             _run_trainer(
                 _trainer(settings, device, precision, run, recorder),
                 TrainingModule(task, settings, len(samples)),
                 recorder,
                 run.checkpoint if first_step else None,
+                interruption,
             )
     else:
         _load_weights(task, run)
@@ -106,7 +109,11 @@ def _say_start(
 
 
 def _run_trainer(
-    trainer: Trainer, module: TrainingModule, recorder: Recorder, checkpoint: Path | None
+    trainer: Trainer,
+    module: TrainingModule,
+    recorder: Recorder,
+    checkpoint: Path | None,
+    interruption: Answer,
 ) -> None:
     stream = recorder.stream
     try:
@@ -115,7 +122,10 @@ def _run_trainer(
         if checkpoint is None or recorder.restored:
             raise
         raise unusable(checkpoint, reason(error)) from error
-    except (Interrupted, SystemExit) as stop:  # Lightning turns a second Ctrl-C into SystemExit
+    except Stopped as stop:
+        asked = interruption.asked
+        raise (KeyboardInterrupt() if asked is None else Interrupted(asked)) from stop
+    except SystemExit as stop:  # Lightning's answer to a second Ctrl-C in a program without our handlers
         raise KeyboardInterrupt from stop
     except torch.OutOfMemoryError as error:
         raise ConfigError(

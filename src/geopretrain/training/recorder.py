@@ -1,12 +1,7 @@
-"""What happens after each step: averages, sentences, validation, pictures, checkpoint, answering Ctrl-C."""
+"""What happens after each step: averages, sentences, validation, pictures, checkpoint, answering signals."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from geopretrain.compute import may_use_fewer_threads
 from geopretrain.console import console
 from geopretrain.files import write_picture, writing
+from geopretrain.interruption import Answer
 from geopretrain.runs.folder import RunFolder
 from geopretrain.training.diagnostics import (
     DiagnosticsWatch,
@@ -48,7 +44,7 @@ class Recorder(Callback):
         self.stream = stream
         self.validation = validation
         self.shown = shown
-        self.interruption: Interruption | None = None
+        self.interruption: Answer | None = None
         self.averages = LogAverages()
         self.watch = DiagnosticsWatch()
         self.clock = Clock()
@@ -70,6 +66,8 @@ class Recorder(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock and the line."""
+        if self.interruption is not None:
+            self.interruption.take()  # Lightning has put a handler of its own for SIGTERM before ours
         if self._restored:
             self.averages.load_state_dict(self._restored["averages"], pl_module.device)
             self.watch.said = list(self._restored["said"])
@@ -112,7 +110,7 @@ class Recorder(Callback):
         self.line.advance(step)
         if pl_module.device.type == "cpu" and (sentence := self.threads.after_step(step)):
             console.say(f"Step {step}: {sentence}")  # not recorded: it belongs to the machine
-        stopping = self.interruption is not None and self.interruption.asked
+        stopping = self.interruption is not None and self.interruption.asked is not None
         if step % self.settings.log_every == 0 or step == self.settings.steps:
             self._log(trainer, step)
         if self.settings.validates_at(step):
@@ -122,7 +120,7 @@ class Recorder(Callback):
             self._save(trainer, pl_module, step)
         if stopping:
             self.line.stop()
-            raise Interrupted
+            raise Stopped
 
     def _log(self, trainer: Trainer, step: int) -> None:
         module = cast(TrainingModule, trainer.lightning_module)
@@ -195,31 +193,5 @@ def check_moments(optimizers: list[Any]) -> None:
                     raise ValueError(f"the optimiser's {name} is {tuple(value.shape)}")
 
 
-class Interrupted(BaseException):
-    """Ctrl-C was answered: step finished, checkpoint written (Lightning exits on a KeyboardInterrupt)."""
-
-
-class Interruption:
-    """Whether the user asked to stop."""
-
-    asked = False
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Collect the first Ctrl-C instead of tearing a step apart; a second one stops at once."""
-    interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        interruption.asked = True
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield interruption
-    finally:
-        signal.signal(signal.SIGINT, previous)
+class Stopped(BaseException):
+    """A signal was answered: step finished, checkpoint written (Lightning exits on a KeyboardInterrupt)."""

@@ -12,6 +12,7 @@ from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json
+from geopretrain.folders import owned
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.lineage import Lineage, trace
 from geopretrain.tasks.base import Task
@@ -86,13 +87,26 @@ def train(
     if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
         console.say(training.report.summary())
     _say_if_size_differs(training.init, description.size)
-    run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
+    with owned(training.out):
+        run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
+        try:
+            _train(training, run, lineage, resume)
+        except KeyboardInterrupt:
+            if not (resume or run.can_continue):  # then the very same command can be repeated
+                run.remove_own()
+            raise
+        finish(run, task)
+    return run
+
+
+def _train(training: Training, run: RunFolder, lineage: Lineage, resume: bool) -> None:
+    """Train in the folder of a run, and save the weights."""
     run.write_lineage(lineage.as_json())
     console.say(lineage.sentence())
     if training.subset:
         write_json(run.path / "subset.json", dict(training.subset))
     fit(
-        task,
+        training.task,
         training.samples,
         training.settings,
         run,
@@ -100,15 +114,13 @@ def train(
         shown=training.shown.read(range(len(training.shown))),
         resume=resume,
     )
-    save_weights(task, run.path)
-    finish(run, task)
-    return run
+    save_weights(training.task, run.path)
 
 
 def finished_run(options: TrainCommandOptions) -> RunFolder | None:
     """Return the run that is to be resumed if it has come to its end already, and say so.
 
-    One that is to have more steps is reopened.
+    One that is to have more steps is not finished.
     """
     if not options.resume or options.out is None:
         return None
@@ -118,7 +130,6 @@ def finished_run(options: TrainCommandOptions) -> RunFolder | None:
     if options.steps is None or run.trained_steps >= options.steps:
         console.say(f"The run in {run.path} is finished; there is nothing to resume.")
         return run
-    run.reopen()
     return None
 
 

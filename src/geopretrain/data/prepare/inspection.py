@@ -24,7 +24,7 @@ from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.data.store.index import INDEX_FILE
+from geopretrain.data.store.index import has_index
 from geopretrain.errors import DataError
 
 USUAL = PreparationOptions()
@@ -147,7 +147,7 @@ def inspect(
         DataError: nothing there, unreadable, or of no known layout.
         ConfigError: a synthetic spec with an unknown kind or option.
     """
-    if (Path(path) / INDEX_FILE).is_file():
+    if has_index(path):
         return Inspection(str(path), [], FrameStore.open(path))
     flow, labels = _flow(Path(path)), _labels(str(path))
     unusable: list[Unusable] = []

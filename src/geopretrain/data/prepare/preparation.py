@@ -1,17 +1,16 @@
 """From video to frame store: decode once, resize, measure motion, choose samples, write a contact sheet.
 
-Work goes on in ``OUT/.preparing`` and is moved into place at the very end, so that an interruption at any
-moment loses nothing: the same command continues, and an older store stays usable until the new one is
-complete.
+Work goes on in ``OUT/.preparing``, which becomes the store by one rename at the very end (`publishing`), so
+that an interruption at any moment loses nothing: the same command continues, and an older store stays usable
+until the new one is complete.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import accumulate
 from pathlib import Path
@@ -22,29 +21,28 @@ from geopretrain.data.fingerprint import unread
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
 from geopretrain.data.prepare.intrinsics import parse_intrinsics
+from geopretrain.data.prepare.publishing import finish_publishing, publish
 from geopretrain.data.prepare.segments import hold_out_clips
-from geopretrain.data.prepare.source_summary import SUMMARY_FILE, summarise, write_summary
+from geopretrain.data.prepare.source_summary import summarise, write_summary
 from geopretrain.data.prepare.sources import Sources, open_sources
 from geopretrain.data.prepare.summary import print_summary, tell_left_out
 from geopretrain.data.prepare.warnings import grouped
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.sizes import working_size
 from geopretrain.data.store.clip_info import ClipInfo
-from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
+from geopretrain.data.store.folders import DISCARDED, discard, read_json, save_json, storage_errors
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import (
-    DEPTH_FILE,
-    DEPTH_FOLDER,
     FRAMES_FILE,
     INDEX_FILE,
     SHEET_FILE,
-    STEREO_FILE,
     VERSION,
     WORK_FOLDER,
     StoreIndex,
+    has_index,
 )
-from geopretrain.data.store.pseudo_depth import FOLDER as PSEUDO_FOLDER
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
+from geopretrain.folders import foreign, owned
 
 
 def prepare(
@@ -54,6 +52,8 @@ def prepare(
     *,
     overwrite: bool = False,
     progress: bool = True,
+    wait: bool = True,
+    finish: Callable[[], object] | None = None,
     **given: Any,
 ) -> FrameStore:
     """Prepare videos, image folders or data sets as one frame store.
@@ -66,6 +66,8 @@ def prepare(
         options: of the preparation.
         overwrite: replace a store of other inputs or options.
         progress: show a progress line and a summary.
+        wait: for another process that prepares into the same folder, rather than refusing.
+        finish: called at the end, while the folder is still held.
         given: fields of `PreparationOptions`, instead of ``options``.
 
     Raises:
@@ -88,10 +90,13 @@ def prepare(
     with console.showing(progress):
         with storage_errors(out):
             out.mkdir(parents=True, exist_ok=True)
-            with locked(out):
+            _refuse_foreign(out)
+            with owned(out, patience=None if wait else 0):
                 if not _is_done(out, request, overwrite):
                     with console.progress("preparing", None, unit="frames") as line:
                         _build(inputs, out, options, request, line)
+                if finish is not None:
+                    finish()
         store = FrameStore.open(out)
         if progress:
             print_summary(store)
@@ -99,25 +104,32 @@ def prepare(
     return store
 
 
+def _refuse_foreign(out: Path) -> None:
+    """Raise RunFolderError where a folder holds something and no store, not even an unfinished one."""
+    there = [name for name in foreign(out) if not name.startswith(DISCARDED)]
+    if there and not has_index(out) and WORK_FOLDER not in there:
+        raise RunFolderError(f"{out} is not empty and holds no frame store. Choose another folder for --out.")
+
+
 def _is_done(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
     """Return whether the store asked for is there already; otherwise make sure ``out`` may be written."""
     work = out / WORK_FOLDER
+    finished = finish_publishing(out)  # where a kill had left that to do
     begun = read_json(work / "request.json") if (work / "request.json").is_file() else None
     if begun == request:
         return False  # continue
     index = read_json(out / INDEX_FILE) if (out / INDEX_FILE).is_file() else None
-    if index is not None and index.get("request") == request and not overwrite and begun is None:
-        shutil.rmtree(work, ignore_errors=True)  # killed at the very end, nothing but tidying was left to do
+    asked_for = index is not None and index.get("request") == request
+    if asked_for and begun is None and (not overwrite or finished == request):
+        discard(work)
         return True
-    if index is None and not work.exists() and any(out.iterdir()):
-        raise RunFolderError(f"{out} is not empty and holds no frame store. Choose another folder for --out.")
     if (index is not None or begun is not None) and not overwrite:
         what = "an unfinished store" if begun is not None else "a store"
         raise RunFolderError(
             f"{out} holds {what} of other inputs or options. Choose another folder for --out, or pass "
             "--overwrite to replace it."
         )
-    shutil.rmtree(work, ignore_errors=True)
+    discard(work)
     work.mkdir()
     save_json(work / "request.json", request)
     return False
@@ -140,7 +152,7 @@ def _build(
         _write_index(work, infos, warnings, size, sources.clips, request, options)
     if (work / FRAMES_FILE).is_file() and not (work / SHEET_FILE).is_file():
         _draw_sheet(work)
-    _publish(work, out)
+    publish(work, out)
 
 
 def _sources(inputs: Sequence[str | Path], options: PreparationOptions, work: Path) -> Sources:
@@ -149,7 +161,7 @@ def _sources(inputs: Sequence[str | Path], options: PreparationOptions, work: Pa
         return open_sources(inputs, options)
     except UserError:
         if [path.name for path in work.iterdir()] == ["request.json"]:  # nothing is decoded yet
-            shutil.rmtree(work)
+            discard(work)
         raise
 
 
@@ -181,7 +193,7 @@ def _prepare_clips(
     if options.holdout > 0:
         infos = hold_out_clips(infos, options.holdout)
     if not any(info.train_end for info in infos):
-        shutil.rmtree(work)  # other options may be tried in the same folder
+        discard(work)  # other options may be tried in the same folder
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
     damaged = [problem for result in prepared if result.damaged for problem in result.problems]
     _write_summary(work, prepared, infos, options.still_images, [*unusable, *damaged])
@@ -241,18 +253,3 @@ def _draw_sheet(work: Path) -> None:
     from geopretrain.data.prepare.contact_sheet import draw_contact_sheet
 
     draw_contact_sheet(FrameStore.open(work), work / SHEET_FILE)
-
-
-def _publish(work: Path, out: Path) -> None:
-    """Move the finished parts into place, the index last; safe to repeat after an interruption."""
-    if (out / INDEX_FILE).exists():  # of the store that is replaced: nothing of the new one is there yet
-        for name in (DEPTH_FOLDER, PSEUDO_FOLDER):
-            if (out / name).is_dir():
-                shutil.rmtree(out / name)
-        for name in (DEPTH_FILE, STEREO_FILE):
-            (out / name).unlink(missing_ok=True)
-        (out / INDEX_FILE).unlink()
-    for name in (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, FRAMES_FILE, SHEET_FILE, INDEX_FILE):
-        if (work / name).exists():
-            os.replace(work / name, out / name)
-    shutil.rmtree(work)

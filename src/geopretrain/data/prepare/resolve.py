@@ -10,7 +10,7 @@ from geopretrain.data.cache import cache_folder
 from geopretrain.data.fingerprint import digest, unread
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.data.store.index import INDEX_FILE, VERSION, WORK_FOLDER
+from geopretrain.data.store.index import VERSION, WORK_FOLDER, has_index
 
 
 def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **options: Any) -> FrameStore:
@@ -33,7 +33,7 @@ def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **opt
     progress = options.pop("progress", True)
     key = digest([VERSION, unread(inputs), sorted(options.items())], sort_keys=False)
     folder = (cache or cache_folder()) / "stores" / key
-    if (folder / INDEX_FILE).is_file():
+    if has_index(folder):
         console.say(f"Using the store prepared before: {folder}")
         return FrameStore.open(folder)
     console.say(f"{', '.join(str(i) for i in inputs)} is not prepared yet: preparing it in {folder}")
@@ -42,4 +42,4 @@ def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **opt
 
 def is_store(path: str | Path) -> bool:
     """Return whether a folder holds a store, be it complete or not."""
-    return any((Path(path) / name).exists() for name in (INDEX_FILE, WORK_FOLDER))
+    return has_index(path) or (Path(path) / WORK_FOLDER).exists()

@@ -13,6 +13,7 @@ from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.segments import Segment, cut_positions
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.store.folders import read_json, save_json
+from geopretrain.data.store.index import store_file
 from geopretrain.errors import DataError
 from geopretrain.records import as_type
 
@@ -128,14 +129,14 @@ def write_summary(folder: Path, sources: Sequence[SourceSummary], left_out: Sequ
 
 def read_left_out(folder: Path) -> list[str]:
     """Return why nothing is in a store of some of its inputs; nothing where all is well or not known."""
-    file = folder / SUMMARY_FILE
+    file = store_file(folder, SUMMARY_FILE)
     left_out = read_json(file).get("left_out") if file.is_file() else None
     return [str(reason) for reason in left_out] if isinstance(left_out, list) else []
 
 
 def read_summary(folder: Path) -> list[SourceSummary]:
     """Return what `write_summary` wrote, nothing where it is missing or damaged."""
-    file = folder / SUMMARY_FILE
+    file = store_file(folder, SUMMARY_FILE)
     sources: Any = read_json(file).get("sources") if file.is_file() else []
     named = [without_old_names(one) for one in sources] if _are_objects(sources) else sources
     try:

@@ -1,19 +1,21 @@
-"""Folders that survive interruptions: atomic JSON, locks, storage errors in words."""
+"""Folders that survive interruptions: atomic JSON, working folders, storage errors in words."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from geopretrain.console import console
 from geopretrain.errors import DataError, RunFolderError
 from geopretrain.files import replacing, write_json
 
+DISCARDED = ".discarded"
+"""What the name of a working folder begins with when it is about to be removed."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -32,24 +34,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder which the operating system releases with the process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.say(f"Another process is preparing {folder}; waiting for it.")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def discard(folder: Path) -> None:
+    """Remove a working folder: all of it or nothing is there at any moment; links are not followed."""
+    aside = folder.with_name(f"{DISCARDED}{folder.name}")
+    for path in (aside, folder):
+        if path.is_symlink():
+            path.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

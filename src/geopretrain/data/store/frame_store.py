@@ -24,12 +24,15 @@ from geopretrain.data.readers.depth_maps import read_depth_png
 from geopretrain.data.store.checks import doubtful_camera
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
+    COMPLETE_FOLDER,
     DEPTH_FILE,
     DEPTH_UNITS_PER_METRE,
     FRAMES_FILE,
+    INDEX_FILE,
     STEREO_FILE,
     StoreIndex,
     read_index,
+    store_file,
 )
 from geopretrain.data.store.pseudo_depth import PseudoDepth
 from geopretrain.data.store.samples import SampleTable
@@ -74,10 +77,23 @@ class FrameStore:
         """Open a prepared store.
 
         Raises:
-            DataError: not there, no store, written by a newer version, or damaged.
+            DataError: not there, no store, written by a newer version, damaged, or replaced meanwhile.
         """
-        store = cls(Path(path), read_index(Path(path)))
+        path, attempts = Path(path), 9
+        while (path / COMPLETE_FOLDER).exists() and attempts:  # its files are perhaps being moved right now
+            try:
+                return cls._opened(path)
+            except (DataError, OSError):
+                attempts -= 1
+        return cls._opened(path)
+
+    @classmethod
+    def _opened(cls, path: Path) -> FrameStore:
+        before = _version(path)
+        store = cls(path, read_index(path))
         store._check()
+        if _version(path) != before:
+            raise DataError(f"{path} was replaced while it was being opened. Repeat the command.")
         return store
 
     def __len__(self) -> int:
@@ -227,7 +243,7 @@ class FrameStore:
         """Return measured depth, float32 ``H W`` metres at source resolution, cropped like the frames."""
         if frame not in self.clips[clip].depth_frames:
             raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} has no depth map.")
-        file = self.path / self.clips[clip].depth_folder / f"{frame:06d}.png"
+        file = store_file(self.path, f"{self.clips[clip].depth_folder}/{frame:06d}.png")
         return read_depth_png(file, DEPTH_UNITS_PER_METRE)
 
     def intrinsics(self, clip: int) -> np.ndarray:
@@ -247,15 +263,21 @@ class FrameStore:
 
     @cached_property
     def _pixels(self) -> MappedRows:
-        return MappedRows(self.path / FRAMES_FILE, np.uint8, (self._samples.frames.count, 3, *self.size))
+        return MappedRows(
+            store_file(self.path, FRAMES_FILE), np.uint8, (self._samples.frames.count, 3, *self.size)
+        )
 
     @cached_property
     def _stereo_pixels(self) -> MappedRows:
-        return MappedRows(self.path / STEREO_FILE, np.uint8, (self._samples.stereo.count, 3, *self.size))
+        return MappedRows(
+            store_file(self.path, STEREO_FILE), np.uint8, (self._samples.stereo.count, 3, *self.size)
+        )
 
     @cached_property
     def _depth_maps(self) -> MappedRows:
-        return MappedRows(self.path / DEPTH_FILE, np.float16, (self._samples.depth.count, 1, *self.size))
+        return MappedRows(
+            store_file(self.path, DEPTH_FILE), np.float16, (self._samples.depth.count, 1, *self.size)
+        )
 
     def _frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
         rows = self._samples.frame_rows(samples, times)
@@ -329,18 +351,29 @@ class FrameStore:
     def _check(self) -> None:
         """Raise the DataError that says what does not fit together."""
         pixels = self.size[0] * self.size[1]
-        for name, table, pixel_bytes in (
-            (FRAMES_FILE, self._samples.frames, 3),
-            (STEREO_FILE, self._samples.stereo, 3),
-            (DEPTH_FILE, self._samples.depth, 2),
+        for name, table, rows, pixel_bytes in (
+            (FRAMES_FILE, self._samples.frames, self._pixels, 3),
+            (STEREO_FILE, self._samples.stereo, self._stereo_pixels, 3),
+            (DEPTH_FILE, self._samples.depth, self._depth_maps, 2),
         ):
-            file, expected = self.path / name, table.count * pixels * pixel_bytes
+            file, expected = rows.path, table.count * pixels * pixel_bytes
             if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):
                 found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
                 raise DataError(
                     f"{file} is damaged: {found} where {expected} bytes were expected. Prepare the store "
                     "again."
                 )
+            if expected:
+                rows.open()  # from now on another store may take the place
         if self.num_samples == 0 or len(self.train_samples) == 0:
             raise DataError(f"{self.path} holds no training samples. Prepare the store again.")
         self._frame_rows(np.arange(self.num_samples), (0,) if self.still_images else (-1, 0, 1))
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Return what changes when another store takes the place of the one in ``path``."""
+    try:
+        index = store_file(path, INDEX_FILE).stat()
+    except OSError:
+        return ()
+    return index.st_ino, index.st_size, index.st_mtime_ns

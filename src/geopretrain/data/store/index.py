@@ -19,6 +19,9 @@ VERSION = 2
 INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
+COMPLETE_FOLDER = (
+    ".prepared"  # holds what is complete and not yet in its place; it counts before what is there
+)
 DEPTH_UNITS_PER_METRE = 256.0
 AGAIN = "Prepare the store again, or copy it again."
 Side = Annotated[int, Strict(), Field(ge=1, le=MAX_SIDE)]
@@ -72,13 +75,24 @@ def clips_from_json(clips: Any) -> Any:
     return [ClipInfo.named_as_here(clip) for clip in clips] if isinstance(clips, list) else clips
 
 
+def store_file(path: Path, name: str) -> Path:
+    """Return where a file of a store is: in its place, or among what is being moved there."""
+    coming = path / COMPLETE_FOLDER / name
+    return coming if coming.exists() else path / name
+
+
+def has_index(path: str | Path) -> bool:
+    """Return whether a folder holds a complete store."""
+    return store_file(Path(path), INDEX_FILE).is_file()
+
+
 def read_index(path: Path) -> StoreIndex:
     """Read the index of the store in a folder.
 
     Raises:
         DataError: there is no store, or it is damaged or of another version.
     """
-    file = path / INDEX_FILE
+    file = store_file(path, INDEX_FILE)
     if not file.is_file():
         raise DataError(_why_no_store(path))
     values = read_json_text(file, error=DataError, advice=AGAIN)

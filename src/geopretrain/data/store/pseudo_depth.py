@@ -12,6 +12,7 @@ and shift cannot be turned into depth and stays as it is.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,16 +25,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from geopretrain import manifest
 from geopretrain.data.dataset import PseudoDepthInfo
 from geopretrain.data.fingerprint import digest
 from geopretrain.data.mapped import MappedRows
-from geopretrain.data.store.folders import locked, read_json, save_json, storage_errors
+from geopretrain.data.store.folders import read_json, save_json, storage_errors
 from geopretrain.data.store.index import StoreIndex
 from geopretrain.errors import DataError, RunFolderError
+from geopretrain.folders import owned
 from geopretrain.records import Text, as_type
 
 FORMAT, VERSION = "geopretrain-pseudo-depth", 1
 FOLDER, INFO_FILE = "pseudo_depth", "info.json"
+SAVED = "data-pseudo-depth.yaml"  # in the store: the options of the command
 _NEAREST_ZERO = 1e-3
 """Least disparity or depth without known offset, as a fraction of the largest; 0 itself means: none."""
 
@@ -202,9 +206,22 @@ class PseudoDepthWriter:
             **asdict(self.info.as_stored()),
         }
         save_json(self._folder / INFO_FILE, values)
-        for other in self._folder.glob("values_*.f32"):
-            if other != self._file:
-                other.unlink()
+        self.finished = True
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the maps of other teachers, of which nothing is left to know."""
+        if self.finished:
+            others = [name for name in written_files(self._folder.parent) if Path(name).suffix == ".f32"]
+            ours = f"{FOLDER}/{self._file.name}"
+            manifest.remove(self._folder.parent, [name for name in others if name != ours])
+
+
+def written_files(store: Path) -> list[str]:
+    """Return the files of pseudo-depth in the folder of a store that bear a name of ours."""
+    made = re.compile(r"info\.json|values_[0-9a-f]{12}\.f32")
+    folder = store / FOLDER
+    return [f"{FOLDER}/{path.name}" for path in sorted(folder.glob("*")) if made.fullmatch(path.name)]
 
 
 @contextmanager
@@ -220,16 +237,17 @@ def writing_pseudo_depth(
         overwrite: replace the maps of another teacher.
 
     Raises:
-        RunFolderError: there are maps of another teacher, or the folder cannot be written.
+        RunFolderError: there are maps of another teacher, another process writes the store, or it cannot
+            be written.
     """
     folder = store.path / FOLDER
-    with storage_errors(store.path):
+    with storage_errors(store.path), owned(store.path):  # no other teacher, and no preparation
         folder.mkdir(exist_ok=True)
-        with locked(folder):
-            writer = PseudoDepthWriter(store, info, teacher_identity)
-            if writer.published_teacher is not None and not (writer.finished or overwrite):
-                raise RunFolderError(
-                    f"{store.path} already holds pseudo-depth by {writer.published_teacher}. Replace it with "
-                    "--overwrite."
-                )
-            yield writer
+        writer = PseudoDepthWriter(store, info, teacher_identity)
+        if writer.published_teacher is not None and not (writer.finished or overwrite):
+            raise RunFolderError(
+                f"{store.path} already holds pseudo-depth by {writer.published_teacher}. Replace it with "
+                "--overwrite."
+            )
+        writer.tidy()
+        yield writer

@@ -1,0 +1,82 @@
+"""Folders that commands write: held by one process, their files listed, everything else left alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from geopretrain import locks, manifest
+from geopretrain.errors import RunFolderError
+from geopretrain.files import leftovers, writing
+
+_begun: set[str] = set()
+
+
+@contextmanager
+def owned(folder: str | Path, *, patience: float | None = 0) -> Iterator[None]:
+    """Hold a folder while it is written; it is made where it is not there, and goes again if it stays empty.
+
+    Args:
+        folder: what is going to be written.
+        patience: seconds to wait for another process, None: as long as it takes.
+
+    Raises:
+        RunFolderError: another process writes it, or it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"'{folder}' is a file; --out needs the name of a folder.")
+    made = not folder.exists()
+    try:
+        with ExitStack() as stack:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locks.held(folder, patience=patience))
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                manifest.remove_if_empty(folder)
+
+
+def check_free(folder: Path) -> None:
+    """Raise RunFolderError where another process is writing the folder."""
+    locks.check_free(folder)
+
+
+def foreign(folder: Path) -> list[str]:
+    """Return what lies in a folder and is not ours: neither listed nor left by a killed process.
+
+    Empty folders of ours count as nothing.
+    """
+    if not folder.is_dir():
+        return []
+    ours = {name.split("/")[0] for name in manifest.listed(folder)} | {manifest.BOOKS}
+    with writing(folder):
+        ours |= {path.name for path in leftovers(folder)}
+        return sorted(path.name for path in folder.iterdir() if path.name not in ours)
+
+
+def check_replaceable(path: Path, option: str = "--out") -> None:
+    """Refuse to replace a file that is there and that we did not write.
+
+    Raises:
+        RunFolderError: it is not listed in its folder as ours.
+    """
+    if os.path.lexists(path) and not manifest.is_listed(path):
+        raise RunFolderError(
+            f"'{path}' exists and was not written by geopretrain, so it is left alone. "
+            f"Choose another {option}."
+        )
+
+
+def mark_begun(folder: str | Path) -> None:
+    """Remember that this process has begun what ``folder`` is for, so that there is something to continue."""
+    _begun.add(os.path.realpath(folder))
+
+
+def has_begun(folder: str | Path) -> bool:
+    """Return whether this process has begun what ``folder`` is for."""
+    return os.path.realpath(folder) in _begun
