@@ -87,13 +87,65 @@ def test_frames_of_a_list(run, tmp_path, shared_data):
     assert result["baselines"] == {}  # from what?
 
 
+def test_listed_frames_that_are_absent_are_counted_named_and_written(run, tmp_path, shared_data, capsys):
+    drive = "2011_09_26/2011_09_26_drive_0052_sync"
+    split = tmp_path / "list.txt"
+    lines = [f"{drive} {number:010d} l" for number in (5, 6, 999_999)] + ["2011_09_28/other_drive 1"]
+    split.write_bytes(("\ufeff" + "\r\n".join(lines).replace("/", "\\")).encode())
+    kitti = shared_data / "kitti_raw" / "2011_09_26"
+    result = geopretrain.evaluate(run, kitti, split_file=split, out=tmp_path)
+    missing = [f"{drive} 0000999999", "2011_09_28/other_drive 1"]
+    said = capsys.readouterr().out
+    assert f"2 of 4 listed frames are there with measured depth; missing: {', '.join(missing)}." in said
+    assert "2 of 4 listed frames were there to be scored." in said
+    (written,) = tmp_path.glob("*.json")
+    for scores in (result, json.loads(written.read_text())):
+        assert (scores["images"], scores["listed"], scores["missing"]) == (2, 4, missing)
+
+
+def test_pictures_without_depth_are_counted(run, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("images", "depth"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(4):
+        image = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / "data" / "images" / f"{number}.png")
+        if number < 3:
+            np.save(tmp_path / "data" / "depth" / f"{number}.npy", rng.uniform(2, 9, (64, 96)))
+    result = geopretrain.evaluate(run, tmp_path / "data", out=tmp_path)
+    assert (result["images"], result["without_depth"]) == (3, 1)
+    said = capsys.readouterr().out
+    assert "3 of 4 pictures have measured depth; the others are not scored." in said
+    assert "median depth" not in said
+    for path in (tmp_path / "data" / "depth").iterdir():
+        np.save(path, 300 * np.load(path))
+    geopretrain.evaluate(run, tmp_path / "data", out=tmp_path, protocol="aligned-median")
+    assert "looks like millimetres read as metres" in capsys.readouterr().out
+    for path in (tmp_path / "data" / "depth").iterdir():
+        np.save(path, 0 * np.load(path))
+    with pytest.raises(DataError, match="None of 3 depth maps has a pixel that counts"):
+        geopretrain.evaluate(run, tmp_path / "data", out=tmp_path)
+
+
 def test_a_list_that_is_none(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("0000000002\n")
-    with pytest.raises(DataError, match="must hold lines"):
+    with pytest.raises(DataError, match="line 1, must be such as"):
+        read_split(path)
+    path.write_text("drive_1 2 r\n")
+    with pytest.raises(DataError, match="no frame of the left camera"):
         read_split(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_split(tmp_path / "none.txt")
+
+
+def test_what_a_list_leaves_out_is_said(tmp_path, capsys):
+    path = tmp_path / "list.txt"
+    path.write_text("d/a 1 l\nd/a 01\nd/a 2 r\nd/a 3 r\n")
+    assert read_split(path) == {("a", "1"): "d/a 1"}
+    said = capsys.readouterr().out
+    assert "2 frames are of the right camera and left out" in said
+    assert "1 frame is listed before and left out" in said
 
 
 def test_what_cannot_be_scored_is_said(run, store, tmp_path):

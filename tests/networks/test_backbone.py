@@ -125,3 +125,32 @@ def test_segmentation_gives_full_size_logits():
     net = SegmentationNet(Backbone("mobilenetv3_small_050"), num_classes=5)
     assert net(torch.rand(1, 3, 96, 64)).shape == (1, 5, 96, 64)
     assert list(net.decoder.heads) == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("coatnet_nano_rw_224", r"refuses images of 128 x 128: .*Use the size it was made for \(224 x 224\)"),
+        ("maxvit_tiny_rw_224", r"refuses images of 128 x 128: height .*\(224 x 224\)"),
+    ],
+)
+def test_models_of_one_size_say_which(name, expected):
+    with pytest.raises(DataError, match=expected):
+        Backbone(name)(torch.rand(1, 3, 128, 128))
+
+
+def test_levels_that_are_no_pyramid_are_refused():
+    with pytest.raises(ConfigError, match="strides 12, 17, which do not divide each other"):
+        Backbone("crossvit_tiny_240")
+
+
+def test_errors_at_the_size_of_the_model_are_not_explained_away(monkeypatch):
+    backbone = Backbone("test_resnet")
+    side = backbone.model.default_cfg["input_size"][-1]
+
+    def fail(*args, **options):
+        raise RuntimeError("a real mistake")
+
+    monkeypatch.setattr(backbone.model, "forward_intermediates", fail)
+    with pytest.raises(RuntimeError, match="a real mistake"):
+        backbone(torch.rand(1, 3, side, side))

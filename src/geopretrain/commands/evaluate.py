@@ -45,7 +45,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     Returns:
         ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
-        ``per_image``.
+        ``listed`` and ``missing`` (frames of the split file: how many, and which are not there),
+        ``without_depth`` (pictures that cannot be scored), ``per_image``.
 
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
@@ -88,9 +89,13 @@ def _depth_scores(
     task: DepthTask, found: MeasuredSet, options: EvaluateOptions, size: Size | None
 ) -> dict[str, Any]:
     from geopretrain.evaluation.depth import default_protocol, fitting_protocol, score_depth
+    from geopretrain.evaluation.measured import unit_doubt
 
     meaning, chosen, every = task.depth_meaning, found.frames[:: options.every], options.every
     rules = fitting_protocol(meaning, options.protocol or default_protocol(meaning, found.kind))
+    for said in (found.in_words(), unit_doubt(chosen)):
+        if said:
+            console.warn(said)
     console.say(f"Scoring {len(chosen)} images under {rules.name}.")
     scores = score_depth(
         task,
@@ -102,7 +107,8 @@ def _depth_scores(
         min_gap=max(1, -(-found.min_gap // every)),
         per_image=True,
     )
-    return {"frames": found.name, **scores}
+    listed = {} if found.listed is None else {"listed": found.listed, "missing": list(found.missing)}
+    return {"frames": found.name, **listed, "without_depth": found.without_depth, **scores}
 
 
 def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
@@ -146,6 +152,9 @@ def table(result: dict[str, Any]) -> str:
     for name, errors in {"run": result, **result["baselines"]}.items():
         values = "".join(f"{errors[column]:9.3f}" for column in columns)
         lines.append(f"{name.replace('_', ' '):12}{values}")
+    if result.get("missing"):
+        there = result["listed"] - len(result["missing"])
+        lines.append(f"{there} of {result['listed']} listed frames were there to be scored.")
     if result["skipped"]:
         lines.append(f"{result['skipped']} pictures have no pixel that counts and were left out.")
     return "\n".join(lines)

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geopretrain.console import console
+from geopretrain.data.readers.depth_maps import unit_warning
+from geopretrain.data.subsets import spread_positions
+from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from geopretrain.data.readers.base import SourceClip
     from geopretrain.data.store.frame_store import FrameStore
+
+
+_LOOKED_AT = 5  # frames whose unit is judged
+_NAMED = 5  # missing frames named in a sentence
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,9 @@ class MeasuredSet:
         kind: ``kitti`` or ``dense``.
         frames: to be scored.
         others: what baselines are made from; empty: from ``frames`` at least ``min_gap`` apart.
+        listed: number of frames that a list asked for, None without a list.
+        missing: those of them that are not there, or have no depth, as the list has them.
+        without_depth: number of pictures of the data that have no depth.
     """
 
     name: str
@@ -64,6 +74,24 @@ class MeasuredSet:
     frames: Sequence[MeasuredFrame]
     others: Sequence[MeasuredFrame] = ()
     min_gap: int = 10
+    listed: int | None = None
+    missing: Sequence[str] = ()
+    without_depth: int = 0
+
+    def in_words(self) -> str:
+        """Return what was asked for and is not there, empty where that is nothing."""
+        if self.missing:
+            named = ", ".join(self.missing[:_NAMED])
+            more = len(self.missing) - _NAMED
+            rest = f" and {more} more (all are in the results)" if more > 0 else ""
+            there = f"{len(self.frames)} of {self.listed} listed frames"
+            return f"{there} are there with measured depth; missing: {named}{rest}."
+        if self.listed is None and self.without_depth:
+            together = len(self.frames) + self.without_depth
+            return (
+                f"{len(self.frames)} of {together} pictures have measured depth; the others are not scored."
+            )
+        return ""
 
 
 def find_frames(
@@ -144,36 +172,78 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
         raise DataError(
             f"'{data}' has no measured depth. Give a data set with depth, or a folder of images/ and depth/."
         )
-    wanted = None if split_file is None else read_split(Path(split_file))
-    measured = [
-        MeasuredFrame(
-            f"{clip.name}/{_frame_name(clip, index)}",
-            partial(_read_image, clip, index),
-            partial(_read_depth, clip, index),
-        )
-        for clip in clips
-        for index in clip.depth_indices()
-        if wanted is None or (Path(clip.path).name, _frame_name(clip, index)) in wanted
-    ]
-    if not measured:
-        raise DataError(f"None of the {len(wanted or ())} frames of '{split_file}' has depth in '{data}'.")
-    ordered = all(clip.ordered for clip in clips)  # else neighbours do not show the same scene
-    return MeasuredSet("all", clips[0].depth_protocol or "dense", measured, min_gap=10 if ordered else 1)
-
-
-def read_split(file: Path) -> set[tuple[str, str]]:
-    """Return (name of the drive, name of the frame) of the lines ``DATE/DRIVE FRAME l``."""
-    try:
-        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The split file '{file}' cannot be read: {error}.") from error
-    bad = [" ".join(words) for words in lines if len(words) not in (2, 3)]
-    if bad or not lines:
+    chosen = [(clip, index) for clip in clips for index in clip.depth_indices()]
+    without = sum(clip.length or 0 for clip in clips) - len(chosen)
+    listed, missing = None, []
+    if split_file is not None:
+        wanted = read_split(Path(split_file))
+        there = {_key(Path(clip.path).name, _frame_name(clip, index)) for clip, index in chosen}
+        chosen = [(c, i) for c, i in chosen if _key(Path(c.path).name, _frame_name(c, i)) in wanted]
+        listed, missing = len(wanted), [line for key, line in wanted.items() if key not in there]
+    if not chosen:
         raise DataError(
-            f"The split file '{file}' must hold lines such as "
-            f"'2011_09_26/2011_09_26_drive_0052_sync 0000000002 l', not '{bad[0] if bad else ''}'."
+            f"None of the {listed} frames of '{split_file}' has depth in '{data}'; the first is "
+            f"'{missing[0] if missing else ''}'."
         )
-    return {(Path(words[0]).name, words[1].zfill(10)) for words in lines if words[2:] != ["r"]}
+    ordered = all(clip.ordered for clip in clips)  # else neighbours do not show the same scene
+    return MeasuredSet(
+        "all",
+        clips[0].depth_protocol or "dense",
+        [_measured(clip, index) for clip, index in chosen],
+        min_gap=10 if ordered else 1,
+        listed=listed,
+        missing=missing,
+        without_depth=max(0, without),
+    )
+
+
+def _measured(clip: SourceClip, index: int) -> MeasuredFrame:
+    name = f"{clip.name}/{_frame_name(clip, index)}"
+    return MeasuredFrame(name, partial(_read_image, clip, index), partial(_read_depth, clip, index))
+
+
+def read_split(file: Path) -> dict[tuple[str, str], str]:
+    """Return the frames of the lines ``DATE/DRIVE FRAME l``: how they are found, and how they are listed.
+
+    Lines of the right camera (``r``) and lines that are there twice are left out, which is said.
+
+    Raises:
+        DataError: unreadable, or a line of another kind.
+    """
+    found: dict[tuple[str, str], str] = {}
+    right = twice = 0
+    for number, text in read_lines(file):
+        words = listed_path(text).split()
+        if len(words) not in (2, 3):
+            raise DataError(
+                f"The split file '{file}', line {number}, must be such as "
+                f"'2011_09_26/2011_09_26_drive_0052_sync 0000000002 l', not '{text}'."
+            )
+        key = _key(Path(words[0]).name, words[1])
+        right += words[2:] == ["r"]
+        if words[2:] != ["r"]:
+            twice += key in found
+            found.setdefault(key, f"{words[0]} {words[1]}")
+    for count, why in ((right, "of the right camera"), (twice, "listed before")):
+        if count:
+            console.say(f"'{file}': {count} {'frame is' if count == 1 else 'frames are'} {why} and left out.")
+    if not found:
+        raise DataError(f"The split file '{file}' lists no frame of the left camera.")
+    return found
+
+
+def _key(drive: str, frame: str) -> tuple[str, str]:
+    """Return what a frame is found by: leading zeros of its number are none of a list's business."""
+    return drive, frame.lstrip("0") or "0" if frame.isdigit() else frame
+
+
+def unit_doubt(frames: Sequence[MeasuredFrame]) -> str | None:
+    """Return a sentence where the truth of a frame is so far or near that its unit must be another one."""
+    for position in spread_positions(len(frames), _LOOKED_AT):
+        warning = unit_warning(frames[position].depth())
+        if warning is not None:
+            return f"{frames[position].name}: {warning}"
+    return None
 
 
 def _frame_name(clip: SourceClip, index: int) -> str:

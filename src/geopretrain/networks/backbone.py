@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -23,6 +24,9 @@ FLAT_STRIDES = [4, 8, 16, 32]
 
 # Transformers have a fixed image size unless told otherwise; each family has its own name for being told.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+
+# What a model raises that takes one size only and is given another.
+_REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 
 
 class Backbone(nn.Module):
@@ -121,12 +125,27 @@ class Backbone(nn.Module):
             features = self.model.forward_intermediates(
                 images, indices=self._levels, output_fmt="NCHW", intermediates_only=True
             )
-        except AssertionError as error:  # timm's way to refuse a size that the model was not built for
-            raise DataError(
-                f"{self.name} refuses images of {images.shape[-2]} x {images.shape[-1]}: {error} "
-                "Use the size it was made for, or a convolutional backbone, which takes any size."
-            ) from error
+        except torch.OutOfMemoryError:
+            raise
+        except _REFUSALS as error:
+            self._explain(error, (images.shape[-2], images.shape[-1]))
+            raise
         return cast(list[Tensor], features)
+
+    def _explain(self, error: Exception, size: tuple[int, int]) -> None:
+        """Raise DataError where a model that was built for one size was given another.
+
+        timm refuses some of these with an assertion; others fail at the first tensor that does not fit.
+        """
+        own = tuple(getattr(self.model, "default_cfg", {}).get("input_size", (3, 0, 0))[1:])
+        if not isinstance(error, AssertionError) and size == own:
+            return
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "they do not fit"
+        made_for = f" ({own[0]} x {own[1]})" if all(own) else ""
+        raise DataError(
+            f"{self.name} refuses images of {size[0]} x {size[1]}: {reason}. Use the size it was made "
+            f"for{made_for}, or a convolutional backbone, which takes any size."
+        ) from error
 
 
 def _per_channel(values: Sequence[float], in_images: int) -> Tensor:
@@ -205,6 +224,12 @@ def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[
     if len(set(strides)) == 1 and len(strides) >= len(FLAT_STRIDES):
         indices = list(range(len(rows)))[-len(FLAT_STRIDES) :]
         return indices, [channels[i] for i in indices], list(FLAT_STRIDES), strides[0]
+    different = sorted(set(strides))
+    if any(second % first for first, second in pairwise(different)):
+        raise ConfigError(
+            f"The levels of '{name}' have the strides {', '.join(map(str, different))}, which do not divide "
+            "each other, so they are no pyramid. Use another backbone, e.g. resnet18."
+        )
     last_of_stride = {stride: i for i, stride in enumerate(strides)}
     indices = [last_of_stride[stride] for stride in sorted(last_of_stride)]
     return indices, [channels[i] for i in indices], [strides[i] for i in indices], 0

@@ -18,6 +18,7 @@ from geopretrain.compute import resolve_device, resolve_precision, restoring_thr
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.interruption import Answer, Interrupted, finishing
+from geopretrain.networks.memory_order import use_channels_last
 from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
@@ -69,8 +70,11 @@ def fit(
     if not first_step:
         task.to(device)
         task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
-    if settings.channels_last:
-        task.to(memory_format=torch.channels_last)
+    if settings.channels_last and (kept := use_channels_last(task, device)):
+        console.say(
+            f"{kept[0]}{f' and {len(kept) - 1} more layers keep' if kept[1:] else ' keeps'} the usual memory "
+            "order, because channels last would end the process there."
+        )
     run.cut_metrics(first_step if first_step else -1)
     if first_step < settings.steps:
         _say_start(samples, settings, device, precision, first_step)

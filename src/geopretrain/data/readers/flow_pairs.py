@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.console import console
+from geopretrain.data.file_names import natural_key
 from geopretrain.data.readers.base import SourceClip, Unusable, found_below
 from geopretrain.data.readers.detect import open_source
 from geopretrain.data.readers.flow_files import read_flow
@@ -86,13 +87,17 @@ def flow_files(root: Path) -> list[FlowPairFile]:
     return [pair for layout in LAYOUTS for pair in layout.find(root)]
 
 
+def _in_order(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: [natural_key(part) for part in path.parts])
+
+
 # ---------------------------------------------------------------- KITTI
 
 
 def _kitti(root: Path) -> list[FlowPairFile]:
     """Return the pairs of KITTI 2012 and 2015: frames ``_10`` and ``_11``, flow of the ``_10``."""
     folders = [flow.parent for flow in found_below(root, "flow_occ")]
-    return [pair for folder in sorted(folders) for pair in _kitti_folder(folder)]
+    return [pair for folder in _in_order(folders) for pair in _kitti_folder(folder)]
 
 
 def _kitti_folder(folder: Path) -> list[FlowPairFile]:
@@ -101,7 +106,7 @@ def _kitti_folder(folder: Path) -> list[FlowPairFile]:
         raise DataError(f"{folder} has flow_occ, but neither image_2, colored_0 nor image_0 beside it.")
     files = {file.stem: file for file in image_files(images)}
     pairs = []
-    for flow in sorted((folder / "flow_occ").glob("*_10.png")):
+    for flow in _in_order((folder / "flow_occ").glob("*_10.png")):
         stem = flow.stem[:-3]
         target, source = (_needed(files, f"{stem}_{n}", images) for n in ("10", "11"))
         visible = folder / "flow_noc" / flow.name
@@ -122,7 +127,7 @@ def _read_kitti(name: str, target: Path, source: Path, flow: Path, visible: Path
 
 def _chairs(root: Path) -> list[FlowPairFile]:
     pairs = []
-    for flow in sorted(found_below(root, "*_flow.flo")):
+    for flow in _in_order(found_below(root, "*_flow.flo")):
         stem = flow.name.removesuffix("_flow.flo")
         files = {file.stem: file for file in flow.parent.glob(f"{stem}_img?.*")}
         target, source = (_needed(files, f"{stem}_img{n}", flow.parent) for n in (1, 2))
@@ -134,7 +139,7 @@ def _chairs(root: Path) -> list[FlowPairFile]:
 def _chairs2(root: Path) -> list[FlowPairFile]:
     """Return the pairs of FlyingChairs2: each two images are a pair forwards (01) and one backwards (10)."""
     pairs = []
-    for flow in sorted(found_below(root, "*-flow_[01][01].flo")):
+    for flow in _in_order(found_below(root, "*-flow_[01][01].flo")):
         stem, first, second = re.findall(r"(.*)-flow_(\d)(\d)", flow.stem)[0]
         files = {file.stem: file for file in flow.parent.glob(f"{stem}-img_?.*")}
         target, source = (_needed(files, f"{stem}-img_{n}", flow.parent) for n in (first, second))
