@@ -10,6 +10,7 @@ from PIL import Image
 import geopretrain
 import geopretrain.data.readers
 from geopretrain import ConfigError
+from geopretrain.errors import RunFolderError
 from geopretrain.prediction.inputs import Shot
 from geopretrain.prediction.outputs import camera_of, cloud_points, depth_values, ply
 
@@ -109,3 +110,24 @@ def test_what_cannot_be_saved_is_said(run, image, tmp_path):
         geopretrain.predict(run, image, tmp_path / "out", save="video", progress=False)
     with pytest.raises(ConfigError, match="--intrinsics"):
         geopretrain.predict(run, image, tmp_path / "out", save="cloud", progress=False)
+
+
+def test_overwrite_replaces_predictions_and_no_picture_of_the_user(run, image, tmp_path):
+    out = tmp_path / "out"
+    for overwrite in (False, True):
+        geopretrain.predict(run, image, out, overwrite=overwrite, progress=False)
+    (out / "noise_depth.json").write_text("mine")
+    with pytest.raises(RunFolderError, match=r"noise_depth\.json' exists and was not written"):
+        geopretrain.predict(run, image, out, save=["depth"], overwrite=True, progress=False)
+    before = image.read_bytes()
+    with pytest.raises(RunFolderError, match="not written by geopretrain"):
+        geopretrain.predict(run, image, image.parent, overwrite=True, progress=False)
+    assert image.read_bytes() == before
+
+
+def test_overwrite_knows_the_predictions_of_earlier_versions(run, image, tmp_path):
+    out = tmp_path / "out"
+    geopretrain.predict(run, image, out, progress=False)
+    (out / ".geopretrain" / "files.jsonl").unlink()
+    (out / ".geopretrain").rmdir()
+    assert geopretrain.predict(run, image, out, overwrite=True, progress=False) == [out / "noise.png"]

@@ -174,3 +174,86 @@ def test_a_writer_that_dies_leaves_the_old_file(tmp_path):
         die()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def finished(path):
+    """Make a run as a training leaves it."""
+    run = make(path)
+    for name in (
+        "lineage.json",
+        "model.safetensors",
+        "checkpoints/last.ckpt",
+        "figures/sample_00_000005.png",
+    ):
+        files.write_text(run.path / name, "ours")
+    (run.path / "tensorboard").mkdir()
+    (run.path / "tensorboard" / "events.out.tfevents.1700000000.host.1.0").write_text("ours")
+    (run.path / "evaluation").mkdir()
+    score = {"run": "r", "data": "d", "protocol": "p", "images": 3}
+    (run.path / "evaluation" / "d-all-p.json").write_text(json.dumps(score))
+    (run.path / "evaluation" / "d-all-p.csv").write_text("ours")
+    run.write_results({"steps": 10})
+    return run
+
+
+def as_of_an_earlier_version(run):
+    (run.path / ".geopretrain" / "files.jsonl").unlink()
+    (run.path / ".geopretrain").rmdir()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_overwrite_leaves_what_a_user_put_beside_it(tmp_path, old):
+    run = finished(tmp_path / "run")
+    if old:
+        as_of_an_earlier_version(run)
+    mine = [
+        "figures/holiday.png",
+        "figures/sample.png",
+        "evaluation/mine.json",
+        "tensorboard/events.txt",
+        "a.json",
+    ]
+    for name in mine:
+        (run.path / name).write_text("mine")
+    again = RunFolder.create(run.path, config=CONFIG, overwrite=True)
+    there = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
+    assert there == {*mine, "config.yaml", ".geopretrain/files.jsonl"}
+    assert not again.finished
+
+
+def test_a_picture_of_a_user_stays_also_where_its_name_looks_like_ours(tmp_path):
+    run = finished(tmp_path / "run")
+    (run.figures / "sample_07_000123.png").write_text("mine")
+    RunFolder.create(run.path, config=CONFIG, overwrite=True)
+    assert [path.name for path in run.figures.iterdir()] == ["sample_07_000123.png"]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_overwrite_follows_no_link(tmp_path, old):
+    run, elsewhere = finished(tmp_path / "run"), tmp_path / "elsewhere"
+    if old:
+        as_of_an_earlier_version(run)
+    run.figures.rename(elsewhere)
+    run.figures.symlink_to(elsewhere)
+    RunFolder.create(run.path, config=CONFIG, overwrite=True)
+    assert (elsewhere / "sample_00_000005.png").read_text() == "ours"
+    assert not run.checkpoint.exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "evaluation"])
+def test_what_decides_how_a_run_goes_on_is_not_left_behind_a_link(tmp_path, name):
+    run, elsewhere = finished(tmp_path / "run"), tmp_path / "elsewhere"
+    (run.path / name).rename(elsewhere)
+    (run.path / name).symlink_to(elsewhere)
+    before = everything_in(run)
+    with pytest.raises(RunFolderError, match=rf"{name}' is a link"):
+        RunFolder.create(run.path, config=CONFIG, overwrite=True)
+    assert everything_in(run) == before
+
+
+def test_a_folder_that_is_a_link_itself_is_written_like_any_other(tmp_path):
+    run = finished(tmp_path / "run")
+    (tmp_path / "link").symlink_to(run.path)
+    RunFolder.create(tmp_path / "link", config=CONFIG, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert not run.checkpoint.exists()

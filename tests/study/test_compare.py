@@ -20,7 +20,7 @@ from geopretrain.commands.compare import compare
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
-from geopretrain.study import worker
+from geopretrain.study import folder, worker
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.inits import names_of
 from geopretrain.weights import save_tensors
@@ -496,3 +496,32 @@ def test_a_comparison_of_version_0_1_goes_on_with_its_own_points(labelled, depth
     comparison = run(labelled, depth, out, curve_points=(20, 40, 60))
     assert {row.step for row in comparison.rows} == {20, 40, 60}
     assert json.loads((out / "inits.json").read_text()).keys() == {"random", "depth"}
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_overwrite_removes_what_comparisons_wrote_and_nothing_else(labelled, depth, tmp_path, old):
+    out = tmp_path / "cmp"
+    run(labelled, depth, out, seeds=2)
+    for path in (out / "trials").glob("*.json"):  # the folders that a real training leaves
+        RunFolder.create(path.with_suffix(""), config={"command": "finetune segmentation"})
+    if old:
+        (out / ".geopretrain" / "files.jsonl").unlink()
+    mine = ["figures/holiday.png", "trials/notes.txt", "trials/random-full-seed0/notes.txt", "mine/run.txt"]
+    for name in mine:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+    folder.remove_own(out)
+    there = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert there == {*mine, "config.yaml", "calls.log"}
+    assert [path.name for path in (out / "trials").iterdir() if path.is_dir()] == ["random-full-seed0"]
+
+
+def test_trials_behind_a_link_are_not_taken_for_those_of_another_comparison(labelled, depth, tmp_path):
+    out, elsewhere = tmp_path / "cmp", tmp_path / "elsewhere"
+    run(labelled, depth, out)
+    (out / "trials").rename(elsewhere)
+    (out / "trials").symlink_to(elsewhere)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(RunFolderError, match="trials' is a link"):
+        run(labelled, depth, out, overwrite=True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
