@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import shlex
 import signal
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain import interruption
-from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, UserError, calm, nearest_name
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Command:
 PARTLY = 3
 """Exit code where the rest is done and a part failed."""
 REPEAT = "Repeat the command to continue; what is finished is kept."
+_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 AGAIN = "Nothing was changed; repeat the command."
 RESUME = "resume"
@@ -128,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answered(argv: Sequence[str] | None, answer: interruption.Answer) -> int:
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what an encoding has not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -156,6 +161,8 @@ def _say_error(error: BaseException, words: list[str]) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if isinstance(error, OSError) and error.errno in _NAMES:
+        return _complain(f"{error.filename or 'A name'}: {error.strerror}. Choose another name or folder.")
     if isinstance(error, OSError) and error.errno in _MENDABLE:
         return _complain(
             f"{error.filename or 'A file'}: {error.strerror}. Free some space or choose another folder."
@@ -176,7 +183,7 @@ def _as_typed(error: UserError, words: list[str]) -> str:
 
 
 def _complain(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(calm(f"error: {sentence}"), file=sys.stderr)
     return 2
 
 
@@ -205,7 +212,7 @@ def _run(words: list[str]) -> int:
     if given is not None:
         result = command.function()(**given)
         if command.shows is not None:
-            print(command.shows(result))
+            print(calm(command.shows(result), lines=True))
         return PARTLY if console.left_out else 0
     return 0
 

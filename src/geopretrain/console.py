@@ -17,6 +17,8 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from geopretrain.errors import calm
+
 if TYPE_CHECKING:
     from rich.console import Console as Screen
     from rich.console import RenderableType
@@ -80,7 +82,7 @@ class Console:
         logger = logging.getLogger(_speaker())
         logger.log(level, "%s", sentence.strip("\n"), stacklevel=3)
         if self.shown and not _printed_by_a_handler(logger, level):
-            self.screen.print(sentence)
+            self.screen.print(calm(sentence, lines=True))
 
     @contextmanager
     def progress(
@@ -134,11 +136,11 @@ class ProgressLine:
 
     def begin(self, what: str, total: int | None, *, done: int = 0) -> None:
         """Go on with something else, e.g. the next file."""
-        self._what, self._total, self._done = what, total, done
+        self._what, self._total, self._done = calm(what), total, done
         if self._live is not None:
             if self._task is not None:
                 self._live.remove_task(self._task)
-            self._task = self._live.add_task(what, total=total, completed=done, text="")
+            self._task = self._live.add_task(self._what, total=total, completed=done, text="")
 
     def advance(self, count: int = 1) -> None:
         """Count what is done; without a terminal a line is printed every 30 s where there is a ``unit``."""
@@ -162,14 +164,14 @@ class ProgressLine:
         """
         self._done = done
         if self._live is not None and self._task is not None:
-            self._live.update(self._task, completed=done, text=text)
+            self._live.update(self._task, completed=done, text=calm(text))
         elif self._console.shown and (always or self._done == self._total or self._is_due()):
             self._print(text)
 
     def _print(self, text: str) -> None:
         self._last_plain = time.perf_counter()
         count = f"{self._done}" if self._total is None else f"{self._done}/{self._total}"
-        self._console.screen.print(f"{self._what} {count}  {text}".rstrip())
+        self._console.screen.print(calm(f"{self._what} {count}  {text}".rstrip()))
 
     def _is_due(self, since: float = 0.0) -> bool:
         return time.perf_counter() - max(self._last_plain, since) > PLAIN_LINE_EVERY

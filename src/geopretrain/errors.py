@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Any
+from unicodedata import category
 
 _LONG_ENOUGH = 5  # letters of a name that may be the beginning of another
+MAX_WORD = 400
+"""Characters of a name that are shown; of longer ones beginning and end."""
+MAX_SHOWN = 100
+"""Characters of a wrong value that are shown."""
+
+
+def calm(text: str, *, lines: bool = False) -> str:
+    """Return a text as a terminal can show it: what would move its cursor or colour it is written out.
+
+    Args:
+        text: with names of files, which may hold anything.
+        lines: keep line feeds.
+    """
+    keep = "\n" if lines else ""
+    shown = "".join(c if c in keep or c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in text)
+    return re.sub(rf"\S{{{MAX_WORD},}}", _shortened, shown)
+
+
+def _shortened(word: re.Match[str]) -> str:
+    return f"{word[0][: MAX_WORD // 4]}...{word[0][-MAX_WORD // 8 :]}"
+
+
+def short(value: Any) -> str:
+    """Return a value as it is shown in a sentence: on one line, and not at any length."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 class UserError(Exception):
     """Base of every error caused by input or options: what happened, what was expected, what to do."""
+
+    def __init__(self, *values: object) -> None:
+        super().__init__(*(calm(value) if isinstance(value, str) else value for value in values))
 
 
 class ConfigError(UserError):
@@ -26,7 +58,7 @@ class OptionError(ConfigError):
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem}")
-        self.name, self.problem = name, problem
+        self.name, self.problem = name, calm(problem)
 
 
 class DataError(UserError):

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
-from geopretrain.errors import UserError
+from geopretrain.errors import UserError, short
 
 Whole = Annotated[int, Strict()]
 """A whole number; text and truth values are none."""
@@ -31,8 +31,6 @@ Text = Annotated[str, Strict()]
 Object = dict[str, Any]
 
 MAX_REASON = 120
-MAX_SHOWN = 60
-"""Characters of a wrong value that are shown."""
 
 
 def read_json(path: Path, hint: Any, *, error: type[UserError], advice: str) -> Any:
@@ -95,12 +93,6 @@ def reason(problem: BaseException) -> str:
     text = " ".join((str(problem).strip().splitlines() or [""])[0].split())[:MAX_REASON]
     unsafe = not text or "weights_only" in str(problem) or "weights only" in text.lower()
     return type(problem).__name__ if unsafe else text.rstrip(".:")
-
-
-def short(value: Any) -> str:
-    """Return a value as it is shown in a sentence: on one line, and not at any length."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def mapping(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ a file), and what is wrong is said in one sentence.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import PydanticCustomError
 
-from geopretrain.errors import ConfigError, OptionError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, nearest_name, short
 
 RENAMED = {"iterations": "steps", "curve": "curve_points"}
 """Options that had another name in earlier versions; files of theirs are still read."""
@@ -106,12 +107,33 @@ def parse_size(size: str | Sequence[int] | None) -> tuple[int, int] | None:
         raise OptionError("size", f"must be {error}, not {size!r}.") from error
 
 
+def path_text(text: str) -> str:
+    """Return a path with ``~`` as the home folder.
+
+    Raises:
+        ValueError: no system takes it for a path; the rest of ``must be ...``.
+    """
+    try:
+        if "\0" in text or max(len(os.fsencode(name)) for name in re.split(r"[/\\]", text)) > MAX_NAME:
+            raise ValueError
+        if text.startswith("~") and not os.path.lexists(text):
+            text = os.path.expanduser(text)
+        os.stat(text)
+    except ValueError:  # text that is none is one, too
+        raise ValueError(f"a path, without names of more than {MAX_NAME} bytes") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError("a path that leads somewhere; it is a link that leads back to itself") from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError("a shorter path; no system takes one as long as this") from None
+    return text
+
+
 def _path(value: Any) -> Any:
     """Refuse what no system takes for a path."""
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str) and ("\0" in text or max(map(len, re.split(r"[/\\]", text))) > MAX_NAME):
-            raise ValueError(f"a path, without names of more than {MAX_NAME} characters")
-    return value
+    if isinstance(value, list):
+        return [_path(one) for one in value]
+    return path_text(value) if isinstance(value, str) else value
 
 
 def _fraction(value: Any) -> Any:
@@ -230,10 +252,9 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
     hint = _hints(cls).get(name)
     choices = choices_of(hint)
     if choices and not isinstance(value, (dict, list)):
-        return OptionError(
-            name, f"must be one of {', '.join(choices)}, not {value!r}.{nearest_name(str(value), choices)}"
-        )
-    return OptionError(name, f"must be {_problem(dict(first), hint)}, not {value!r}.")
+        near = nearest_name(str(value), choices)
+        return OptionError(name, f"must be one of {', '.join(choices)}, not {short(value)}.{near}")
+    return OptionError(name, f"must be {_problem(dict(first), hint)}, not {short(value)}.")
 
 
 def _name_of(place: tuple[int | str, ...], cls: type) -> str:

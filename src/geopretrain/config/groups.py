@@ -34,6 +34,7 @@ from geopretrain.schema import (
     Words,
     checked,
     descriptions,
+    path_text,
     reads,
 )
 
@@ -123,6 +124,20 @@ def _list(value: Any) -> Any:
     return [words for part in split if (words := part.strip() if isinstance(part, str) else part) != ""]
 
 
+def _inits(value: Any) -> Any:
+    """Return words and paths; a comma is part of a path that exists."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    whole = [[part] if isinstance(part, str) and _exists(part) else _list(part) for part in parts]
+    return [path_text(one) if isinstance(one, str) else one for part in whole for one in part]
+
+
+def _exists(text: str) -> bool:
+    try:
+        return os.path.exists(text)
+    except ValueError:  # a zero byte
+        return False
+
+
 def _different(value: Any) -> Any:
     """Return a list without what is in it twice."""
     if not (parts := _list(value)):
@@ -169,7 +184,7 @@ CurvePoints = Annotated[
 Mode = Literal["full", "encoder", "frozen"]
 Modes = Annotated[tuple[Mode, ...], reads(_different), Words("full, encoder or frozen", "MODE", many=True)]
 Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
-Inits = Annotated[tuple[str, ...], reads(_list), Words("initialisations", "INIT", many=True)]
+Inits = Annotated[tuple[str, ...], reads(_inits), Words("initialisations", "INIT", many=True)]
 CompareRates = Annotated[tuple[Positive, ...], reads(_rates), Words("positive numbers", "X", many=True)]
 Jobs = Annotated[Literal["auto"] | Count, Words("auto or a whole number of at least 1", "auto|N")]
 Saves = Annotated[

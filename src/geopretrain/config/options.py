@@ -153,7 +153,7 @@ class DemoOptions(ProgressOptions):
 
     out: FilePath = field(default="demo", kw_only=False, metadata=BY_NAME)
     """Folder that receives ``store/``, ``depth/`` and ``comparison/``."""
-    video: str = "synthetic:street?worlds=12&frames=60&seed=100"
+    video: FilePath = "synthetic:street?worlds=12&frames=60&seed=100"
     """Unlabelled video the depth network is pre-trained on; other worlds than the labelled ones."""
     labelled: FilePath = "synthetic:street"
     """Labelled images; train, val and test come from different worlds."""

@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from geopretrain.config.describe import options_of
-from geopretrain.errors import ConfigError, OptionError, RunFolderError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, RunFolderError, nearest_name, short
 from geopretrain.files import write_yaml
 from geopretrain.records import read_yaml
-from geopretrain.schema import RENAMED, defaults, hints, plain, words_of
+from geopretrain.schema import RENAMED, defaults, hints, path_text, plain, words_of
 from geopretrain.version import __version__
 
 MARKER = "geopretrain"
@@ -151,7 +151,10 @@ def read_saved(path: str | os.PathLike[str], command: str, options: type) -> Set
     Raises:
         ConfigError: it cannot be read, belongs to another command, or holds what is no option.
     """
-    file = _file(Path(path), command)
+    try:
+        file = _file(Path(path_text(os.fspath(path))), command)
+    except ValueError as error:
+        raise OptionError("config", f"must be {error}, not {short(os.fspath(path))}.") from error
     settings = load(file)
     of = settings.pop("command", command)
     if of != command and (of, command) in ADOPTED:

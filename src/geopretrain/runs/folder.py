@@ -11,10 +11,10 @@ from typing import Any
 
 from geopretrain import manifest
 from geopretrain.config.saved import MARKER, migrated, write_saved
-from geopretrain.errors import RunFolderError
+from geopretrain.errors import RunFolderError, short
 from geopretrain.files import remove_leftovers, write_json, write_text, writing
 from geopretrain.folders import check_free, foreign, mark_begun
-from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml, short
+from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml
 from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize
 from geopretrain.weights.init import LineageShape

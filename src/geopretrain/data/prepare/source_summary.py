@@ -14,7 +14,7 @@ from geopretrain.data.prepare.segments import Segment, cut_positions
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.store.folders import read_json, save_json
 from geopretrain.data.store.index import store_file
-from geopretrain.errors import DataError
+from geopretrain.errors import DataError, calm
 from geopretrain.records import as_type
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def summary_table(sources: Sequence[SourceSummary], title: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=calm(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("source", overflow="fold", min_width=12)
     for heading in (*_SHOWN.values(), "train+val", "fps", "px", "length"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -191,4 +191,4 @@ def _cells(source: SourceSummary) -> list[str]:
         "-" if source.motion is None else f"{source.motion:.1f}",
         "-" if source.hours is None else length_in_words(source.hours),
     )
-    return [source.name, *counts, *rest]
+    return [calm(source.name), *counts, *rest]

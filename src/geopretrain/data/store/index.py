@@ -10,8 +10,8 @@ from pydantic import Field, Strict
 
 from geopretrain.data.store.checks import problems
 from geopretrain.data.store.clip_info import ClipInfo
-from geopretrain.errors import DataError
-from geopretrain.records import Flag, Text, as_type, damaged, read_json_text, short
+from geopretrain.errors import DataError, short
+from geopretrain.records import Flag, Text, as_type, damaged, read_json_text
 from geopretrain.schema import MAX_SIDE
 
 FORMAT = "geopretrain-frame-store"
