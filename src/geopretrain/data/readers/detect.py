@@ -253,8 +253,15 @@ _NOT_FRAMES = {
 def _image_folders(path: Path) -> list[Path]:
     """Return folders one to three levels below which hold at least three images."""
     folders = [f for f in found_below(path, "*") if f.is_dir()]
-    wanted = [f for f in folders if not _no_frames(f.relative_to(path).parts) and len(image_files(f)) >= 3]
+    wanted = [f for f in folders if not _no_frames(f.relative_to(path).parts) and _may_be_a_clip(f)]
     return sorted(wanted, key=lambda f: [natural_key(part) for part in f.parts])
+
+
+def _may_be_a_clip(folder: Path) -> bool:
+    try:
+        return len(image_files(folder)) >= 3
+    except DataError:  # opening it says why it cannot be listed
+        return True
 
 
 def _no_frames(parts: Sequence[str]) -> bool:
