@@ -42,7 +42,7 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
     alarms = [warning for warning in store.warnings if CHECK_CAMERA in warning]
     if alarms:
         more = f" (and {len(alarms) - 1} more)" if len(alarms) > 1 else ""
-        text = _shorten(alarms[0], 170 - len(more)) + more
+        text = _shorten(alarms[0], 118 - len(more)) + more
         figure.text(left, 1 - 1.02 / height, text, fontsize=9, color=_ORANGE, weight="bold", va="center")
     _draw_triplets(figure, store, samples, picture_height)
     _draw_motion(figure, store)
