@@ -30,6 +30,13 @@ USED_BY_NAME = {
 }
 
 
+OPTIONAL = {
+    "teachers": {"src/geopretrain/prediction/teachers.py"},
+    "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
+}
+"""Extras, and the files that import what they bring."""
+
+
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -61,21 +68,21 @@ def distribution(module: str) -> str:
 
 
 def test_every_import_of_the_package_is_declared():
-    allowed = {**declared(), **declared("teachers")}
+    allowed = {**declared(), **{name: bound for extra in OPTIONAL for name, bound in declared(extra).items()}}
     missing = {m: files for m, files in imported(["src"]).items() if distribution(m) not in allowed}
     assert not missing
 
 
 def test_an_optional_library_is_imported_by_its_own_part_only():
     users = {distribution(module): files for module, files in imported(["src"]).items()}
-    assert {path for name in declared("teachers") for path in users[name]} == {
-        "src/geopretrain/prediction/teachers.py"
-    }
+    for extra, files in OPTIONAL.items():
+        assert {path for name in declared(extra) for path in users[name]} == files
 
 
 def test_every_declared_library_is_imported():
     used = {distribution(module) for module in imported(["src"])}
-    assert {*declared(), *declared("teachers")} - used - set(USED_BY_NAME) == set()
+    optional = {name for extra in OPTIONAL for name in declared(extra)}
+    assert {*declared(), *optional} - used - set(USED_BY_NAME) == set()
 
 
 def test_tests_benchmarks_examples_and_docs_import_what_the_dev_extra_has():
@@ -90,8 +97,9 @@ def test_tests_benchmarks_examples_and_docs_import_what_the_dev_extra_has():
 def test_versions_tested_are_versions_allowed(name):
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = {normal(p): v for p, _, v in (line.partition("==") for line in lines if line[:1] != "#")}
-    extras = {**declared("teachers"), **declared("imagenet-lite")}
-    bounds = {**declared(), **extras, "torchvision": declared("dev")["torchvision"]}
+    bounds = {**declared()}
+    for extra in (*OPTIONAL, "imagenet-lite"):
+        bounds |= declared(extra)
     if name == "constraints-lowest.txt":
         assert pins == {library: f"{bound}.*" for library, bound in bounds.items()}
     else:

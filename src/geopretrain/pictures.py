@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Picture = NDArray[np.uint8]
 """An RGB picture, ``H W 3``."""
@@ -111,6 +115,11 @@ def rows(columns: Mapping[str, Sequence[Picture]]) -> dict[str, Picture]:
         f"sample_{i:02d}": side_by_side(parts, list(columns))
         for i, parts in enumerate(zip(*columns.values(), strict=True))
     }
+
+
+def image_rows(columns: Mapping[str, Tensor]) -> dict[str, Picture]:
+    """Return `rows` of images ``B 3 H W`` in [0, 1], one column for each name."""
+    return rows({name: [image(one) for one in images.cpu().numpy()] for name, images in columns.items()})
 
 
 def grid(rows: Sequence[Picture]) -> Picture:

@@ -273,6 +273,8 @@ class RecipeOptions:
     """What turns gradients into steps."""
     momentum: Momentum | None = None
     """Momentum of sgd."""
+    beta2: Momentum | None = None
+    """Of adam and adamw: how slowly the mean of squared gradients changes."""
     weight_decay: NonNegative | None = None
     """Decay of the weights at each step, relative to the rate; norms and biases are spared."""
     layer_decay: Factor | None = None

@@ -76,6 +76,8 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
     method: Method = field(default="monodepth", kw_only=False)
     """Pre-training method; ``geopretrain pretrain METHOD --help`` lists its own settings."""
+    probe: FilePath | None = None
+    """Labelled images that a linear probe of the frozen features is fitted to at each validation."""
 
     def __post_init__(self) -> None:
         one_of("method", self.method, PRETEXTS)

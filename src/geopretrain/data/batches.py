@@ -11,7 +11,7 @@ from torch import Tensor
 from geopretrain.data.dataset import NAMES
 from geopretrain.errors import DataError
 
-B = TypeVar("B", "ClipBatch", "LabelledBatch")
+B = TypeVar("B", "ClipBatch", "LabelledBatch", "ViewBatch")
 
 
 def _moved(batch: B, device: str) -> B:
@@ -116,6 +116,26 @@ class LabelledBatch:
     def required(self, name: str) -> Any:
         """Return a field that must be there: a tensor, or a tuple of one per image (DataError where None)."""
         return _required(self, name)
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """Several views of each sample, for methods that compare them.
+
+    Attributes:
+        views: ``B 3 H W`` in [0, 1] each; sizes may differ from view to view.
+        index: ``B`` int64, position of each sample in the data set.
+    """
+
+    views: tuple[Tensor, ...]
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: str) -> ViewBatch:
+        """Return the batch on ``device``."""
+        return _moved(self, device)
 
 
 def as_images(batch: ClipBatch | LabelledBatch) -> LabelledBatch:

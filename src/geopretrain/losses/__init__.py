@@ -16,6 +16,14 @@ from geopretrain.losses.geometry_consistency import (
     photometric_loss,
 )
 from geopretrain.losses.kernels import minimum_reprojection, photometric_error, synthesise_with_depth
+from geopretrain.losses.masked import (
+    from_patches,
+    hidden_l1,
+    like_patches,
+    normalised_in_windows,
+    normalised_patches,
+    patches_of,
+)
 from geopretrain.losses.normals import edge_aware_relative_normals, normal_matching, valid_normals
 from geopretrain.losses.ranking import confident_ranking
 from geopretrain.losses.rectification import rotation_consistency, rotation_triplet, training_rotations
@@ -43,14 +51,20 @@ __all__ = [
     "edge_aware_relative_normals",
     "edge_aware_smoothness",
     "flow_reprojection",
+    "from_patches",
     "full_size",
     "geometry_loss",
+    "hidden_l1",
     "identity_error",
     "image_at",
+    "like_patches",
     "masked_l1",
     "mean_normalised",
     "minimum_reprojection",
     "normal_matching",
+    "normalised_in_windows",
+    "normalised_patches",
+    "patches_of",
     "photometric_error",
     "photometric_loss",
     "rotation_consistency",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from torch.nn import functional as F
 from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
+
+if TYPE_CHECKING:
+    from timm.layers import PatchEmbed
 
 #: Monodepth2 and everything trained here from random numbers: (x - 0.45) / 0.225 in every channel.
 DEFAULT_MEAN = (0.45, 0.45, 0.45)
@@ -88,6 +91,51 @@ class Backbone(nn.Module):
         self.mean.copy_(_per_channel(mean, self.in_images))
         self.std.copy_(_per_channel(std, self.in_images))
 
+    @property
+    def patch_embedding(self) -> PatchEmbed | None:
+        """The layer that embeds patches of the image, of transformers that have one (ViT, Swin)."""
+        from timm.layers import PatchEmbed
+
+        for name, child in self.model.named_children():
+            if name == "patch_embed" and isinstance(child, PatchEmbed):
+                return child
+        return None
+
+    @property
+    def last_stride(self) -> int:
+        """Stride of the last features as the model makes them: the patch size of a plain transformer."""
+        return self._patch or self.strides[-1]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] as the model sees them."""
+        return (images - self.mean) / self.std
+
+    def unnormalise(self, images: Tensor) -> Tensor:
+        """Return images as the model sees them in [0, 1] again."""
+        return images * self.std + self.mean
+
+    def whole_patches(self, images: Tensor) -> Tensor:
+        """Return images resized to the nearest size that ``last_stride`` divides (most are as they are)."""
+        return _resize(images, [_nearest_multiple(side, self.last_stride) for side in images.shape[-2:]])
+
+    def last(self, images: Tensor) -> Tensor:
+        """Return the last features ``B C H/s W/s``, s = ``last_stride``, after the model's final norm.
+
+        Args:
+            images: ``B 3 H W`` in [0, 1] of a size that `whole_patches` returns.
+        """
+        return self._features(self.normalise(images), self._levels[-1:], norm=True)[0]
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers in an embedding of a whole image."""
+        return int(self.model.head_hidden_size)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return one embedding ``B D`` of each image ``B 3 H W`` in [0, 1], as timm's classifier has it."""
+        embedded: Tensor = self.model(self.normalise(self.whole_patches(images)))
+        return embedded
+
     def forward(self, images: Tensor, any_size: bool = False) -> list[Tensor]:
         """Return one map ``B C_i H/s_i W/s_i`` per stride from images ``B 3*in_images H W`` in [0, 1].
 
@@ -100,10 +148,10 @@ class Backbone(nn.Module):
         height, width = images.shape[-2:]
         if not any_size:
             self.check_size(height, width)
-        images = (images - self.mean) / self.std
+        images = self.normalise(images)
         if self._patch:
-            images = _resize(images, [_nearest_multiple(side, self._patch) for side in (height, width)])
-        features = self._features(images)
+            images = self.whole_patches(images)
+        features = self._features(images, self._levels)
         if any_size:
             return features
         return [_resize(f, [height // s, width // s]) for f, s in zip(features, self.strides, strict=True)]
@@ -120,10 +168,10 @@ class Backbone(nn.Module):
             f"multiples of {largest}. Use {below[0]} x {below[1]} or {above[0]} x {above[1]}."
         )
 
-    def _features(self, images: Tensor) -> list[Tensor]:
+    def _features(self, images: Tensor, levels: list[int], norm: bool = False) -> list[Tensor]:
         try:
             features = self.model.forward_intermediates(
-                images, indices=self._levels, output_fmt="NCHW", intermediates_only=True
+                images, indices=levels, norm=norm, output_fmt="NCHW", intermediates_only=True
             )
         except torch.OutOfMemoryError:
             raise

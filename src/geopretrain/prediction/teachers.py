@@ -18,6 +18,7 @@ from geopretrain.data.batches import as_float
 from geopretrain.data.fingerprint import unread
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError, WeightsError
+from geopretrain.extras import require_extra
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import DepthTask
@@ -161,12 +162,9 @@ def _given_by(config: Any) -> tuple[str, str] | None:
 
 def _load(name: str, local: bool) -> tuple[Any, Any]:
     """Return model and processor; only safetensors are read, no code of others is run."""
-    try:
-        from transformers import AutoImageProcessor, AutoModelForDepthEstimation
-    except ImportError as error:
-        raise ConfigError(
-            "Teachers from transformers need the package: pip install 'geopretrain[teachers]'."
-        ) from error
+    require_extra("transformers", "teachers", "Teachers from transformers")
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
     with _quiet_transformers(), hub_or_cache(needed=not local) as unreachable:
         try:
             model, found = AutoModelForDepthEstimation.from_pretrained(

@@ -65,3 +65,13 @@ def nothing_explained(logs: Mapping[str, float], stereo: bool = False) -> list[s
         f"unmoved {unmoved:.4f}): nothing is learned about depth yet. If this stays, the camera may "
         "stand still or the intrinsics may be wrong."
     ]
+
+
+def collapsed(logs: Mapping[str, float]) -> list[str]:
+    """Return a sentence where all images have the same embedding (``spread``: 1 even, 0 the same)."""
+    if (spread := logs.get("spread", 1.0)) >= 0.05:
+        return []
+    return [
+        f"All images have nearly the same embedding (spread {spread:.3f}; 1 is even): the network has "
+        "collapsed. Lower the learning rate, or use larger batches."
+    ]

@@ -28,6 +28,8 @@ class Preset:
     """Samples of an optimisation step."""
     lr: Positive = 3e-4
     """Highest learning rate."""
+    lr_batch: Count | None = None
+    """Samples of a step that ``lr`` is meant for; the rate goes with the batch. None: for any."""
     schedule: Schedule = "warm_cosine"
     """Course of the learning rate, see `geopretrain.training.schedules`."""
     epochs: Count | None = None
@@ -36,10 +38,14 @@ class Preset:
     """Optimisation steps; takes precedence over ``epochs``."""
     warmup_steps: Natural = 0
     """Steps over which the rate rises."""
+    warmup_fraction: Unit = 0.0
+    """Fraction of all steps over which the rate rises, where that is longer."""
     optimizer: OptimizerName = "adam"
     """``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (with momentum)."""
     momentum: Unit = 0.9
     """Of ``sgd``."""
+    beta2: Unit = 0.999
+    """Of Adam and AdamW: how slowly the mean of squared gradients changes (MAE: 0.95)."""
     weight_decay: NonNegative = 0.0
     """Spares biases and the parameters of normalisation layers."""
     layer_decay: Positive = 1.0
@@ -54,6 +60,14 @@ class Preset:
         if self.steps is not None:
             return self.steps
         return max(1, (self.epochs or DEFAULT_EPOCHS) * samples // (batch_size or self.batch_size))
+
+    def rate(self, batch_size: int) -> float:
+        """Return the highest learning rate for steps of this many samples."""
+        return self.lr if self.lr_batch is None else self.lr * batch_size / self.lr_batch
+
+    def warmup(self, steps: int) -> int:
+        """Return over how many of ``steps`` the rate rises, at most a fifth of them."""
+        return min(max(self.warmup_steps, round(self.warmup_fraction * steps)), steps // 5)
 
 
 SHORT = Preset(batch_size=8, lr=3e-4, schedule="warm_cosine", steps=1500, warmup_steps=100)

@@ -17,6 +17,12 @@ PRETEXTS = {
     "geometric_flow": "geopretrain.tasks.pretext.geometric_flow:GeometricFlow",
     "optical_flow": "geopretrain.tasks.pretext.optical_flow:OpticalFlow",
     "depth_supervised": "geopretrain.tasks.pretext.depth_supervised:DepthSupervised",
+    "simmim": "geopretrain.tasks.pretext.simmim:SimMIM",
+    "mae": "geopretrain.tasks.pretext.mae:MAE",
+    "cross_view": "geopretrain.tasks.pretext.cross_view:CrossView",
+    "moco": "geopretrain.tasks.pretext.moco:MoCo",
+    "dino": "geopretrain.tasks.pretext.dino:DINO",
+    "inpainting": "geopretrain.tasks.pretext.inpainting:Inpainting",
 }
 """Pre-training methods: ``module:class``."""
 TRANSFERS = {

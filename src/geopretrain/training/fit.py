@@ -17,6 +17,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from geopretrain.compute import resolve_device, resolve_precision, restoring_threads
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
+from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.interruption import Answer, Interrupted, finishing
 from geopretrain.networks.memory_order import use_channels_last
 from geopretrain.records import reason
@@ -43,6 +44,7 @@ def fit(
     *,
     validation: Samples | None = None,
     shown: Any = None,
+    probe: LinearProbe | None = None,
     resume: bool = False,
 ) -> None:
     """Train ``task`` in place for ``settings.steps`` steps, recording into ``run``.
@@ -54,6 +56,7 @@ def fit(
         run: receives metrics.jsonl, figures, checkpoints, TensorBoard events.
         validation: held-out samples for ``task.validation``, after each validation interval.
         shown: fixed batch given to ``task.pictures`` at each validation.
+        probe: what the frozen features are judged on at each validation.
         resume: continue from ``checkpoints/last.ckpt`` where there is one. On a CPU the outcome is
             bit-identical to an uninterrupted run: order and random numbers depend on (seed, step) alone.
 
@@ -80,7 +83,7 @@ def fit(
         _say_start(samples, settings, device, precision, first_step)
         task.train()
         stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
-        recorder = Recorder(run, settings, stream, validation, shown)
+        recorder = Recorder(run, settings, stream, validation, shown, probe)
         with _quiet_lightning(), restoring_threads(), finishing() as interruption:
             recorder.interruption = interruption
             _run_trainer(

@@ -50,7 +50,7 @@ class TrainingModule(LightningModule):
         """Return the optimiser over the task's own groups, and the schedule as a function of the step."""
         settings = self.settings
         groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
-        optimizer = make_optimiser(settings.optimizer, groups, self.device, settings.momentum)
+        optimizer = make_optimiser(settings.optimizer, groups, self.device, settings.momentum, settings.beta2)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -10,15 +10,19 @@ from torch import Tensor
 
 
 def make_optimiser(
-    name: str, groups: Iterable[dict[str, Any]], device: torch.device, momentum: float = 0.9
+    name: str,
+    groups: Iterable[dict[str, Any]],
+    device: torch.device,
+    momentum: float = 0.9,
+    beta2: float = 0.999,
 ) -> torch.optim.Optimizer:
     """Return ``adam``, ``adamw`` or ``sgd`` over groups that carry their own ``lr`` and ``weight_decay``."""
     groups, fused = list(groups), device.type in ("cpu", "cuda")
     if name == "sgd":
         return torch.optim.SGD(groups, momentum=momentum, fused=fused)
     if name == "adamw":
-        return torch.optim.AdamW(groups, fused=fused, weight_decay=0.0)
-    return Adam(groups, device)
+        return torch.optim.AdamW(groups, fused=fused, betas=(0.9, beta2), weight_decay=0.0)
+    return Adam(groups, device, beta2)
 
 
 class Adam(torch.optim.Adam):
@@ -28,8 +32,8 @@ class Adam(torch.optim.Adam):
     is the same for every number, so here it is given their NHWC views, which are contiguous.
     """
 
-    def __init__(self, groups: Any, device: torch.device) -> None:
-        super().__init__(groups, fused=device.type in ("cpu", "cuda"))
+    def __init__(self, groups: Any, device: torch.device, beta2: float = 0.999) -> None:
+        super().__init__(groups, betas=(0.9, beta2), fused=device.type in ("cpu", "cuda"))
 
     def _init_group(
         self,

@@ -16,6 +16,7 @@ from geopretrain.data.opening import open_dataset
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.evaluation.depth import check_depth, sentences
+from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import plain
 from geopretrain.tasks.base import DepthTask, Task
@@ -68,6 +69,7 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
         console.warn(sentence)
     samples, validation = _samples(data, task, options)
     loop = loop_settings(options, task.presets[preset], device, len(samples))
+    probe = options.probe if isinstance(options, PretrainOptions) else None
     shown = validation.positions if len(validation) else samples.positions
     return Training(
         command=command,
@@ -86,6 +88,7 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
         shown=Samples(data, _spread(shown, PICTURES), task.required),
         settings=loop,
         subset=_subset(samples, options),
+        probe=None if probe is None else LinearProbe.open(plain(probe)),
     )
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from geopretrain.compute import may_use_fewer_threads
 from geopretrain.console import console
+from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_picture, writing
 from geopretrain.interruption import Answer
 from geopretrain.runs.folder import RunFolder
@@ -38,12 +39,14 @@ class Recorder(Callback):
         stream: BatchStream,
         validation: Samples | None,
         shown: Any,
+        probe: LinearProbe | None = None,
     ) -> None:
         self.run = run
         self.settings = settings
         self.stream = stream
         self.validation = validation
         self.shown = shown
+        self.probe = probe
         self.interruption: Answer | None = None
         self.averages = LogAverages()
         self.watch = DiagnosticsWatch()
@@ -151,6 +154,9 @@ class Recorder(Callback):
             record = {}
             if self.validation is not None:
                 record = validate(task, self.validation, self.settings.batch_size, self.settings.seed)
+            if self.probe is not None and task.backbone is not None:
+                with evaluating(task):
+                    record |= self.probe.score(task.backbone)
             pictures = {}
             if self.shown is not None:
                 with evaluating(task):

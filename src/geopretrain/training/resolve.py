@@ -20,10 +20,10 @@ from geopretrain.training.settings import LoopSettings
 from geopretrain.weights import parse_init, read_lineage
 
 FROM_PRESET = (
-    "lr",
     "schedule",
     "optimizer",
     "momentum",
+    "beta2",
     "weight_decay",
     "layer_decay",
     "clip_norm",
@@ -88,11 +88,12 @@ def loop_settings(
     """
     batch_size = preset.batch_size if options.batch_size is None else options.batch_size
     steps = preset.total_steps(samples, batch_size) if options.steps is None else options.steps
-    warmup = min(preset.warmup_steps, steps // 5) if options.warmup_steps is None else options.warmup_steps
+    warmup = preset.warmup(steps) if options.warmup_steps is None else options.warmup_steps
     regular = max(1, steps // (preset.epochs or 5)) if validate_every is None else validate_every
     return LoopSettings(
         steps=steps,
         batch_size=batch_size,
+        lr=preset.rate(batch_size) if options.lr is None else options.lr,
         warmup_steps=warmup,
         **{name: _given_or(options, preset, name) for name in FROM_PRESET},
         precision=resolve_precision(options.precision, device),
@@ -114,7 +115,16 @@ def _given_or(options: TrainCommandOptions, preset: Preset, name: str) -> Any:
 
 def resolved(loop: LoopSettings, **more: Any) -> dict[str, Any]:
     """Return what the settings of the loop say of the options they were made from, and ``more``."""
-    names = ("steps", "batch_size", "warmup_steps", "precision", "validate_every", "device", *FROM_PRESET)
+    names = (
+        "steps",
+        "batch_size",
+        "lr",
+        "warmup_steps",
+        "precision",
+        "validate_every",
+        "device",
+        *FROM_PRESET,
+    )
     return {**{name: getattr(loop, name) for name in names}, **more}
 
 

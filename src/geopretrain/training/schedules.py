@@ -6,6 +6,8 @@ import math
 
 STEP_DROP_AT = 0.75
 """Fraction of the steps after which ``step`` multiplies the rate by 0.1 (Monodepth2: 15 of 20 epochs)."""
+LATE_STEP_AT = 0.875
+"""Fraction of the steps after which ``late_step`` multiplies the rate by 0.1 (SimMIM: 700 of 800 epochs)."""
 FLAT_FRACTION = 0.6
 """Fraction of the steps before ``warm_cosine`` starts to fall."""
 
@@ -13,10 +15,10 @@ FLAT_FRACTION = 0.6
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_steps: int = 0) -> float:
     """Return what the learning rate is multiplied by at ``step`` (0-based) of ``steps``.
 
-    ``constant``: 1. ``step``: x0.1 after 75 % of the steps. ``halve``: x0.5 after half of them
-    (Lao et al., supplement, B.5). ``tenth``: x0.1 after half of them (ibid., B.3). ``cosine``: from 1 to 0
-    over all steps. ``warm_cosine``: 1, then cosine to 0 over the last 40 %. All rise linearly over
-    ``warmup_steps``.
+    ``constant``: 1. ``step``: x0.1 after 75 % of the steps, ``late_step``: after 7/8 of them.
+    ``halve``: x0.5 after half of them (Lao et al., supplement, B.5). ``tenth``: x0.1 after half of them
+    (ibid., B.3). ``cosine``: from 1 to 0 over all steps. ``warm_cosine``: 1, then cosine to 0 over the last
+    40 %. All rise linearly over ``warmup_steps``.
     """
     warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return warm * _shape(step, steps, schedule)
@@ -27,6 +29,8 @@ def _shape(step: int, steps: int, schedule: str) -> float:
         return 1.0
     if schedule == "step":
         return 1.0 if step < STEP_DROP_AT * steps else 0.1
+    if schedule == "late_step":
+        return 1.0 if step < LATE_STEP_AT * steps else 0.1
     if schedule == "halve":
         return 1.0 if step < 0.5 * steps else 0.5
     if schedule == "tenth":

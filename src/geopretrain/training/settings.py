@@ -37,6 +37,8 @@ class LoopSettings:
     """``adam``, ``adamw`` or ``sgd``."""
     momentum: Unit = 0.9
     """Of ``sgd``."""
+    beta2: Unit = 0.999
+    """Of Adam and AdamW: how slowly the mean of squared gradients changes (MAE: 0.95)."""
     weight_decay: NonNegative = 0.0
     """Spares biases and the parameters of normalisation layers."""
     layer_decay: Positive = 1.0

@@ -11,6 +11,7 @@ from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
 from geopretrain.errors import RunFolderError
+from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_json
 from geopretrain.folders import owned
 from geopretrain.runs.folder import RunFolder
@@ -39,6 +40,7 @@ class Training:
         shown: those that pictures are made of.
         settings: of the loop.
         subset: kept in subset.json where only a part of the samples is learned from.
+        probe: what the frozen features are judged on while training.
     """
 
     command: str
@@ -53,6 +55,7 @@ class Training:
     shown: Samples
     settings: LoopSettings
     subset: Mapping[str, Any] = field(default_factory=dict)
+    probe: LinearProbe | None = None
 
 
 def train(
@@ -112,6 +115,7 @@ def _train(training: Training, run: RunFolder, lineage: Lineage, resume: bool) -
         run,
         validation=training.validation if len(training.validation) else None,
         shown=training.shown.read(range(len(training.shown))),
+        probe=training.probe,
         resume=resume,
     )
     save_weights(training.task, run.path)

@@ -1,0 +1,108 @@
+"""Views of single images: random windows of a batch, resized, on the device the batch is on.
+
+Random numbers are drawn from torch's global generator on the CPU, as in `geopretrain.data.augment.batches`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch, as_float, as_images
+
+Range = tuple[float, float]
+
+
+def random_windows(count: int, scale: Range, ratio: Range) -> Tensor:
+    """Return ``count`` random windows ``B 4`` (left, top, right, bottom) in fractions of the image.
+
+    Args:
+        count: number of images.
+        scale: least and largest area, as a fraction of the image's.
+        ratio: least and largest aspect ratio relative to the image's own (1 keeps it), log-uniform. Where an
+            area is too large for its ratio the longer side is the image's.
+    """
+    area = scale[0] + (scale[1] - scale[0]) * torch.rand(count)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = (low + (high - low) * torch.rand(count)).exp()
+    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp(max=1)
+    corner = torch.rand(count, 2) * (1 - sides)
+    return torch.cat([corner, corner + sides], 1)
+
+
+def resize_windows(images: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return one window of each image ``B C H W`` resized to ``size`` (height, width).
+
+    Pixels are averaged where the window is larger than ``size``.
+    """
+    from torchvision.ops import roi_align
+
+    height, width = images.shape[-2:]
+    sides = torch.tensor([width, height, width, height], dtype=windows.dtype)
+    boxes = torch.cat([torch.arange(len(images))[:, None].to(windows.dtype), windows * sides], 1)
+    # without ``aligned`` positions would be half a pixel off
+    return roi_align(images, boxes.to(images), size, aligned=True)
+
+
+def mirrored(images: Tensor, chance: float) -> Tensor:
+    """Return ``B C H W``, each image mirrored left-right with this chance."""
+    chosen = (torch.rand(len(images)) < chance).to(images.device)
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+
+
+def random_views(
+    batch: ClipBatch | LabelledBatch, *, scale: Range, ratio: Range = (3 / 4, 4 / 3), flip: float = 0.5
+) -> LabelledBatch:
+    """Return the batch's images (the target frames of clips) as random windows of their own size, in [0, 1].
+
+    The random resized crop of Szegedy et al. 2015 and its descendants, without labels.
+    """
+    found = as_images(batch)
+    images = as_float(found.images)
+    windows = random_windows(len(images), scale, ratio)
+    views = resize_windows(images, windows, (images.shape[-2], images.shape[-1]))
+    return replace(found, images=mirrored(views, flip))
+
+
+def transformed_views(
+    batch: ClipBatch | LabelledBatch, transforms: Sequence[Callable[[Any], Tensor]], frames: Sequence[int]
+) -> ViewBatch:
+    """Return one view for each of ``transforms``, which take PIL images and draw from torch and NumPy.
+
+    Args:
+        batch: uint8, or floats in [0, 1].
+        transforms: of the ``lightly`` package, without normalisation.
+        frames: which frame of a clip each view is made of; images have frame 0 only.
+    """
+    clips = batch.images if isinstance(batch, ClipBatch) else batch.images[:, None]
+    with _numpy_follows_torch():
+        views = tuple(
+            torch.stack([transform(_picture(clip[frame])) for clip in clips]).to(clips.device)
+            for transform, frame in zip(transforms, frames, strict=True)
+        )
+    return ViewBatch(views, batch.index)
+
+
+def _picture(image: Tensor) -> Any:
+    from PIL import Image
+
+    values = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
+    return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
+
+
+@contextmanager
+def _numpy_follows_torch() -> Iterator[None]:
+    """Let NumPy's global random numbers follow from torch's, and leave them as they were afterwards."""
+    state = np.random.get_state()
+    np.random.seed(int(torch.randint(2**32, ())))
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

@@ -1,0 +1,127 @@
+"""A linear probe: how well do frozen features tell classes, in seconds and without choices to tune.
+
+One linear layer from the features of every level of the backbone, side by side at one eighth of the image's
+size, to the classes. It is fitted by least squares (ridge regression onto one-hot classes), which has one
+solution: no learning rate, no steps, no random numbers. Its scores are enlarged bilinearly and judged at the
+size of the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from geopretrain.data.batches import LabelledBatch, as_float
+from geopretrain.data.dataset import IGNORE
+from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+from geopretrain.data.subsets import spread_positions
+from geopretrain.metrics.segmentation import SegmentationScore
+from geopretrain.networks import Backbone
+
+MAX_TRAIN, MAX_JUDGED = 64, 32
+"""Images that the layer is fitted on, and others that it is judged on, evenly spread over their split."""
+STRIDE = 8
+RIDGE = 1e-3
+"""Penalty on the layer, relative to the mean square of each feature."""
+PROTOCOL = (
+    "linear probe: ridge regression from all levels of the frozen backbone at stride 8 to the classes; "
+    "mIoU from one confusion matrix over {judged} images of '{split}' at {height}x{width} px (h x w), fitted "
+    "on {fitted} of 'train'"
+)
+
+
+class LinearProbe:
+    """Labelled images, and the layer that is fitted on them anew at each call.
+
+    Args:
+        data: labelled images with the splits ``train`` and ``val`` or ``test``.
+        batch_size: images at a time.
+    """
+
+    def __init__(self, data: LabelledSet, batch_size: int = 8) -> None:
+        self.data, self.batch_size = data, batch_size
+        splits = data.splits(LABELS)
+        self.split = "val" if len(splits.get("val", ())) else "test"
+        self._fitted = _some(splits["train"], MAX_TRAIN)
+        self._judged = _some(splits.get(self.split, splits["train"][:0]), MAX_JUDGED)
+
+    @classmethod
+    def open(cls, path: str | Path) -> LinearProbe:
+        """Open labelled images of any known layout and read those that are needed.
+
+        Raises:
+            DataError: nothing usable is there, or there are no images to judge on.
+        """
+        probe = cls(LabelledSet.open(path))
+        probe.data.check(np.concatenate([probe._fitted, probe._judged]), LABELS)
+        return probe
+
+    @property
+    def protocol(self) -> str:
+        """What the numbers mean."""
+        height, width = self.data.size
+        return PROTOCOL.format(
+            judged=len(self._judged), split=self.split, height=height, width=width, fitted=len(self._fitted)
+        )
+
+    @torch.no_grad()
+    def score(self, backbone: Backbone) -> dict[str, Any]:
+        """Return ``probe_miou`` and ``probe_pixel_accuracy``, in [0, 1]; the backbone evaluates."""
+        weights = self._fit(backbone)
+        result = SegmentationScore(self.data.num_classes, ignore=IGNORE)
+        for batch in self._batches(self._judged):
+            labels = batch.required("labels")
+            features = _features(backbone, batch)
+            scores = torch.einsum("bdhw,dk->bkhw", features, weights[:-1]) + weights[-1, :, None, None]
+            whole = functional.interpolate(scores.float(), labels.shape[-2:], mode="bilinear")
+            result.update(whole.argmax(1).cpu(), labels)
+        total = result.compute()
+        return {"probe_miou": total["miou"], "probe_pixel_accuracy": total["pixel_accuracy"]}
+
+    def _fit(self, backbone: Backbone) -> Tensor:
+        """Return the layer ``D+1 K``, its last row being the bias."""
+        width = sum(backbone.channels) + 1
+        square = torch.zeros(width, width, dtype=torch.float64)
+        product = torch.zeros(width, self.data.num_classes, dtype=torch.float64)
+        for batch in self._batches(self._fitted):
+            features = _features(backbone, batch)
+            labels = _nearest(batch.required("labels"), features.shape[-2:]).flatten()
+            rows = functional.pad(features.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0).cpu()
+            rows, labels = rows[labels != IGNORE], labels[labels != IGNORE]
+            classes = functional.one_hot(labels, self.data.num_classes).to(rows.dtype)
+            square += rows.T @ rows
+            product += rows.T @ classes
+        penalty = RIDGE * torch.diag(square.diagonal().clamp(min=1e-12))
+        return torch.linalg.solve(square + penalty, product).to(next(backbone.parameters()).device)
+
+    def _batches(self, positions: np.ndarray) -> Iterator[LabelledBatch]:
+        for first in range(0, len(positions), self.batch_size):
+            yield self.data.read(positions[first : first + self.batch_size], LABELS)
+
+
+def _features(backbone: Backbone, batch: LabelledBatch) -> Tensor:
+    """Return the features of all levels ``B D H/8 W/8``, float64, in evaluation mode."""
+    images = as_float(batch.images).to(next(backbone.parameters()).device)
+    size = (images.shape[-2] // STRIDE, images.shape[-1] // STRIDE)
+    return torch.cat([_at_size(level.float(), size) for level in backbone(images)], 1).double()
+
+
+def _at_size(level: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return features averaged to a smaller size, or enlarged bilinearly to a larger one."""
+    if level.shape[-1] > size[1]:
+        return functional.adaptive_avg_pool2d(level, size)
+    return functional.interpolate(level, size, mode="bilinear", align_corners=False)
+
+
+def _nearest(labels: Tensor, size: Any) -> Tensor:
+    return functional.interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+
+
+def _some(positions: np.ndarray, count: int) -> np.ndarray:
+    return positions[spread_positions(len(positions), count)]

@@ -1,0 +1,60 @@
+"""Every pre-training method makes a real step on every family of backbones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from geopretrain.data.batches import ClipBatch
+from geopretrain.errors import ConfigError
+from geopretrain.tasks.registry import PRETEXTS, task_class
+from geopretrain.tasks.step import Step
+from geopretrain.weights import parse_init
+
+FAMILIES = (
+    "resnet18",
+    "tf_efficientnet_lite0",
+    "convnext_tiny",
+    "mobilenetv3_small_100",
+    "swinv2_cr_tiny_ns_224",
+    "swinv2_tiny_window8_256",
+    "vit_small_patch16_224",
+    "vit_small_patch14_dinov2",
+)
+OPTIONS: dict[str, dict[str, Any]] = {"moco": {"queue": 16}, "dino": {"outputs": 64, "local_views": 1}}
+OWN = [name for name, place in PRETEXTS.items() if place.startswith("geopretrain.")]
+IMPOSSIBLE = {("mae", family) for family in FAMILIES if not family.startswith("vit")}
+"""MAE computes on a part of an image, which only a plain transformer can; the error says so."""
+
+
+def clips(frames: tuple[int, ...], size: int = 64) -> ClipBatch:
+    """Return two clips of a moving texture, with depth."""
+    torch.manual_seed(0)
+    texture = torch.rand(2, 3, size, size + 8)
+    images = torch.stack([texture[..., 4 + time : 4 + time + size] for time in frames], 1)
+    camera = torch.tensor([[60.0, 0, 31.5], [0, 60.0, 31.5], [0, 0, 1]]).repeat(2, 1, 1)
+    depth = 1 + 9 * torch.rand(2, 1, size, size)
+    images = (images * 255).to(torch.uint8)
+    return ClipBatch(images, camera, frames, torch.arange(2), depth=depth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", OWN)
+def test_a_step(method, family):
+    cls = task_class(method)
+    torch.manual_seed(0)
+    config = cls.Config(backbone=family, **OPTIONS.get(method, {}))
+    if (method, family) in IMPOSSIBLE:
+        with pytest.raises(ConfigError, match="simmim"):
+            cls.create(config, parse_init("random"))
+        return
+    task = cls.create(config, parse_init("random"))[0].train()
+    loss, _ = task.loss(task.train_transform(clips(task.required.frames)), Step(5, 10))
+    loss.backward()
+    assert torch.isfinite(loss)
+    gradients = [p.grad for p in task.backbone.model.parameters() if p.grad is not None]
+    assert sum(gradient.abs().sum() for gradient in gradients) > 0
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
