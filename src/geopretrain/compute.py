@@ -55,27 +55,19 @@ def use_threads(threads: int | None) -> None:
 def fewer_threads_where_shared() -> Iterator[None]:
     """Let trainings inside take fewer threads where other programs use the processor.
 
-    Another number of threads may add in another order: for results that need not repeat to the last bit.
+    Another number of threads may add in another order: for results that need not repeat to the last bit. What
+    follows a training inside, such as scoring, keeps its number; afterwards there are as many as before.
     """
-    token = _may_use_fewer.set(True)
+    import torch
+
+    threads, token = torch.get_num_threads(), _may_use_fewer.set(True)
     try:
         yield
     finally:
         _may_use_fewer.reset(token)
+        torch.set_num_threads(threads)
 
 
 def may_use_fewer_threads() -> bool:
     """Return whether this runs inside ``fewer_threads_where_shared``."""
     return _may_use_fewer.get()
-
-
-@contextmanager
-def restoring_threads() -> Iterator[None]:
-    """Compute with as many threads afterwards as before."""
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

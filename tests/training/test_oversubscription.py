@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from geopretrain.compute import fewer_threads_where_shared, may_use_fewer_threads, restoring_threads
+from geopretrain.compute import fewer_threads_where_shared, may_use_fewer_threads
 from geopretrain.training.oversubscription import PAUSE, STEPS, WARM_UP, ThreadWatch
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_training_is_not_measured(monkeypatch):
 def test_fewer_threads_are_for_those_who_asked_and_given_back():
     before = torch.get_num_threads()
     assert not may_use_fewer_threads()
-    with fewer_threads_where_shared(), restoring_threads():
+    with fewer_threads_where_shared():
         assert may_use_fewer_threads()
         torch.set_num_threads(before + 1)
     assert not may_use_fewer_threads()

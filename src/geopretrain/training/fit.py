@@ -14,7 +14,7 @@ from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
-from geopretrain.compute import resolve_device, resolve_precision, restoring_threads
+from geopretrain.compute import resolve_device, resolve_precision
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.evaluation.probe import LinearProbe
@@ -84,7 +84,7 @@ def fit(
         task.train()
         stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
         recorder = Recorder(run, settings, stream, validation, shown, probe)
-        with _quiet_lightning(), restoring_threads(), finishing() as interruption:
+        with _quiet_lightning(), finishing() as interruption:
             recorder.interruption = interruption
             _run_trainer(
                 _trainer(settings, device, precision, run, recorder),
