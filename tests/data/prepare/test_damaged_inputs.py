@@ -41,7 +41,7 @@ def test_damaged_videos_are_named_counted_and_left_out(tmp_path, good, capsys):
     for _ in range(2):  # also where the store is there already
         assert cli.main(["data", "prepare", str(videos), "--out", str(tmp_path / "store")]) == 3
         said = " ".join(capsys.readouterr().out.split())
-        assert "5 inputs are not in the store because damaged" in said
+        assert "5 inputs are damaged and not in the store" in said
         for name in (
             "cut.mp4",
             "empty.mp4 is empty",
@@ -57,6 +57,19 @@ def test_damaged_videos_are_named_counted_and_left_out(tmp_path, good, capsys):
     said = capsys.readouterr().out
     assert said.count("unusable: ") == 5
     assert "1 clip" in said
+
+
+@pytest.mark.parametrize("fps", [None, 5])
+def test_a_video_that_is_cut_off_is_used_as_far_as_it_goes(tmp_path, fps):
+    long = sliding_frames(60, step=1.2)
+    whole = write_video(tmp_path / "whole.mkv", long).read_bytes()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    (tmp_path / "in" / "whole.mkv").write_bytes(whole)
+    store = prepare(tmp_path / "in", tmp_path / "store", progress=False, fps=fps)
+    assert {clip.name for clip in store.clips} == {"cut.mkv", "whole.mkv"}
+    (reason,) = json.loads((tmp_path / "store" / "summary.json").read_text())["left_out"]
+    assert "cut.mkv promises 2.4 s but ends after" in reason
 
 
 def test_inputs_named_one_by_one(tmp_path, good):

@@ -18,6 +18,7 @@ from geopretrain.data.prepare.segments import Segment, analyse_segment, find_seg
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
 from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, why_nothing
 from geopretrain.data.readers import SourceClip
+from geopretrain.data.readers.video import CUT_OFF
 from geopretrain.data.resize import central_crop
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
@@ -50,8 +51,15 @@ class PreparedClip:
 
     @property
     def damaged(self) -> bool:
-        """Whether more than half of its frames are broken, so that nothing is in the store."""
-        return not self.clips and 2 * self.statistics.broken > self.statistics.frames
+        """Whether it has broken frames and nothing of it is in the store."""
+        return not self.clips and self.statistics.broken > 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """Sentences about what is not in the store because of damage; single broken frames aside."""
+        if self.damaged:
+            return self.problems
+        return [error for clip in self.clips for error in clip.broken if error.endswith(CUT_OFF)]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as an interrupted preparation keeps it."""
@@ -179,7 +187,8 @@ def _clip_infos(
         segment_name = name if len(segments) == 1 else f"{name}#{part + 1}"
         info = _clip_info(clip, segment_name, segment, decoded, options, rows)
         if part == 0:
-            info |= {"broken": broken[:_NAMED_BROKEN], "broken_count": len(broken)}
+            named = [*broken[: _NAMED_BROKEN - 1], *broken[_NAMED_BROKEN - 1 :][-1:]]  # the end is the last
+            info |= {"broken": named, "broken_count": len(broken)}
         infos.append(info)
         rows = [row + len(info[listed]) for row, listed in zip(rows, lists, strict=True)]
     return infos

@@ -195,7 +195,7 @@ def _prepare_clips(
     if not any(info.train_end for info in infos):
         discard(work)  # other options may be tried in the same folder
         raise DataError(" ".join(problems) or "The inputs hold no frames.")
-    damaged = [problem for result in prepared if result.damaged for problem in result.problems]
+    damaged = [sentence for result in prepared for sentence in result.left_out]
     _write_summary(work, prepared, infos, options.still_images, [*unusable, *damaged])
     return infos, grouped(warnings) + problems
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from geopretrain.data.readers import Frame, SourceClip
+from geopretrain.data.readers.video import CUT_OFF
 from geopretrain.errors import DataError
 
 _TOLERANCE = 0.02  # fraction of an interval by which times may be early
@@ -52,7 +53,9 @@ class ResampledClip(SourceClip):
         best: Frame | None = None
         slot = before = -1
         gap = anew = False
+        end: Frame | None = None  # what says that the file ends early
         for frame in self._clip.frames():
+            end = frame if frame.error is not None and frame.error.endswith(CUT_OFF) else None
             time = self._clip.time(frame.index)
             now = slot if time is None else max(slot, int(np.floor(time * self.fps + _TOLERANCE)))
             gap = gap or self._clip.starts_anew(frame.index)
@@ -66,6 +69,8 @@ class ResampledClip(SourceClip):
                 best = frame
         if best is not None:
             yield best, anew
+        if end is not None and end is not best:
+            yield end, False
 
     def depth(self, index: int) -> np.ndarray | None:
         """Return measured depth of a frame taken, float32 ``H W`` metres."""

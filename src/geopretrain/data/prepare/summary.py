@@ -77,7 +77,7 @@ def tell_left_out(store: FrameStore) -> None:
     left_out = read_left_out(store.path)
     if left_out:
         inputs = "1 input is" if len(left_out) == 1 else f"{len(left_out)} inputs are"
-        console.warn_left_out(f"{inputs} not in the store because damaged. {_some(left_out)}")
+        console.warn_left_out(f"{inputs} damaged and not in the store, or only in part. {_some(left_out)}")
 
 
 def _some(sentences: list[str]) -> str:

@@ -125,8 +125,11 @@ def why_nothing(
             "--size, or a smaller --min-motion."
         )
     count = len(decoded.frames)
+    broken = [entry.error for entry in decoded.entries if entry.error is not None]
+    why = f" {broken[-1]}" if broken else ""
     return (
-        f"{name}: too few frames ({count} readable); at least 3 neighbouring frames without a cut are needed."
+        f"{name}: too few frames ({count} readable); at least 3 neighbouring frames without a cut are "
+        f"needed.{why}"
     )
 
 

@@ -36,6 +36,8 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv",
     }
 )
+CUT_OFF = "the file is cut off."
+"""What the sentence of the frame behind the last one ends with, where a file holds less than it promises."""
 _CORRUPT = "decoded with errors."
 _ERRORS_IN_A_ROW = 50  # undecodable packets after which the rest of the file is given up
 
@@ -74,7 +76,7 @@ class VideoClip(SourceClip):
         if index >= start and self._ends_early(index):
             promise = f"promises {self._duration:.1f} s but ends after {index} frames"
             name = f"end of {Path(self.path).name}"
-            yield Frame(index, name, None, f"{self.path} {promise}: the file is cut off.")
+            yield Frame(index, name, None, f"{self.path} {promise}: {CUT_OFF}")
 
     def time(self, index: int) -> float | None:
         """Return the presentation time of a frame already read, else an estimate from the frame rate."""
