@@ -91,7 +91,7 @@ def _likeness(name: str, other: str) -> float:
 def one_of(name: str, value: str, known: Iterable[str]) -> None:
     """Raise ConfigError naming the nearest where ``value`` is not among ``known``."""
     known = list(known)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ConfigError(
             f"Unknown {name} '{value}'.{nearest_name(str(value), known)} Known: {', '.join(known)}."
         )
@@ -100,4 +100,6 @@ def one_of(name: str, value: str, known: Iterable[str]) -> None:
 def require(condition: bool, option: str, expected: str, value: object) -> None:
     """Raise ConfigError unless the condition holds: ``option must be expected, not value.``"""
     if not condition:
-        raise OptionError(option, f"must be {expected}, not {value}.")
+        raise OptionError(
+            option, f"must be {expected}, not {value if isinstance(value, float) else short(value)}."
+        )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
@@ -129,6 +130,21 @@ def path_text(text: str) -> str:
     return text
 
 
+def as_path(value: Any, name: str = "path") -> Path:
+    """Return what a caller named as a path.
+
+    Raises:
+        OptionError: it is no path.
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
+    try:
+        if not isinstance(text, str):
+            raise ValueError("a path")
+        return Path(path_text(text))
+    except ValueError as error:
+        raise OptionError(name, f"must be {error}, not {short(value)}.") from None
+
+
 def _path(value: Any) -> Any:
     """Refuse what no system takes for a path."""
     if isinstance(value, list):
@@ -162,14 +178,24 @@ class Words:
 
 
 _number = BeforeValidator(_no_truth_value)
-_HUGE = 10**9
+_HUGE, _BATCH = 10**9, 65_536
 Count = Annotated[int, _number, Field(ge=1, le=_HUGE), Words("a whole number of at least 1", "N")]
 Natural = Annotated[int, _number, Field(ge=0, le=_HUGE), Words("a whole number of at least 0", "N")]
 Seed = Annotated[int, _number, Field(ge=0, lt=2**63), Words("a whole number from 0 to 2**63 - 1", "N")]
+BatchSize = Annotated[int, _number, Field(ge=1, le=_BATCH), Words("a whole number of at least 1", "N")]
+Few = Annotated[int, _number, Field(ge=1, le=1000), Words("a whole number from 1 to 1000", "N")]
 Threads = Annotated[int, _number, Field(ge=1, le=1024), Words("a whole number from 1 to 1024", "N")]
-Positive = Annotated[float, _number, Field(gt=0, allow_inf_nan=False), Words("a positive number", "X")]
+Positive = Annotated[
+    float,
+    _number,
+    Field(gt=0, le=_HUGE, allow_inf_nan=False),
+    Words("a positive number", "X"),
+]
 NonNegative = Annotated[
-    float, _number, Field(ge=0, allow_inf_nan=False), Words("a number of at least 0", "X")
+    float,
+    _number,
+    Field(ge=0, le=_HUGE, allow_inf_nan=False),
+    Words("a number of at least 0", "X"),
 ]
 Unit = Annotated[float, _number, Field(ge=0, le=1), Words("a number from 0 to 1", "X")]
 Fraction = Annotated[float, reads(_fraction), Words("a fraction such as 5% or 0.05", "5%")]
@@ -206,7 +232,8 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
     @wraps(init)
     def checked_init(self: Any, *values: Any, **named: Any) -> None:
         given_values = {name: plain(value) for name, value in named.items()}
-        _refuse_truth_values(type(self), given_values)
+        positions = [one.name for one in fields(self) if not one.kw_only]
+        _refuse_other_kinds(type(self), {**dict(zip(positions, values, strict=False)), **given_values})
         try:
             init(self, *(plain(value) for value in values), **given_values)
         except ValidationError as error:
@@ -217,11 +244,18 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
     return checked_init
 
 
-def _refuse_truth_values(cls: type, values: Mapping[str, Any]) -> None:
-    """Raise OptionError where true or false is given for a number: Python takes them for 1 and 0."""
+def _refuse_other_kinds(cls: type, values: Mapping[str, Any]) -> None:
+    """Raise OptionError for what would be taken for something else.
+
+    True and false would be 1 and 0 where a number is wanted, bytes text or a number.
+    """
     types = _hints(cls)
     for name, value in values.items():
         hint = types.get(name)
+        if any(
+            isinstance(one, (bytes, bytearray)) for one in (value if isinstance(value, list) else [value])
+        ):
+            raise OptionError(name, f"must be {expected(hint) or 'text'}, not {short(value)}.")
         if isinstance(value, bool) and _takes(hint, int, float) and not _takes(hint, bool, Any):
             raise OptionError(name, f"must be {expected(hint) or 'a number'}, not {value!r}.")
 
@@ -271,9 +305,11 @@ def _problem(first: Mapping[str, Any], hint: Any) -> str:
     context = first.get("ctx") or {}
     if first["type"] == "words":
         return str(context["words"])
-    if first["type"] == "less_than_equal" and context["le"] == _HUGE:
-        return f"at most {_HUGE:,}"
-    return expected(hint) or str(first["msg"])
+    if first["type"] == "less_than_equal" and context["le"] in (_HUGE, _BATCH):
+        return f"at most {int(context['le']):,}"
+    if choices := choices_of(hint):
+        return f"one of {', '.join(choices)}"
+    return expected(hint) or str(first["msg"]).removeprefix("Input should be ")
 
 
 def descriptions(cls: type) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pydantic import Field
 from geopretrain.errors import OptionError
 from geopretrain.schema import (
     AnySize,
+    BatchSize,
     Count,
     Device,
     FilePath,
@@ -101,7 +102,7 @@ def _curve(points: Any) -> Any:
     several = isinstance(points, (list, tuple)) or (isinstance(points, str) and "," in points)
     try:
         chosen = [_whole(part) for part in _list(points)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         chosen = []
     if not chosen or min(chosen) < 1 or (not several and chosen[0] > MAX_CURVE_POINTS):
         raise ValueError(
@@ -150,7 +151,7 @@ def _seeds(value: Any) -> Any:
     several = isinstance(value, (list, tuple)) or (isinstance(value, str) and "," in value)
     try:
         chosen = [_whole(part) for part in _list(value)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         chosen = []
     if not several and len(chosen) == 1 and 0 <= chosen[0] <= MAX_SEEDS:
         chosen = list(range(chosen[0]))
@@ -165,7 +166,7 @@ def _seeds(value: Any) -> Any:
 def _rates(value: Any) -> Any:
     try:
         rates = [float(rate) for rate in _list(value)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rates = []
     if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
         raise ValueError("a positive number, or different ones with commas such as 1e-4,1e-3")
@@ -263,7 +264,7 @@ class RecipeOptions:
     """Named settings of the task, e.g. paper or short; auto: paper on a GPU, short elsewhere."""
     steps: Count | None = None
     """Optimisation steps."""
-    batch_size: Count | None = None
+    batch_size: BatchSize | None = None
     """Samples per step."""
     schedule: Schedule | None = None
     """How the learning rate changes with the step."""

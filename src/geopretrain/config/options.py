@@ -36,7 +36,9 @@ from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions,
 from geopretrain.errors import one_of
 from geopretrain.schema import (
     AnySize,
+    BatchSize,
     Count,
+    Few,
     FilePath,
     FilePaths,
     Natural,
@@ -132,7 +134,7 @@ class CompareOptions(ProgressOptions, ComputeOptions, SettingsOptions, RecipeOpt
     unchanged)."""
     lr: CompareRates | None = None
     """Learning rate; several with commas are tried on validation images for each initialisation and mode."""
-    search_seeds: Count = 2
+    search_seeds: Few = 2
     """Trainings for each learning rate that is tried; their seeds are not the reported ones."""
     curve_points: CurvePoints = 6
     """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
@@ -268,7 +270,7 @@ class PseudoDepthOptions(ProgressOptions, DeviceOptions):
     meaning: Literal["metric", "scale", "scale_shift"] | None = None
     """What it is right up to: metric, scale (one factor) or scale_shift (a factor and an offset for each
     image); left away: what is known of this kind of model."""
-    batch_size: Count = 4
+    batch_size: BatchSize = 4
     """Images at a time."""
     overwrite: bool = False
     """Replace the maps of another teacher."""

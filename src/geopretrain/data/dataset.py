@@ -12,7 +12,8 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from geopretrain.errors import ConfigError, nearest_name, one_of
+from geopretrain.errors import ConfigError, nearest_name, one_of, require
+from geopretrain.schema import plain
 
 NAMES = {
     "stereo": "stereo pairs",
@@ -53,8 +54,13 @@ class Fields:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frames", tuple(int(time) for time in self.frames))
-        object.__setattr__(self, "names", tuple(self.names))
+        for name, kind in (("frames", int), ("names", str)):
+            values = plain(getattr(self, name))
+            usable = isinstance(values, list) and all(type(value) is kind for value in values)
+            require(
+                usable, name, f"several of type {kind.__name__}, such as (0, -1, 1) or ('depth',)", values
+            )
+            object.__setattr__(self, name, tuple(values))
         if not self.frames:
             raise ConfigError("A sample must have at least one frame.")
         for name in self.names:

@@ -11,6 +11,7 @@ from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.prepare.resolve import is_store, resolve_store
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
+from geopretrain.schema import as_path, parse_size
 
 OF_IMAGES = {"labels", "image_labels", "boxes", "masks"}
 """Fields that only labelled images have."""
@@ -41,7 +42,10 @@ def open_dataset(
         DataError: nothing usable is there; the message says what was expected.
         ConfigError: a store of another size, or a size that is impossible.
     """
-    inputs = [data] if isinstance(data, str | Path) else list(data)
+    inputs: list[str | Path] = [data] if isinstance(data, (str, Path)) else _several(data)
+    for one in inputs:
+        as_path(one, "data")
+    size, default_size = parse_size(size), parse_size(default_size)
     if _are_images(inputs, fields):
         if len(inputs) > 1:
             raise DataError(
@@ -58,6 +62,10 @@ def open_dataset(
             f"prepare the video again with --size {asked}."
         )
     return store
+
+
+def _several(data: Any) -> list[Any]:
+    return list(data) if isinstance(data, (list, tuple)) else [data]
 
 
 def _are_images(inputs: Sequence[str | Path], fields: Fields) -> bool:

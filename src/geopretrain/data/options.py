@@ -32,7 +32,7 @@ Degrees = Annotated[float, Field(gt=1, lt=175), Words("an angle above 1 and belo
 Holdout = Annotated[float, Field(ge=0, le=0.5), Words("a fraction from 0 to 0.5", "X")]
 FrameRate = Annotated[float, Field(gt=0, lt=1000), Words("a number above 0 and below 1000", "X")]
 ValueRange = Annotated[Range | None, reads(parse_range), Words("two numbers LOW,HIGH", "LOW,HIGH")]
-Frames = Annotated[int, Field(ge=3), Words("at least 3 (one triplet)", "N")]
+Frames = Annotated[int, Field(ge=3, le=10**9), Words("at least 3 (one triplet)", "N")]
 
 
 @checked

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, require
+
+MAX_ITEMS = 10**9
 
 
 def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
@@ -13,6 +15,10 @@ def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
     Raises:
         ConfigError: ``count`` is not between 1 and ``num_items``.
     """
+    for name, value in (("num_items", num_items), ("count", count), ("seed", seed)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        require(whole and (name != "seed" or value >= 0), name, "a whole number of at least 0", value)
+    require(num_items <= MAX_ITEMS, "num_items", f"at most {MAX_ITEMS}", num_items)
     if not 1 <= count <= num_items:
         raise ConfigError(
             f"{count} labelled images were asked for, but the training split holds {num_items}."

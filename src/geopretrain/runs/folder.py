@@ -16,7 +16,7 @@ from geopretrain.files import remove_leftovers, write_json, write_text, writing
 from geopretrain.folders import check_free, foreign, mark_begun
 from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml
 from geopretrain.runs.shapes import Record, Results
-from geopretrain.schema import AnySize
+from geopretrain.schema import AnySize, as_path
 from geopretrain.weights.init import LineageShape
 
 _FILES = (
@@ -40,7 +40,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
 
     def __repr__(self) -> str:
         return f"RunFolder('{self.path}')"

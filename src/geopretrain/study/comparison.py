@@ -12,6 +12,7 @@ from typing import Any
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json, write_text
 from geopretrain.records import Object, as_type, damaged, read_json
+from geopretrain.schema import as_path
 from geopretrain.study.sentences import NO_SPREAD, points, score
 from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
@@ -45,7 +46,8 @@ class Comparison:
     @classmethod
     def open(cls, path: str | Path) -> Comparison:
         """Read a comparison from its folder; RunFolderError where there is none."""
-        file = Path(path) / "comparison.json"
+        path = as_path(path)
+        file = path / "comparison.json"
         if not file.is_file():
             raise RunFolderError(f"'{path}' holds no finished comparison: it has no comparison.json.")
         content = read_json(file, Object, error=RunFolderError, advice=_ADVICE)
@@ -53,7 +55,7 @@ class Comparison:
         read: Results = as_type(Results, results, file, error=RunFolderError, advice=_ADVICE)
         for field, expected in contradictions(read):
             raise damaged(file, field, expected, error=RunFolderError, advice=_ADVICE)
-        return cls(Path(path), results)
+        return cls(path, results)
 
     @property
     def sentence(self) -> str:

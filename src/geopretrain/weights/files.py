@@ -14,6 +14,7 @@ from torch import Tensor
 from geopretrain.errors import WeightsError
 from geopretrain.files import atomic_path
 from geopretrain.records import reason
+from geopretrain.schema import as_path
 
 #: Keys under which others put their state dict, in the order in which they are tried.
 WRAPPERS = (
@@ -67,7 +68,7 @@ def read_tensors(path: str | Path, *, strip: bool = True) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is absent, damaged, holds no tensors, or would have to run code to be read.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise WeightsError(f"Weights file {path} does not exist.")
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(_read_torch(path), path)

@@ -14,7 +14,7 @@ from geopretrain.errors import WeightsError, nearest_name
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.packaged import Origin
 from geopretrain.records import Colour, Finite, Object, Positive, Text, as_type, read_json_text
-from geopretrain.schema import AnySize, parse_size
+from geopretrain.schema import AnySize, as_path, parse_size
 from geopretrain.weights import monodepth2, sc_depth
 from geopretrain.weights.files import read_normalisation, read_tensors
 from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
@@ -50,7 +50,7 @@ def parse_init(text: str | os.PathLike[str]) -> Init:
     Raises:
         WeightsError: neither a known word nor an existing run folder or file.
     """
-    text = os.fspath(text)
+    text = os.fspath(as_path(text, "init"))
     if text in ("random", "imagenet"):
         return Init(text, text)
     path = Path(text)
@@ -111,7 +111,7 @@ def read_lineage(run: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: absent, unreadable or damaged.
     """
-    path = Path(run) / "lineage.json"
+    path = as_path(run, "run") / "lineage.json"
     advice = (
         f"Is {run} a finished run? Copy the run again, or start from its backbone.safetensors with --init."
     )

@@ -24,6 +24,7 @@ from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.rows import OBJECTS, ObjectFiles, RowFormat, resized
 from geopretrain.data.sizes import working_size
 from geopretrain.errors import ConfigError, DataError
+from geopretrain.schema import as_path, parse_size
 
 LABELS = Fields(names=("labels",))
 CACHE_VERSION = 1
@@ -72,7 +73,8 @@ class LabelledSet:
             DataError: nothing usable is there; the message says what was expected.
             ConfigError: a side of ``size`` is no multiple of 32, or an unknown option of a synthetic set.
         """
-        return cls(open_labelled_source(str(spec)), size, path=str(spec))
+        as_path(spec, "data")
+        return cls(open_labelled_source(str(spec)), parse_size(size), path=str(spec))
 
     @property
     def num_classes(self) -> int:

@@ -37,6 +37,7 @@ from geopretrain.data.store.index import (
 from geopretrain.data.store.pseudo_depth import PseudoDepth
 from geopretrain.data.store.samples import SampleTable
 from geopretrain.errors import ConfigError, DataError
+from geopretrain.schema import as_path
 
 TRIPLET = Fields((0, -1, 1))
 """A frame with its neighbours."""
@@ -79,7 +80,7 @@ class FrameStore:
         Raises:
             DataError: not there, no store, written by a newer version, damaged, or replaced meanwhile.
         """
-        path, attempts = Path(path), 9
+        path, attempts = as_path(path, "store"), 9
         while (path / COMPLETE_FOLDER).exists() and attempts:  # its files are perhaps being moved right now
             try:
                 return cls._opened(path)

@@ -125,8 +125,8 @@ class GeometricFlowConfig:
         one_of("resolution", self.resolution, PRESETS)
         for name in ("ssim_weight", "static", "flip", "jitter"):
             require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
-        require(self.code_size >= 1, "code_size", "1 or more", self.code_size)
-        require(self.motion_levels >= 1, "motion_levels", "1 or more", self.motion_levels)
+        require(1 <= self.code_size <= 65_536, "code_size", "from 1 to 65536", self.code_size)
+        require(1 <= self.motion_levels <= 100, "motion_levels", "from 1 to 100", self.motion_levels)
         require(self.flow_unit > 0, "flow_unit", "above 0", self.flow_unit)
         require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
         require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
