@@ -113,7 +113,7 @@ def test_help_imports_nothing_heavy():
     code = (
         "import sys; from geopretrain.cli import main\n"
         "for words in ([], ['--help'], ['--version'], ['pretrain', '--help'], ['finetune', '-h'], "
-        "['finetune', 'segmentation', '-h'], ['evaluate', '-h'], ['nonsense'], "
+        "['finetune', 'depth', '-h'], ['compare', '-h'], ['evaluate', '-h'], ['nonsense'], "
         "['pretrain', '--bach-size', '3'], ['compare', '--seeds', '1']): main(words)\n"
         f"sys.exit(str({heavy!r} & set(sys.modules)) if {heavy!r} & set(sys.modules) else 0)"
     )
@@ -288,3 +288,21 @@ def test_the_package_is_the_command_line_too():
         [sys.executable, "-m", "geopretrain", "--version"], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, f"geopretrain {gp.__version__}\n")
+
+
+def test_helps_list_the_settings_or_say_which_does(capsys):
+    for words, expected in (
+        (
+            ["finetune", "segmentation", "-h"],
+            "Settings of segmentation (--settings NAME=VALUE...):\n  flip=",
+        ),
+        (["finetune", "depth", "-h"], "`geopretrain pretrain monodepth --help` lists its --settings."),
+        (["compare", "-h"], "`geopretrain finetune segmentation --help` lists its --settings."),
+    ):
+        assert cli.main(words) == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_a_gpu_is_called_cuda(capsys):
+    assert cli.main(["pretrain", "--data", "x", "--out", "y", "--device", "gpu"]) == 2
+    assert "Did you mean 'cuda'?" in capsys.readouterr().err

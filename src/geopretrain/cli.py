@@ -217,15 +217,25 @@ def _run(words: list[str]) -> int:
     return 0
 
 
+SETTINGS_ELSEWHERE = {
+    "pretrain": "pretrain METHOD",
+    "finetune depth": "pretrain monodepth",
+    "compare": "finetune segmentation",
+}
+"""Commands whose settings stand in the help of another one."""
+
+
 def _epilog(name: str, words: Sequence[str]) -> str:
     """Return what the help of a command says of the settings of the method it is asked about."""
-    if name != "pretrain":
-        return ""
     from geopretrain.config.settings import settings_help
     from geopretrain.tasks.registry import PRETEXTS
 
-    method = next((word for word in words if word in list(PRETEXTS)), None)
-    return settings_help(method) if method else "`geopretrain pretrain METHOD --help` adds its --settings."
+    method = next((word for word in words if name == "pretrain" and word in list(PRETEXTS)), None)
+    method = "segmentation" if name == "finetune segmentation" else method
+    if method is not None:
+        return settings_help(method)
+    elsewhere = SETTINGS_ELSEWHERE.get(name)
+    return f"`geopretrain {elsewhere} --help` lists its --settings." if elsewhere else ""
 
 
 def _split(words: list[str]) -> tuple[str | None, list[str]]:

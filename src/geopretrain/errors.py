@@ -73,8 +73,15 @@ class RunFolderError(UserError):
     """An output folder is not empty, not writable, or does not hold what is asked of it."""
 
 
+_OTHER_WORDS = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps", "processor": "cpu"}
+"""What people call things whose names here look otherwise."""
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
+    known = list(known)
+    if (meant := _OTHER_WORDS.get(name.lower())) in known:
+        return f" Did you mean '{meant}'?"
     best = max(known, key=lambda other: _likeness(name, other), default="")
     return f" Did you mean '{best}'?" if best and _likeness(name, best) >= 0.5 else ""
 

@@ -37,11 +37,12 @@ def settings_of(config: type) -> list[Setting]:
 
 
 def settings_help(method: str) -> str:
-    """Return the settings of a pre-training method, each with its default and description, for its help."""
-    from geopretrain.tasks.registry import task_class
+    """Return the settings of a method or transfer, each with its default and description, for a help."""
+    from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
 
+    config = task_class(method, {**PRETEXTS, **TRANSFERS}).Config
     lines = [f"Settings of {method} (--settings NAME=VALUE...):"]
-    for setting in settings_of(task_class(method).Config):
+    for setting in settings_of(config):
         default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
         text = setting.description.replace("``", "")
         lines.append(f"  {setting.name}={default}")

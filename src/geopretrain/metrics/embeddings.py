@@ -10,7 +10,7 @@ _EPSILON = 1e-7
 
 
 def rank_me(embeddings: Tensor) -> float:
-    """Return how many dimensions embeddings really use: 1 to min(N, D).
+    """Return how many dimensions embeddings really use: 1 to min(N, D); NaN where some are not finite.
 
     The exponential of the entropy of the singular values, divided by their sum (Garrido, Balestriero, Najman
     and LeCun, *RankMe*, ICML 2023, equations 1 and 2).
@@ -18,6 +18,8 @@ def rank_me(embeddings: Tensor) -> float:
     Args:
         embeddings: ``N D``, not centred.
     """
+    if not embeddings.isfinite().all():  # of a training that diverged
+        return float("nan")
     values = torch.linalg.svdvals(embeddings.detach().double())
     parts = values / values.sum().clamp(min=_EPSILON) + _EPSILON
     return float((-(parts * parts.log()).sum()).exp())

@@ -20,7 +20,7 @@ from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import plain
 from geopretrain.tasks.base import DepthTask, Task
-from geopretrain.tasks.building import build_task, task_config
+from geopretrain.tasks.building import task_config
 from geopretrain.tasks.registry import task_class
 from geopretrain.tasks.validation import LossValidation
 from geopretrain.training.resolve import (
@@ -30,10 +30,10 @@ from geopretrain.training.resolve import (
     destination,
     loop_settings,
     resolved,
+    with_first_weights,
 )
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training
-from geopretrain.weights import parse_init
 
 MAX_VALIDATION_SAMPLES = 32
 PICTURES = 3
@@ -54,9 +54,10 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
     """
     out = destination(options)
     device = resolve_device(options.device)
-    init, backbone = parse_init(options.init), choose_backbone(options.backbone, options.init)
+    backbone = choose_backbone(options.backbone, options.init)
     cls = task_class(method)
-    task, report = build_task(cls, task_config(cls, settings, backbone=backbone), init, options.seed)
+    config = task_config(cls, settings, backbone=backbone)
+    task, report, init = with_first_weights(cls, config, options)
     preset = choose_preset(options.preset, device, task.presets)
     with data_of_resumed_run(options.data, bool(options.resume)):
         data = open_dataset(

@@ -12,12 +12,15 @@ from geopretrain.compute import resolve_precision
 from geopretrain.config.groups import require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
-from geopretrain.errors import DataError, one_of
+from geopretrain.errors import DataError, WeightsError, one_of
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
+from geopretrain.tasks.base import Task
+from geopretrain.tasks.building import build_task
 from geopretrain.tasks.presets import Preset
+from geopretrain.training.checkpoint import read_checkpoint
 from geopretrain.training.settings import LoopSettings
-from geopretrain.weights import parse_init, read_lineage
+from geopretrain.weights import Init, LoadReport, parse_init, read_lineage
 
 FROM_PRESET = (
     "schedule",
@@ -64,6 +67,33 @@ def choose_backbone(name: str | None, init: str | os.PathLike[str]) -> str:
         return name
     parsed = parse_init(init)
     return str(read_lineage(parsed.source)["backbone"]) if parsed.kind == "run" else DEFAULT_BACKBONE
+
+
+def with_first_weights(
+    cls: type[Task], config: Any, options: TrainCommandOptions
+) -> tuple[Task, LoadReport, Init]:
+    """Return the task with its first weights, what was loaded, and where they come from.
+
+    A run that is continued has all of its weights in its checkpoint: it needs no more what it began with.
+
+    Raises:
+        WeightsError: the weights cannot be had, and no checkpoint holds them.
+    """
+    try:
+        init = parse_init(options.init)
+        return *build_task(cls, config, init, options.seed), init
+    except WeightsError as error:
+        if not _weights_are_in_a_checkpoint(options):
+            raise
+        console.say(f"What this run began with is not needed, its checkpoint holds all weights: {error}")
+        init = Init("random", os.fspath(options.init))
+        return *build_task(cls, config, init, options.seed), init
+
+
+def _weights_are_in_a_checkpoint(options: TrainCommandOptions) -> bool:
+    run = RunFolder(Path(options.out or ""))
+    there = bool(options.resume) and run.is_ours() and run.has_lineage and run.checkpoint.is_file()
+    return there and int(read_checkpoint(run.checkpoint)["global_step"]) > 0
 
 
 def loop_settings(

@@ -15,7 +15,7 @@ from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.tasks.building import build_task, setting_defaults, task_config
+from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.resolve import (
@@ -25,10 +25,10 @@ from geopretrain.training.resolve import (
     destination,
     loop_settings,
     resolved,
+    with_first_weights,
 )
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training, finished_run, train
-from geopretrain.weights import parse_init
 
 PICTURES = 4
 
@@ -61,7 +61,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     """
     out = destination(options)
     device = resolve_device(options.device)
-    init, backbone = parse_init(options.init), choose_backbone(options.backbone, options.init)
+    backbone = choose_backbone(options.backbone, options.init)
     labelled = _open(options)
     cls, names = segmentation_class(options.as_released), labelled.class_names
     config = task_config(
@@ -74,7 +74,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
-    task, report = build_task(cls, config, init, options.seed)
+    task, report, init = with_first_weights(cls, config, options)
     preset = choose_preset(options.preset, device, task.presets)
     splits = labelled.splits(task.required)
     subset = _subset(len(splits["train"]), options)

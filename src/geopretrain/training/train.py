@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def train(
     fingerprint = training.data.fingerprint(training.samples.fields)
     lineage = trace(training.command, task, training.init, description, fingerprint, training.settings.seed)
     _check_same_data(training, lineage, resume)
+    lineage = _as_begun(lineage, RunFolder(training.out)) if resume else lineage
     for samples in (
         training.samples,
         training.validation,
@@ -154,6 +155,14 @@ def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None
             f"differs (they were at '{run.lineage['data']}'). Give the data of the run with --data, wherever "
             f"they are now, or start another run: --init {run.path} with another --out."
         )
+
+
+def _as_begun(lineage: Lineage, run: RunFolder) -> Lineage:
+    """Return the lineage with what the run began with, which may have changed or gone since."""
+    if not (run.is_ours() and run.has_lineage):
+        return lineage
+    begun = {name: run.lineage[name] for name in ("init", "chain", "normalisation") if name in run.lineage}
+    return replace(lineage, **begun)
 
 
 def _say_if_size_differs(init: Init, size: tuple[int, int]) -> None:
