@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geopretrain import pictures
+from geopretrain.console import console
 from geopretrain.errors import UserError
 from geopretrain.files import write_picture
 
@@ -50,8 +53,12 @@ def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list
     for trial in trials:
         if not trial.pictures or not trial.predictions.is_file():
             continue
-        with np.load(trial.predictions, allow_pickle=False) as file:
-            predicted = file["predicted"]
+        try:
+            with np.load(trial.predictions, allow_pickle=False) as file:
+                predicted = np.asarray(file["predicted"], np.uint8)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            console.warn(f"'{trial.predictions}' is damaged: its pictures are left out of the report.")
+            continue
         for k, entry in enumerate(shown[: len(predicted)]):
             picture = pictures.colour_labels(predicted[k], plan.data.class_colours)
             name = _write(folder, f"test{k}-{trial.mode}-{trial.init}", picture)

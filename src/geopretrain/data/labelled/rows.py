@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,11 @@ class ObjectFiles:
         try:
             with np.load(self._file(row), allow_pickle=False) as stored:
                 found = dict(stored)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            return None
-        if "masks" in found:
-            shape = found.pop("mask_shape")
-            found["masks"] = np.unpackbits(found["masks"], count=int(np.prod(shape))).reshape(shape) > 0
+            if "masks" in found:
+                shape = found.pop("mask_shape")
+                found["masks"] = np.unpackbits(found["masks"], count=int(np.prod(shape))).reshape(shape) > 0
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None  # what is damaged is made again
         return found
 
     def _file(self, row: int) -> Path:
