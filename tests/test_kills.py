@@ -96,7 +96,7 @@ def cases(work, store, images, labelled, run):
         return Case(words, out, before, users={"depth/mine.txt": "mine"} if before.exists() else {})
 
     def compared(name, before):
-        given = ["--labels", "2", "--steps", "2", "--seeds", "1", "--jobs", "1", "--modes", "full"]
+        given = ["--labels", "2", "--steps", "2", "--seeds", "2", "--jobs", "1", "--modes", "full"]
         words = ["compare", "--inits", f"random,{run}", "--data", labelled, "--out", work / name, *given]
         words += ["--overwrite"] if before.exists() else []
         return Case(words, work / name, before, runner="fake_runner:run")

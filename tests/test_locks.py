@@ -83,6 +83,16 @@ def test_a_folder_made_for_nothing_goes_again(tmp_path):
     assert not (tmp_path / "a" / "b").exists()
 
 
+def test_temporary_files_of_a_killed_process_go_and_those_of_others_stay(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "another" / ".geopretrain").mkdir(parents=True)
+    for name in (".a.png.77.partial", "figures/.b.png.77.partial", "another/.c.png.77.partial"):
+        (tmp_path / name).write_text("half")
+    with owned(tmp_path):
+        there = [path.name for path in tmp_path.rglob("*.partial")]
+    assert there == [".c.png.77.partial"]
+
+
 def left_by(folder, **changes):
     """Leave a folder as a killed process would."""
     (folder / ".geopretrain").mkdir(parents=True)

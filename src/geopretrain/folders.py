@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geopretrain import locks, manifest
 from geopretrain.errors import RunFolderError
-from geopretrain.files import leftovers, writing
+from geopretrain.files import leftovers, remove_leftovers, writing
 
 _begun: set[str] = set()
 
@@ -34,11 +34,20 @@ def owned(folder: str | Path, *, patience: float | None = 0) -> Iterator[None]:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.held(folder, patience=patience))
+                _tidy(folder)
             yield
     finally:
         if made:
             with suppress(OSError):
                 manifest.remove_if_empty(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the temporary files of a killed process, also from folders inside that nobody else may hold."""
+    remove_leftovers(folder)
+    for inside in folder.iterdir():
+        if inside.is_dir() and not (inside.is_symlink() or (inside / manifest.BOOKS).exists()):
+            remove_leftovers(inside)
 
 
 def check_free(folder: Path) -> None:

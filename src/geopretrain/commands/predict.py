@@ -16,7 +16,7 @@ from geopretrain.config.options import PredictOptions
 from geopretrain.config.saved import FILE, as_saved, load, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError
-from geopretrain.files import remove_leftovers, write_picture
+from geopretrain.files import write_picture
 from geopretrain.folders import check_replaceable, owned
 from geopretrain.prediction.inputs import Shot, shots_of_all
 from geopretrain.runs.folder import RunFolder
@@ -50,7 +50,6 @@ def predict(options: PredictOptions) -> list[Path]:
     every = 1 if options.every is None and "video" in options.save else options.every
     pairs = isinstance(task, FlowTask)
     with owned(target):
-        remove_leftovers(target)
         with _Writer(task, run, target, options) as writer:
             for shot in shots_of_all(sources, every, with_next=pairs, value_range=options.range):
                 writer.write(shot)
