@@ -31,6 +31,9 @@ SCHEMES = {
         f"20230101_1259{50 + i if i < 10 else ''}.png" if i < 10 else f"20230101_1300{i - 10:02d}.png"
     ),
     "date and milliseconds": lambda i: f"2023-01-01_12-00-{i // 10:02d}.{i % 10}00.png",
+    "time of day": lambda i: f"rec_13h59m{55 + i}s.jpg" if i < 5 else f"rec_14h00m{i - 5:02d}s.jpg",
+    "time of day, milliseconds": lambda i: f"12-00-{i // 10:02d}_{i % 10}00.png",
+    "date and milliseconds in one": lambda i: f"IMG_20230101_12000{i // 5}{i % 5 * 200:03d}.jpg",
     "date, time and counter": lambda i: f"20230101_12000{i // 8}_{i:03d}.png",
     "counter and time": lambda i: f"{i:04d}_{1.5 + i * 0.033:.3f}.png",
     "counter and speed": lambda i: f"{i:04d}_speed{(i * 7) % 5 + 0.5}.png",

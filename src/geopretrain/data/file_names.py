@@ -27,7 +27,10 @@ _ONE_NUMBER = re.compile(r"(\D*)(\d+)(\D*)")
 _HEXADECIMAL = re.compile(r"(.*?)([\da-f]{1,16})")
 _TIME = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])[-_T. ]{0,2}"
-    r"([01]\d|2[0-3])[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?:[._](\d{3}|\d{6}|\d{9})(?!\d))?"
+    r"([01]\d|2[0-3])[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?:[._]?(\d{3}|\d{6}|\d{9})(?!\d))?"
+)
+_CLOCK = re.compile(
+    r"(?<!\d)([01]\d|2[0-3])[-_.:h]([0-5]\d)[-_.:m]([0-5]\d)(?!\d)(?:[._](\d{3}|\d{6}|\d{9})(?!\d))?"
 )
 _MOST_STEPS = Decimal("1.5")  # a larger step than so many usual ones means that frames are missing
 
@@ -55,8 +58,8 @@ def in_order(paths: Iterable[Name]) -> list[Name]:
     """Return the frames of one folder in the order of time, as far as their names tell it.
 
     Natural order; decimals (times such as ``1.05``, ``1.1``) and hexadecimal counters are numbers too.
-    Where several numbers change and only a later one counts evenly (``speed12_0001``, ``speed9_0002``), that
-    decides.
+    Where the first number that changes goes up and down while a later one counts evenly (``speed12_0001``,
+    ``speed9_0002``), the later one decides.
     """
     paths = list(paths)
     stems = [_stem(path) for path in paths]
@@ -139,9 +142,10 @@ def _pattern(stems: Sequence[str]) -> re.Pattern[str]:
 def _rows(stems: Sequence[str]) -> list[tuple[str, list[Number]]]:
     """Return the text of each name without its numbers, and these; a date with a time is one of them."""
     pattern = _pattern(stems)
-    times = [_time(stem) for stem in stems]
-    if all(times):
-        return [_row(stem, pattern, time) for stem, time in zip(stems, times, strict=True)]
+    for read in (_time, _clock):
+        times = [read(stem) for stem in stems]
+        if all(times):
+            return [_row(stem, pattern, time) for stem, time in zip(stems, times, strict=True)]
     return [_row(stem, pattern, None) for stem in stems]
 
 
@@ -162,13 +166,25 @@ def _time(stem: str) -> tuple[int, int, list[Number]] | None:
         return None
     year, month, day, hour, minute, second = map(int, found.groups()[:6])
     try:
-        seconds: Number = int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
+        seconds = int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
     except ValueError:  # there is no such day
         return None
-    if (fraction := found[7]) is None:
-        return found.start(), found.end(), [seconds]
-    exact = seconds + Decimal(f"0.{fraction}")
-    return found.start(), found.end(), [exact, int(fraction)]  # the fraction may be a counter of its own
+    return found.start(), found.end(), _seconds(seconds, found[7])
+
+
+def _clock(stem: str) -> tuple[int, int, list[Number]] | None:
+    """Return the same of a time of day without a date."""
+    found = _CLOCK.search(stem)
+    if found is None:
+        return None
+    hour, minute, second = map(int, found.groups()[:3])
+    return found.start(), found.end(), _seconds((hour * 60 + minute) * 60 + second, found[4])
+
+
+def _seconds(whole: Number, fraction: str | None) -> list[Number]:
+    if fraction is None:
+        return [whole]
+    return [whole + Decimal(f"0.{fraction}"), int(fraction)]  # the fraction may be a counter of its own
 
 
 def _sequences(stems: Sequence[str]) -> tuple[list[object], list[Number]] | None:
@@ -231,7 +247,7 @@ def _counts(column: Sequence[Number]) -> bool:
     """Return whether nearly all steps of an ordered column are the same and none is smaller."""
     steps = _steps(column)
     usual = _median(steps)
-    return usual > 0 and min(steps) >= usual and 4 * _uneven(column) <= len(steps)
+    return usual > 0 and min(steps) >= usual and 8 * _uneven(column) <= len(steps)
 
 
 def _even_column(stems: Sequence[str]) -> list[Number] | None:
@@ -241,7 +257,11 @@ def _even_column(stems: Sequence[str]) -> list[Number] | None:
         return None
     columns = [list(column) for column in zip(*(numbers for _, numbers in rows), strict=True)]
     changing = [column for column in columns if len(set(column)) > 1]
-    return next((column for column in changing[1:] if _counts(sorted(column))), None)
+    for column in changing[1:]:
+        if _counts(sorted(column)):
+            first = [number for _, number in sorted(zip(column, changing[0], strict=True))]
+            return column if sum(step < 0 for step in _steps(first)) > 1 else None
+    return None
 
 
 def _plain(stems: Sequence[str]) -> list[Number] | None:

@@ -63,6 +63,19 @@ def to_grey(values: np.ndarray, path: Path, value_range: Range | None) -> np.nda
     return ((values + 128) // 257).astype(np.uint8)
 
 
+def has_wide(files: Sequence[Path]) -> bool:
+    """Return whether the first readable of some pictures has more than 8 bits."""
+    from PIL import Image
+
+    for file in files[:_LOOKED_AT]:
+        try:
+            with Image.open(file) as picture:
+                return is_wide(picture)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue  # reading it says what is wrong
+    return False
+
+
 def range_warning(files: Sequence[Path]) -> str | None:
     """Return a sentence where pictures of over 8 bits use a small part of 0..65535, looking at some of them.
 
@@ -81,9 +94,11 @@ def range_warning(files: Sequence[Path]) -> str | None:
             continue  # reading it says what is wrong
         lows.append(float(low))
         highs.append(float(high))
-    if not lows:
-        return None
-    low, high = min(lows), max(highs)
+    return narrow_warning(min(lows), max(highs)) if lows else None
+
+
+def narrow_warning(low: float, high: float) -> str | None:
+    """Return a sentence where values from low to high leave few of 256 grey levels when divided by 257."""
     levels = round((high - low) / 257) + 1
     if levels >= FEW_LEVELS:
         return None

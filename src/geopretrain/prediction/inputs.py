@@ -146,6 +146,8 @@ def _frames(source: Path, every: int | None, with_next: bool, value_range: Range
     for one in unusable:
         console.warn_left_out(f"Left out: {one.reason}")
     for clip in clips:
+        for warning in clip.warnings:
+            console.warn(f"{clip.name}: {warning}")
         step = every or max(1, round((clip.length or 0) / MOST_VIDEO_PICTURES))
         if step > 1:
             console.say(f"{clip.name}: every {step}. frame is taken (--every 1 takes all).")

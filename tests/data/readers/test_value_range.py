@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from making_clips import sliding_frames
+from making_clips import sliding_frames, write_images
 from PIL import Image
 
 from geopretrain.data.labelled.detect import open_labelled_source
@@ -92,6 +92,29 @@ def test_floating_point_pictures_need_a_range(tmp_path):
     with pytest.raises(DataError, match=r"outside 0\.\.65535. Give a fixed range"):
         read_image(tmp_path / "wide.tif")
     assert set(np.unique(read_image(tmp_path / "wide.tif", (0, 400_000)))) == {0, 128}
+
+
+def test_grey_video_of_16_bits(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "gray16le"
+        for frame in sliding_frames(6):
+            values = 7000 + 6 * frame[..., 0].astype(np.uint16)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="gray16le")))
+        container.mux(stream.encode())
+    (clip,) = open_source(tmp_path)
+    assert "grey levels are left" in clip.warnings[0]
+    (clip,) = open_source(tmp_path, value_range=(7000, 8530))
+    assert clip.warnings == []
+    assert np.array_equal(clip.frame(2).image[..., 1], sliding_frames(6)[2][..., 0])
+
+
+def test_a_range_where_none_is_needed_is_said(tmp_path):
+    write_images(tmp_path, sliding_frames(3))
+    (clip,) = open_source(tmp_path, value_range=(0, 100))
+    assert clip.warnings == ["--range changes nothing here: it is for pictures of more than 8 bits."]
 
 
 def test_a_full_range_is_quiet(tmp_path):

@@ -11,6 +11,8 @@ import numpy as np
 from geopretrain.data.file_names import is_clutter, without_clutter
 from geopretrain.errors import DataError
 
+NO_RANGE_NEEDED = "--range changes nothing here: it is for pictures of more than 8 bits."
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -124,6 +126,11 @@ class SourceClip:
     def pose(self, index: int) -> np.ndarray | None:
         """Return the measured pose, ``4 4`` from this camera to the world, m; None for a frame without."""
         return None
+
+    def use_range(self, value_range: tuple[float, float] | None) -> None:
+        """Set the values of pictures of more than 8 bits that become 0 and 255, see value_range.py."""
+        if value_range is not None:
+            self.warnings.append(NO_RANGE_NEEDED)
 
     def set_intrinsics(self, intrinsics: np.ndarray) -> None:
         """Replace ``intrinsics`` (``3 3`` px); those of the right camera move along."""

@@ -120,7 +120,7 @@ class NyuScene(ImageSequence):
     def __init__(self, folder: Path, name: str) -> None:
         files = in_order(f for f in image_files(folder) if f.stem.startswith("rgb_"))
         super().__init__(name, files, path=folder)
-        maps = folder.glob("sync_depth_*.png")
+        maps = [f for f in files_with(folder, {".png"}) if f.name.startswith("sync_depth_")]
         self.add_depth(matched_by_name(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
         if self.size == _NYU_VALID[2:]:  # the part that depth projects cut out
             top, left, *_ = _NYU_VALID
@@ -156,7 +156,7 @@ def find_kitti_selections(path: Path) -> list[Path]:
 
 def find_nyu_scenes(path: Path) -> list[Path]:
     """Return the folders with NYU pairs at or one or two levels below."""
-    return sorted({f.parent for f in found_below(path, "sync_depth_*.png")}, key=natural_key)
+    return sorted({f.parent for f in found_below(path, "sync_depth_*.[pP][nN][gG]")}, key=natural_key)
 
 
 def _without_kind(stem: str) -> str:

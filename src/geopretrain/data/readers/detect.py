@@ -24,7 +24,7 @@ from geopretrain.data.readers.depth_folder import (
     find_kitti_selections,
     find_nyu_scenes,
 )
-from geopretrain.data.readers.folder import ImageSequence, image_files, open_folder
+from geopretrain.data.readers.folder import image_files, open_folder
 from geopretrain.data.readers.foreign import hint_for_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
@@ -212,8 +212,7 @@ def open_source(
     if unusable is not None:
         unusable += bad
     for clip in clips:
-        if isinstance(clip, ImageSequence):
-            clip.use_range(options.range)
+        clip.use_range(options.range)
         if intrinsics is not None:
             clip.set_intrinsics(intrinsics)
     return clips

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
-from geopretrain.data.readers.base import Frame, SourceClip, files_with
+from geopretrain.data.readers.base import NO_RANGE_NEEDED, Frame, SourceClip, files_with
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.text_lists import read_lines
-from geopretrain.data.value_range import Range, range_warning
+from geopretrain.data.value_range import Range, has_wide, range_warning
 from geopretrain.errors import DataError
 
 _SIZES_LOOKED_AT = 200
@@ -51,6 +51,8 @@ class ImageSequence(SourceClip):
     def use_range(self, value_range: Range | None) -> None:
         """Set which values of pictures of over 8 bits become 0 and 255; None warns where they are needed."""
         self.value_range = value_range
+        if value_range is not None and not has_wide(self.files):
+            self.warnings.append(NO_RANGE_NEEDED)
         if value_range is None and (warning := range_warning(self.files)):
             self.warnings.append(warning)
 

@@ -79,6 +79,8 @@ def hint_for_folder(path: Path) -> str | None:
             f"{path} is a store that is prepared already: use it as it is, `geopretrain pretrain METHOD "
             f"--data {path}`. To prepare it in another way, name the videos it was made from."
         )
+    if (path / ".preparing").is_dir():
+        return f"{path} is a store whose preparation has not finished: repeat the command that makes it."
     if (path / "comparison.json").is_file() or (path / "inits.json").is_file():
         return f"{path} is the folder of a comparison, which holds no video; its report.html shows it."
     if (path / "lineage.json").is_file() or (path / "backbone.safetensors").is_file():

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from geopretrain.data.options import Range
 from geopretrain.data.readers.base import Frame, SourceClip
 from geopretrain.data.readers.foreign import hint_for_file
 from geopretrain.data.readers.interlaced import FRAMES_LOOKED_AT, MARKED, deinterlaced, interlacing
+from geopretrain.data.value_range import narrow_warning, range_beside, to_grey
 from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ VIDEO_SUFFIXES = frozenset(
 CUT_OFF = "the file is cut off."
 """What the sentence of the frame behind the last one ends with, where a file holds less than it promises."""
 _CORRUPT = "decoded with errors."
+_WIDE = ("gray16le", "gray16be")
 _ERRORS_IN_A_ROW = 50  # undecodable packets after which the rest of the file is given up
 
 
@@ -53,11 +56,24 @@ class VideoClip(SourceClip):
     title = "a video"
 
     def __init__(self, path: Path, name: str, intrinsics: np.ndarray | None = None) -> None:
-        size, fps, length, self._duration, self._interlaced = _probe(path)
-        super().__init__(name, str(path), size, fps=fps, intrinsics=intrinsics, length=length)
+        found = _probe(path)
+        super().__init__(
+            name, str(path), found.size, fps=found.fps, intrinsics=intrinsics, length=found.length
+        )
+        self._duration, self._interlaced, self._values = found.duration, found.interlaced, found.values
         self._times: list[float | None] = []
+        self._value_range: Range | None = None
         if self._interlaced is not None:
             self.warnings.append(f"The video is interlaced ({self._interlaced}): it is deinterlaced (bwdif).")
+
+    def use_range(self, value_range: Range | None) -> None:
+        """Set which values of grey video of 16 bits become 0 and 255; None: as range.txt beside it says."""
+        if self._values is None:
+            super().use_range(value_range)
+            return
+        self._value_range = value_range or range_beside(Path(self.path))
+        if self._value_range is None and (warning := narrow_warning(*self._values)):
+            self.warnings.append(warning)
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield decoded frames; undecodable packets, corrupt or resized frames come with ``error`` set."""
@@ -117,7 +133,7 @@ class VideoClip(SourceClip):
             return Frame(index, name, None, f"{self.path}, {name}: {decoded}")
         if decoded.is_corrupt:
             return Frame(index, name, None, f"{self.path}, {name}: {_CORRUPT}")
-        image = upright(shown, pixel_aspect, decoded.rotation)
+        image = upright(shown, pixel_aspect, decoded.rotation, self._value_range)
         if image.shape[:2] != self.size:
             (h, w), (height, width) = image.shape[:2], self.size
             return Frame(
@@ -126,12 +142,18 @@ class VideoClip(SourceClip):
         return Frame(index, name, image)
 
 
-def upright(decoded: av.VideoFrame, pixel_aspect: Any, rotation: int) -> np.ndarray:
+def upright(
+    decoded: av.VideoFrame, pixel_aspect: Any, rotation: int, value_range: Range | None = None
+) -> np.ndarray:
     """Return a decoded frame as ``H W 3`` uint8 RGB, upright by its rotation (degrees), pixels square."""
     width = decoded.width
     if pixel_aspect and pixel_aspect > 0:
         width = max(1, round(width * float(pixel_aspect)))
-    image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
+    if value_range is not None and decoded.format.name in _WIDE:
+        values = decoded.to_ndarray(format="gray16le", width=width, height=decoded.height)
+        image = np.repeat(to_grey(values, Path(), value_range)[..., None], 3, axis=2)
+    else:
+        image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
     quarter_turns = round(rotation / 90) % 4  # counter-clockwise, degrees
     return np.ascontiguousarray(np.rot90(image, quarter_turns))
 
@@ -160,10 +182,28 @@ def _decoded(container: Any, stream: Any) -> Iterator[av.VideoFrame | str]:
         yield from frames
 
 
-def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float | None, str | None]:
-    """Return (height, width), frames per second, number of frames and duration in s, as the header says.
+class _Probed(NamedTuple):
+    """What the header and the first frames say.
 
-    And how it is known that the video is interlaced, None where it is not.
+    Attributes:
+        size: (height, width) px, upright.
+        fps: frames per second.
+        length: number of frames.
+        duration: s.
+        interlaced: how it is known that the video is interlaced, None where it is not.
+        values: lowest and highest of grey video of 16 bits, None for other video.
+    """
+
+    size: tuple[int, int]
+    fps: float | None
+    length: int | None
+    duration: float | None
+    interlaced: str | None
+    values: Range | None
+
+
+def _probe(path: Path) -> _Probed:
+    """Look at the header and the first frames of a file.
 
     Raises:
         DataError: not there, empty, no video, or not one frame of it can be decoded.
@@ -192,7 +232,8 @@ def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float
             fps = float(rate) if rate else None
             duration = _duration(container, stream)
             length = stream.frames or (round(duration * fps) if duration and fps else None)
-            return (height, width), fps, length, duration, interlacing(first_ones)
+            values = _values(first) if first.format.name in _WIDE else None
+            return _Probed((height, width), fps, length, duration, interlacing(first_ones), values)
     except PermissionError as error:
         raise DataError(f"{path} cannot be opened: permission denied.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -202,6 +243,11 @@ def _probe(path: Path) -> tuple[tuple[int, int], float | None, int | None, float
             f"{path} cannot be read as a video ({getattr(error, 'strerror', None) or error}). It may be "
             "truncated or of an unknown format: convert it to .mp4 (H.264) or record it again."
         ) from error
+
+
+def _values(frame: av.VideoFrame) -> Range:
+    low, high = np.percentile(frame.to_ndarray(format="gray16le"), (0.1, 99.9))
+    return float(low), float(high)
 
 
 def _duration(container: Any, stream: Any) -> float | None:
