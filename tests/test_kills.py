@@ -15,6 +15,7 @@ from making_clips import sliding_frames, write_images
 from PIL import Image
 
 from geopretrain import cli
+from geopretrain.data.dataset import IMAGES
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import has_index
@@ -168,7 +169,7 @@ def check_store(case: Case) -> None:
     if case.words[:2] != ["data", "prepare"]:
         return
     if case.before.exists():
-        FrameStore.open(case.out).read([0])
+        FrameStore.open(case.out).read([0], IMAGES)  # the older one, or the new one of still images
         return
     if not has_index(case.out):
         with pytest.raises(DataError, match=r"Repeat the same command|no frame store"):
