@@ -47,6 +47,14 @@ def test_a_module_that_is_not_there_is_named(monkeypatch):
         load_plugins()
 
 
+def test_a_module_that_ends_the_process_is_named(tmp_path, monkeypatch):
+    (tmp_path / "leaving_module.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "leaving_module")
+    with pytest.raises(ConfigError, match="leaving_module"):
+        load_plugins()
+
+
 def test_processes_of_a_comparison_inherit_what_this_process_knows(toy, monkeypatch):
     monkeypatch.setenv(VARIABLE, "first")
     monkeypatch.setitem(PRETEXTS, "toy", "toy_of_mine:Toy")

@@ -278,13 +278,15 @@ def overview(group: str = "") -> str:
 
 def _how_to_continue(words: list[str]) -> str:
     """Return the sentence on what to do after an interruption; it says only what is so."""
-    from geopretrain.config.parsing import parse
-
     try:
+        from geopretrain.config.parsing import parse
+
         name, rest = _split(words)
         given = parse(name, COMMANDS[name].options_class(), rest) if name else None
     except UserError:
         return ""
+    except Exception:  # the signal came in the midst of an import, which is half done for ever
+        return "Nothing had begun; repeat the command."
     if name is None or given is None:
         return ""
     folder, begun = given.get("out") or given.get("resume"), "geopretrain.folders" in sys.modules

@@ -11,6 +11,8 @@ from geopretrain import locks, manifest
 from geopretrain.errors import RunFolderError
 from geopretrain.files import leftovers, remove_leftovers, writing
 
+MARKER_FILE = "config.yaml"
+"""What says what a folder holds."""
 _begun: set[str] = set()
 
 
@@ -66,6 +68,28 @@ def foreign(folder: Path) -> list[str]:
     with writing(folder):
         ours |= {path.name for path in leftovers(folder)}
         return sorted(path.name for path in folder.iterdir() if path.name not in ours)
+
+
+def check_marker(folder: Path, marked: bool, what: str, *, overwrite: bool) -> None:
+    """Refuse a folder that holds files of ours, and nothing that says what they are.
+
+    Args:
+        folder: that is about to be written.
+        marked: whether its ``config.yaml`` can be read and is ours.
+        what: it would hold, e.g. ``a run``.
+        overwrite: what is there may go.
+
+    Raises:
+        RunFolderError: its config.yaml is damaged or missing.
+    """
+    if marked or overwrite:
+        return
+    there = [name for name in manifest.listed(folder) if name != MARKER_FILE and (folder / name).exists()]
+    if there:
+        raise RunFolderError(
+            f"'{folder}' holds {what} whose {MARKER_FILE} is damaged or missing ({there[0]} is there): "
+            "it cannot be continued. Start again from nothing with --overwrite, or choose another --out."
+        )
 
 
 def check_replaceable(path: Path, option: str = "--out") -> None:

@@ -44,7 +44,7 @@ def with_plugins(names: Iterable[str]) -> str:
 def _import(name: str, said: str) -> None:
     try:
         importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"The module '{name}', {said}, cannot be imported: {type(error).__name__}: {error}. "
             "Is its folder on PYTHONPATH?"

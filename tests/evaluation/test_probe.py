@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from geopretrain.data.batches import LabelledBatch
+from geopretrain.errors import DataError
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.networks import Backbone
 from geopretrain.tasks.base import Task
@@ -106,3 +108,17 @@ def test_rank_me_is_reported_beside_the_loss(backbone):
     flat.update(Bars(related=False).read(np.arange(6), None))
     assert 1 <= flat.compute()["rank_me"] < rich["rank_me"] <= backbone.channels[-1]
     assert math.isfinite(rich["rank_me"])
+
+
+def test_labels_that_cannot_be_meant_are_refused_as_for_a_transfer(tmp_path):
+    for number, split in enumerate(("train", "val", "test")):
+        for kind in ("images", "labels"):
+            (tmp_path / split / kind).mkdir(parents=True)
+        for k in range(2):
+            pixels = np.random.default_rng([number, k]).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / split / "images" / f"{k}.png")
+            mask = np.where(pixels[..., 0] > 100, 255, 0).astype(np.uint8)
+            Image.fromarray(mask).save(tmp_path / split / "labels" / f"{k}.png")
+    (tmp_path / "classes.txt").write_text("background\ncar\n")
+    with pytest.raises(DataError, match="255: car"):
+        LinearProbe.open(tmp_path)

@@ -13,12 +13,12 @@ from geopretrain.commands.compare import compare
 def stripes(tmp_path):
     """Images whose class is their brightness."""
     root = tmp_path / "labelled"
-    for split, count in (("train", 4), ("val", 1), ("test", 2)):
+    for number, (split, count) in enumerate((("train", 4), ("val", 1), ("test", 2))):
         for kind in ("images", "labels"):
             (root / split / kind).mkdir(parents=True)
         for k in range(count):
             labels = (np.add.outer(np.arange(64) // 16, np.arange(64) // 32) + k).astype(np.uint8) % 2
-            Image.fromarray(np.repeat(labels[..., None] * 200, 3, axis=2)).save(
+            Image.fromarray(np.repeat(labels[..., None] * (200 - 9 * number - k), 3, axis=2)).save(
                 root / split / "images" / f"{k}.png"
             )
             Image.fromarray(labels).save(root / split / "labels" / f"{k}.png")

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE
+from geopretrain.data.labelled.census import check_labels
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import spread_positions
 from geopretrain.metrics.segmentation import SegmentationScore
@@ -59,7 +60,7 @@ class LinearProbe:
             DataError: nothing usable is there, or there are no images to judge on.
         """
         probe = cls(LabelledSet.open(path))
-        probe.data.check(np.concatenate([probe._fitted, probe._judged]), LABELS)
+        check_labels(probe.data, probe._fitted, probe._judged, probe.split)
         return probe
 
     @property

@@ -96,7 +96,9 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
 
     present = [mode for mode in modes if any(row.mode == mode for row in rows)]
     titles = [MODE_WORDS.get(mode, mode) for mode in present]
-    figure = make_subplots(1, len(present), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    figure = make_subplots(
+        1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
+    )
     colours = colour_of(inits)
     for column, mode in enumerate(present, 1):
         for number, init in enumerate(inits):
@@ -180,7 +182,9 @@ def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: S
 
     present = [mode for mode in modes if any(one["mode"] == mode for one in search)]
     titles = [MODE_WORDS.get(mode, mode) for mode in present]
-    figure = make_subplots(1, len(present), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    figure = make_subplots(
+        1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
+    )
     colours = colour_of(inits)
     for one in search:
         column = present.index(one["mode"]) + 1

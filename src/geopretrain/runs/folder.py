@@ -13,7 +13,7 @@ from geopretrain import manifest
 from geopretrain.config.saved import MARKER, migrated, write_saved
 from geopretrain.errors import RunFolderError, short
 from geopretrain.files import remove_leftovers, write_json, write_text, writing
-from geopretrain.folders import check_free, foreign, mark_begun
+from geopretrain.folders import check_free, check_marker, foreign, mark_begun
 from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml
 from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize, as_path
@@ -67,7 +67,7 @@ class RunFolder:
         run.check_free(overwrite=overwrite, resume=resume)
         run._remove_leftovers()
         with writing(run.path):
-            if run.is_ours() and not resume:
+            if not resume and (run.is_ours() or manifest.has_list(run.path)):
                 run.remove_own(but=("config.yaml",))  # the marker stays until the new one takes its place
             manifest.begin(run.path, run._own())
             run.reopen()
@@ -252,6 +252,7 @@ class RunFolder:
             raise RunFolderError(f"'{self.path}' is a file; --out needs the name of a folder.")
         check_free(self.path)
         if not self._foreign() and not self.is_ours():
+            check_marker(self.path, False, "a run", overwrite=overwrite)
             return
         if not self.is_ours():
             raise RunFolderError(

@@ -36,7 +36,7 @@ def run_comparison(options: CompareOptions, finish: Callable[[Comparison], objec
         UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
     """
     plan = make_plan(options)
-    check_folder(plan.out)
+    check_folder(plan.out, overwrite=options.overwrite)
     plan.check()
     with owned(plan.out):
         comparison = _run(plan, options)

@@ -13,7 +13,7 @@ from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, UserError
 from geopretrain.files import remove_leftovers, write_json, writing
-from geopretrain.folders import check_free, foreign, mark_begun
+from geopretrain.folders import check_free, check_marker, foreign, mark_begun
 from geopretrain.records import Text, mapping, read_json, read_yaml
 
 INITS_FILE = "inits.json"
@@ -43,9 +43,9 @@ def prepare_folder(
     Raises:
         RunFolderError: it holds something else, a comparison with other settings, or cannot be written.
     """
-    check_folder(out)
+    check_folder(out, overwrite=overwrite)
     there = _read(out)
-    if there and overwrite:
+    if overwrite and (there or manifest.has_list(out)):
         remove_own(out)
         there = {}
     known = _known_weights(out)
@@ -61,11 +61,12 @@ def prepare_folder(
     mark_begun(out)
 
 
-def check_folder(out: Path) -> None:
+def check_folder(out: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds something else than a comparison, changing nothing.
 
     Raises:
-        RunFolderError: it is a file, not empty and no comparison, or written by another process.
+        RunFolderError: it is a file, not empty and no comparison, one whose settings cannot be read, or
+            written by another process.
     """
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"'{out}' is a file; --out needs the name of a folder.")
@@ -73,6 +74,7 @@ def check_folder(out: Path) -> None:
         raise RunFolderError(
             f"'{out}' is not empty and holds no comparison, so it is left alone. Choose another --out."
         )
+    check_marker(out, bool(_content(out)), "a comparison", overwrite=overwrite)
     check_free(out)
 
 

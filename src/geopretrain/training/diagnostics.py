@@ -89,7 +89,7 @@ def _all_finite(tensors: Iterable[Tensor]) -> bool:
     return bool(torch.stack(checks).all()) if checks else True
 
 
-def diverged(step: int, last_good_step: int | None) -> TrainingDiverged:
+def diverged(step: int, last_good_step: int | None, what: str = "The loss") -> TrainingDiverged:
     """Return the error for a loss or weights that stopped being numbers at ``step``."""
     kept = (
         "No checkpoint had been written yet."
@@ -97,7 +97,7 @@ def diverged(step: int, last_good_step: int | None) -> TrainingDiverged:
         else f"The last good checkpoint (step {last_good_step}) is kept."
     )
     return TrainingDiverged(
-        f"The loss is not a number any more at step {step}; training has been stopped. {kept} "
+        f"{what} is not a number any more at step {step}; training has been stopped. {kept} "
         "Start again into another --out with a smaller --lr (a third, say) or --precision fp32; "
         "if it comes back, look at the data with `geopretrain data inspect`."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -150,6 +151,7 @@ class Recorder(Callback):
 
     def _validate(self, trainer: Trainer, step: int) -> None:
         task = cast(TrainingModule, trainer.lightning_module).task
+        self._stop_if_diverged(step)
         with self.clock.leave_out():
             record = {}
             if self.validation is not None:
@@ -167,6 +169,11 @@ class Recorder(Callback):
                 self._record_validation(trainer, step, record)
 
     def _record_validation(self, trainer: Trainer, step: int, record: dict[str, Any]) -> None:
+        loss = record.get("loss")
+        if isinstance(loss, float) and not math.isfinite(loss):
+            error = diverged(step, self.last_good_step, what="The loss on held-out samples")
+            self.run.append_metrics({"kind": "stopped", "step": step, "sentence": str(error)})
+            raise error
         self.run.append_metrics({"kind": "validation", "step": step, **record})
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
         self._tensorboard(trainer, numbers, step)
