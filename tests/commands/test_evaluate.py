@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from PIL import Image
 
 import geopretrain
 from geopretrain import ConfigError, DataError
+from geopretrain.cli import main
+from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.evaluation.measured import read_split
 from geopretrain.metrics import ERROR_NAMES
 
@@ -186,3 +189,48 @@ def test_pictures_of_flow_are_those_from_each_frame_to_the_next(flow_run, tmp_pa
     video = "synthetic:street?frames=5&seed=3"
     written = geopretrain.predict(flow_run, video, tmp_path, every=2, progress=False)
     assert [path.stem[-6:] for path in written] == ["000000", "000002"]  # frame 4 has none after it
+
+
+def test_one_damaged_file_does_not_cost_the_others(run, tmp_path, capsys):
+    folder, out = _pairs(tmp_path / "pairs"), tmp_path / "out"
+    (folder / "depth" / "0.png").write_bytes((folder / "depth" / "0.png").read_bytes()[:60])
+    (folder / "images" / "1.png").write_bytes((folder / "images" / "1.png").read_bytes()[:90])
+    words = ["evaluate", str(run.path), str(folder), "--depth-unit", "256", "--out", str(out)]
+    assert main(words) == 3
+    said = capsys.readouterr().out
+    assert "pairs/0: Depth map " in said
+    assert "pairs/1: " in said
+    (written,) = out.glob("*median.json")
+    result = json.loads(written.read_text())
+    assert result["images"] == 1
+    assert ["pairs/0: " in sentence for sentence in result["left_out"]] == [True, False]
+    (folder / "depth" / "2.png").write_bytes(b"")
+    assert main(words) == 2
+    assert json.loads(written.read_text()) == result
+
+
+def test_damaged_truth_in_a_store_is_left_out_of_scores_and_baselines(run, store, tmp_path):
+    copied = tmp_path / "street"
+    shutil.copytree(store, copied)
+    frames = FrameStore.open(copied).depth_frames()
+    frame = next(frame for _, frame, held_out in frames if not held_out)
+    (copied / "depth" / "000" / f"{frame:06d}.png").write_bytes(b"no picture")
+    for kind, images in (("held_out", sum(held_out for *_, held_out in frames)), ("all", len(frames) - 1)):
+        result = geopretrain.evaluate(run, copied, frames=kind, out=tmp_path / "out", progress=False)
+        assert (result["images"], len(result["left_out"])) == (images, 1)
+        assert set(result["baselines"]) == {"constant", "row_wise", "ground_ramp"}
+
+
+def test_one_damaged_pair_of_flow_does_not_cost_the_others(flow_run, shared_data, tmp_path, capsys):
+    pairs = tmp_path / "kitti"
+    shutil.copytree(shared_data / "flow" / "kitti", pairs)
+    for file in sorted(pairs.rglob("*_1?.*")):
+        shutil.copy(file, file.with_name(file.name.replace("_1", "9_1")))
+    (damaged, _) = sorted(pairs.rglob("flow_occ/*.png"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    words = ["evaluate", str(flow_run.path), str(pairs), "--out", str(tmp_path / "out")]
+    assert main(words) == 3
+    assert f"Left out: {damaged.stem}: " in capsys.readouterr().out
+    (written,) = (tmp_path / "out").glob("*epe.json")
+    result = json.loads(written.read_text())
+    assert (result["images"], len(result["left_out"])) == (1, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.depth import (
     check_depth,
     fitting_protocol,
@@ -126,3 +126,14 @@ def test_a_protocol_never_takes_more_for_granted_than_the_run_knows():
         fitting_protocol("scale_shift", "dense-80-median")
     # a task that knows metres multiplies by the baseline itself, 5.4 must not count twice
     assert fitting_protocol("metric", "kitti-eigen-garg-80-stereo").scale == 1
+
+
+def test_damaged_truth_at_the_end_of_training_costs_no_more_than_its_numbers(capsys):
+    class HeldOutIsDamaged(TwoPlanes):
+        def depth(self, clip, frame):
+            if frame >= 25:
+                raise DataError("cut off")
+            return super().depth(clip, frame)
+
+    assert set(check_depth(KnowsEverything(), HeldOutIsDamaged())) == {"in_sample"}
+    assert "Depth on held-out frames is not scored. None of 5 frames can be read." in capsys.readouterr().out

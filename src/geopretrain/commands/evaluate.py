@@ -46,7 +46,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
         ``listed`` and ``missing`` (frames of the split file: how many, and which are not there),
-        ``without_depth`` (pictures that cannot be scored), ``per_image``.
+        ``without_depth`` (pictures that cannot be scored), ``left_out`` (a sentence about each file that is
+        damaged and in none of the numbers), ``per_image``.
 
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
@@ -108,7 +109,8 @@ def _depth_scores(
         per_image=True,
     )
     listed = {} if found.listed is None else {"listed": found.listed, "missing": list(found.missing)}
-    return {"frames": found.name, **listed, "without_depth": found.without_depth, **scores}
+    told = {"without_depth": found.without_depth, "left_out": [*found.left_out, *scores.pop("left_out")]}
+    return {"frames": found.name, **listed, **told, **scores}
 
 
 def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
@@ -157,6 +159,8 @@ def table(result: dict[str, Any]) -> str:
         lines.append(f"{there} of {result['listed']} listed frames were there to be scored.")
     if result["skipped"]:
         lines.append(f"{result['skipped']} pictures have no pixel that counts and were left out.")
+    if result["left_out"]:
+        lines.append(f"{len(result['left_out'])} damaged, named above, and in none of these numbers.")
     return "\n".join(lines)
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from geopretrain.console import console
 from geopretrain.data.batches import as_float
 from geopretrain.data.subsets import spread_positions
-from geopretrain.errors import ConfigError
-from geopretrain.evaluation.measured import MeasuredFrame, store_frames
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.evaluation.measured import MeasuredFrame, readable, store_frames
 from geopretrain.metrics import (
     DepthProtocol,
     baseline_errors,
@@ -55,17 +56,16 @@ def check_depth(task: DepthTask, store: FrameStore) -> dict[str, Any]:
     chosen = {
         name: [group[i] for i in spread_positions(len(group), MOST_FRAMES)] for name, group in groups.items()
     }
-    return {
-        name: score_depth(
-            task,
-            chosen[name],
-            protocol,
-            baselines_from=chosen["in_sample"] if name == "held_out" else (),
-            min_gap=max(1, LEAST_DISTANCE // spacing),
-        )
-        for name in ("held_out", "in_sample")
-        if chosen[name]
-    }
+    found = {}
+    for name in ("held_out", "in_sample"):
+        others = chosen["in_sample"] if name == "held_out" else ()
+        gap = max(1, LEAST_DISTANCE // spacing)
+        try:
+            if chosen[name]:
+                found[name] = score_depth(task, chosen[name], protocol, baselines_from=others, min_gap=gap)
+        except DataError as error:  # the training is done, whatever became of the truth
+            console.warn_left_out(f"Depth on {name.replace('_', '-')} frames is not scored. {error}")
+    return found
 
 
 def default_protocol(meaning: DepthMeaning, kind: str) -> str:
@@ -128,22 +128,35 @@ def score_depth(
 
     Returns:
         ``protocol``, ``images``, ``skipped``, the mean errors, ``meaning`` (of what is predicted), the
-        fixed ``factor`` applied to depth, ``flip``, and the same errors of each of the ``baselines``.
+        fixed ``factor`` applied to depth, ``flip``, ``left_out`` (a sentence about each frame that is damaged
+        and in none of the numbers), and the same errors of each of the ``baselines``.
+
+    Raises:
+        DataError: no frame can be read, or none has a pixel that counts.
     """
     rules = fitting_protocol(task.depth_meaning, protocol)
-    truths = [frame.depth() for frame in frames]
-    disparities = [predict_disparity(task, frame.image(), size, flip=flip) for frame in frames]
+    left_out: list[str] = []
+    names, truths, disparities = [], [], []
+    for name, (truth, image) in readable(((frame.name, frame.read) for frame in frames), left_out):
+        names.append(name)
+        truths.append(truth)
+        disparities.append(predict_disparity(task, image, size, flip=flip))
+    if not truths:
+        raise DataError(f"None of {len(frames)} frames can be read. {' '.join(left_out[:1])}")
     scores = evaluate_depth(disparities, truths, rules)
-    rows = [{"name": frames[row["position"]].name, **row} for row in scores.pop("per_image")]
-    baselines = baseline_errors(
-        truths, rules, min_gap=min_gap, made_from=[frame.depth() for frame in baselines_from]
-    )
+    rows = [{"name": names[row["position"]], **row} for row in scores.pop("per_image")]
+    made_from = [truth for _, truth in readable(((f.name, f.depth) for f in baselines_from), left_out)]
+    own = (
+        bool(made_from) or not baselines_from
+    )  # never of the frames that are scored, where others were given
+    baselines = baseline_errors(truths, rules, min_gap=min_gap, made_from=made_from) if own else {}
     return {
         **scores,
         "predicted": "disparity",
         "factor": rules.scale,
         "meaning": task.depth_meaning,
         "flip": flip,
+        "left_out": left_out,
         "baselines": {name: _short(result) for name, result in baselines.items()},
         **({"per_image": rows} if per_image else {}),
     }

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from geopretrain.data.batches import as_float
+from geopretrain.errors import DataError
+from geopretrain.evaluation.measured import readable
 from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
 
 Size = tuple[int, int]
@@ -27,13 +29,21 @@ def score_flow(task: FlowTask, files: Sequence[FlowPairFile], size: Size | None 
         size: (height, width) px the network works at; None = that of the pictures.
 
     Returns:
-        See `evaluate_flow`; ``per_image`` carries the ``name`` of each pair.
+        See `evaluate_flow`; ``per_image`` carries the ``name`` of each pair, ``left_out`` a sentence about
+        each pair that is damaged.
+
+    Raises:
+        DataError: no pair can be read.
     """
-    pairs = [file.read() for file in files]
+    left_out: list[str] = []
+    pairs = [pair for _, pair in readable(((file.name, file.read) for file in files), left_out)]
+    if not pairs:
+        raise DataError(f"None of {len(files)} pairs can be read. {' '.join(left_out[:1])}")
     flows = (predict_flow(task, pair.target, pair.source, size) for pair in pairs)
     result = evaluate_flow(flows, [pair.flow for pair in pairs], [pair.valid for pair in pairs])
     rows = [{"name": pair.name, **row} for pair, row in zip(pairs, result["per_image"], strict=True)]
-    return {**result, "skipped": 0, "predicted": "flow", "meaning": "pixels", "per_image": rows}
+    told = {"skipped": 0, "left_out": left_out, "predicted": "flow", "meaning": "pixels"}
+    return {**result, **told, "per_image": rows}
 
 
 @torch.no_grad()

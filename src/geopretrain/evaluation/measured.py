@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
 
 
+T = TypeVar("T")
 _LOOKED_AT = 5  # frames whose unit is judged
 _NAMED = 5  # missing frames named in a sentence
 
@@ -40,6 +41,30 @@ class MeasuredFrame:
     name: str
     image: Callable[[], np.ndarray]
     depth: Callable[[], np.ndarray]
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return depth and image (DataError where one of them is damaged)."""
+        return self.depth(), self.image()
+
+
+def readable(what: Iterable[tuple[str, Callable[[], T]]], left_out: list[str]) -> Iterator[tuple[str, T]]:
+    """Read one thing after the other; what is damaged is named to the user, and left out.
+
+    Args:
+        what: name of each, and what reads it.
+        left_out: gets a sentence about each that cannot be read.
+
+    Yields:
+        Name and content of the others.
+    """
+    for name, read in what:
+        try:
+            content = read()
+        except DataError as error:
+            left_out.append(f"{name}: {error}")
+            console.warn_left_out(f"Left out: {left_out[-1]}")
+        else:
+            yield name, content
 
 
 def store_frames(store: FrameStore) -> dict[str, list[MeasuredFrame]]:
@@ -67,6 +92,7 @@ class MeasuredSet:
         listed: number of frames that a list asked for, None without a list.
         missing: those of them that are not there, or have no depth, as the list has them.
         without_depth: number of pictures of the data that have no depth.
+        left_out: sentences about files and folders of the data that cannot be used at all.
     """
 
     name: str
@@ -77,6 +103,7 @@ class MeasuredSet:
     listed: int | None = None
     missing: Sequence[str] = ()
     without_depth: int = 0
+    left_out: Sequence[str] = ()
 
     def in_words(self) -> str:
         """Return what was asked for and is not there, empty where that is nothing."""
@@ -194,6 +221,7 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
         listed=listed,
         missing=missing,
         without_depth=max(0, without),
+        left_out=[one.reason for one in unusable],
     )
 
 
@@ -240,7 +268,11 @@ def _key(drive: str, frame: str) -> tuple[str, str]:
 def unit_doubt(frames: Sequence[MeasuredFrame]) -> str | None:
     """Return a sentence where the truth of a frame is so far or near that its unit must be another one."""
     for position in spread_positions(len(frames), _LOOKED_AT):
-        warning = unit_warning(frames[position].depth())
+        try:
+            depth = frames[position].depth()
+        except DataError:
+            continue  # is named where it is scored
+        warning = unit_warning(depth)
         if warning is not None:
             return f"{frames[position].name}: {warning}"
     return None
@@ -255,7 +287,7 @@ def _frame_name(clip: SourceClip, index: int) -> str:
 def _read_image(clip: SourceClip, index: int) -> Any:
     frame = clip.frame(index)
     if frame.image is None:
-        raise DataError(f"{clip.name}: {frame.error}")
+        raise DataError(str(frame.error))
     return frame.image
 
 

@@ -61,9 +61,14 @@ class DepthFolder(ImageSequence):
             self.warnings.append(
                 "16-bit depth is taken as millimetres; if it is not, pass --depth-unit (units per metre)."
             )
-        warning = unit_warning(self.read_depth(first))
-        if warning:
-            self.warnings.append(f"depth/{first.name}: {warning}")
+        for _, file in sorted(self.depth_files.items()):
+            try:
+                warning = unit_warning(self.read_depth(file))
+            except DataError:
+                continue  # one damaged map does not cost the others; whoever reads it says so
+            if warning:
+                self.warnings.append(f"depth/{file.name}: {warning}")
+            return
 
 
 class KittiDepth(ImageSequence):
