@@ -147,3 +147,21 @@ def test_pictures_that_may_not_be_read(tmp_path):
     write_images(tmp_path, sliding_frames(3))
     (tmp_path / "000001.png").chmod(0)
     assert len(list(shots(tmp_path, None, with_next=False))) == 2
+
+
+def test_a_damaged_depth_map_among_good_ones_is_counted(tmp_path, capsys):
+    folder, store = tmp_path / "pairs", tmp_path / "store"
+    write_images(folder / "images", sliding_frames(12))
+    (folder / "depth").mkdir()
+    for image in sorted((folder / "images").iterdir()):
+        size = Image.open(image).size
+        Image.new("I;16", size, 4000).save(folder / "depth" / f"{image.stem}.png")
+    damaged = sorted((folder / "depth").iterdir())[5]
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    words = ["data", "prepare", str(folder), "--out", str(store), "--still-images"]
+    for _ in range(2):
+        assert cli.main(words) == 3
+        assert "1 input is damaged and not in the store, or only in part." in capsys.readouterr().out
+    (reason,) = json.loads((store / "summary.json").read_text())["left_out"]
+    assert "1 depth map skipped" in reason
+    assert damaged.name in reason

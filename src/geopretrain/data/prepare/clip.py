@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from geopretrain.data.prepare.decode import Decoded, decode
 from geopretrain.data.prepare.intrinsics import Camera, stored_intrinsics
 from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, hold_out
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
-from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, why_nothing
+from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, skipped_parts, why_nothing
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.video import CUT_OFF
 from geopretrain.data.resize import central_crop
@@ -42,12 +42,14 @@ class PreparedClip:
         clips: what is in the store of it, one for each segment.
         statistics: of what was read.
         warnings, problems: sentences; problems say why there is nothing.
+        skipped: sentences about damaged depth maps and right images.
     """
 
     clips: list[ClipInfo]
     statistics: ReadStatistics
     warnings: list[str]
     problems: list[str]
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def damaged(self) -> bool:
@@ -59,7 +61,8 @@ class PreparedClip:
         """Sentences about what is not in the store because of damage; single broken frames aside."""
         if self.damaged:
             return self.problems
-        return [error for clip in self.clips for error in clip.broken if error.endswith(CUT_OFF)]
+        cut_off = [error for clip in self.clips for error in clip.broken if error.endswith(CUT_OFF)]
+        return cut_off + (self.skipped if self.clips else [])
 
     def as_json(self) -> dict[str, Any]:
         """Return it as an interrupted preparation keeps it."""
@@ -68,6 +71,7 @@ class PreparedClip:
             "statistics": asdict(self.statistics),
             "warnings": self.warnings,
             "problems": self.problems,
+            "skipped": self.skipped,
         }
 
     @classmethod
@@ -79,6 +83,7 @@ class PreparedClip:
             "statistics": without_old_names(statistics) if isinstance(statistics, dict) else statistics,
             "warnings": values["notes"] if "notes" in values else values.get("warnings"),
             "problems": values.get("problems"),
+            "skipped": values.get("skipped", []),
         }
         advice = f"Remove the folder {file.parent} and repeat the command."
         prepared: PreparedClip = as_type(cls, found, file, error=DataError, advice=advice)
@@ -141,6 +146,7 @@ def prepare_clip(
         problems=[]
         if usable
         else [problem or why_nothing(clip, name, decoded, segments, options.min_motion)],
+        skipped=[f"{name}: {sentence}" for sentence in skipped_parts(decoded)],
     )
 
 

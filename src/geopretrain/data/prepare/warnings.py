@@ -47,7 +47,7 @@ def clip_warnings(
         warnings.append(
             f"{len(broken)} broken frame{'s' * (len(broken) > 1)} skipped. The first: {broken[0]}"
         )
-    warnings += _depth_warnings(decoded) + _stereo_warnings(decoded)
+    warnings += skipped_parts(decoded) + _depth_warnings(decoded)
     if len(segments) > 1:
         usable_segments = f"{len(usable)} of them usable"
         warnings.append(
@@ -64,26 +64,22 @@ def clip_warnings(
 
 
 def _depth_warnings(decoded: Decoded) -> list[str]:
-    """Return sentences about depth maps which are unreadable, hold what is no depth, or have an odd unit."""
-    found = (
-        ("skipped", [entry.depth_error for entry in decoded.entries]),
-        ("cleaned", [entry.depth_cleaned for entry in decoded.entries]),
-        ("suspicious", [entry.depth_unit for entry in decoded.entries]),
+    """Return sentences about depth maps which hold what is no depth, or have an odd unit."""
+    return _counted("depth map", "cleaned", [entry.depth_cleaned for entry in decoded.entries]) + _counted(
+        "depth map", "suspicious", [entry.depth_unit for entry in decoded.entries]
     )
-    warnings = []
-    for word, sentences in found:
-        said = [sentence for sentence in sentences if sentence is not None]
-        if said:
-            warnings.append(f"{len(said)} depth map{'s' * (len(said) > 1)} {word}. The first: {said[0]}")
-    return warnings
 
 
-def _stereo_warnings(decoded: Decoded) -> list[str]:
-    """Return the sentence about right images which are there but cannot be used."""
-    errors = [entry.stereo_error for entry in decoded.entries if entry.stereo_error is not None]
-    if not errors:
-        return []
-    return [f"{len(errors)} right image{'s' * (len(errors) > 1)} skipped. The first: {errors[0]}"]
+def skipped_parts(decoded: Decoded) -> list[str]:
+    """Return sentences about depth maps and right images which are there but cannot be used."""
+    return _counted("depth map", "skipped", [entry.depth_error for entry in decoded.entries]) + _counted(
+        "right image", "skipped", [entry.stereo_error for entry in decoded.entries]
+    )
+
+
+def _counted(what: str, fate: str, sentences: list[str | None]) -> list[str]:
+    said = [sentence for sentence in sentences if sentence is not None]
+    return [f"{len(said)} {what}{'s' * (len(said) > 1)} {fate}. The first: {said[0]}"] if said else []
 
 
 def check_stereo(clip: SourceClip) -> None:
