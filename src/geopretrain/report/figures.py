@@ -188,7 +188,8 @@ def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: S
     colours = colour_of(inits)
     for one in search:
         column = present.index(one["mode"]) + 1
-        rates, means = [row["lr"] for row in one["rates"]], [100 * row["mean"] for row in one["rates"]]
+        rates = [row["lr"] for row in one["rates"]]
+        means = [None if row["mean"] is None else 100 * row["mean"] for row in one["rates"]]
         ring = [16 if rate == one["chosen"] else 8 for rate in rates]
         figure.add_trace(
             Scatter(
