@@ -247,6 +247,37 @@ def test_another_teacher_replaces_the_maps_only_when_asked_to(store, tmp_path, d
     assert len(list((store / FOLDER).iterdir())) == 2
 
 
+@pytest.mark.parametrize("linked", ["folder", "info.json", "values"])
+def test_nothing_is_written_through_a_link(store, tmp_path, linked):
+    run, elsewhere = make_run(tmp_path / "run"), tmp_path / "elsewhere"
+    quiet(store, run.path)
+    (values,) = (store / FOLDER).glob("*.f32")
+    link = {"folder": store / FOLDER, "info.json": store / FOLDER / "info.json", "values": values}[linked]
+    link.rename(elsewhere)
+    link.symlink_to(elsewhere)
+    before = sorted(path.stat().st_mtime_ns for path in (elsewhere, *elsewhere.glob("*")))
+    with pytest.raises(RunFolderError, match="is a link"):
+        quiet(store, make_run(tmp_path / "other").path, overwrite=True)
+    assert sorted(path.stat().st_mtime_ns for path in (elsewhere, *elsewhere.glob("*"))) == before
+    assert link.is_symlink()
+
+
+def test_a_file_of_the_user_in_the_place_of_ours_is_left_alone(store, tmp_path):
+    run, info = make_run(tmp_path / "run"), store / FOLDER / "info.json"
+    info.parent.mkdir()
+    for text, overwrite, word in (
+        ('{"notes": "mine"}', False, "not written by geopretrain"),
+        ('{"notes": "mine"}', True, "not written by geopretrain"),
+        ("my notes", False, "--overwrite"),
+    ):
+        info.write_text(text)
+        with pytest.raises(RunFolderError, match=word):
+            quiet(store, run.path, overwrite=overwrite)
+        assert info.read_text() == text
+        assert [path.name for path in info.parent.iterdir()] == ["info.json"]
+    assert quiet(store, run.path, overwrite=True).pseudo_depth.teacher == str(run.path)
+
+
 class FakeTeacher:
     identity = "fake"
 

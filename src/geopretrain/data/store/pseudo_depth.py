@@ -38,6 +38,8 @@ from geopretrain.records import Text, as_type
 FORMAT, VERSION = "geopretrain-pseudo-depth", 1
 FOLDER, INFO_FILE = "pseudo_depth", "info.json"
 SAVED = "data-pseudo-depth.yaml"  # in the store: the options of the command
+_OURS = {"format", "store", "teacher"}
+"""Entries by which a damaged ``info.json`` of ours is known."""
 _NEAREST_ZERO = 1e-3
 """Least disparity or depth without known offset, as a fraction of the largest; 0 itself means: none."""
 
@@ -224,6 +226,34 @@ def written_files(store: Path) -> list[str]:
     return [f"{FOLDER}/{path.name}" for path in sorted(folder.glob("*")) if made.fullmatch(path.name)]
 
 
+def _check_ours(store: Path, overwrite: bool) -> None:
+    """Refuse to write through a link, or over a file that somebody else has put there (RunFolderError)."""
+    folder = store / FOLDER
+    for path in (folder, *(store / name for name in written_files(store))):
+        if path.is_symlink():
+            raise RunFolderError(
+                f"'{path}' is a link, and what lies behind it is not the store's to change. Move it away, "
+                "then repeat the command."
+            )
+    info = folder / INFO_FILE
+    if (os.path.lexists(folder) and not folder.is_dir()) or (info.exists() and not info.is_file()):
+        raise RunFolderError(
+            f"'{folder}' is in the way of pseudo-depth, and was not written by geopretrain. Move it away."
+        )
+    values = read_json(info)
+    if not info.exists() or values.get("format") == FORMAT:
+        return
+    if values and not _OURS & values.keys():
+        raise RunFolderError(
+            f"'{info}' was not written by geopretrain, so it is left alone. Move it away, then repeat the "
+            "command."
+        )
+    if not overwrite:
+        raise RunFolderError(
+            f"'{info}' is damaged, or was not written by geopretrain. Replace it with --overwrite."
+        )
+
+
 @contextmanager
 def writing_pseudo_depth(
     store: Prepared, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
@@ -237,11 +267,12 @@ def writing_pseudo_depth(
         overwrite: replace the maps of another teacher.
 
     Raises:
-        RunFolderError: there are maps of another teacher, another process writes the store, or it cannot
-            be written.
+        RunFolderError: there are maps of another teacher or files that are not ours, another process writes
+            the store, or it cannot be written.
     """
     folder = store.path / FOLDER
     with storage_errors(store.path), owned(store.path):  # no other teacher, and no preparation
+        _check_ours(store.path, overwrite)
         folder.mkdir(exist_ok=True)
         writer = PseudoDepthWriter(store, info, teacher_identity)
         if writer.published_teacher is not None and not (writer.finished or overwrite):
