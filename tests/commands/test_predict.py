@@ -89,6 +89,18 @@ def test_points_need_a_camera():
     assert camera_of(known, None, None)[0, 0] == 1
 
 
+def test_intrinsics_of_other_pictures_are_refused_or_warned_of_once(run, tmp_path, capsys):
+    shot = Shot("small", np.zeros((70, 110, 3), np.uint8))
+    with pytest.raises(ConfigError, match=r"for 'small' must be .*px of the pictures of 110x70"):
+        camera_of(shot, "721,721,609,172", None)
+    for name in "ab":
+        Image.fromarray(shot.image).save(tmp_path / f"{name}.png")
+    for focal, count in ((100, 0), (721, 1)):
+        words = {"save": "cloud", "intrinsics": f"{focal},{focal},55,35"}
+        geopretrain.predict(run, tmp_path, tmp_path / f"out{focal}", **words)
+        assert capsys.readouterr().out.count("the horizontal field of view is 9 degrees") == count
+
+
 def test_video_in_video_out(run, tmp_path):
     import av
 

@@ -80,6 +80,7 @@ class _Writer:
         self.wanted, self.size = options.save, run.size
         self.written: list[Path] = []
         self._strict = manifest.has_list(target) or not _is_of_an_earlier_version(target, options)
+        self._doubted: set[tuple[int, int]] = set()
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()
 
@@ -104,9 +105,20 @@ class _Writer:
             write_depth(path, seen.disparity, self.task, self.run)
         if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             path, camera = self._path(shot.name, ".ply"), self.options
+            self._doubt_camera((shot.image.shape[0], shot.image.shape[1]))
             write_cloud(path, seen.disparity, shot, self.task, intrinsics=camera.intrinsics, fov=camera.fov)
         if "video" in self.wanted:
             self._video(shot).add(shot.image, seen)
+
+    def _doubt_camera(self, size: tuple[int, int]) -> None:
+        """Warn of intrinsics that hardly fit pictures of a size, once for each size."""
+        from geopretrain.prediction.outputs import camera_doubt
+
+        if self.options.intrinsics is None or size in self._doubted:
+            return
+        self._doubted.add(size)
+        if doubt := camera_doubt(size, self.options.intrinsics):
+            console.warn(doubt)
 
     def _video(self, shot: Shot) -> VideoWriter:
         from geopretrain.prediction.outputs import VideoWriter

@@ -97,20 +97,36 @@ def camera_of(shot: Shot, intrinsics: str | None, fov: float | None) -> np.ndarr
     """Return ``3 3`` px: what the user gave, else what the source knows.
 
     Raises:
-        ConfigError: neither says anything.
+        ConfigError: neither says anything, or what the user gave cannot be the camera of a picture of this
+            size.
     """
     from geopretrain.data.prepare.intrinsics import intrinsics_for_fov, parse_intrinsics
+    from geopretrain.data.store.checks import impossible_camera
 
+    size = (shot.image.shape[0], shot.image.shape[1])
     if intrinsics is not None:
-        return parse_intrinsics(intrinsics)
+        given = parse_intrinsics(intrinsics)
+        if problem := impossible_camera(given, size):
+            raise ConfigError(
+                f"--intrinsics for '{shot.name}' must be {problem}. Give fx,fy,cx,cy in px of the pictures "
+                f"of {size[1]}x{size[0]}."
+            )
+        return given
     if fov is not None:
-        return intrinsics_for_fov(fov, (shot.image.shape[0], shot.image.shape[1]))
+        return intrinsics_for_fov(fov, size)
     if shot.intrinsics is not None:
         return shot.intrinsics
     raise ConfigError(
         f"Nothing is known of the camera of '{shot.name}', so no points can be made of its depth. Give "
         "--intrinsics fx,fy,cx,cy (px) or --fov DEGREES; 55 is fair for a dash camera."
     )
+
+
+def camera_doubt(size: tuple[int, int], intrinsics: str) -> str | None:
+    """Return a sentence where the intrinsics given can hardly be those of pictures of (height, width)."""
+    from geopretrain.data.prepare.intrinsics import camera_warning, parse_intrinsics
+
+    return camera_warning(parse_intrinsics(intrinsics), size)
 
 
 def cloud_points(
