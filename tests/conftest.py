@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script: commands inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED_DATA = Path(os.environ.get("GEOPRETRAIN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

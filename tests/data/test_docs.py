@@ -24,7 +24,8 @@ def first_column(text):
     ("heading", "layouts"), [("Video", clips.LAYOUTS), ("Labelled images", labelled.LAYOUTS)]
 )
 def test_docs_list_exactly_the_layouts_there_are(heading, layouts):
-    assert first_column(section(heading)) == {"layout", *(layout.name for layout in layouts)}
+    ours = [row for row in layouts if row.open.__module__.startswith("geopretrain.")]  # examples add theirs
+    assert first_column(section(heading)) == {"layout", *(layout.name for layout in ours)}
 
 
 def test_docs_give_the_working_sizes_as_they_are():
