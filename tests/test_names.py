@@ -40,9 +40,11 @@ WORDS = {
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    inside = tmp_path / "inside"  # the folder above belongs to this test alone, too
+    inside.mkdir()
+    monkeypatch.chdir(inside)
     os.symlink("loop", "loop")
-    return tmp_path
+    return inside
 
 
 @pytest.mark.parametrize("where", WORDS)
