@@ -28,7 +28,7 @@ from geopretrain.tasks.predictions import (
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Pace, Step
 from geopretrain.tasks.validation import LossValidation, Validation
-from geopretrain.weights import find_backbone
+from geopretrain.weights import find_backbone, init_backbone, init_other_parts, read_init
 
 if TYPE_CHECKING:
     from geopretrain.weights import Init, LoadReport
@@ -62,11 +62,18 @@ class Task(nn.Module):
     def create(cls, config: Any, init: Init) -> tuple[Self, LoadReport]:
         """Build the task with its first weights, a function of ``config``, ``init`` and torch's seed.
 
+        Here the way of tasks that are made of options and a backbone, ``cls(config, backbone)``: what else
+        ``init`` has and fits (a decoder, a head) is taken, too.
+
         Raises:
-            ConfigError: unknown backbone.
+            ConfigError: unknown backbone, or one that does not suit.
             WeightsError: the weights are unreadable or belong to another backbone.
         """
-        raise NotImplementedError
+        found = read_init(init, config.backbone)
+        backbone, report = init_backbone(config.backbone, init, found)
+        task = cls(config, backbone)
+        init_other_parts(task, found.others, report)
+        return task, report
 
     @property
     def presets(self) -> Mapping[str, Preset]:

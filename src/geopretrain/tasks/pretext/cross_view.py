@@ -18,7 +18,7 @@ colour in place of what is hidden (see `simmim`), cells of 32 px.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,16 +28,14 @@ from geopretrain import losses, pictures
 from geopretrain.data.augment.batches import augment_clip
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import Fields
-from geopretrain.errors import require
 from geopretrain.networks import Backbone
 from geopretrain.networks.hidden_views import HiddenViews
 from geopretrain.networks.visible_tokens import CrossViewDecoder
-from geopretrain.schema import Count, Unit, checked
+from geopretrain.schema import Unit, checked
 from geopretrain.tasks.base import Logs, Task
-from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.painting import PaintingConfig, hidden_error, nothing_painted
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(
     size=(224, 224),
@@ -55,37 +53,11 @@ PAPER = Preset(
 
 
 @checked
-class CrossViewConfig:
-    """Options of the method; the defaults are the paper's.
+class CrossViewConfig(PaintingConfig):
+    """Options of the method; the defaults are the paper's."""
 
-    Raises:
-        ConfigError: an option has an impossible value.
-    """
-
-    backbone: str = "vit_small_patch16_224"
-    """Encoder: any timm model; the paper's is a ViT."""
     hidden: Unit = 0.9
     """Fraction of the first view that is hidden."""
-    normalise_target: bool = True
-    """Compare with the colours of a patch less their mean, divided by their deviation."""
-    decoder_width: Count = 512
-    """Channels of the decoder, a multiple of 4 and of the heads."""
-    decoder_depth: Count = 8
-    """Blocks of the decoder."""
-    decoder_heads: Count = 16
-    """Attention heads of the decoder."""
-    flip: Unit = 0.5
-    """Probability of a horizontal flip of both views."""
-
-    def __post_init__(self) -> None:
-        require(0 < self.hidden < 1, "hidden", "between 0 and 1", self.hidden)
-        width, heads = self.decoder_width, self.decoder_heads
-        require(
-            width % 4 == 0 and width % heads == 0,
-            "decoder_width",
-            f"a multiple of 4 and of decoder_heads ({heads})",
-            width,
-        )
 
 
 class CrossView(Task):
@@ -112,20 +84,6 @@ class CrossView(Task):
             depth=config.decoder_depth,
             heads=config.decoder_heads,
         )
-
-    @classmethod
-    def create(cls, config: CrossViewConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its decoder.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:
@@ -155,11 +113,7 @@ class CrossView(Task):
         view, other = (self.encoder.backbone.whole_patches(v) for v in batch.images.unbind(1))
         painted, hidden = self.complete(view, other)
         with torch.autocast(view.device.type, enabled=False):
-            target = self.target(view)
-            count = hidden.sum().clamp(min=1)
-            loss = ((painted.float() - target).square().mean(2) * hidden).sum() / count
-            spread = (target - target.mean((1, 2), keepdim=True)).square().mean(2)
-        return loss, {"hidden_mse": loss.detach(), "baseline_mse": (spread * hidden).sum() / count}
+            return hidden_error(painted, self.target(view), hidden)
 
     def complete(self, view: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Return patches ``B N 3*patch*patch`` of the view, and ``B N``, 1 where they were hidden."""
@@ -196,12 +150,4 @@ class CrossView(Task):
 
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
-        if broken := not_a_number(logs, step):
-            return broken
-        error, baseline = logs.get("hidden_mse", 0.0), logs.get("baseline_mse", 1.0)
-        if step >= SETTLED_AFTER and error > 0.98 * baseline:
-            return [
-                f"Hidden patches are painted no better (error {error:.3f}) than with one colour "
-                f"({baseline:.3f}): nothing is learned yet. Raise the learning rate, or train longer."
-            ]
-        return []
+        return nothing_painted(logs, step)

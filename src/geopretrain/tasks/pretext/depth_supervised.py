@@ -22,7 +22,7 @@ depth of unknown offset; smoothness as an option for sparse targets (the release
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,7 +40,6 @@ from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 METRIC = ("l1", "silog")
 RELATIVE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -120,20 +119,6 @@ class DepthSupervised(DepthTask):
         self.required = Fields(names=(config.target,))
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.teacher: PseudoDepthInfo | None = None
-
-    @classmethod
-    def create(cls, config: DepthSupervisedConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run or official folder also gives its decoder.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,6 @@ from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, collapsed, not_a_number
 from geopretrain.tasks.presets import TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(
     size=(224, 224),
@@ -133,20 +132,6 @@ class DINO(Task):
         self.criterion = DINOLoss(
             config.outputs, student_temp=config.student_temperature, center_momentum=config.centre_momentum
         )
-
-    @classmethod
-    def create(cls, config: DINOConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its heads and teacher.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ coarsest. Here they are 1/4**s; ``as_released`` has theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +38,6 @@ from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(size=(192, 640), batch_size=8, lr=1e-4, schedule="halve", epochs=50)
 """The released script."""
@@ -112,20 +111,6 @@ class Inpainting(Task):
         self.config: InpaintingConfig = config
         self.encoder = backbone
         self.decoder = MultiscaleDecoder(backbone.channels, backbone.strides, 3, range(config.scales))
-
-    @classmethod
-    def create(cls, config: InpaintingConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its decoder.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

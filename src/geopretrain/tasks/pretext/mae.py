@@ -16,24 +16,24 @@ what makes MAE fast: `simmim` takes those.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from geopretrain import losses, pictures
+from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.augment.views import random_views
-from geopretrain.data.batches import ClipBatch, LabelledBatch, as_float, as_images
+from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
 from geopretrain.errors import require
 from geopretrain.networks import Backbone
 from geopretrain.networks.visible_tokens import PatchDecoder, VisibleTokens, random_order
-from geopretrain.schema import Count, Unit, checked
+from geopretrain.schema import Unit, checked
 from geopretrain.tasks.base import Logs, Task
-from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.painting import PaintingConfig, hidden_error, nothing_painted
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(
     size=(224, 224),
@@ -51,40 +51,15 @@ PAPER = Preset(
 
 
 @checked
-class MAEConfig:
-    """Options of the method; the defaults are the paper's.
+class MAEConfig(PaintingConfig):
+    """Options of the method; the defaults are the paper's."""
 
-    Raises:
-        ConfigError: an option has an impossible value.
-    """
-
-    backbone: str = "vit_small_patch16_224"
-    """Encoder: a plain transformer of timm."""
-    hidden: Unit = 0.75
-    """Fraction of the patches that is hidden."""
-    normalise_target: bool = True
-    """Compare with the colours of a patch less their mean, divided by their deviation."""
-    decoder_width: Count = 512
-    """Channels of the decoder, a multiple of 4 and of the heads."""
-    decoder_depth: Count = 8
-    """Blocks of the decoder."""
-    decoder_heads: Count = 16
-    """Attention heads of the decoder."""
     min_scale: Unit = 0.2
     """Least area of the window of the image that is shown, as a fraction."""
-    flip: Unit = 0.5
-    """Probability of a horizontal flip."""
 
     def __post_init__(self) -> None:
-        require(0 < self.hidden < 1, "hidden", "between 0 and 1", self.hidden)
+        super().__post_init__()
         require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
-        width, heads = self.decoder_width, self.decoder_heads
-        require(
-            width % 4 == 0 and width % heads == 0,
-            "decoder_width",
-            f"a multiple of 4 and of decoder_heads ({heads})",
-            width,
-        )
 
 
 class MAE(Task):
@@ -114,20 +89,6 @@ class MAE(Task):
             heads=config.decoder_heads,
         )
 
-    @classmethod
-    def create(cls, config: MAEConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its decoder.
-
-        Raises:
-            ConfigError: unknown backbone, or one that is no plain transformer.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
-
     @property
     def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for."""
@@ -144,8 +105,7 @@ class MAE(Task):
 
     def eval_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
         """Return whole images."""
-        found = as_images(batch)
-        return LabelledBatch(as_float(found.images), None, found.index)
+        return augment_labelled(as_images(batch), flip=0.0)
 
     def loss(self, batch: LabelledBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the squared error of the hidden patches.
@@ -156,11 +116,7 @@ class MAE(Task):
         images = self.encoder.backbone.whole_patches(batch.images)
         painted, hidden = self.paint(images)
         with torch.autocast(images.device.type, enabled=False):
-            target = self.target(images)
-            error = (painted.float() - target).square().mean(2)
-            loss = (error * hidden).sum() / hidden.sum()
-            spread = ((target - target.mean((1, 2), keepdim=True)).square().mean(2) * hidden).sum()
-        return loss, {"hidden_mse": loss.detach(), "baseline_mse": spread / hidden.sum()}
+            return hidden_error(painted, self.target(images), hidden)
 
     def paint(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return patches ``B N 3*patch*patch`` made from the visible ones, and ``B N``, 1 where hidden."""
@@ -197,12 +153,4 @@ class MAE(Task):
 
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return what looks wrong in the averaged logs, in sentences with advice."""
-        if broken := not_a_number(logs, step):
-            return broken
-        error, baseline = logs.get("hidden_mse", 0.0), logs.get("baseline_mse", 1.0)
-        if step >= SETTLED_AFTER and error > 0.98 * baseline:
-            return [
-                f"Hidden patches are painted no better (error {error:.3f}) than with one colour "
-                f"({baseline:.3f}): nothing is learned yet. Raise the learning rate, or train longer."
-            ]
-        return []
+        return nothing_painted(logs, step)

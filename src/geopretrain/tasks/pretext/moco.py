@@ -18,7 +18,7 @@ as a view (``views=time``): the key is a view of the next frame of the clip, not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,6 @@ from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, collapsed, not_a_number
 from geopretrain.tasks.presets import TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(
     size=(224, 224),
@@ -107,20 +106,6 @@ class MoCo(Task):
         self.head: nn.Module = MoCoProjectionHead(backbone.embedding_width, HIDDEN, config.width)
         self.key_encoder, self.key_head = momentum_copy(self.encoder), momentum_copy(self.head)
         self.criterion = NTXentLoss(config.temperature, memory_bank_size=(config.queue, config.width))
-
-    @classmethod
-    def create(cls, config: MoCoConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its head and key encoder.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

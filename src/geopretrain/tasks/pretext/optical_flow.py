@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +41,6 @@ from geopretrain.tasks.predictions import FlowPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 MAX_FLOW = 0.2
 """Fraction of the image's width and height that flow is bounded to (released code)."""
@@ -120,20 +119,6 @@ class OpticalFlow(FlowPretext):
     def presets(self) -> Mapping[str, Preset]:
         """``paper``: see ``PRESETS``."""
         return {"paper": PRESETS[self.config.weights], "short": SHORT, "tiny": TINY}
-
-    @classmethod
-    def create(cls, config: OpticalFlowConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run also gives what fits of its decoder.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
 
     def loss(self, batch: ClipBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the sum of equations 9 and 10 over the scales, and what the diagnostics need.

@@ -20,15 +20,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from geopretrain import losses, pictures
+from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.augment.views import random_views
-from geopretrain.data.batches import ClipBatch, LabelledBatch, as_float, as_images
+from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
 from geopretrain.errors import require
 from geopretrain.networks import Backbone
 from geopretrain.networks.masking import MaskedEncoder, PixelHead, random_masks, spread_cells
@@ -37,7 +38,6 @@ from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 PAPER = Preset(
     size=(192, 192),
@@ -113,20 +113,6 @@ class SimMIM(Task):
         self.head = PixelHead(backbone.channels[-1], backbone.last_stride)
         self.cell = _whole_cell(config.cell, self.encoder.smallest_cell)
 
-    @classmethod
-    def create(cls, config: SimMIMConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run of this method also gives its head.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        init_other_parts(task, found.others, report)
-        return task, report
-
     @property
     def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for."""
@@ -143,8 +129,7 @@ class SimMIM(Task):
 
     def eval_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
         """Return whole images."""
-        found = as_images(batch)
-        return LabelledBatch(as_float(found.images), None, found.index)
+        return augment_labelled(as_images(batch), flip=0.0)
 
     def loss(self, batch: LabelledBatch, step: Step) -> tuple[Tensor, Logs]:
         """Return the absolute error of the hidden pixels (equation 1).
