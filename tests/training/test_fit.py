@@ -22,11 +22,14 @@ def settings(**changes):
     return LoopSettings(**(usual | changes))
 
 
-def train(path, task=None, *, read=read_batch, resume=False, shown=None, validation=True, **changes):
+def train(
+    path, task=None, *, read=read_batch, resume=False, shown=None, validation=True, probe=None, **changes
+):
     task = task or FakeTask()
     run = RunFolder.create(path, config=CONFIG, resume=resume)
     held_out = samples(positions=[3, 7]) if validation else None
-    fit(task, samples(read), settings(**changes), run, validation=held_out, shown=shown, resume=resume)
+    given = {"validation": held_out, "shown": shown, "probe": probe, "resume": resume}
+    fit(task, samples(read), settings(**changes), run, **given)
     return task, run
 
 
@@ -200,3 +203,21 @@ def test_metrics_are_plain_json(tmp_path):
     _, run = train(tmp_path / "run")
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     assert all(json.loads(line)["kind"] in ("train", "validation", "diagnostics") for line in lines)
+
+
+def test_a_probe_is_fitted_before_the_first_step_too_and_changes_nothing(tmp_path):
+    class Probe:
+        def score(self, backbone):
+            return {"probe_miou": float(torch.rand(()))}
+
+    class WithBackbone(FakeTask):
+        backbone = "of the task"
+
+    alone, _ = train(tmp_path / "alone")
+    probed, run = train(tmp_path / "probed", WithBackbone(), probe=Probe(), validate_every=6)
+    assert [(r["step"], "probe_miou" in r) for r in run.metrics("validation")] == [
+        (0, True),
+        (6, True),
+        (12, True),
+    ]
+    assert all(torch.equal(v, alone.state_dict()[n]) for n, v in probed.state_dict().items())

@@ -135,15 +135,29 @@ def finish(training: Training, run: RunFolder) -> None:
             "steps": training.settings.steps,
             "training_loss": logged[-1]["loss"] if logged else None,
             "validation": {
-                "loss": validation[-1]["loss"] if validation else None,
+                "loss": validation[-1].get("loss") if validation else None,
                 "samples": len(training.validation),
                 "protocol": LossValidation.protocol,
             },
             "depth": depth,
+            "probe": _probed(training.probe, validation),
             "findings": task.findings(),
         }
     )
     for sentence in sentences(depth):
         console.say(sentence)
+    if probed := run.results["probe"]:
+        console.say(
+            f"Linear probe of the frozen features: mIoU {100 * probed['before']:.1f} % before training, "
+            f"{100 * probed['after']:.1f} % after (one fit each: no spread is known)."
+        )
     pictures = f", pictures are in {run.figures}" if any(run.figures.glob("*.png")) else ""
     console.say(f"The backbone is in {run.path / 'backbone.safetensors'}{pictures}.")
+
+
+def _probed(probe: LinearProbe | None, validation: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the probe's mIoU before and after training, with its protocol; nothing where none was asked."""
+    scores = [record["probe_miou"] for record in validation if "probe_miou" in record]
+    if probe is None or not scores:
+        return {}
+    return {"before": scores[0], "after": scores[-1], "protocol": probe.protocol}

@@ -76,6 +76,8 @@ class Recorder(Callback):
             self.averages.load_state_dict(self._restored["averages"], pl_module.device)
             self.watch.said = list(self._restored["said"])
             self.last_good_step = trainer.global_step
+        elif self.probe is not None:  # what the features were worth before they learn
+            self._validate(trainer, trainer.global_step)
         self.clock.restart(trainer.global_step)
         self.threads.start(trainer.global_step)
         self.line.start(trainer.global_step)
