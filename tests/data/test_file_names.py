@@ -48,6 +48,16 @@ SCHEMES = {
     "version of the camera": lambda i: f"v1.2_{i}.png",
     "a before": lambda i: f"a{i + 1:02d}.png",
     "two endings": lambda i: f"frame-{i:06d}.color.jpg",
+    "counter and countdown": lambda i: f"{i:04d}_{99 - i:04d}.png",
+    "counter and countdown, not padded": lambda i: f"frame{i}_of_16_{15 - i}_left.png",
+    "counter and countdown by twos": lambda i: f"{10 + 2 * i}-{100 - 5 * i}.jpg",
+    "countdown and frame": lambda i: f"togo{15 - i:02d}_frame{i:02d}.png",
+    "countdown said behind": lambda i: f"{15 - i}_remaining_{i}.png",
+    "countdown and time": lambda i: f"{15 - i:02d}_20230101_1200{10 + i}.png",
+    "countdown, time and milliseconds": lambda i: f"{15 - i:02d}_20230101_1200{10 + i}_500.png",
+    "distance that falls evenly": lambda i: f"dist{40 - i * 0.5:.1f}_frame{i:03d}.png",
+    "height that falls, and counter": lambda i: f"alt{500 - i * i}_{i:04d}.png",
+    "camera on the left": lambda i: f"left_{i:04d}_{99 - i:04d}.png",
     "word behind": lambda i: f"{i:03d}_{('car', 'tree', 'road')[i % 3]}{chr(97 + i)}.png",
 }
 

@@ -32,6 +32,10 @@ _TIME = re.compile(
 _CLOCK = re.compile(
     r"(?<!\d)([01]\d|2[0-3])[-_.:h]([0-5]\d)[-_.:m]([0-5]\d)(?!\d)(?:[._](\d{3}|\d{6}|\d{9})(?!\d))?"
 )
+_COUNTER = re.compile(
+    r"(?:(?:frame|fr|frm|image|img|pic|shot|index|idx|step|seq|time|number|num|no)s?|\b_*[fint])[^a-z]*$"
+)
+_COUNTDOWN = re.compile(r"remain|countdown|to[-_. ]?go|todo|until")
 _MOST_STEPS = Decimal("1.5")  # a larger step than so many usual ones means that frames are missing
 
 
@@ -256,12 +260,49 @@ def _even_column(stems: Sequence[str]) -> list[Number] | None:
     if len(rows) < 3 or len({(text, len(numbers)) for text, numbers in rows}) != 1:
         return None
     columns = [list(column) for column in zip(*(numbers for _, numbers in rows), strict=True)]
-    changing = [column for column in columns if len(set(column)) > 1]
-    for column in changing[1:]:
-        if _counts(sorted(column)):
-            first = [number for _, number in sorted(zip(column, changing[0], strict=True))]
-            return column if sum(step < 0 for step in _steps(first)) > 1 else None
+    changing = [i for i, column in enumerate(columns) if len(set(column)) > 1]
+    for later in changing[1:]:
+        if _counts(sorted(columns[later])):
+            first = [n for _, n in sorted(zip(columns[later], columns[changing[0]], strict=True))]
+            steps = _steps(first)
+            if all(step < 0 for step in steps):  # one of them counts down
+                said = _said(*rows[0])
+                return columns[_forward(columns, said, changing[0], later)]
+            return columns[later] if sum(step < 0 for step in steps) > 1 else None
     return None
+
+
+def _forward(columns: list[list[Number]], said: list[str], first: int, later: int) -> int:
+    """Return which of two columns, of which one grows where the other falls, follows the time.
+
+    The words before the numbers say it (``togo16_frame01``). Without any, the first one where it counts
+    evenly, as ``01_of_16_left_15``; else it is something measured (a height, a distance) that falls.
+    """
+    ranks = [_rank(said[column]) for column in (first, later)]
+    if ranks[0] != ranks[1]:
+        return first if ranks[0] > ranks[1] else later
+    return first if _counts(sorted(columns[first])) else later
+
+
+def _rank(word: str) -> int:
+    """Return 2 for a time, 1 for what counts frames, -1 for what counts down, by the word before a number."""
+    if word == "@":
+        return 2
+    return 1 if _COUNTER.search(word) else -1 if _COUNTDOWN.search(word) else 0
+
+
+def _said(text: str, numbers: Sequence[Number]) -> list[str]:
+    """Return the word before each number (``@`` for a time) in a text that has signs in their places.
+
+    The last word of names that begin with a number stands behind the last number.
+    """
+    parts = re.findall(r"([^#@]*)([#@])", text)
+    said: list[str] = []
+    for place, (word, sign) in enumerate(parts):
+        behind = parts[place + 1][0] if place + 1 < len(parts) else re.split("[#@]", text)[-1]
+        said.append("@" if sign == "@" else word if re.search("[a-z]", parts[0][0]) else behind)
+        said += [""] * (sign == "@" and len(numbers) > len(parts))  # the fraction of its seconds
+    return said
 
 
 def _plain(stems: Sequence[str]) -> list[Number] | None:

@@ -72,6 +72,28 @@ def test_counts_are_exact_and_nothing_is_read_twice(tmp_path, monkeypatch):
         ((255,), "road\ncar\n", "All 6 labels are ignored .255. from edge to edge"),
         ((0,), "road\ncar\n", r"All 6 labels show road \(0\) and nothing else"),
         ((1, 255), "road\ncar\n255: void\n", r"All 6 labels show car \(1\) and nothing else"),
+        ((1, 255), "road\ncar\n", "road never occurs in 6 labels.*'255: road' instead of 'road'"),
+        (
+            (0, 1, 255),
+            "road\nsky\ncar\ntree\n",
+            "car and tree never occur in 6 labels, while 255.*'255: tree'",
+        ),
+        ((0, 255), "a\nb\nc\nd\n", "b, c and d never occur in 6 labels"),
+        ((0, 255), "\n".join("abcdefghijklm"), "b, c, d, e, f, g, h, i and 4 more never occur"),
+        ((0, 1, 255), "void\nroad\ncar\n", "car never occurs in 6 labels, while 255.*'255: car'"),
+        ((0, 255), "void\nroad\ncar\n", "All 6 labels are ignored.*'255: car' instead of 'car'"),
+        (
+            (255,),
+            "road\ncar\n255: ignore\n",
+            "All 6 labels are ignored from edge to edge. The class list says",
+        ),
+        ((255,), "road\n255: car\n", r"All 6 labels show car \(255\) and nothing else"),
+        (
+            (0, 7),
+            "road\ncar\n",
+            "holds the id 7, which is outside.*'7: name'; if it is of no class, '7: ignore'",
+        ),
+        ((0, 255), "car\n", "lists 1 classes; at least 2.*'0: background' and '255: car'"),
         ((0, 127), "road\ncar\n", "holds the id 127, which is outside.*before the name.*'127: name'"),
     ],
 )
@@ -88,11 +110,69 @@ def test_what_cannot_be_meant_is_refused_with_the_way_out(tmp_path, ids, classes
         ((0, 255), "0: road\n255: car\n", {0, 1}),
         ((0, 1, 255), "road\nsky\ncar\n255: ignore\n", {0, 1, 255}),
         ((0, 2, 255), "road\nsky\ncar\n", {0, 2, 255}),  # not the last one is missing: 255 may be borders
+        ((0, 1, 2, 255), "a\nb\nc\nd\ne\n", {0, 1, 2, 255}),
+        ((0, 4, 255), "a\nb\nc\nd\ne\nf\n", {0, 4, 255}),
+        ((0, 1, 2, 255), "a\nb\nc\n", {0, 1, 2, 255}),  # borders
+        ((0, 1, 255), "a\nb\nc\nd\n255: ignore\n", {0, 1, 255}),
+        ((1, 2, 0), "void\na\nb\nc\n", {0, 1, 255}),
     ],
 )
 def test_what_was_offered_and_what_may_be_meant_is_taken(tmp_path, ids, classes, classes_found):
     data = checked(write(tmp_path, everywhere(*ids), classes))
     assert set(data.read(data.splits()["train"]).labels.unique().tolist()) == classes_found
+
+
+def test_what_may_be_meant_is_told_with_the_way_to_say_so(tmp_path, capsys):
+    root = write(tmp_path, everywhere(0, 1, 2, 255), "a\nb\nc\nd\ne\n")
+    checked(root)
+    said = capsys.readouterr().out
+    assert "d and e never occur in 4 labels, while 255, which is ignored, is in 4 of them. That may" in said
+    assert "write '255: e' instead of 'e'" in said
+    assert "That may well be" in inspected(root)[0]
+    (root / "classes.txt").write_text("a\nb\nc\nd\ne\n255: ignore\n")
+    checked(root)
+    assert "255, which" not in capsys.readouterr().out
+
+
+WHITE, BLACK, ROAD = (255, 255, 255), (0, 0, 0), (128, 64, 128)
+
+
+def coloured(*colours: tuple[int, int, int]) -> dict[str, list[np.ndarray]]:
+    ids = striped(*range(len(colours)))
+    return {split: [np.array(colours, dtype=np.uint8)[ids]] * 2 for split in SPLITS}
+
+
+@pytest.mark.parametrize(
+    ("colours", "expected"),
+    [
+        (
+            (ROAD, WHITE),
+            "car never occurs in 6 labels, while white, .*'car 255 255 255'.*'ignore 255 255 255'",
+        ),
+        (
+            (ROAD, BLACK),
+            "while black, which is ignored, is in 6 of them. If black is 'car', write 'car 0 0 0'",
+        ),
+        ((BLACK, WHITE), "All 6 labels are ignored .black and white. from edge to edge. If white is 'car'"),
+        ((ROAD, (1, 2, 3)), "colour .1, 2, 3., which belongs to no class.*'ignore 1 2 3'"),
+    ],
+)
+def test_colours_of_no_line_are_refused_with_the_way_out(tmp_path, colours, expected):
+    root = write(tmp_path, coloured(*colours), "road 128 64 128\ncar 0 0 142\n")
+    with pytest.raises(DataError, match=expected):
+        checked(root)
+
+
+def test_colours_that_lines_name_are_taken(tmp_path):
+    classes = "road 128 64 128\ncar 255 255 255\nignore 1 2 3\n"
+    data = checked(write(tmp_path, coloured(ROAD, WHITE, (1, 2, 3), BLACK), classes))
+    assert data.read([0]).labels.unique().tolist() == [0, 1, 255]
+
+
+def test_one_colour_for_two_classes_is_refused(tmp_path):
+    root = write(tmp_path, coloured(ROAD, WHITE), "road 128 64 128\ncar 128 64 128\n")
+    with pytest.raises(DataError, match="gives one colour to 'road' and 'car'"):
+        checked(root)
 
 
 def test_a_rare_class_is_looked_for_before_anything_is_refused(tmp_path):

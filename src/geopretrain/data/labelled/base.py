@@ -55,7 +55,6 @@ class LabelledSource(ABC):
         class_names: one name per class.
         class_colours: ``K 3`` uint8.
         class_ids: id of each class in the files; () where it is the number of the class.
-        ignored_ids: ids in the files that the class list declares to be of no class.
         warnings: sentences about assumptions made while opening.
         rendered: whether ``read`` computes the images and nothing is gained by several threads.
     """
@@ -66,7 +65,6 @@ class LabelledSource(ABC):
     class_names: tuple[str, ...] = ()
     class_colours: NDArray[np.uint8] = np.zeros((0, 3), np.uint8)
     class_ids: tuple[int, ...] = ()
-    ignored_ids: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     rendered: bool = False
 
@@ -90,6 +88,10 @@ class LabelledSource(ABC):
         Raises:
             DataError: a file is unreadable, or image and labels do not fit together; the file is named.
         """
+
+    def unnamed(self, split: str, index: int) -> set[str]:
+        """Return what is ignored in the labels of an image although the class list does not say so."""
+        return set()
 
     @abstractmethod
     def unread(self) -> Any:

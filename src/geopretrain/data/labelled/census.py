@@ -5,8 +5,9 @@ Counts are of the working size, from rows that have been read already, and kept 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,10 @@ MAX_INSPECTED = 300
 """Images of a split, evenly spread, that are read where a data set is only looked at."""
 _NAMED = 8  # classes named in one sentence
 _EVERYWHERE = 0.5  # part of the images that 255 must be in to be taken for a class
+_LOOKED_INTO = 32  # label files that are read again to see what is ignored in them
+
+
+_COLOURS = {"black": "0 0 0", "white": "255 255 255"}
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,15 @@ class Census:
     Attributes:
         names: of the classes.
         ids: id of each class in the files.
-        ignored_ids: ids that the class list itself declares to be of no class.
         pixels: ``N K+1``, of each class in each image, the last of none (255).
+        unnamed: what is ignored in half of the label files or more although the class list does not say so:
+            ``255``, or the colours ``black`` and ``white``.
     """
 
     names: tuple[str, ...]
     ids: tuple[int, ...]
-    ignored_ids: tuple[int, ...]
     pixels: NDArray[np.int64]
+    unnamed: tuple[str, ...] = ()
 
     @property
     def occurring(self) -> list[int]:
@@ -49,11 +55,6 @@ class Census:
     def absent(self) -> list[int]:
         """Classes that do not."""
         return np.flatnonzero(~self.pixels[:, :-1].any(0)).tolist()
-
-    @property
-    def unexplained(self) -> bool:
-        """Whether 255 is in many images although the class list does not say what it is."""
-        return not self.ignored_ids and bool((self.pixels[:, -1] > 0).mean() >= _EVERYWHERE)
 
     def in_words(self) -> str:
         """Return e.g. ``Labels of 52 images: Road (0) 31 %, Sky (1) 12 %; ignored 7 %; never: Pole (2).``"""
@@ -70,27 +71,61 @@ class Census:
 
     def problem(self) -> str | None:
         """Return what cannot be meant and what to do about it, None where there is nothing of the kind."""
+        alone = len(self.occurring) == 1
         if not self.occurring:
-            return f"All {len(self.pixels)} labels are ignored (255) from edge to edge. {self._advice()}"
-        # with one class missing, its labels may well be those that have no meaning yet
-        if self.unexplained and (len(self.occurring) == 1 or self.absent == [len(self.names) - 1]):
-            missing = " and ".join(self.names[number] for number in self.absent[:_NAMED])
+            what = f" ({' and '.join(self.unnamed)})" if self.unnamed else ""
+            return f"{self._all_labels('are')} ignored{what} from edge to edge. {self._advice()}"
+        if self.unnamed and self.absent and (alone or self._last_are_missing()):
+            return f"{self._missing()}. {self._advice()}"
+        if alone:
             return (
-                f"{missing} never occurs in {len(self.pixels)} labels, while 255, which is ignored, is in "
-                f"{int((self.pixels[:, -1] > 0).sum())} of them. {self._advice()}"
-            )
-        if len(self.occurring) == 1:
-            return (
-                f"All {len(self.pixels)} labels show {self._called(self.occurring[0])} and nothing else, so "
-                "there is nothing to tell apart. Look at the labels and at the order of the class list."
+                f"{self._all_labels('show')} {self._called(self.occurring[0])} and nothing else, so there is "
+                "nothing to tell apart. Look at the labels and at the order of the class list."
             )
         return None
 
+    def doubt(self) -> str | None:
+        """Return what may be meant, but need not, and how to say so in the class list; None without any."""
+        if self.problem() is not None or not (self.unnamed and self.absent):
+            return None
+        return f"{self._missing()}. That may well be. {self._advice()}"
+
+    def _last_are_missing(self) -> bool:
+        """Return whether what is ignored may well be the class whose id the labels have not.
+
+        The last class alone is missing, or all but the first two: masks that use 255 have few classes.
+        """
+        tail = self.absent == list(range(len(self.occurring), len(self.names)))
+        return tail and (len(self.absent) == 1 or len(self.occurring) == 2)
+
+    def _missing(self) -> str:
+        names = [self.names[number] for number in self.absent[:_NAMED]]
+        more = len(self.absent) - _NAMED
+        listed = " and ".join([", ".join(names), f"{more} more"] if more > 0 else _but_last(names))
+        occur, labels = "occur" if len(self.absent) > 1 else "occurs", len(self.pixels)
+        ignored = int((self.pixels[:, -1] > 0).sum())
+        values, be = " and ".join(self.unnamed), "are" if len(self.unnamed) > 1 else "is"
+        where = f"{labels} label{'s' * (labels > 1)}, while {values}, which {be} ignored"
+        return f"{listed} never {occur} in {where}, {be} in {ignored} of them"
+
+    def _all_labels(self, verb: str) -> str:
+        if len(self.pixels) == 1:
+            return {"are": "The only label is", "show": "The only label shows"}[verb]
+        return f"All {len(self.pixels)} labels {verb}"
+
     def _advice(self) -> str:
         name = self.names[self.absent[-1]]
+        if not self.unnamed:
+            return "The class list says so of all that they hold: look at the labels and at the class list."
+        if str(IGNORE) in self.unnamed:
+            return (
+                f"If 255 (white) is '{name}', write '{IGNORE}: {name}' instead of '{name}' in classes.txt; "
+                f"if it means no class, say so by a line '{IGNORE}: ignore'."
+            )
+        colour = _COLOURS[self.unnamed[-1]]
         return (
-            f"If 255 (white) is '{name}', write '{IGNORE}: {name}' instead of '{name}' in classes.txt; if it "
-            f"means no class, say so by a line '{IGNORE}: ignore'."
+            f"If {self.unnamed[-1]} is '{name}', write '{name} {colour}' in classes.txt; if it means no "
+            f"class, say so by a line 'ignore {colour}'."
         )
 
     def _called(self, number: int) -> str:
@@ -98,9 +133,23 @@ class Census:
 
 
 def census(data: LabelledSet, positions: Sequence[int] | NDArray[np.int64]) -> Census:
-    """Count the classes in images that have been read (see `LabelledSet.check`)."""
+    """Count the classes in images that have been read (see `LabelledSet.check`).
+
+    Where a class is missing, some label files are looked into for what is ignored there.
+    """
     ids = data.source.class_ids or tuple(range(data.num_classes))
-    return Census(data.class_names, ids, data.source.ignored_ids, data.class_pixels(positions))
+    pixels = data.class_pixels(positions)
+    found = Census(data.class_names, ids, pixels)
+    return replace(found, unnamed=_unnamed(data, np.asarray(positions), pixels)) if found.absent else found
+
+
+def _unnamed(data: LabelledSet, positions: NDArray[np.int64], pixels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return what is ignored in half of the label files or more although the class list does not say so."""
+    with_ignored = positions[pixels[:, -1] > 0]
+    chosen = with_ignored[spread_positions(len(with_ignored), _LOOKED_INTO)]
+    seen = Counter(value for position in chosen for value in data.unnamed(int(position)))
+    least = _EVERYWHERE * len(positions) * len(chosen) / max(1, len(with_ignored))
+    return tuple(sorted(value for value, count in seen.items() if count >= least))
 
 
 def check_labels(
@@ -116,7 +165,7 @@ def check_labels(
 
     Raises:
         DataError: a file cannot be used; a picture is in both; all labels are ignored, show one class, or
-            leave one out while 255 is everywhere.
+            leave one out while 255, of which the list says nothing, is everywhere.
     """
     both = np.concatenate([train, scored])
     data.check(both, LABELS)
@@ -128,6 +177,8 @@ def check_labels(
         found = census(data, np.arange(len(data)))
     if (problem := found.problem()) is not None:
         raise DataError(f"{data.path}: {problem}")
+    if (doubt := found.doubt()) is not None:
+        console.warn(f"{data.path}: {doubt}")
     _check_split(data, train, f"the {len(train)} training images", refuse_one=_is_all(data, train))
     _check_split(data, scored, f"the {split} split", refuse_one=False)
 
@@ -161,7 +212,7 @@ def _looked_at(data: LabelledSet) -> str:
     found = census(data, together)
     if (problem := found.problem()) is not None:
         raise DataError(problem)
-    return found.in_words()
+    return " ".join([found.in_words(), *filter(None, [found.doubt()])])
 
 
 def _check_split(data: LabelledSet, rows: NDArray[np.int64], where: str, *, refuse_one: bool) -> None:
@@ -213,6 +264,11 @@ def _same_pictures(
 def _equal_pictures(data: LabelledSet, pair: tuple[int, int]) -> bool:
     one, other = data.read(pair, LABELS).images
     return bool((one == other).all())
+
+
+def _but_last(names: list[str]) -> list[str]:
+    """Return all but the last with commas, and the last."""
+    return [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
 
 
 def _percent(share: float) -> str:

@@ -33,6 +33,7 @@ _CAMVID = {
     "Bicyclist": (0, 128, 192),
 }
 _CAMVID_VOID = 11
+_BLACK_AND_WHITE = {0: "black", 0xFFFFFF: "white"}
 _WEBP_HEAD = 64  # bytes that say how a WebP picture is packed
 
 
@@ -45,21 +46,38 @@ class ClassList:
         colours: ``K 3`` uint8.
         coded: whether the colours come from the data set, so that colour maps can be read with them.
         ids: stored id -> class; ids that map to 255 are ignored, others are an error.
+        ignored_colours: colours that the list itself declares to be of no class.
     """
 
     names: tuple[str, ...]
     colours: NDArray[np.uint8]
     coded: bool
     ids: dict[int, int]
+    ignored_colours: tuple[tuple[int, int, int], ...] = ()
 
     def ids_of_classes(self) -> tuple[int, ...]:
         """Return the stored id of each class."""
         stored = {number: one for one, number in self.ids.items()}
         return tuple(stored[number] for number in range(len(self.names)))
 
-    def ignored_ids(self) -> tuple[int, ...]:
-        """Return the stored ids that are declared to be of no class."""
-        return tuple(one for one, number in self.ids.items() if number == IGNORE)
+    def codes(self) -> dict[int, int]:
+        """Return class or 255 by the colours of the list, as numbers 0xRRGGBB.
+
+        Raises:
+            DataError: two classes have one colour.
+        """
+        named = [_code(colour) for colour in self.colours.tolist()]
+        if twice := next((one for number, one in enumerate(named) if one in named[:number]), None):
+            first, second = [self.names[k] for k, one in enumerate(named) if one == twice][:2]
+            raise DataError(f"The class list gives one colour to '{first}' and '{second}': two are needed.")
+        return {
+            **{_code(colour): IGNORE for colour in self.ignored_colours},
+            **{one: number for number, one in enumerate(named)},
+        }
+
+
+def _code(colour: Sequence[int]) -> int:
+    return int(colour[0]) << 16 | int(colour[1]) << 8 | int(colour[2])
 
 
 def camvid_classes() -> ClassList:
@@ -85,7 +103,10 @@ def read_classes(path: Path) -> ClassList:
     entries = [_parse_line(line, number, path) for number, line in enumerate(lines)]
     kept = [entry for entry in entries if entry[1].lower() not in _IGNORED_NAMES]
     if len(kept) < 2:
-        raise DataError(f"{path} lists {len(kept)} classes; at least 2 are needed, one name per line.")
+        raise DataError(
+            f"{path} lists {len(kept)} classes; at least 2 are needed, one name per line. In masks of "
+            "one kind of thing the rest is a class, too: '0: background' and '255: car', for example."
+        )
     if len(kept) > MAX_CLASSES:
         raise DataError(f"{path} lists {len(kept)} classes; at most {MAX_CLASSES} are possible.")
     ids = {entry[0]: IGNORE for entry in entries}
@@ -96,7 +117,8 @@ def read_classes(path: Path) -> ClassList:
     ids.update({entry[0]: number for number, entry in enumerate(kept)})
     coded = all(entry[2] is not None for entry in kept)
     colours = np.array([entry[2] for entry in kept], dtype=np.uint8) if coded else class_palette(len(kept))
-    return ClassList(tuple(entry[1] for entry in kept), colours, coded, ids)
+    ignored = [entry[2] for entry in entries if entry not in kept and entry[2] is not None]
+    return ClassList(tuple(entry[1] for entry in kept), colours, coded, ids, tuple(ignored))
 
 
 def _parse_line(line: Line, number: int, path: Path) -> tuple[int, str, tuple[int, int, int] | None]:
@@ -124,6 +146,21 @@ def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
     Raises:
         DataError: unreadable, an id or colour outside the class list, or colours without a list of them.
     """
+    stored = _stored(path, classes)
+    return _from_ids(stored, path, classes) if stored.ndim == 2 else _from_colours(stored, path, classes)
+
+
+def unnamed_values(path: Path, classes: ClassList) -> set[str]:
+    """Return what is ignored in a class map although no line says so: ``255``, or ``black`` and ``white``."""
+    stored = _stored(path, classes)
+    if stored.ndim == 2:
+        return {str(IGNORE)} if IGNORE not in classes.ids and (stored == IGNORE).any() else set()
+    present, known = set(np.unique(_codes(stored)).tolist()), classes.codes()
+    return {word for code, word in _BLACK_AND_WHITE.items() if code in present and code not in known}
+
+
+def _stored(path: Path, classes: ClassList) -> NDArray[np.int64]:
+    """Return ids ``H W``, or colours ``H W 3`` where the list has some (DataError)."""
     try:
         with Image.open(path) as picture:
             _refuse_lossy(picture, path)
@@ -132,12 +169,20 @@ def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise DataError(f"The label {path} cannot be read as an image: {error}") from error
     if stored.ndim == 2:
-        return _from_ids(_whole(stored, path), path, classes)
+        return _whole(stored, path)
     if mode == "LA":
-        return _from_ids(stored[..., 0].astype(np.int64), path, classes)
+        return stored[..., 0].astype(np.int64)
     if mode not in ("RGB", "RGBA"):
         raise DataError(f"The label {path} is a {mode} image; expected ids (grey or palette) or RGB colours.")
-    return _from_colours(stored[..., :3].astype(np.int64), path, classes)
+    colours = stored[..., :3].astype(np.int64)
+    if classes.coded:
+        return colours
+    if (colours == colours[..., :1]).all():  # grey saved with three channels
+        return colours[..., 0]
+    raise DataError(
+        f"The label {path} is a colour image, but the class list has no colours. "
+        "Add 'R G B' behind each name in classes.txt, or save the labels as grey or palette ids."
+    )
 
 
 def _refuse_lossy(picture: Image.Image, path: Path) -> None:
@@ -171,7 +216,8 @@ def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDAr
         raise DataError(
             f"The label {path} holds the id {foreign[0]}, which is outside the class list "
             f"({len(classes.names)} classes, ids {_ranges(sorted(classes.ids))}, and 255 = ignore). If it is "
-            f"one of them, write it before the name in classes.txt: '{foreign[0]}: name'."
+            f"one of them, write it before the name in classes.txt: '{foreign[0]}: name'; if it is of no "
+            f"class, '{foreign[0]}: ignore'."
         )
     table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
     for one in present:
@@ -180,25 +226,23 @@ def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDAr
 
 
 def _from_colours(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDArray[np.uint8]:
-    if not classes.coded:
-        if (stored == stored[..., :1]).all():  # grey saved with three channels
-            return _from_ids(stored[..., 0], path, classes)
-        raise DataError(
-            f"The label {path} is a colour image, but the class list has no colours. "
-            "Add 'R G B' behind each name in classes.txt, or save the labels as grey or palette ids."
-        )
-    code = (stored[..., 0] << 16) | (stored[..., 1] << 8) | stored[..., 2]
-    known = {int(r) << 16 | int(g) << 8 | int(b): k for k, (r, g, b) in enumerate(classes.colours)}
+    code, known = _codes(stored), classes.codes()
     result = np.full(code.shape, IGNORE, dtype=np.uint8)
     for one in np.unique(code):
         if int(one) in known:
             result[code == one] = known[int(one)]
-        elif int(one) not in (0, 0xFFFFFF):  # black and white: no class
+        elif int(one) not in _BLACK_AND_WHITE:  # which are of no class
             colour = (int(one) >> 16, int(one) >> 8 & 255, int(one) & 255)
             raise DataError(
-                f"The label {path} holds the colour {colour}, which belongs to no class of the list."
+                f"The label {path} holds the colour {colour}, which belongs to no class of the list. If "
+                f"it is of none, say so by a line 'ignore {' '.join(map(str, colour))}' in classes.txt."
             )
     return result
+
+
+def _codes(colours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``H W 3`` colours as numbers 0xRRGGBB."""
+    return (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]
 
 
 def _ranges(ids: Sequence[int]) -> str:

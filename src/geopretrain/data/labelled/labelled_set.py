@@ -151,6 +151,10 @@ class LabelledSet:
         """Return how many pixels of each image are of each class, ``N K+1``; the last: of none (255)."""
         return self._counted(indices)[:, 1:]
 
+    def unnamed(self, index: int) -> set[str]:
+        """Return what is ignored in the labels of an image although the class list does not say so."""
+        return self.source.unnamed(*self._place(index))
+
     def picture_digests(self, indices: Positions) -> NDArray[np.int64]:
         """Return a checksum of each image without its labels, ``N``."""
         return self._counted(indices)[:, 0]

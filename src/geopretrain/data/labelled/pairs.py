@@ -10,7 +10,13 @@ import numpy as np
 from geopretrain.data.file_names import is_clutter
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource, digest_files, unread_files
-from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_classes, read_labels
+from geopretrain.data.labelled.classes import (
+    ClassList,
+    camvid_classes,
+    read_classes,
+    read_labels,
+    unnamed_values,
+)
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.sizes import check_original
 from geopretrain.data.text_lists import listed_path, read_lines
@@ -35,7 +41,7 @@ class LabelledPairs(LabelledSource):
         """Keep the pairs; raises DataError for an empty split, and for a picture that is listed twice."""
         self.root, self.kind, self.classes, self.pairs, self.warnings = root, kind, classes, pairs, warnings
         self.class_names, self.class_colours = classes.names, classes.colours
-        self.class_ids, self.ignored_ids = classes.ids_of_classes(), classes.ignored_ids()
+        self.class_ids = classes.ids_of_classes()
         self.counts = {split: len(pairs[split]) for split in SPLITS}
         for split, count in self.counts.items():
             if not count:
@@ -63,6 +69,10 @@ class LabelledPairs(LabelledSource):
             )
         check_original(labels.shape, image_path)
         return LabelledImage(image, labels)
+
+    def unnamed(self, split: str, index: int) -> set[str]:
+        """Return ``255``, ``black`` and ``white`` where they are ignored and no line of the list says so."""
+        return unnamed_values(self.pairs[split][index][1], self.classes)
 
     def unread(self) -> object:
         """Return the class list, and names, lengths and times of the files."""
