@@ -59,6 +59,17 @@ def test_what_features_cannot_tell_is_not(backbone):
     assert LinearProbe(Bars(related=False)).score(backbone)["probe_pixel_accuracy"] < 0.65
 
 
+def test_statistics_that_an_untrained_network_is_built_with_do_not_count(backbone):
+    usual = LinearProbe(Bars()).score(backbone)
+    with torch.no_grad():
+        for name, values in backbone.named_buffers():
+            if name.endswith("running_var"):
+                values.fill_(50.0)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    assert LinearProbe(Bars()).score(backbone) == usual
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
 def test_the_layer_is_the_least_squares_solution(backbone):
     probe = LinearProbe(Bars(), batch_size=12)
     weights = probe._fit(backbone)

@@ -3,11 +3,14 @@
 One linear layer from the features of every level of the backbone, side by side at one eighth of the image's
 size, to the classes. It is fitted by least squares (ridge regression onto one-hot classes), which has one
 solution: no learning rate, no steps, no random numbers. Its scores are enlarged bilinearly and judged at the
-size of the labels.
+size of the labels. Statistics of batch normalisation are measured on the images it is fitted on: those that a
+network is built with (mean 0, variance 1) scale the features of an untrained one badly, and any training
+looks good beside it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import spread_positions
 from geopretrain.metrics.segmentation import SegmentationScore
 from geopretrain.networks import Backbone
+from geopretrain.networks.batch_norm import recalibrate_batch_norm
 
 MAX_TRAIN, MAX_JUDGED = 64, 32
 """Images that the layer is fitted on, and others that it is judged on, evenly spread over their split."""
@@ -31,9 +35,9 @@ STRIDE = 8
 RIDGE = 1e-3
 """Penalty on the layer, relative to the mean square of each feature."""
 PROTOCOL = (
-    "linear probe: ridge regression from all levels of the frozen backbone at stride 8 to the classes; "
-    "mIoU from one confusion matrix over {judged} images of '{split}' at {height}x{width} px (h x w), fitted "
-    "on {fitted} of 'train'"
+    "linear probe: ridge regression from all levels of the frozen backbone at stride 8 to the classes, "
+    "batch-norm statistics measured on the images it is fitted on; mIoU from one confusion matrix over "
+    "{judged} images of '{split}' at {height}x{width} px (h x w), fitted on {fitted} of 'train'"
 )
 
 
@@ -73,8 +77,12 @@ class LinearProbe:
 
     @torch.no_grad()
     def score(self, backbone: Backbone) -> dict[str, Any]:
-        """Return ``probe_miou`` and ``probe_pixel_accuracy``, in [0, 1]; the backbone evaluates."""
-        weights = self._fit(backbone)
+        """Return ``probe_miou`` and ``probe_pixel_accuracy``, in [0, 1]; the backbone stays as it is."""
+        backbone = copy.deepcopy(backbone).eval()
+        device = next(backbone.parameters()).device
+        images = (as_float(batch.images).to(device) for batch in self._batches(self._fitted))
+        recalibrate_batch_norm(backbone, images)
+        weights = self._fit(backbone.eval())
         result = SegmentationScore(self.data.num_classes, ignore=IGNORE)
         for batch in self._batches(self._judged):
             labels = batch.required("labels")
