@@ -1,5 +1,6 @@
 """The same frames have the same order and the same gaps, whatever scheme names them."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from geopretrain.data.file_names import (
     in_order,
     is_clutter,
     natural_key,
+    natural_text,
     numbering_gaps,
     without_clutter,
 )
@@ -123,3 +125,10 @@ def test_what_systems_leave_is_clutter(name):
 
 def test_a_hidden_folder_may_be_named_itself():
     assert without_clutter([Path(".data/a.png")], Path(".data")) == [Path(".data/a.png")]
+
+
+def test_natural_order_as_text_is_the_same_order():
+    rng = random.Random(0)
+    names = ["".join(rng.choices("aB01 9-_é٣", k=rng.randint(1, 7))) for _ in range(2000)]
+    by_key = sorted(set(names), key=lambda name: (natural_key(name), name))
+    assert sorted(set(names), key=lambda name: (natural_text(name), name)) == by_key

@@ -33,6 +33,8 @@ class FakeBatch:
 class Twice:
     """A validation that counts its samples."""
 
+    protocol = "a count"
+
     def __init__(self, task):
         self.task, self.samples, self.error = task, 0, 0.0
 

@@ -23,6 +23,7 @@ _CLUTTER = frozenset(
 _SUFFIX = re.compile(r"\.(?=\d*[a-z])[a-z\d]{1,5}$", re.IGNORECASE)  # not the '.05' of 'frame_1.05'
 _DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])|\d+")
 _WHOLE = re.compile(r"\d+")
+_PIECE = re.compile(r"(\d+)|\D+")
 _ONE_NUMBER = re.compile(r"(\D*)(\d+)(\D*)")
 _HEXADECIMAL = re.compile(r"(.*?)([\da-f]{1,16})")
 _TIME = re.compile(
@@ -56,6 +57,18 @@ def natural_key(path: Path | str) -> Key:
     """Sort key of one name that puts ``frame10`` after ``frame9``; see `in_order` for frames."""
     name = path.name if isinstance(path, Path) else Path(path).name  # making a path anew takes longer
     return _key(name.lower(), _WHOLE)
+
+
+def natural_text(name: str) -> str:
+    """Return text that sorts as `natural_key` does, in a fifth of its memory: for a million files."""
+    return _PIECE.sub(_as_text, name.lower())
+
+
+def _as_text(piece: re.Match[str]) -> str:
+    if piece[1] is None:
+        return f"\2{piece[0]}\0"  # no name holds what ends a piece
+    digits = str(int(piece[1]))
+    return f"\1{len(digits):03}{digits}"
 
 
 def in_order(paths: Iterable[Name]) -> list[Name]:

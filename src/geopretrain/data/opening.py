@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.data.dataset import IMAGE_FOLDER, Fields
+from geopretrain.data.labelled.detect import is_known
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.prepare.resolve import is_store, resolve_store
 from geopretrain.data.store.frame_store import FrameStore
@@ -28,8 +29,8 @@ def open_dataset(
     """Open a data set whose samples are to have ``fields``.
 
     A prepared store is opened; ``images:FOLDER``, and whatever is asked for class maps, classes, boxes or
-    masks, is a set of images; anything else is prepared as a store in the user's cache, single frames as
-    still images where no neighbours are needed.
+    masks, is a set of images (for classes of images any folder or list is); anything else is prepared as a
+    store in the user's cache, single frames as still images where no neighbours are needed.
 
     Args:
         data: what the user named, one thing or several.
@@ -51,7 +52,7 @@ def open_dataset(
             raise DataError(
                 f"Labelled images are one data set, not {len(inputs)}: {', '.join(map(str, inputs))}."
             )
-        return LabelledSet.open(inputs[0], size=size or default_size)
+        return LabelledSet.open(_as_images(str(inputs[0]), fields), size=size or default_size)
     # a method that looks at single frames can learn from every frame, also where the camera is static
     more: dict[str, Any] = {"still_images": True} if fields.alone else {}
     store = resolve_store(inputs, size=size or default_size, **more)
@@ -66,6 +67,11 @@ def open_dataset(
 
 def _several(data: Any) -> list[Any]:
     return list(data) if isinstance(data, (list, tuple)) else [data]
+
+
+def _as_images(spec: str, fields: Fields) -> str:
+    """Return what is opened; where classes of images are asked for, any folder that is nothing else."""
+    return f"{IMAGE_FOLDER}{spec}" if "image_labels" in fields.names and not is_known(spec) else spec
 
 
 def _are_images(inputs: Sequence[str | Path], fields: Fields) -> bool:

@@ -50,12 +50,14 @@ class Task(nn.Module):
         Config: class of ``config``.
         config: options of this task.
         required: frames and fields a sample must have.
+        validation_samples: held-out samples, at most, that a pretext is judged on while training.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     config: Any
     required: Fields = Fields()
+    validation_samples: ClassVar[int] = 32
 
     # ---- building
     @classmethod
@@ -89,6 +91,13 @@ class Task(nn.Module):
     def backbone(self) -> Backbone | None:
         """The encoder that a run hands on."""
         return find_backbone(self)
+
+    def decided_by(self, data: Description) -> dict[str, Any]:
+        """Return the options that no user gives but the data decide, such as the names of the classes.
+
+        Where there are any, the task is built anew with them before it is trained.
+        """
+        return {}
 
     def check_data(self, data: Description) -> None:
         """Take from the description of the data what the loss must know; called once, before training.

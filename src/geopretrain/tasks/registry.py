@@ -23,6 +23,7 @@ PRETEXTS = {
     "moco": "geopretrain.tasks.pretext.moco:MoCo",
     "dino": "geopretrain.tasks.pretext.dino:DINO",
     "inpainting": "geopretrain.tasks.pretext.inpainting:Inpainting",
+    "classification": "geopretrain.tasks.pretext.classification:Classification",
 }
 """Pre-training methods: ``module:class``."""
 TRANSFERS = {

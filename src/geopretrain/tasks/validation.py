@@ -15,7 +15,13 @@ from geopretrain.tasks.step import Step
 
 
 class Validation(Protocol):
-    """Collects batches and computes numbers over all of them; torchmetrics' objects fit behind it."""
+    """Collects batches and computes numbers over all of them; torchmetrics' objects fit behind it.
+
+    Attributes:
+        protocol: what the numbers are of, in words.
+    """
+
+    protocol: str
 
     def update(self, batch: Any) -> None:
         """Add a batch as read, on the device of the task."""
@@ -58,11 +64,14 @@ class LossValidation:
     def update(self, batch: Any) -> None:
         """Add the loss of a batch."""
         seed_step(self.seed, 0)
-        loss, _ = self.task.loss(self.task.eval_transform(batch), Step(0, 1))
-        self.total += loss.item() * len(batch)
+        self.total += self.loss_of(batch).item() * len(batch)
         self.samples += len(batch)
         if self.task.backbone is not None and isinstance(batch, ClipBatch | LabelledBatch):
             self.features.append(self._last_features(self.task.backbone, as_float(as_images(batch).images)))
+
+    def loss_of(self, batch: Any) -> Tensor:
+        """Return the loss of a batch as read."""
+        return self.task.loss(self.task.eval_transform(batch), Step(0, 1))[0]
 
     @staticmethod
     def _last_features(backbone: Backbone, images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from geopretrain.config.options import FinetuneDepthOptions, PretrainOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.opening import open_dataset
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.subsets import nested_subset, spread_positions
+from geopretrain.errors import DataError
 from geopretrain.evaluation.depth import check_depth, sentences
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.runs.folder import RunFolder
@@ -22,7 +25,6 @@ from geopretrain.schema import plain
 from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import task_config
 from geopretrain.tasks.registry import task_class
-from geopretrain.tasks.validation import LossValidation
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
@@ -35,7 +37,6 @@ from geopretrain.training.resolve import (
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training
 
-MAX_VALIDATION_SAMPLES = 32
 PICTURES = 3
 Options = PretrainOptions | FinetuneDepthOptions
 
@@ -69,6 +70,9 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
     for sentence in data.doubts() if isinstance(data, FrameStore) else ():
         console.warn(sentence)
     samples, validation = _samples(data, task, options)
+    if decided := task.decided_by(data.describe()):
+        config = replace(config, **decided)
+        task, report, init = with_first_weights(cls, config, options)
     loop = loop_settings(options, task.presets[preset], device, len(samples))
     probe = options.probe if isinstance(options, PretrainOptions) else None
     shown = validation.positions if len(validation) else samples.positions
@@ -100,7 +104,12 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
     if options.subset is not None:
         count = max(1, round(options.subset * len(train)))
         train = train[sorted(nested_subset(len(train), count, options.subset_seed))]
-    held_out = _spread(splits["val"], MAX_VALIDATION_SAMPLES)
+    held_out = _spread(splits["val"], task.validation_samples)
+    if isinstance(data, LabelledSet):  # one damaged file of many is no reason not to learn from the others
+        asked = len(train)
+        train, held_out = (data.usable(rows, task.required) for rows in (train, held_out))
+        if not len(train):
+            raise DataError(f"{data.path}: none of the {asked} training images can be used, see above.")
     return Samples(data, train, task.required), Samples(data, held_out, task.required)
 
 
@@ -121,6 +130,12 @@ def _subset(samples: Samples, options: Options) -> dict[str, Any]:
     return {"fraction": options.subset, "seed": options.subset_seed, "samples": names}
 
 
+def _numbers(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a validation measured, without what says when, and without the probe's numbers."""
+    others = ("kind", "step", "probe_miou", "probe_pixel_accuracy")
+    return {name: value for name, value in record.items() if name not in others}
+
+
 def finish(training: Training, run: RunFolder) -> None:
     """Measure depth where the data know it, write results.json, and say what came out."""
     task, data = training.task, training.data
@@ -135,9 +150,10 @@ def finish(training: Training, run: RunFolder) -> None:
             "steps": training.settings.steps,
             "training_loss": logged[-1]["loss"] if logged else None,
             "validation": {
-                "loss": validation[-1].get("loss") if validation else None,
+                "loss": None,
+                **_numbers(validation[-1] if validation else {}),
                 "samples": len(training.validation),
-                "protocol": LossValidation.protocol,
+                "protocol": task.validation(training.settings.seed).protocol,
             },
             "depth": depth,
             "probe": _probed(training.probe, validation),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from geopretrain.data.batches import ClipBatch
+from geopretrain.data.batches import ClipBatch, LabelledBatch
 from geopretrain.errors import ConfigError
 from geopretrain.tasks.registry import PRETEXTS, task_class
 from geopretrain.tasks.step import Step
@@ -23,7 +23,11 @@ FAMILIES = (
     "vit_small_patch16_224",
     "vit_small_patch14_dinov2",
 )
-OPTIONS: dict[str, dict[str, Any]] = {"moco": {"queue": 16}, "dino": {"outputs": 64, "local_views": 1}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "moco": {"queue": 16},
+    "dino": {"outputs": 64, "local_views": 1},
+    "classification": {"class_names": ("a", "b")},
+}
 OWN = [name for name, place in PRETEXTS.items() if place.startswith("geopretrain.")]
 IMPOSSIBLE = {("mae", family) for family in FAMILIES if not family.startswith("vit")}
 """MAE computes on a part of an image, which only a plain transformer can; the error says so."""
@@ -40,6 +44,13 @@ def clips(frames: tuple[int, ...], size: int = 64) -> ClipBatch:
     return ClipBatch(images, camera, frames, torch.arange(2), depth=depth)
 
 
+def labelled(size: int = 64) -> LabelledBatch:
+    """Return two images with a class each."""
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+    return LabelledBatch(images, None, torch.arange(2), image_labels=torch.arange(2))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", OWN)
@@ -52,7 +63,8 @@ def test_a_step(method, family):
             cls.create(config, parse_init("random"))
         return
     task = cls.create(config, parse_init("random"))[0].train()
-    loss, _ = task.loss(task.train_transform(clips(task.required.frames)), Step(5, 10))
+    batch = labelled() if "image_labels" in task.required.names else clips(task.required.frames)
+    loss, _ = task.loss(task.train_transform(batch), Step(5, 10))
     loss.backward()
     assert torch.isfinite(loss)
     gradients = [p.grad for p in task.backbone.model.parameters() if p.grad is not None]

@@ -166,6 +166,19 @@ def _random_colour_maps(mean_colour: Tensor, chosen: Tensor) -> tuple[Tensor, Te
     return torch.where(chosen, matrix, torch.eye(3).to(matrix)), offset * chosen
 
 
+def jitter_colours(images: Tensor, strength: float) -> Tensor:
+    """Return images with brightness, contrast and saturation changed at random, each by up to ``strength``.
+
+    Args:
+        images: ``B 3 H W`` in [0, 1].
+        strength: largest change of a factor, 0 to 1.
+    """
+    count = len(images)
+    brightness, contrast, saturation = 1 + strength * (2 * torch.rand(3, count) - 1)
+    maps = colour_maps(brightness, contrast, saturation, torch.zeros(count), images.mean((2, 3)))
+    return apply_colour_maps(images[:, None], *maps)[:, 0]
+
+
 def apply_colour_maps(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """Return ``clamp(matrix @ rgb + offset, 0, 1)`` of ``B F 3 H W``, one map per sample."""
     frames = images.shape[1]

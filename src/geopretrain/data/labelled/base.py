@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geopretrain.data.fingerprint import Digest
+from geopretrain.data.fingerprint import Digest, digest
 from geopretrain.data.value_range import range_beside
-from geopretrain.errors import DataError
 
 SPLITS = ("train", "val", "test")
 FINGERPRINTED = 64
 """Files whose content goes into a fingerprint, evenly spread; of all others names and lengths."""
+MAX_LENGTHS = 100_000
+"""Files up to which the length of each is asked for; of more, only of some, evenly spread, and all names."""
+File = TypeVar("File")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class LabelledSource(ABC):
         class_ids: id of each class in the files; () where it is the number of the class.
         warnings: sentences about assumptions made while opening.
         rendered: whether ``read`` computes the images and nothing is gained by several threads.
+        absent: why a field is not there, by its name, as a clause; only where more is known than that.
     """
 
     kind: str
@@ -67,6 +71,7 @@ class LabelledSource(ABC):
     class_ids: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     rendered: bool = False
+    absent: Mapping[str, str] = {}
 
     @abstractmethod
     def name(self, split: str, index: int) -> str:
@@ -105,31 +110,65 @@ class LabelledSource(ABC):
         """Return 16 hexadecimal digits for the content, not the place or the time."""
 
 
-def unread_files(root: Path, files: Sequence[Path]) -> list[Any]:
-    """Return place, names, lengths and times of files."""
+def evenly_spread(items: Sequence[File], count: int) -> list[File]:
+    """Return at most ``count`` of some files, evenly spread from the first to the last."""
+    if not items:
+        return []
+    return [items[number] for number in np.unique(np.linspace(0, len(items) - 1, count).astype(int))]
+
+
+def unread_files(root: Path, files: Sequence[Path | str]) -> list[Any]:
+    """Return place, names, lengths and times of files; of over 100 000, lengths and times of some.
+
+    Args:
+        root: folder that they lie in.
+        files: paths, or names below ``root``.
+    """
+    chosen = _asked(files)
+    described = [[_name(root, file), *_length_and_time(root / file)] for file in chosen]
+    names = [] if len(chosen) == len(files) else [_digest_of_names(root, files)]
+    return [str(root.resolve()), described, *names, *_range(root, chosen)]
+
+
+def digest_files(found: Digest, root: Path, files: Sequence[Path | str]) -> Digest:
+    """Add names and lengths of all files and the content of some of them; see `unread_files`."""
+    chosen = _asked(files)
+    if len(chosen) < len(files):
+        found.add(_digest_of_names(root, files))
+    for file in chosen:
+        found.add([_name(root, file), _length_and_time(root / file)[0]])
+    for value_range in _range(root, chosen):
+        found.add(value_range)
+    for file in evenly_spread(files, FINGERPRINTED):
+        with suppress(OSError):  # reading it will say what is wrong
+            found.add_file(root / file)
+    return found
+
+
+def _length_and_time(file: Path) -> tuple[int, int]:
+    """Return bytes and time of a file, -1 and 0 where it cannot be had: reading it will say what is wrong."""
     try:
-        stats = [file.stat() for file in files]
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read ({error.strerror}).") from error
-    described = [
-        [file.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns]
-        for file, stat in zip(files, stats, strict=True)
-    ]
-    return [str(root.resolve()), described, *_range(files)]
+        stat = file.stat()
+    except OSError:
+        return -1, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
-def _range(files: Sequence[Path]) -> list[Any]:
+def _asked(files: Sequence[Path | str]) -> Sequence[Path | str]:
+    """Return the files whose length is asked for: a system call for each of a million takes minutes."""
+    return files if len(files) <= MAX_LENGTHS else evenly_spread(files, MAX_LENGTHS // 10)
+
+
+def _name(root: Path, file: Path | str) -> str:
+    return file if isinstance(file, str) else file.relative_to(root).as_posix()
+
+
+def _digest_of_names(root: Path, files: Sequence[Path | str]) -> str:
+    return digest([_name(root, file) for file in files])
+
+
+def _range(root: Path, files: Sequence[Path | str]) -> list[Any]:
     """Return what a ``range.txt`` beside the files says, nothing without one: it decides on what is read."""
-    ranges = {range_beside(folder / "any") for folder in {file.parent for file in files}} - {None}
+    folders = {(root / file).parent for file in files}
+    ranges = {range_beside(folder / "any") for folder in folders} - {None}
     return [sorted(ranges)] if ranges else []
-
-
-def digest_files(digest: Digest, root: Path, files: Sequence[Path]) -> Digest:
-    """Add names and lengths of all files and the content of some of them."""
-    for file in files:
-        digest.add([file.relative_to(root).as_posix(), file.stat().st_size])
-    for value_range in _range(files):
-        digest.add(value_range)
-    for number in np.unique(np.linspace(0, len(files) - 1, FINGERPRINTED).astype(int)):
-        digest.add_file(files[number])
-    return digest

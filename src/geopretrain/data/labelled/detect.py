@@ -44,7 +44,7 @@ LAYOUTS: list[LabelledLayout] = [
     ),
     LabelledLayout(
         "images with one class each",
-        "images:FOLDER, with a folder per class (also below train/ and val/)",
+        "images:FOLDER, with a folder per class (also in train/ and val/); images:LIST of image,class lines",
         lambda spec: spec.startswith(IMAGE_FOLDER),
         open_image_folder,
     ),
@@ -80,7 +80,12 @@ def open_labelled_source(spec: str) -> LabelledSource:
 
 def is_labelled(spec: str) -> bool:
     """Return whether what the user named is a set of images on disk of a known layout."""
-    return not spec.startswith(SYNTHETIC) and any(layout.recognises(spec) for layout in LAYOUTS)
+    return not spec.startswith(SYNTHETIC) and is_known(spec)
+
+
+def is_known(spec: str) -> bool:
+    """Return whether what the user named is of a known layout, a world to render or a set on disk."""
+    return any(layout.recognises(spec) for layout in LAYOUTS)
 
 
 def in_words() -> str:

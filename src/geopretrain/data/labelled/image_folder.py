@@ -1,128 +1,165 @@
-"""Any folder of images: ``images:FOLDER``; names of sub-folders serve as classes of the images."""
+"""Any folder of images: ``images:FOLDER``; names of sub-folders serve as classes of the images.
+
+Folders may hold a million images: their names are listed, and no file is opened or asked for its length.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from geopretrain.data.dataset import IMAGE_FOLDER
-from geopretrain.data.file_names import is_clutter, natural_key
-from geopretrain.data.fingerprint import Digest
-from geopretrain.data.labelled.base import LabelledImage, LabelledSource, digest_files, unread_files
+from geopretrain.data.file_names import is_clutter, natural_text
+from geopretrain.data.labelled.image_files import ImageFiles, held_out
+from geopretrain.data.labelled.image_list import open_image_list
 from geopretrain.data.labelled.pairs import split_folder
-from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
-from geopretrain.data.resize import apply_crop, central_crop
-from geopretrain.data.sizes import check_original
-from geopretrain.data.value_range import range_warning
+from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.errors import DataError
-from geopretrain.pictures import class_palette
 
-HELD_OUT = 0.1
-"""Fraction of the images kept for validation where the folder has no ``val/``."""
-_SIZES_LOOKED_AT = 50
+_NAMED = 3  # folders named in one sentence
 
 
-class ImageFolder(LabelledSource):
-    """Images of any sizes at or below a folder, hidden ones left out.
+def open_image_folder(spec: str) -> ImageFiles:
+    """Open ``images:FOLDER``, or ``images:LIST`` where it is a file.
 
-    ``train/`` and ``val/`` are taken as they are; else a fixed random tenth is held out. Where every image
-    lies in a sub-folder (of its split), the name of that folder is the class of the image. An image whose
-    aspect differs by more than 10 % from the working size is cut to its centre, as frames of a store are.
+    Images of any sizes at or below the folder, hidden ones left out. ``train/`` and ``val/`` are taken as
+    they are; of ``train/`` beside nothing but ``test/``, or of a folder without these, a fixed random tenth
+    is held out. Where every image lies in a sub-folder (of its split), the name of that folder is the class
+    of the image.
+
+    Raises:
+        DataError: there are no images, or too few.
     """
+    root = Path(spec.removeprefix(IMAGE_FOLDER)).expanduser()
+    if root.is_file():
+        return open_image_list(root)
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; {IMAGE_FOLDER}FOLDER must name one with images.")
+    train, val = split_folder(root, "train"), split_folder(root, "val")
+    if train is not None and val is not None:
+        return _from_splits(root, {"train": train, "val": val})
+    top = train if train is not None and _stands_alone(root, train) else root
+    names, depth = _names(root, top), int(top != root)
+    taken = held_out(names, top)
+    files = {
+        split: [name for name, is_val in zip(names, taken, strict=True) if is_val == (split == "val")]
+        for split in ("train", "val")
+    }
+    said = ("val is a fixed tenth of the images", *_empty_folders([top], names, depth))
+    return ImageFiles(
+        root,
+        "image folder",
+        files,
+        _classes(files, depth),
+        warnings=said,
+        absent=_only(top, names, depth),
+    )
 
-    kind = "image folder"
 
-    def __init__(self, root: Path) -> None:
-        """List the images (DataError where there are fewer than two)."""
-        if not root.is_dir():
-            raise DataError(f"{root} is not a folder; {IMAGE_FOLDER}FOLDER must name one with images.")
-        self.root = root
-        self.files = self._split(root)
-        if warning := range_warning(self.files["train"]):
-            self.warnings += (warning,)
-        self.counts = {split: len(files) for split, files in self.files.items()}
-        classes = {self._class_of(split, file) for split, files in self.files.items() for file in files}
-        if "" in classes or len(classes) < 2:
-            self.fields = ()
+def _from_splits(root: Path, tops: Mapping[str, Path]) -> ImageFiles:
+    files = {split: _names(root, top) for split, top in tops.items()}
+    for split, names in files.items():
+        if not names:
+            raise DataError(f"{tops[split]} holds no images. Put some there, or remove the folder.")
+    everything = [name for names in files.values() for name in names]
+    return ImageFiles(
+        root,
+        "image folder",
+        files,
+        _classes(files, depth=1),
+        warnings=_empty_folders(list(tops.values()), everything, depth=1),
+        absent=_only(tops["train"], everything, depth=1),
+    )
+
+
+def image_names(root: Path) -> Iterator[str]:
+    """Yield the images at and below a folder by their names in it (``a/b.png``), in natural order.
+
+    Hidden files and folders are left out, and links that lead back to a folder above them.
+    """
+    inside, open_folders = [""], [iter(_listed(str(root)))]
+    while open_folders:
+        name, is_folder = next(open_folders[-1], ("", False))
+        if not name:
+            open_folders.pop()
+            inside.pop()
+        elif is_folder:
+            inside.append(f"{inside[-1]}{name}/")
+            open_folders.append(iter(_listed(os.path.join(root, inside[-1]))))
         else:
-            self.fields = ("image_labels",)
-            self.class_names = tuple(sorted(classes, key=natural_key))
-            self.class_colours = class_palette(len(self.class_names))
-        self._numbers = {name: number for number, name in enumerate(self.class_names)}
-
-    def name(self, split: str, index: int) -> str:
-        """Return the path of the image relative to the folder."""
-        return self.files[split][index].relative_to(self.root).as_posix()
-
-    def original_size(self) -> tuple[int, int]:
-        """Return the middle height and the middle width of some of the images."""
-        files = self.files["train"]
-        chosen = np.unique(np.linspace(0, len(files) - 1, _SIZES_LOOKED_AT).astype(int))
-        height, width = np.median([image_size(files[number]) for number in chosen], axis=0)
-        return int(height), int(width)
-
-    def read(self, split: str, index: int, size: tuple[int, int]) -> LabelledImage:
-        """Decode an image and cut it to the aspect of ``size``."""
-        file = self.files[split][index]
-        image = read_image(file)
-        original = (image.shape[0], image.shape[1])
-        check_original(original, file)
-        label = self._numbers.get(self._class_of(split, file))
-        return LabelledImage(apply_crop(image, central_crop(original, size)), image_label=label)
-
-    def unread(self) -> object:
-        """Return names, lengths and times of the files."""
-        return [self.counts, unread_files(self.root, self._all())]
-
-    def fingerprint(self) -> str:
-        """Return a digest of splits, names and lengths of all files, and the content of some."""
-        return digest_files(Digest().add(self.counts), self.root, self._all()).hex()
-
-    def _split(self, root: Path) -> dict[str, list[Path]]:
-        train, val = split_folder(root, "train"), split_folder(root, "val")
-        if train is not None and val is not None:
-            self._roots = {"train": train, "val": val}
-            return {"train": image_tree(train), "val": image_tree(val)}
-        self._roots = {"train": root, "val": root}
-        files = image_tree(root)
-        if len(files) < 2:
-            raise DataError(f"{root} holds {len(files)} images; at least 2 are needed, one to train on.")
-        order = np.random.default_rng(0).permutation(len(files))
-        held_out = set(order[: max(1, round(HELD_OUT * len(files)))].tolist())
-        self.warnings = ("val is a fixed tenth of the images",)
-        return {
-            "train": [file for number, file in enumerate(files) if number not in held_out],
-            "val": [file for number, file in enumerate(files) if number in held_out],
-        }
-
-    def _class_of(self, split: str, file: Path) -> str:
-        """Return the name of the sub-folder an image lies in, empty where it lies in none."""
-        inside = file.relative_to(self._roots[split]).parts
-        return inside[0] if len(inside) > 1 else ""
-
-    def _all(self) -> list[Path]:
-        return [file for files in self.files.values() for file in files]
+            yield inside[-1] + name
 
 
-def open_image_folder(spec: str) -> ImageFolder:
-    """Open ``images:FOLDER`` (DataError where that holds no images)."""
-    return ImageFolder(Path(spec.removeprefix(IMAGE_FOLDER)).expanduser())
-
-
-def image_tree(root: Path) -> list[Path]:
-    """Return the image files at and below a folder, hidden ones left out, in natural order."""
-    return sorted(_images_below(str(root)), key=lambda file: [natural_key(part) for part in file.parts])
-
-
-def _images_below(folder: str) -> Iterator[Path]:
+def _listed(folder: str) -> list[tuple[str, bool]]:
+    """Return images and sub-folders of a folder in natural order, and whether each is a folder."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if is_clutter(entry.name):
-                continue
-            if entry.is_dir():
-                yield from _images_below(entry.path)
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                yield Path(entry.path)
+        found = [
+            (entry.name, is_folder)
+            for entry in entries
+            if not is_clutter(entry.name)
+            and ((is_folder := entry.is_dir()) or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES)
+            and not _leads_back(entry, folder)
+        ]
+    found.sort()  # for names whose natural order is the same
+    found.sort(key=lambda entry: natural_text(entry[0]))
+    return found
+
+
+def _leads_back(entry: os.DirEntry[str], folder: str) -> bool:
+    if not entry.is_symlink():
+        return False
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path))
+
+
+def _folders(folder: Path) -> list[str]:
+    return [name for name, is_folder in _listed(str(folder)) if is_folder]
+
+
+def _names(root: Path, top: Path) -> list[str]:
+    """Return the images below ``top``, by their names below ``root``."""
+    prefix = "" if top == root else f"{top.name}/"
+    return [prefix + name for name in image_names(top)]
+
+
+def _stands_alone(root: Path, train: Path) -> bool:
+    """Return whether ``train/`` is a split, and not a class beside others (a train is one)."""
+    splits = {train, split_folder(root, "test")}
+    return all(root / name in splits for name, _ in _listed(str(root)))
+
+
+def _classes(files: Mapping[str, list[str]], depth: int) -> dict[str, list[str]]:
+    return {split: [_folder_of(name, depth) for name in names] for split, names in files.items()}
+
+
+def _folder_of(name: str, depth: int) -> str:
+    """Return the folder at a depth that an image lies in, empty where it lies in none."""
+    parts = name.split("/", depth + 1)
+    return sys.intern(parts[depth]) if len(parts) > depth + 1 else ""
+
+
+def _only(top: Path, names: Sequence[str], depth: int) -> str:
+    """Return a clause on images that all lie in one folder, and what may be meant; empty for others."""
+    found = {_folder_of(name, depth) for name in names}
+    if len(found) > 1 or "" in found:
+        return ""
+    inner = top / min(found)
+    hint = (
+        f"; if its {len(_folders(inner))} folders are the classes, give {inner}"
+        if len(_folders(inner)) > 1
+        else ""
+    )
+    return f"all images lie in one sub-folder, '{inner.name}', and two classes at least are needed{hint}"
+
+
+def _empty_folders(tops: Sequence[Path], names: Sequence[str], depth: int) -> tuple[str, ...]:
+    """Return a sentence on folders of classes without any image."""
+    found = {_folder_of(name, depth) for name in names}
+    if "" in found:
+        return ()
+    empty = sorted({name for top in tops for name in _folders(top)} - found)
+    if not empty:
+        return ()
+    more = f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else ""
+    return (f"no image lies in {', '.join(empty[:_NAMED])}{more}: no class is made of it",)

@@ -31,6 +31,8 @@ CACHE_VERSION = 1
 MAX_THREADS = 8  # that decode image files in the first pass
 MAX_ERRORS = 10
 """Files that cannot be used, after which the first pass stops looking for more."""
+MAX_NAMED = 5
+"""Files left out that are named."""
 _PER_TURN = 64  # images between two looks at errors and interruptions
 
 
@@ -127,25 +129,54 @@ class LabelledSet:
             DataError: some files cannot be used; the first of them is named.
             RunFolderError: the cache cannot be written.
         """
+        errors = self._read_missing(indices, fields, MAX_ERRORS)
+        if errors:
+            raise _together(list(errors.values()))
+
+    def usable(self, indices: Positions, fields: Fields = LABELS) -> NDArray[np.int64]:
+        """Return those of the images that can be read, reading them once as `check` does.
+
+        The others are named to the user, and the exit code says that a part was left out.
+
+        Raises:
+            DataError: they have no such field.
+            RunFolderError: the cache cannot be written.
+        """
+        wanted = positions(indices, len(self))
+        errors = self._read_missing(wanted, fields, None)
+        if not errors:
+            return wanted
+        count = (
+            "1 image cannot be used and is"
+            if len(errors) == 1
+            else f"{len(errors)} images cannot be used and are"
+        )
+        said = " ".join(str(error) for error in list(errors.values())[:MAX_NAMED])
+        more = f" And {len(errors) - MAX_NAMED} more." if len(errors) > MAX_NAMED else ""
+        console.warn_left_out(f"{self.path}: {count} left out. {said}{more}")
+        return wanted[~np.isin(wanted, list(errors))]
+
+    def _read_missing(self, indices: Positions, fields: Fields, most: int | None) -> dict[int, DataError]:
+        """Read what is not in the cache; return what is wrong by position, at most about ``most`` of it."""
         self._refuse(fields)
         rows = self._cache.missing(np.unique(positions(indices, len(self))))
+        errors: dict[int, DataError] = {}
         if not len(rows):
-            return
+            return errors
         self._cache.check_space(len(rows))
         threads = 1 if self.source.rendered else min(MAX_THREADS, os.cpu_count() or 1)
-        errors: list[DataError] = []
         with (
             console.progress(f"{self.source.kind}: reading", len(rows), unit="images") as line,
             ThreadPoolExecutor(threads) as pool,
         ):
             for first in range(0, len(rows), _PER_TURN):
                 turn = rows[first : first + _PER_TURN].tolist()
-                errors += [error for error in pool.map(self._try_row, turn) if error is not None]
+                tried = zip(turn, pool.map(self._try_row, turn), strict=True)
+                errors |= {row: error for row, error in tried if error is not None}
                 line.advance(len(turn))
-                if len(errors) >= MAX_ERRORS:
+                if most is not None and len(errors) >= most:
                     break
-        if errors:
-            raise _together(errors)
+        return errors
 
     def class_pixels(self, indices: Positions) -> NDArray[np.int64]:
         """Return how many pixels of each image are of each class, ``N K+1``; the last: of none (255)."""
@@ -211,7 +242,8 @@ class LabelledSet:
         for name in fields.names:
             if name not in self.source.fields:
                 has = " and ".join(NAMES[field] for field in self.source.fields) or "images alone"
-                raise DataError(f"{self.path} holds no {NAMES[name]}, but {has}.")
+                why = f": {self.source.absent[name]}" if name in self.source.absent else ""
+                raise DataError(f"{self.path} holds no {NAMES[name]}, but {has}{why}.")
 
     def _make_row(self, row: int) -> NDArray[np.uint8]:
         """Read and resize an image; objects are kept in a file of their own."""

@@ -27,6 +27,8 @@ class SegmentationValidation:
     Numbers are in [0, 1]; None where there was nothing to score.
     """
 
+    protocol = "one confusion matrix over all images"
+
     def __init__(self, task: SegmentationTask) -> None:
         self.task = task
         self.score = SegmentationScore(len(task.class_names), ignore=IGNORE)
