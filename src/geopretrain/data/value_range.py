@@ -8,6 +8,7 @@ two folders above); it is never stretched per picture.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,28 @@ def is_wide(picture: Image.Image) -> bool:
     return picture.mode.startswith(("I", "F"))
 
 
-def to_grey(values: np.ndarray, path: Path, value_range: Range | None) -> np.ndarray:
-    """Return ``H W`` values as uint8: from the range given, else 0..65535 divided by 257 and rounded.
+def has_wide_colours(picture: Image.Image) -> bool:
+    """Return whether a file that was opened, not loaded yet, holds colours of 16 bits; Pillow keeps 8."""
+    arguments = [
+        part for tile in picture.tile for part in (tile[3] if isinstance(tile[3], tuple) else tile[3:])
+    ]
+    return any(isinstance(part, str) and re.fullmatch("(RGBA?|LA);16[BLN]?", part) for part in arguments)
+
+
+def wide_colours(path: Path) -> np.ndarray:
+    """Return colours of 16 bits, ``H W 3`` (RGB) or ``H W 4`` with alpha (DataError)."""
+    import cv2
+
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 3 or values.dtype != np.uint16:
+        raise DataError(
+            f"{path} holds colours of 16 bits that cannot be read: save it with 8 bits, or as PNG."
+        )
+    return cv2.cvtColor(values, cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def to_8_bits(values: np.ndarray, path: Path, value_range: Range | None) -> np.ndarray:
+    """Return values as uint8: from the range given, else 0..65535 divided by 257 and rounded.
 
     Raises:
         DataError: without a range, where values are no whole numbers from 0 to 65535.
@@ -70,7 +91,7 @@ def has_wide(files: Sequence[Path]) -> bool:
     for file in files[:_LOOKED_AT]:
         try:
             with Image.open(file) as picture:
-                return is_wide(picture)
+                return is_wide(picture) or has_wide_colours(picture)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # reading it says what is wrong
     return False
@@ -87,10 +108,13 @@ def range_warning(files: Sequence[Path]) -> str | None:
     for number in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if files else []:
         try:
             with Image.open(files[number]) as picture:
-                if not picture.mode.startswith("I") or range_beside(files[number]) is not None:
+                in_colour = has_wide_colours(picture)
+                needs_none = not (in_colour or picture.mode.startswith("I"))
+                if needs_none or range_beside(files[number]) is not None:
                     return None
-                low, high = np.percentile(np.asarray(picture), (0.1, 99.9))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                values = wide_colours(files[number])[..., :3] if in_colour else np.asarray(picture)
+                low, high = np.percentile(values, (0.1, 99.9))
+        except (OSError, ValueError, SyntaxError, DataError, Image.DecompressionBombError):
             continue  # reading it says what is wrong
         lows.append(float(low))
         highs.append(float(high))

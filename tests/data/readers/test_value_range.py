@@ -1,7 +1,10 @@
 """Pictures of more than 8 bits that use a small part of their range are told, and a fixed range is used."""
 
 import json
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from making_clips import sliding_frames, write_images
@@ -94,21 +97,90 @@ def test_floating_point_pictures_need_a_range(tmp_path):
     assert set(np.unique(read_image(tmp_path / "wide.tif", (0, 400_000)))) == {0, 128}
 
 
-def test_grey_video_of_16_bits(tmp_path):
+def written_video(file, values, kind, stored, **more):
     import av
 
-    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+    with av.open(str(file), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 96, 128, "gray16le"
-        for frame in sliding_frames(6):
-            values = 7000 + 6 * frame[..., 0].astype(np.uint16)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="gray16le")))
+        stream.height, stream.width, stream.pix_fmt = 96, 128, stored
+        for name, value in more.items():
+            setattr(stream.codec_context, name, value)
+        for frame in values:
+            picture = av.VideoFrame.from_ndarray(frame, format=kind)
+            container.mux(stream.encode(picture.reformat(format=stored)))
         container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(("stored", "off"), [("gray16le", 0), ("gray12le", 3)])
+def test_grey_video_of_more_than_8_bits(tmp_path, stored, off):
+    frames = [7000 + 6 * frame[..., 0].astype(np.uint16) for frame in sliding_frames(6)]
+    written_video(tmp_path / "a.mkv", frames, "gray16le", stored)
     (clip,) = open_source(tmp_path)
     assert "grey levels are left" in clip.warnings[0]
     (clip,) = open_source(tmp_path, value_range=(7000, 8530))
     assert clip.warnings == []
-    assert np.array_equal(clip.frame(2).image[..., 1], sliding_frames(6)[2][..., 0])
+    assert np.allclose(clip.frame(2).image[..., 1], sliding_frames(6)[2][..., 0], atol=off)
+
+
+@pytest.mark.parametrize("stored", ["gbrp16le", "yuv444p10le"])
+def test_colour_video_of_more_than_8_bits(tmp_path, stored):
+    frames = [7000 + 200 * frame.astype(np.uint16) for frame in sliding_frames(6)]
+    written_video(tmp_path / "a.mkv", frames, "rgb48le", stored)
+    (clip,) = open_source(tmp_path)
+    assert clip.warnings == []
+    assert np.allclose(clip.frame(2).image, (frames[2] + 128.0) // 257, atol=3)
+    (clip,) = open_source(tmp_path, value_range=(7000, 58000))
+    assert clip.warnings == []
+    assert np.abs(clip.frame(2).image.astype(int) - sliding_frames(6)[2]).mean() < 4
+    frames = [7000 + 6 * frame.astype(np.uint16) for frame in sliding_frames(6)]
+    written_video(tmp_path / "a.mkv", frames, "rgb48le", stored)
+    (clip,) = open_source(tmp_path)  # ten bits are all there are
+    assert bool(clip.warnings) is (stored == "gbrp16le")
+
+
+def test_video_for_screens_of_high_range_is_told(tmp_path):
+    frames = [frame.astype(np.uint16) * 257 for frame in sliding_frames(3)]
+    written_video(tmp_path / "a.mkv", frames, "rgb48le", "yuv420p10le", color_trc=16)
+    assert "of high dynamic range (PQ)" in open_source(tmp_path)[0].warnings[0]
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_colours_of_16_bits_follow_the_same_rule(tmp_path, ending):
+    values = np.array([[[0, 257, 129], [65535, 65278, 32768]]] * 40, np.uint16).repeat(20, axis=1)
+    cv2.imwrite(str(tmp_path / f"a.{ending}"), values[..., ::-1])
+    image = read_image(tmp_path / f"a.{ending}")
+    assert image[0, [0, -1]].tolist() == [[0, 1, 1], [255, 254, 128]]
+    (tmp_path / f"a.{ending}").write_bytes((tmp_path / f"a.{ending}").read_bytes()[:-50])
+    with pytest.raises(DataError, match=r"damaged|not an image"):
+        read_image(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_colours_that_use_a_small_part_of_their_range_are_told_and_a_range_used(tmp_path, ending):
+    frames = sliding_frames(3)
+    for i, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f"{i}.{ending}"), 7000 + 6 * frame[..., ::-1].astype(np.uint16))
+    (clip,) = open_source(tmp_path)
+    assert "of 256 grey levels are left" in clip.warnings[0]
+    (clip,) = open_source(tmp_path, value_range=(7000, 8530))
+    assert clip.warnings == []
+    assert np.array_equal(clip.frame(1).image, frames[1])
+    (tmp_path / "range.txt").write_text("7000,8530")
+    assert np.array_equal(open_source(tmp_path)[0].frame(1).image, frames[1])
+
+
+def test_alpha_and_orientation_of_colours_of_16_bits(tmp_path):
+    values = np.zeros((2, 3, 4), np.uint16)
+    values[0, 0], values[0, 1] = (257 * 50, 257 * 100, 257 * 200, 65535), (65535, 65535, 65535, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), values)
+    assert read_image(tmp_path / "a.png")[0, :2].tolist() == [[200, 100, 50], [0, 0, 0]]
+    data, exif = (tmp_path / "a.png").read_bytes(), Image.Exif()
+    exif[0x0112] = 6
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    assert read_image(tmp_path / "a.png").shape == (3, 2, 3)
+    assert read_image(tmp_path / "a.png")[0, 1].tolist() == [200, 100, 50]
 
 
 def test_a_range_where_none_is_needed_is_said(tmp_path):

@@ -3,8 +3,8 @@
 One rule per kind, the same everywhere:
 
 * grey (1, 8 or 16 bit): the value is repeated in the three channels;
-* 16 bit: the full range 0..65535 becomes 0..255 (divided by 257, rounded), never stretched per image, or a
-  fixed range that is given (value_range.py), also of 32 bit and floating point;
+* 16 bit, grey or colour: the full range 0..65535 becomes 0..255 (divided by 257, rounded), never stretched
+  per image, or a fixed range that is given (value_range.py), also of grey of 32 bit and floating point;
 * alpha: composited over black;
 * palette: looked up, its transparent entries composited over black;
 * CMYK and YCbCr: converted by Pillow's plain formula, colour profiles are not applied;
@@ -20,7 +20,14 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from geopretrain.data.value_range import Range, is_wide, range_beside, to_grey
+from geopretrain.data.value_range import (
+    Range,
+    has_wide_colours,
+    is_wide,
+    range_beside,
+    to_8_bits,
+    wide_colours,
+)
 from geopretrain.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
@@ -42,8 +49,22 @@ def read_image(path: str | Path, value_range: Range | None = None) -> np.ndarray
     """
     path = Path(path)
     with _naming(path), Image.open(path) as picture:
+        in_colour = has_wide_colours(picture)
         picture.load()
+        if in_colour:
+            picture = _of_wide_colours(picture, path, value_range)
         return to_rgb(ImageOps.exif_transpose(picture), path, value_range)
+
+
+def _of_wide_colours(picture: Image.Image, path: Path, value_range: Range | None) -> Image.Image:
+    """Return a picture of 16-bit colours, whose upper 8 bits Pillow has kept, brought to 8 by the rule."""
+    values = wide_colours(path)
+    colours = to_8_bits(values[..., :3], path, value_range or range_beside(path))
+    if values.shape[2] == 4:
+        colours = np.concatenate([colours, to_8_bits(values[..., 3:], path, None)], axis=2)
+    brought, orientation = Image.fromarray(colours), ExifTags.Base.Orientation
+    brought.getexif()[orientation] = picture.getexif().get(orientation, 1)
+    return brought
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -59,7 +80,7 @@ def to_rgb(picture: Image.Image, path: Path, value_range: Range | None = None) -
     """Convert a decoded Pillow image to ``H W 3`` uint8 by the rules of this module (DataError)."""
     mode = picture.mode
     if is_wide(picture):
-        grey = to_grey(np.asarray(picture), path, value_range or range_beside(path))
+        grey = to_8_bits(np.asarray(picture), path, value_range or range_beside(path))
         return np.repeat(grey[..., None], 3, axis=2)
     if "A" in mode or "a" in mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")

@@ -13,7 +13,7 @@ from geopretrain.data.options import Range
 from geopretrain.data.readers.base import Frame, SourceClip
 from geopretrain.data.readers.foreign import hint_for_file
 from geopretrain.data.readers.interlaced import FRAMES_LOOKED_AT, MARKED, deinterlaced, interlacing
-from geopretrain.data.value_range import narrow_warning, range_beside, to_grey
+from geopretrain.data.value_range import narrow_warning, range_beside, to_8_bits
 from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ VIDEO_SUFFIXES = frozenset(
 CUT_OFF = "the file is cut off."
 """What the sentence of the frame behind the last one ends with, where a file holds less than it promises."""
 _CORRUPT = "decoded with errors."
-_WIDE = ("gray16le", "gray16be")
+_HDR = {16: "PQ", 18: "HLG"}
+"""Curves of brightness (ITU-T H.273) for screens of high dynamic range."""
 _ERRORS_IN_A_ROW = 50  # undecodable packets after which the rest of the file is given up
 
 
@@ -65,9 +66,14 @@ class VideoClip(SourceClip):
         self._value_range: Range | None = None
         if self._interlaced is not None:
             self.warnings.append(f"The video is interlaced ({self._interlaced}): it is deinterlaced (bwdif).")
+        if found.curve is not None:
+            self.warnings.append(
+                f"The video is of high dynamic range ({found.curve}), so its pictures come out pale: convert "
+                "it to a standard one (SDR, by tone mapping) if other data are."
+            )
 
     def use_range(self, value_range: Range | None) -> None:
-        """Set which values of grey video of 16 bits become 0 and 255; None: as range.txt beside it says."""
+        """Set which values of video of over 8 bits become 0 and 255; None: as range.txt beside it says."""
         if self._values is None:
             super().use_range(value_range)
             return
@@ -149,9 +155,10 @@ def upright(
     width = decoded.width
     if pixel_aspect and pixel_aspect > 0:
         width = max(1, round(width * float(pixel_aspect)))
-    if value_range is not None and decoded.format.name in _WIDE:
-        values = decoded.to_ndarray(format="gray16le", width=width, height=decoded.height)
-        image = np.repeat(to_grey(values, Path(), value_range)[..., None], 3, axis=2)
+    if value_range is not None and _is_wide(decoded):
+        values = decoded.to_ndarray(format=_wide_format(decoded), width=width, height=decoded.height)
+        image = to_8_bits(values, Path(), value_range)
+        image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     else:
         image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
     quarter_turns = round(rotation / 90) % 4  # counter-clockwise, degrees
@@ -191,7 +198,8 @@ class _Probed(NamedTuple):
         length: number of frames.
         duration: s.
         interlaced: how it is known that the video is interlaced, None where it is not.
-        values: lowest and highest of grey video of 16 bits, None for other video.
+        values: lowest and highest of video of more than 8 bits, as 16 bits; None for other video.
+        curve: of brightness, where it is made for screens of high dynamic range.
     """
 
     size: tuple[int, int]
@@ -200,6 +208,7 @@ class _Probed(NamedTuple):
     duration: float | None
     interlaced: str | None
     values: Range | None
+    curve: str | None
 
 
 def _probe(path: Path) -> _Probed:
@@ -232,8 +241,9 @@ def _probe(path: Path) -> _Probed:
             fps = float(rate) if rate else None
             duration = _duration(container, stream)
             length = stream.frames or (round(duration * fps) if duration and fps else None)
-            values = _values(first) if first.format.name in _WIDE else None
-            return _Probed((height, width), fps, length, duration, interlacing(first_ones), values)
+            values = _values(first) if _is_wide(first) else None
+            curve = _HDR.get(first.color_trc)
+            return _Probed((height, width), fps, length, duration, interlacing(first_ones), values, curve)
     except PermissionError as error:
         raise DataError(f"{path} cannot be opened: permission denied.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -245,8 +255,20 @@ def _probe(path: Path) -> _Probed:
         ) from error
 
 
+def _is_wide(frame: av.VideoFrame) -> bool:
+    return any(component.bits > 8 for component in frame.format.components)
+
+
+def _wide_format(frame: av.VideoFrame) -> str:
+    """Return the format of 16 bits that holds all of a frame: grey, or RGB."""
+    return "gray16le" if len(frame.format.components) == 1 else "rgb48le"
+
+
 def _values(frame: av.VideoFrame) -> Range:
-    low, high = np.percentile(frame.to_ndarray(format="gray16le"), (0.1, 99.9))
+    """Return lowest and highest values; colours of 10 and 12 bits use the whole of these, however dark."""
+    if len(frame.format.components) > 1 and max(one.bits for one in frame.format.components) < 16:
+        return 0.0, 65535.0
+    low, high = np.percentile(frame.to_ndarray(format=_wide_format(frame)), (0.1, 99.9))
     return float(low), float(high)
 
 
