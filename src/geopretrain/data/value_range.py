@@ -21,6 +21,7 @@ from geopretrain.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 RANGE_FILE = "range.txt"
 FEW_LEVELS = 96
@@ -45,7 +46,7 @@ def is_wide(picture: Image.Image) -> bool:
     return picture.mode.startswith(("I", "F"))
 
 
-def has_wide_colours(picture: Image.Image) -> bool:
+def has_wide_colours(picture: ImageFile) -> bool:
     """Return whether a file that was opened, not loaded yet, holds colours of 16 bits; Pillow keeps 8."""
     arguments = [
         part for tile in picture.tile for part in (tile[3] if isinstance(tile[3], tuple) else tile[3:])

@@ -51,9 +51,8 @@ def read_image(path: str | Path, value_range: Range | None = None) -> np.ndarray
     with _naming(path), Image.open(path) as picture:
         in_colour = has_wide_colours(picture)
         picture.load()
-        if in_colour:
-            picture = _of_wide_colours(picture, path, value_range)
-        return to_rgb(ImageOps.exif_transpose(picture), path, value_range)
+        loaded = _of_wide_colours(picture, path, value_range) if in_colour else picture
+        return to_rgb(ImageOps.exif_transpose(loaded), path, value_range)
 
 
 def _of_wide_colours(picture: Image.Image, path: Path, value_range: Range | None) -> Image.Image:
