@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from geopretrain.data.batches import ClipBatch
+from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import build_task, task_config
 from geopretrain.tasks.registry import task_class
@@ -21,8 +21,11 @@ from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.optimisers import make_optimiser
 from geopretrain.weights import parse_init
 
+ON_FRAMES = ("moco", "dino", "mae", "simmim")  # methods that learn from single images, as lightly has them
 WORDS = {"cl": "channels_last", "pairs": "pairs", "keep": "keep"}
 STEP = Callable[[], None]
+Batch = ClipBatch | LabelledBatch | ViewBatch
+MIDDLE = Step(50, 100)  # every layer is trained then
 
 
 @dataclass(frozen=True)
@@ -113,16 +116,18 @@ class OurStep:
         """Return the context in which the networks run."""
         return torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
 
-    def loss(self, batch: ClipBatch) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         with self.autocast():
-            return self.task.loss(batch, Step(0, 1))[0]
+            return self.task.loss(batch, MIDDLE)[0]
 
-    def step(self, batch: ClipBatch) -> None:
+    def step(self, batch: Batch) -> None:
         """Do one optimisation step."""
         self.optimizer.zero_grad()  # before the forward pass, which then has their memory
         self.loss(batch).backward()
         self.optimizer.step()
+        with torch.no_grad():
+            self.task.after_step(MIDDLE)
 
 
 def create_task(job: Job, settings: dict[str, Any], weights: str = "random") -> Task:
@@ -167,12 +172,14 @@ def make_batch(setting: Setting) -> ClipBatch:
 
 
 def build(name: str, job: Job) -> STEP:
-    """Return one step of a variant, or of the released code under the name ``official``."""
+    """Return one step of a variant, or under the names ``official`` and ``lightly`` one of others' code."""
     batch = make_batch(job.setting)
+    if name == "lightly":
+        return _lightly(job, batch)
     if name != "official":
         ours = OurStep(job, Variant.parse(name))
-        batch = for_task(ours.task, batch)
-        return lambda: ours.step(batch)
+        own = for_task(ours.task, batch)
+        return lambda: ours.step(own)
     if job.official is None:
         raise SystemExit(f"Give the checkout of the released code that {job.method} is compared with.")
     if job.method == "monodepth":
@@ -182,6 +189,16 @@ def build(name: str, job: Job) -> STEP:
         inputs = official_inputs(batch.images, batch.intrinsics)
         return lambda: theirs.step(dict(inputs))
     return _official_scdepth(job, batch)
+
+
+def _lightly(job: Job, batch: ClipBatch) -> STEP:
+    from lightly_steps import reference_step
+
+    task = create_task(job, {})
+    given, backbone = for_task(task, batch), task.backbone
+    views = given.views if isinstance(given, ViewBatch) else (given.images,)
+    assert backbone is not None
+    return reference_step(job.method, backbone.name, [backbone.normalise(view) for view in views])
 
 
 def _official_scdepth(job: Job, batch: ClipBatch) -> STEP:
@@ -195,8 +212,11 @@ def _official_scdepth(job: Job, batch: ClipBatch) -> STEP:
     return lambda: theirs.step(list(inputs))
 
 
-def for_task(task: Task, batch: ClipBatch) -> ClipBatch:
-    """Return the frames and fields that the task asks for, as a store would."""
+def for_task(task: Task, batch: ClipBatch) -> Batch:
+    """Return the frames and fields that the task asks for, as a store would; of single images their views."""
+    if task.name in ON_FRAMES:
+        images = LabelledBatch((255 * batch.images[:, 0]).byte(), None, batch.index)
+        return task.train_transform(images)
     frames, names = tuple(task.required.frames), task.required.names
     optional = {"stereo": ("stereo", "stereo_intrinsics", "T_target_to_stereo")}
     kept = {field for name in names for field in optional.get(name, (name,))}

@@ -3,6 +3,7 @@
     python benchmarks/train_step.py --official ../monodepth2
     python benchmarks/train_step.py --method scdepth --official-scdepth ../sc_depth --settings 832x256:4
     python benchmarks/train_step.py --official ../monodepth2 --end-to-end --data ../shared/data/kitti_raw
+    python benchmarks/train_step.py --lightly --method dino --set backbone=vit_small_patch16_224
     python benchmarks/train_step.py --against ../geopretrain-before --threads 1 --cpu-time
 
 With --end-to-end each step also loads and augments its batch in the same process: the released code from the
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from steps import STEP, Job, OurStep, Setting, Variant, build, make_batch
+from steps import ON_FRAMES, STEP, Job, OurStep, Setting, Variant, build, make_batch
 
 SETTINGS = {"monodepth": "640x192:4,320x96:8", "scdepth": "832x256:4,416x128:4"}
 VARIANTS = "fp32,fp32+cl,fp32+cl+pairs,bf16+cl+pairs,bf16+cl+pairs+keep"
@@ -143,7 +144,8 @@ def _without_against(words: list[str]) -> list[str]:
 
 def report(text: str, job: Job, arguments: argparse.Namespace) -> None:
     """Let the variants take turns and print seconds, ratios and memory."""
-    names = ["official"] * bool(job.official) + arguments.variants.split(",")
+    beside = ["official"] if job.official else ["lightly"] * (arguments.lightly and job.method in ON_FRAMES)
+    names = beside + arguments.variants.split(",")
     what = " ".join([job.method, *job.settings, text]) + " end to end" * arguments.end_to_end
     print(f"\n{what}, {arguments.threads} threads, {arguments.steps} rounds, load {os.getloadavg()[0]:.1f}")
     if job.method == "monodepth" and job.official and arguments.losses:
@@ -153,7 +155,7 @@ def report(text: str, job: Job, arguments: argparse.Namespace) -> None:
         workers = []
         for name in names:
             progress(f"building {name}")
-            if arguments.against and name != "official":
+            if arguments.against and name not in beside:
                 workers.append(Worker(name, text, folder, arguments.against))
             workers.append(Worker(name, text, folder))
         gflop = None if arguments.end_to_end else workers[0].ask("flop")
@@ -228,6 +230,9 @@ def read_arguments() -> Any:
     parser.add_argument("--set", nargs="+", default=[], help="its settings, name=value")
     parser.add_argument("--official", type=Path, help="checkout of Monodepth2 to compare monodepth with")
     parser.add_argument("--official-scdepth", type=Path, help="checkout of SC-Depth to compare scdepth with")
+    parser.add_argument(
+        "--lightly", action="store_true", help=f"compare {', '.join(ON_FRAMES)} with steps made of lightly"
+    )
     parser.add_argument("--against", type=Path, help="another checkout of ours to compare with")
     parser.add_argument("--settings", help="WIDTHxHEIGHT:BATCH, several with commas")
     parser.add_argument("--variants", help=f"several with commas; default: {VARIANTS}")
