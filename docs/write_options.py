@@ -73,9 +73,10 @@ def settings_page() -> str:
         "Given as `--settings NAME=VALUE ...`, in Python as a dictionary `settings={...}`.",
         "",
     ]
-    for name in (*PRETEXTS, *TRANSFERS):
-        among = PRETEXTS if name in PRETEXTS else TRANSFERS
-        lines += [f"## {name}", "", "| setting | default | |", "|---|---|---|"]
+    titles = [(name, name, PRETEXTS) for name in PRETEXTS]
+    titles += [(f"finetune {name}", name, TRANSFERS) for name in TRANSFERS]
+    for title, name, among in titles:
+        lines += [f"## {title}", "", "| setting | default | |", "|---|---|---|"]
         for one in settings_of(task_class(name, among).Config):
             default = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
             lines.append(f"| `{one.name}` | {code(default)} | {escaped(one.description)} |")

@@ -228,12 +228,13 @@ SETTINGS_ELSEWHERE = {
 def _epilog(name: str, words: Sequence[str]) -> str:
     """Return what the help of a command says of the settings of the method it is asked about."""
     from geopretrain.config.settings import settings_help
-    from geopretrain.tasks.registry import PRETEXTS
+    from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
 
+    if name == "finetune segmentation":
+        return settings_help("segmentation", TRANSFERS)
     method = next((word for word in words if name == "pretrain" and word in list(PRETEXTS)), None)
-    method = "segmentation" if name == "finetune segmentation" else method
     if method is not None:
-        return settings_help(method)
+        return settings_help(method, PRETEXTS)
     elsewhere = SETTINGS_ELSEWHERE.get(name)
     return f"`geopretrain {elsewhere} --help` lists its --settings." if elsewhere else ""
 

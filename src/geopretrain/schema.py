@@ -37,7 +37,7 @@ MAX_SIDE = 16_384
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
-Schedule = Literal["constant", "step", "late_step", "halve", "tenth", "cosine", "warm_cosine"]
+Schedule = Literal["constant", "step", "late_step", "halve", "tenth", "poly", "cosine", "warm_cosine"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 # (words that presets of tasks, options and the loop share)
 

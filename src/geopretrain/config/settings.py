@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +37,16 @@ def settings_of(config: type) -> list[Setting]:
     ]
 
 
-def settings_help(method: str) -> str:
-    """Return the settings of a method or transfer, each with its default and description, for a help."""
-    from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
+def settings_help(method: str, among: Mapping[str, str]) -> str:
+    """Return the settings of a method, each with its default and description, for a help.
 
-    config = task_class(method, {**PRETEXTS, **TRANSFERS}).Config
+    Args:
+        method: its name.
+        among: the table it is in: that of pre-training methods, or of transfers.
+    """
+    from geopretrain.tasks.registry import task_class
+
+    config = task_class(method, among).Config
     lines = [f"Settings of {method} (--settings NAME=VALUE...):"]
     for setting in settings_of(config):
         default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default

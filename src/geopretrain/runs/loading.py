@@ -8,7 +8,7 @@ from typing import Any
 from geopretrain.errors import RunFolderError, UserError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
-from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, segmentation_class, task_class
+from geopretrain.tasks.registry import PRETEXTS, segmentation_class, task_class
 from geopretrain.weights import Init, load_weights
 
 
@@ -38,7 +38,7 @@ def _described(run: RunFolder) -> Task:
     lineage = run.lineage
     try:
         config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
-        cls = _class(str(lineage["method"]), config)
+        cls = _class(lineage, config)
         return cls.create(cls.Config(**config), Init("random", "random"))[0]
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
@@ -48,10 +48,11 @@ def _described(run: RunFolder) -> Task:
         ) from error
 
 
-def _class(method: str, config: Mapping[str, Any]) -> type[Task]:
-    if method == "segmentation":
+def _class(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> type[Task]:
+    method = str(lineage["method"])
+    if lineage.get("command") == "finetune segmentation" or method not in PRETEXTS:
         return segmentation_class(bool(config.get("as_released")))
-    return task_class(method, {**PRETEXTS, **TRANSFERS})
+    return task_class(method)
 
 
 def _config_of_first_edition(config: Mapping[str, Any], lineage: Mapping[str, Any]) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 def _foreign_modules() -> list[str]:
     """Return the modules, not ours, that methods and readers of this process come from."""
-    homes = [place.partition(":")[0] for place in {**PRETEXTS, **TRANSFERS}.values()]
+    homes = [place.partition(":")[0] for place in (*PRETEXTS.values(), *TRANSFERS.values())]
     homes += [row.open.__module__ for row in labelled.LAYOUTS]
     homes += [row.open.__module__ for row in clips.LAYOUTS]
     homes = [_script() if home == "__main__" else home for home in homes]

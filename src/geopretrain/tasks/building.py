@@ -10,7 +10,7 @@ from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.schema import defaults
 from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
-from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
+from geopretrain.tasks.registry import PRETEXTS, task_class
 from geopretrain.weights import Init, LoadReport
 
 
@@ -39,6 +39,6 @@ def build_task(cls: type[Task], config: Any, init: Init, seed: int) -> tuple[Tas
     return cls.create(config, init)
 
 
-def setting_defaults(method: str) -> dict[str, Any]:
-    """Return the default of each option of a method."""
-    return defaults(task_class(method, {**PRETEXTS, **TRANSFERS}).Config)
+def setting_defaults(method: str, among: Mapping[str, str] = PRETEXTS) -> dict[str, Any]:
+    """Return the default of each option of a pre-training method, or of another one in ``among``."""
+    return defaults(task_class(method, among).Config)

@@ -24,6 +24,7 @@ PRETEXTS = {
     "dino": "geopretrain.tasks.pretext.dino:DINO",
     "inpainting": "geopretrain.tasks.pretext.inpainting:Inpainting",
     "classification": "geopretrain.tasks.pretext.classification:Classification",
+    "segmentation": "geopretrain.tasks.pretext.segmentation:SupervisedSegmentation",
 }
 """Pre-training methods: ``module:class``."""
 TRANSFERS = {

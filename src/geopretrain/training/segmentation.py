@@ -16,7 +16,7 @@ from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults, task_config
-from geopretrain.tasks.registry import segmentation_class
+from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.resolve import (
     choose_backbone,
@@ -40,7 +40,9 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
     options = continued(
-        "finetune segmentation", options, setting_defaults=lambda run: setting_defaults("segmentation")
+        "finetune segmentation",
+        options,
+        setting_defaults=lambda run: setting_defaults("segmentation", TRANSFERS),
     )
     if (done := finished_run(options)) is not None:
         return done

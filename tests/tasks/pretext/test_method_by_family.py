@@ -45,10 +45,11 @@ def clips(frames: tuple[int, ...], size: int = 64) -> ClipBatch:
 
 
 def labelled(size: int = 64) -> LabelledBatch:
-    """Return two images with a class each."""
+    """Return two images with a class each, and class maps."""
     torch.manual_seed(0)
     images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
-    return LabelledBatch(images, None, torch.arange(2), image_labels=torch.arange(2))
+    maps = torch.randint(0, 2, (2, size, size))
+    return LabelledBatch(images, maps, torch.arange(2), image_labels=torch.arange(2))
 
 
 @pytest.mark.slow
@@ -63,7 +64,8 @@ def test_a_step(method, family):
             cls.create(config, parse_init("random"))
         return
     task = cls.create(config, parse_init("random"))[0].train()
-    batch = labelled() if "image_labels" in task.required.names else clips(task.required.frames)
+    supervised = {"labels", "image_labels"} & set(task.required.names)
+    batch = labelled() if supervised else clips(task.required.frames)
     loss, _ = task.loss(task.train_transform(batch), Step(5, 10))
     loss.backward()
     assert torch.isfinite(loss)

@@ -71,6 +71,45 @@ def random_views(
     return replace(found, images=mirrored(views, flip))
 
 
+def labelled_views(
+    batch: LabelledBatch, *, scale: Range, ratio: Range = (3 / 4, 4 / 3), flip: float = 0.5
+) -> LabelledBatch:
+    """Return random windows of images and class maps at their own size; ids are taken, never averaged.
+
+    Args:
+        batch: ``images B 3 H W``, ``labels B H W``.
+        scale: least and largest area, as a fraction of the image's.
+        ratio: least and largest aspect ratio relative to the image's own.
+        flip: chance of a window to be mirrored.
+    """
+    images, labels = as_float(batch.images), batch.required("labels")
+    windows = random_windows(len(images), scale, ratio)
+    mirror = (torch.rand(len(images)) < flip)[:, None]
+    views = resize_windows(images, windows, (images.shape[-2], images.shape[-1]))
+    ids = _nearest_windows(labels, windows)
+    chosen = mirror.to(images.device)
+    return replace(
+        batch,
+        images=torch.where(chosen[:, :, None, None], views.flip(-1), views),
+        labels=torch.where(chosen[:, :, None], ids.flip(-1), ids),
+    )
+
+
+def _nearest_windows(maps: Tensor, windows: Tensor) -> Tensor:
+    """Return windows ``B 4`` of maps ``B H W`` at the size of the maps, each pixel the nearest one."""
+    height, width = maps.shape[-2:]
+    left, top, right, bottom = windows.to(maps.device).unbind(1)
+
+    def nearest(first: Tensor, last: Tensor, length: int) -> Tensor:
+        middles = (torch.arange(length, device=maps.device) + 0.5) / length
+        places = (first[:, None] + (last - first)[:, None] * middles) * length
+        return places.floor().long().clamp(0, length - 1)
+
+    rows, columns = nearest(top, bottom, height), nearest(left, right, width)
+    samples = torch.arange(len(maps), device=maps.device)
+    return maps[samples[:, None, None], rows[:, :, None], columns[:, None]]
+
+
 def transformed_views(
     batch: ClipBatch | LabelledBatch, transforms: Sequence[Callable[[Any], Tensor]], frames: Sequence[int]
 ) -> ViewBatch:

@@ -33,6 +33,7 @@ _CAMVID = {
     "Bicyclist": (0, 128, 192),
 }
 _CAMVID_VOID = 11
+ADE20K_LIST = "objectInfo150.txt"
 _BLACK_AND_WHITE = {0: "black", 0xFFFFFF: "white"}
 _WEBP_HEAD = 64  # bytes that say how a WebP picture is packed
 
@@ -119,6 +120,24 @@ def read_classes(path: Path) -> ClassList:
     colours = np.array([entry[2] for entry in kept], dtype=np.uint8) if coded else class_palette(len(kept))
     ignored = [entry[2] for entry in entries if entry not in kept and entry[2] is not None]
     return ClassList(tuple(entry[1] for entry in kept), colours, coded, ids, tuple(ignored))
+
+
+def read_ade20k_classes(path: Path) -> ClassList:
+    """Read ``objectInfo150.txt`` of ADE20K's scene parsing: ids from 1 on, 0 is ignored.
+
+    Raises:
+        DataError: a line is not an id and, behind tabs, a name.
+    """
+    names: dict[int, str] = {}
+    for number, text in read_lines(path, errors="replace")[1:]:
+        first, *_, name = [part.strip() for part in text.split("\t")] if "\t" in text else (text, "")
+        if not first.isdecimal() or not name:
+            raise DataError(f"{path}, line {number}: '{text}' is no id with a name behind tabs.")
+        names[int(first)] = name
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise DataError(f"{path} lists {len(names)} classes; 2 to {MAX_CLASSES} are possible.")
+    ids = {0: IGNORE, **{one: number for number, one in enumerate(names)}}
+    return ClassList(tuple(names.values()), class_palette(len(names)), False, ids)
 
 
 def _parse_line(line: Line, number: int, path: Path) -> tuple[int, str, tuple[int, int, int] | None]:

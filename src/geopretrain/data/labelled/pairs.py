@@ -11,8 +11,10 @@ from geopretrain.data.file_names import is_clutter
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource, digest_files, unread_files
 from geopretrain.data.labelled.classes import (
+    ADE20K_LIST,
     ClassList,
     camvid_classes,
+    read_ade20k_classes,
     read_classes,
     read_labels,
     unnamed_values,
@@ -190,13 +192,19 @@ def open_folders(root: Path) -> LabelledPairs:
     Raises:
         DataError: ``classes.txt`` is missing, an image has no label, or there are too few.
     """
-    has_classes = (root / "classes.txt").exists()
-    classes = read_classes(root / "classes.txt") if has_classes else None
+    classes = _folder_classes(root)
     found = _found_pairs(root)
     if classes is None:
         raise DataError(f"{root / 'classes.txt'} is missing. It must list the classes, one name per line.")
     pairs, warnings = _with_all_splits(found, root)
     return LabelledPairs(root, "folder", classes, pairs, warnings)
+
+
+def _folder_classes(root: Path) -> ClassList | None:
+    """Return the classes that a file in the folder lists, None without one."""
+    if (root / "classes.txt").exists():
+        return read_classes(root / "classes.txt")
+    return read_ade20k_classes(root / ADE20K_LIST) if (root / ADE20K_LIST).is_file() else None
 
 
 def _found_pairs(root: Path) -> dict[str, list[Pair]]:

@@ -37,7 +37,14 @@ from geopretrain.tasks.predictions import SegmentationPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.segmentation_validation import SegmentationValidation
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
+from geopretrain.weights import (
+    Init,
+    LoadReport,
+    init_backbone,
+    init_other_parts,
+    read_init,
+    read_lineage,
+)
 
 PRESETS = {
     "paper": Preset(steps=20_000, batch_size=16, lr=1e-5, schedule="cosine"),
@@ -111,7 +118,8 @@ class Segmentation(SegmentationTask):
         task = cls(config, backbone, init.kind == "random")
         reason = f"mode '{config.mode}' starts with a fresh decoder"
         fresh = {} if config.mode == "full" else {"decoder.": reason}
-        init_other_parts(task, found.others, report, fresh=fresh)
+        others = found.others if _same_classes(init, task.class_names) else _without_heads(found.others)
+        init_other_parts(task, others, report, fresh=fresh)
         return task, report
 
     @property
@@ -207,6 +215,16 @@ class Segmentation(SegmentationTask):
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return a sentence when the loss is not a number."""
         return not_a_number(logs, step)
+
+
+def _same_classes(init: Init, names: tuple[str, ...]) -> bool:
+    """Return whether a run told the same classes apart, so that its last layer means something here."""
+    before = read_lineage(init.source).get("classes") if init.kind == "run" else None
+    return before is None or tuple(before["names"]) == names
+
+
+def _without_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.heads.")}
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, ignore: int = IGNORE) -> Tensor:
