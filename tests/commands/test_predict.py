@@ -12,7 +12,7 @@ import geopretrain.data.readers
 from geopretrain import ConfigError
 from geopretrain.errors import RunFolderError
 from geopretrain.prediction.inputs import Shot
-from geopretrain.prediction.outputs import camera_of, cloud_points, depth_values, ply
+from geopretrain.prediction.outputs import camera_doubt, camera_of, cloud_points, depth_values, ply
 
 SMALL = {"backbone": "test_resnet", "steps": 1, "batch_size": 2, "threads": 1, "device": "cpu"}
 
@@ -85,8 +85,38 @@ def test_points_need_a_camera():
         camera_of(shot, None, None)
     assert camera_of(shot, None, 90.0)[0, 0] == pytest.approx(55)
     assert camera_of(shot, "100,101,50,40", 90.0)[1, 1] == 101
-    known = Shot("x", shot.image, intrinsics=np.eye(3))
-    assert camera_of(known, None, None)[0, 0] == 1
+    camera = np.array([[80.0, 0, 54.5], [0, 80, 34.5], [0, 0, 1]])
+    known = Shot("x", shot.image, intrinsics=camera)
+    assert camera_of(known, None, None)[0, 0] == 80
+    assert camera_doubt(known, None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("focal", "centre", "wrong"),
+    [
+        (0, 54.5, "focal lengths"),
+        (1e-9, 54.5, "fields of view"),
+        (float("nan"), 54.5, "finite"),
+        (80, 9e5, "far"),
+    ],
+)
+def test_a_camera_of_the_data_that_cannot_be_is_refused(focal, centre, wrong):
+    camera = np.array([[focal, 0, centre], [0, 80, 34.5], [0, 0, 1]])
+    shot = Shot("x", np.zeros((70, 110, 3), np.uint8), intrinsics=camera)
+    with pytest.raises(ConfigError, match=f"that come with 'x' must be .*{wrong}.*or correct them"):
+        camera_of(shot, None, None)
+
+
+def test_an_odd_camera_of_the_data_is_told_once_and_one_of_no_use_explained(run, tmp_path, capsys):
+    sequence = tmp_path / "sequences" / "00"
+    for number in range(2):
+        coloured(sequence / "image_2" / f"{number:06d}.png", number)
+    (sequence / "calib.txt").write_text("P2: 700 0 47.5 0 0 700 31.5 0 0 0 1 0\n")
+    geopretrain.predict(run, tmp_path / "sequences", tmp_path / "out", save="cloud")
+    assert capsys.readouterr().out.count("field of view is 8 degrees") == 1
+    (sequence / "calib.txt").write_text("P2: 718.856 0 607.1928 0 0 718.856 185.2157 0 0 0 1 0\n")
+    with pytest.raises(ConfigError, match=r"1241x376, another shape.* So no points can be made"):
+        geopretrain.predict(run, tmp_path / "sequences", tmp_path / "cut", save="cloud", progress=False)
 
 
 def test_intrinsics_of_other_pictures_are_refused_or_warned_of_once(run, tmp_path, capsys):
@@ -143,3 +173,88 @@ def test_overwrite_knows_the_predictions_of_earlier_versions(run, image, tmp_pat
     (out / ".geopretrain" / "files.jsonl").unlink()
     (out / ".geopretrain").rmdir()
     assert geopretrain.predict(run, image, out, overwrite=True, progress=False) == [out / "noise.png"]
+
+
+def coloured(path, seed=0, size=(64, 96)):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def depth_map(path, size=(64, 96)):
+    Image.fromarray(np.full(size, 5000, np.uint16)).save(path)
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_what_was_predicted_is_not_predicted_from_again(run, tmp_path, capsys):
+    folder = tmp_path / "in"
+    for number, name in enumerate(("a.jpg", "b.jpg")):
+        coloured(folder / name, number)
+    first = geopretrain.predict(run, folder, folder, save=["picture", "depth"], progress=False)
+    assert names(first) == ["a.png", "a_depth.png", "b.png", "b_depth.png"]
+    assert names(geopretrain.predict(run, folder, tmp_path / "again")) == ["a.png", "b.png"]
+    assert "4 files were written by geopretrain" in capsys.readouterr().out
+    assert len(geopretrain.predict(run, first, tmp_path / "only", progress=False)) == 4
+
+
+@pytest.mark.parametrize(
+    ("pictures", "maps"),
+    [
+        (["x.png", "y.png"], ["x_depth.png", "y_depth.png"]),
+        (["x.jpg", "y.jpg"], ["x.png", "y.png"]),
+        (["rgb_00045.jpg", "rgb_00046.jpg"], ["sync_depth_00045.png"]),
+        (["frame-0.color.png", "frame-1.color.png"], ["frame-0.depth.png", "frame-1.depth.png"]),
+        (["0_image.png"], ["0_disparity.png", "odd_depth_map.png"]),
+    ],
+)
+def test_depth_maps_beside_pictures_are_no_pictures(run, tmp_path, capsys, pictures, maps):
+    folder = tmp_path / "in"
+    for number, name in enumerate(pictures):
+        coloured(folder / name, number)
+    for name in maps:
+        depth_map(folder / name)
+    expected = [f"{name.rpartition('.')[0]}.png" for name in pictures]
+    for inputs in (folder, sorted(folder.iterdir())):
+        out = tmp_path / f"out{isinstance(inputs, list)}"
+        assert sorted(names(geopretrain.predict(run, inputs, out))) == expected
+        assert "left out, as no pictures. Name a file alone to have it taken." in capsys.readouterr().out
+    assert len(geopretrain.predict(run, folder / maps[0], tmp_path / "one")) == 1
+    if "d" in maps[0]:
+        assert "is a depth map: taken as pictures, because nothing else was given" in capsys.readouterr().out
+
+
+def test_16_bit_pictures_alone_and_8_bit_pictures_of_any_name_are_taken(run, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    depth_map(tmp_path / "in" / "000.png")
+    for name in ("in_depth.png", "deep.png", "001.png", "display.png"):
+        coloured(tmp_path / "in" / name)
+    assert len(geopretrain.predict(run, tmp_path / "in", tmp_path / "out")) == 5
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_videos_of_one_name_stay_apart(run, tmp_path):
+    for place, seed in (("a", 0), ("b", 1)):
+        for number in range(3):
+            coloured(tmp_path / place / "seq" / f"{number}.png", 10 * seed + number, (64, 96 + 32 * seed))
+    (tmp_path / "a" / "x.txt").touch()
+    inputs = [tmp_path / "a", tmp_path / "b"]
+    written = geopretrain.predict(run, inputs, tmp_path / "out", save=["video", "picture"], progress=False)
+    assert sorted(names(written)) == [
+        *("seq-2.mp4", "seq-2_000000.png", "seq-2_000001.png", "seq-2_000002.png"),
+        *("seq.mp4", "seq_000000.png", "seq_000001.png", "seq_000002.png"),
+    ]
+
+
+def test_outputs_of_one_call_never_replace_each_other(run, tmp_path):
+    for name in ("x.png", "x.jpg", "X.bmp", "x_depth.bmp", "x-2.png"):
+        coloured(tmp_path / "in" / name)
+    inputs = [tmp_path / "in" / name for name in ("x.png", "x.jpg", "X.bmp", "x-2.png")]
+    written = geopretrain.predict(run, inputs, tmp_path / "out", save=["picture", "depth"], progress=False)
+    assert len({name.casefold() for name in names(written)}) == 8
+    written = geopretrain.predict(
+        run, [tmp_path / "in" / "x_depth.bmp"], tmp_path / "alone", save=["picture", "depth"], progress=False
+    )
+    assert names(written) == ["x_depth.png", "x_depth_depth.png"]

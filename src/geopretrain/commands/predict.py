@@ -79,8 +79,9 @@ class _Writer:
         self.task, self.run, self.target, self.options = task, run, target, options
         self.wanted, self.size = options.save, run.size
         self.written: list[Path] = []
+        self._taken: set[str] = set()
         self._strict = manifest.has_list(target) or not _is_of_an_earlier_version(target, options)
-        self._doubted: set[tuple[int, int]] = set()
+        self._doubted: set[tuple[str, int, int]] = set()
         self._videos: dict[str, VideoWriter] = {}
         self._open = ExitStack()
 
@@ -105,20 +106,20 @@ class _Writer:
             write_depth(path, seen.disparity, self.task, self.run)
         if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             path, camera = self._path(shot.name, ".ply"), self.options
-            self._doubt_camera((shot.image.shape[0], shot.image.shape[1]))
+            self._doubt_camera(shot)
             write_cloud(path, seen.disparity, shot, self.task, intrinsics=camera.intrinsics, fov=camera.fov)
         if "video" in self.wanted:
             self._video(shot).add(shot.image, seen)
 
-    def _doubt_camera(self, size: tuple[int, int]) -> None:
-        """Warn of intrinsics that hardly fit pictures of a size, once for each size."""
+    def _doubt_camera(self, shot: Shot) -> None:
+        """Warn of a camera that hardly fits the pictures, once for each video and size."""
         from geopretrain.prediction.outputs import camera_doubt
 
-        if self.options.intrinsics is None or size in self._doubted:
-            return
-        self._doubted.add(size)
-        if doubt := camera_doubt(size, self.options.intrinsics):
-            console.warn(doubt)
+        seen = (shot.source, shot.image.shape[0], shot.image.shape[1])
+        if seen not in self._doubted:
+            self._doubted.add(seen)
+            if doubt := camera_doubt(shot, self.options.intrinsics, self.options.fov):
+                console.warn(f"{shot.video}: {doubt}" if shot.video else doubt)
 
     def _video(self, shot: Shot) -> VideoWriter:
         from geopretrain.prediction.outputs import VideoWriter
@@ -131,13 +132,14 @@ class _Writer:
         return self._videos[shot.video]
 
     def _path(self, name: str, ending: str) -> Path:
-        """Return a free path, numbered where this call has used it."""
+        """Return a free path, numbered where this call has used it, whatever the case of its letters."""
         wanted, count = self.target / f"{name}{ending}", 1
-        while wanted in self.written:
+        while wanted.name.casefold() in self._taken:
             count += 1
             wanted = self.target / f"{name}-{count}{ending}"
         self._check(wanted)
         self.written.append(wanted)
+        self._taken.add(wanted.name.casefold())
         return wanted
 
     def _check(self, path: Path) -> None:

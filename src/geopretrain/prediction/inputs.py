@@ -30,7 +30,10 @@ class Shot:
         image: ``H W 3`` uint8.
         next: the picture after it, ``H W 3`` uint8, for methods that look at pairs; None otherwise.
         intrinsics: ``3 3`` px of the picture, where its source knows them.
+        size_known: whether they are known to be of pictures of this size.
+        camera_problem: why the calibration that its source has cannot be used.
         video: stem of the video it is from, None for image files.
+        source: path of that video.
         fps: frames per second of the shots taken from that video.
     """
 
@@ -39,7 +42,10 @@ class Shot:
     next: np.ndarray | None = None
     intrinsics: np.ndarray | None = None
     video: str | None = None
+    source: str = ""
     fps: float = 10.0
+    size_known: bool = False
+    camera_problem: str | None = None
 
 
 def shots_of_all(
@@ -54,15 +60,45 @@ def shots_of_all(
     for source in sources:
         if not os.path.lexists(source) and not str(source).startswith(SYNTHETIC):
             raise DataError(f"'{source}' does not exist. Give a picture, a video, or a folder of them.")
+    sources, stems = _without_depth_maps(sources), _Stems()
     for source in sources:
         try:
-            yield from shots(source, every, with_next=with_next, value_range=value_range)
+            found = shots(source, every, with_next=with_next, value_range=value_range)
+            yield from (stems.own(shot) for shot in found)
         except DataError as error:
             failed.append(str(error))
             if len(sources) > 1:
                 console.warn_left_out(f"Left out: {error}")
     if len(failed) == len(sources):
         raise DataError(failed[0] if len(failed) == 1 else f"No input can be used. The first: {failed[0]}")
+
+
+class _Stems:
+    """Names of videos: two of one name in different folders must not become one."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def own(self, shot: Shot) -> Shot:
+        """Return a frame under a name that no other video has: that of the second one is numbered."""
+        if shot.video is None:
+            return shot
+        stem, count = shot.video, 1
+        while self._taken.setdefault(stem, shot.source) != shot.source:
+            count += 1
+            stem = f"{shot.video}-{count}"
+        return replace(shot, video=stem, name=stem + shot.name.removeprefix(shot.video))
+
+
+def _without_depth_maps(sources: Sequence[Path]) -> list[Path]:
+    """Return the sources without image files that are no pictures, and say so (`no_pictures`)."""
+    from geopretrain.data.readers.no_pictures import without_depth_maps
+
+    files = [source for source in sources if source.suffix.lower() in image_suffixes() and source.is_file()]
+    kept, others = without_depth_maps(files)
+    if others:
+        console.warn(others)
+    return [source for source in sources if source not in files or source in kept]
 
 
 def shots(
@@ -101,11 +137,11 @@ def _found(source: Path, every: int | None, with_next: bool, value_range: Range 
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder in the order of time, clutter left out."""
+    """Return the pictures directly in a folder in the order of time; what are none is said."""
     from geopretrain.data.file_names import in_order
     from geopretrain.data.readers.base import files_with
 
-    return in_order(files_with(folder, image_suffixes()))
+    return _without_depth_maps(in_order(files_with(folder, image_suffixes())))
 
 
 def image_suffixes() -> set[str]:
@@ -162,8 +198,16 @@ def _of_clip(clip: SourceClip, step: int) -> Iterator[tuple[Shot, bool]]:
         if frame.image is None:
             console.warn_left_out(f"Left out of {clip.name}: {frame.error}")
             continue
-        name = f"{stem}_{frame.index:06d}"
-        shot = Shot(name, frame.image, None, clip.intrinsics, stem, (clip.fps or 10.0) / step)
+        shot = Shot(
+            f"{stem}_{frame.index:06d}",
+            frame.image,
+            intrinsics=clip.intrinsics,
+            video=stem,
+            source=f"{clip.path}#{clip.name}",
+            fps=(clip.fps or 10.0) / step,
+            size_known=clip.calibrated_size is not None,
+            camera_problem=clip.camera_problem,
+        )
         yield shot, frame.index % step == 0
 
 

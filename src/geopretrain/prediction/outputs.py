@@ -97,36 +97,39 @@ def camera_of(shot: Shot, intrinsics: str | None, fov: float | None) -> np.ndarr
     """Return ``3 3`` px: what the user gave, else what the source knows.
 
     Raises:
-        ConfigError: neither says anything, or what the user gave cannot be the camera of a picture of this
-            size.
+        ConfigError: neither says anything, or what it says cannot be the camera of a picture of this size.
     """
     from geopretrain.data.prepare.intrinsics import intrinsics_for_fov, parse_intrinsics
     from geopretrain.data.store.checks import impossible_camera
 
     size = (shot.image.shape[0], shot.image.shape[1])
-    if intrinsics is not None:
-        given = parse_intrinsics(intrinsics)
-        if problem := impossible_camera(given, size):
-            raise ConfigError(
-                f"--intrinsics for '{shot.name}' must be {problem}. Give fx,fy,cx,cy in px of the pictures "
-                f"of {size[1]}x{size[0]}."
-            )
-        return given
-    if fov is not None:
+    if intrinsics is None and fov is not None:
         return intrinsics_for_fov(fov, size)
-    if shot.intrinsics is not None:
-        return shot.intrinsics
-    raise ConfigError(
-        f"Nothing is known of the camera of '{shot.name}', so no points can be made of its depth. Give "
-        "--intrinsics fx,fy,cx,cy (px) or --fov DEGREES; 55 is fair for a dash camera."
-    )
+    camera = shot.intrinsics if intrinsics is None else parse_intrinsics(intrinsics)
+    if camera is None:
+        unknown = shot.camera_problem or f"Nothing is known of the camera of '{shot.name}'."
+        raise ConfigError(
+            f"{unknown} So no points can be made of its depth: give --intrinsics fx,fy,cx,cy (px) or --fov "
+            "DEGREES; 55 is fair for a dash camera."
+        )
+    if problem := impossible_camera(camera, size):
+        which = "The intrinsics that come with" if intrinsics is None else "--intrinsics for"
+        raise ConfigError(
+            f"{which} '{shot.name}' must be {problem}. Give fx,fy,cx,cy in px of the pictures of "
+            f"{size[1]}x{size[0]} with --intrinsics{' or correct them' * (intrinsics is None)}."
+        )
+    return camera
 
 
-def camera_doubt(size: tuple[int, int], intrinsics: str) -> str | None:
-    """Return a sentence where the intrinsics given can hardly be those of pictures of (height, width)."""
-    from geopretrain.data.prepare.intrinsics import camera_warning, parse_intrinsics
+def camera_doubt(shot: Shot, intrinsics: str | None, fov: float | None) -> str | None:
+    """Return a sentence where the camera that `camera_of` returns can hardly be that of the picture."""
+    from geopretrain.data.prepare.intrinsics import camera_warning
 
-    return camera_warning(parse_intrinsics(intrinsics), size)
+    if intrinsics is None and fov is not None:
+        return None
+    size = (shot.image.shape[0], shot.image.shape[1])
+    size_known = intrinsics is None and shot.size_known
+    return camera_warning(camera_of(shot, intrinsics, fov), size, size_known)
 
 
 def cloud_points(

@@ -74,6 +74,43 @@ def test_cropped_pictures_have_no_camera(tmp_path):
     assert store.intrinsics_known
 
 
+def kitti_depth(root, name, size, maps):
+    """KITTI depth's layout, with pictures and depth maps of given (height, width)."""
+    write_images(root / name / "image_02" / "data", [texture(*size)] * 2, "{:010d}.png")
+    folder = root / name / "proj_depth" / "groundtruth" / "image_02"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        cv2.imwrite(str(folder / f"{number:010d}.png"), np.full(maps, 2560, np.uint16))
+    return open_source(root)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "maps", "released", "focal"),
+    [
+        ("2011_09_26_drive_0001_sync", (192, 640), (375, 1242), 721.5377),
+        ("2011_10_03_drive_0034_sync", (192, 640), (376, 1241), 718.856),
+        ("drive", (370, 1224), (370, 1224), 707.0493),  # the day is that of the depth maps
+    ],
+)
+def test_kitti_depth_made_smaller(tmp_path, name, maps, released, focal):
+    clip = kitti_depth(tmp_path, name, (192, 640), maps)
+    assert clip.intrinsics[0, 0] == pytest.approx(focal * 640 / released[1])
+    assert clip.intrinsics[1, 1] == pytest.approx(focal * 192 / released[0])
+    said = f"calibrated for pictures of {released[1]}x{released[0]}; these are 640x192"
+    assert any(said in warning for warning in clip.warnings)
+
+
+def test_kitti_depth_of_other_shape_or_no_day_has_no_camera_and_says_so(tmp_path):
+    clip = kitti_depth(tmp_path / "a", "2011_09_26_drive_0001_sync", (320, 640), (320, 640))
+    assert clip.intrinsics is None
+    assert "640x320, but their calibration is of 1242x375" in clip.camera_problem
+    clip = kitti_depth(tmp_path / "b", "drive", (192, 640), (192, 640))
+    assert clip.intrinsics is None
+    assert "no KITTI day has images of 640x192" in clip.warnings[0]
+    clip = kitti_depth(tmp_path / "c", "drive", (375, 1242), (375, 1242))
+    assert clip.intrinsics[0, 0] == 721.5377
+
+
 def test_kitti_odometry_made_smaller(tmp_path):
     sequence = tmp_path / "sequences" / "00"
     write_images(sequence / "image_2", [texture(188, 620)] * 3)

@@ -304,3 +304,13 @@ def test_sources_real_layouts_are_recognised(shared_data, name, kinds, count):
     assert len(clips) == count
     assert {clip.kind for clip in clips} == kinds
     assert all(next(iter(clip.frames())).image.shape == (*clip.size, 3) for clip in clips)
+
+
+def test_depth_maps_among_the_pictures_of_a_folder_are_no_frames(tmp_path):
+    write_images(tmp_path, sliding_frames(4), "{:03d}.png")
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number:03d}_depth.png"), np.full((96, 128), 900, np.uint16))
+    (clip,) = open_source(tmp_path)
+    assert clip.length == 4
+    assert "4 files are depth maps" in clip.warnings[0]
+    assert "left out, as no pictures" in clip.warnings[0]

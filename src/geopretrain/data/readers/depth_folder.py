@@ -19,7 +19,8 @@ from geopretrain.data.readers.depth_maps import (
     unit_warning,
 )
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name, read_matrix_file
-from geopretrain.data.readers.kitti_calibration import camera_of_size
+from geopretrain.data.readers.images import image_size
+from geopretrain.data.readers.kitti_calibration import camera_of_size, released_size
 from geopretrain.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
@@ -82,10 +83,31 @@ class KittiDepth(ImageSequence):
         files = image_files(folder / "image_02" / "data")
         super().__init__(name, files, path=folder)
         self.add_depth(matched_by_name(files, files_with(_kitti_maps(folder), {".png"})), "kitti")
-        self.intrinsics = camera_of_size(self.size)
-        if self.intrinsics is not None:
-            self.calibrated_size = self.size
+        self._find_camera(folder)
+
+    def _find_camera(self, folder: Path) -> None:
+        """Set the camera of the KITTI day with images of this size, or of that in the folder's name."""
+        if (camera := camera_of_size(self.size)) is not None:
+            self.use_camera(camera, self.size)
             self.warnings.append("The camera is that of the KITTI day with images of this size.")
+            return
+        released = released_size(folder) or self._size_of_maps()
+        if released is None:
+            height, width = self.size
+            self.warnings.append(
+                f"The camera is not known: no KITTI day has images of {width}x{height}, and the folder is "
+                "not named after one (as 2011_09_26_drive_0001_sync). Give it with --intrinsics."
+            )
+            return
+        self.use_camera(camera_of_size(released), released)
+
+    def _size_of_maps(self) -> tuple[int, int] | None:
+        """Return the (height, width) of the depth maps where they have that of a KITTI day."""
+        try:
+            size = image_size(next(iter(self.depth_files.values())))
+        except (StopIteration, DataError):  # whoever reads it says what is wrong
+            return None
+        return None if camera_of_size(size) is None else size
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return semi-dense LiDAR depth in metres."""

@@ -13,6 +13,7 @@ from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
 from geopretrain.data.readers.base import NO_RANGE_NEEDED, Frame, SourceClip, files_with
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
+from geopretrain.data.readers.no_pictures import without_depth_maps
 from geopretrain.data.text_lists import read_lines
 from geopretrain.data.value_range import Range, has_wide, range_warning
 from geopretrain.errors import DataError
@@ -156,13 +157,15 @@ class ImageSequence(SourceClip):
 
 
 def open_folder(path: Path, name: str) -> ImageSequence:
-    """Open a folder of images (natural order of the names); four numbers or 3x3 in ``intrinsics.txt`` are
-    used if there.
+    """Open a folder of images in the order of time, depth maps among them left out; four numbers or 3x3 in
+    ``intrinsics.txt`` are used if there.
 
     Raises:
         DataError: no readable image, or images of mixed sizes.
     """
-    clip = ImageSequence(name, image_files(path), path=path)
+    files, others = without_depth_maps(image_files(path))
+    clip = ImageSequence(name, files, path=path)
+    clip.warnings += [others] if others else []
     clip.use_camera_file(path / "intrinsics.txt")
     if clip.intrinsics is not None:
         clip.warnings.append("Intrinsics were read from intrinsics.txt in the folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ _DAYS = {
     (370, 1226): (707.0912, 601.8873, 183.1104),  # 2011_09_30
     (376, 1241): (718.8560, 607.1928, 185.2157),  # 2011_10_03
 }
+
+
+_DATES = dict(zip(("2011_09_26", "2011_09_28", "2011_09_29", "2011_09_30", "2011_10_03"), _DAYS, strict=True))
+
+
+def released_size(folder: Path) -> tuple[int, int] | None:
+    """Return the (height, width) of images of the KITTI day that a drive is named after, None without one."""
+    named = re.findall(r"20\d\d_\d\d_\d\d", str(folder.absolute()))
+    return next((_DATES[date] for date in reversed(named) if date in _DATES), None)
 
 
 def size_of_camera(intrinsics: np.ndarray) -> tuple[int, int] | None:
