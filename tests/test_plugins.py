@@ -8,8 +8,8 @@ from geopretrain import plugins
 from geopretrain.data.labelled.detect import LAYOUTS, LabelledLayout
 from geopretrain.errors import ConfigError
 from geopretrain.plugins import VARIABLE, load_plugins, with_plugins
-from geopretrain.study.workers import _environment
 from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.training.processes import environment as environment_of
 
 MODULE = """
 from geopretrain.tasks.registry import PRETEXTS
@@ -61,7 +61,7 @@ def test_processes_of_a_comparison_inherit_what_this_process_knows(toy, monkeypa
     row = LabelledLayout("mine", "mine:", lambda spec: False, lambda spec: None)
     row.open.__module__ = "readers_of_mine"
     monkeypatch.setattr("geopretrain.data.labelled.detect.LAYOUTS", [*LAYOUTS, row])
-    environment = _environment(1)
+    environment = environment_of(1)
     names = environment[VARIABLE].split(",")
     assert names[0] == "first"
     assert {"toy_of_mine", "readers_of_mine"} < set(names)

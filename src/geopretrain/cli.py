@@ -125,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0; 2 for an error the user can mend; 3 where a part failed (a training of a comparison, a file of many)
     and the rest is done; 128 and the number of the signal where one asked to stop: 130 for Ctrl-C.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or it warns of its own choices
     with interruption.answering() as answer:
         return _answered(argv, answer)
 

@@ -31,10 +31,16 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(name: str, device: str) -> Precision:
-    """Return ``bf16`` or ``fp32``; ``auto`` takes bf16 where the hardware computes in it."""
+    """Return ``bf16``, ``fp16`` or ``fp32``; ``auto`` takes bf16 where the hardware computes in it.
+
+    Raises:
+        ConfigError: the device does not train in it.
+    """
     import torch
 
     one_of("precision", name, PRECISIONS)
+    if name == "fp16" and device not in ("cpu", "cuda"):
+        raise ConfigError(f"Training in fp16 is not possible on {device}. Use --precision bf16 or fp32.")
     if name != "auto":
         return cast(Precision, name)
     if device == "cuda":

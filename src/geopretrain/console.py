@@ -60,6 +60,10 @@ class Console:
         finally:
             self._shown.reset(token)
 
+    def hush(self) -> None:
+        """Show nothing more until what is shown is decided anew."""
+        self._shown.set(False)
+
     def say(self, sentence: str) -> None:
         """Print a sentence; a record of level INFO for programs."""
         self._tell(sentence, logging.INFO)

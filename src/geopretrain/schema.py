@@ -36,9 +36,10 @@ MAX_SIDE = 16_384
 """Largest side of a working size, px."""
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "step", "late_step", "halve", "tenth", "poly", "cosine", "warm_cosine"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
+Strategy = Literal["ddp", "fsdp"]
 # (words that presets of tasks, options and the loop share)
 
 
@@ -349,9 +350,11 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def choices_of(hint: Any) -> list[str]:
-    """Return the values of a ``Literal`` inside a type."""
+    """Return the values of a ``Literal`` inside a type; none where it takes numbers, too."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
+    if _takes(hint, int, float):
+        return []
     return next((found for part in get_args(hint) if (found := choices_of(part))), [])
 
 

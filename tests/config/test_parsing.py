@@ -118,6 +118,6 @@ def test_help_shows_every_option_where_it_belongs(capsys):
     assert out.endswith("End:\n  a\n  b\n")
     assert "(default: monodepth)" in " ".join(out.split())
     assert "e.g. 5%;" in " ".join(out.split())
-    assert "--batch-size N" in out
+    assert "--batch-size auto|N" in out
     assert "--batch_size" not in out
     assert out.count("\nHow it is trained; what is left away is taken from the preset:\n") == 1

@@ -190,7 +190,7 @@ def test_ctrl_c_finishes_the_step_and_can_be_resumed(tmp_path):
         ({"steps": 0}, "steps must be a whole number of at least 1"),
         ({"lr": -1.0}, "positive"),
         ({"schedule": "cosin"}, "'cosine'"),
-        ({"precision": "fp16"}, "one of auto, fp32, bf16"),
+        ({"precision": "fp8"}, "one of auto, fp32, bf16, fp16"),
         ({"warmup_steps": -1}, "at least 0"),
     ],
 )

@@ -15,6 +15,7 @@ from geopretrain.console import console
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.depth import fitting_protocol
+from geopretrain.ranks import follows
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults
 from geopretrain.training.pretext import finish, pretext_training
@@ -50,7 +51,8 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
         resume=bool(options.resume),
         overwrite=options.overwrite,
     )
-    _score(run, training, options)
+    if not follows(options.devices, options.num_nodes):
+        _score(run, training, options)
     return run
 
 

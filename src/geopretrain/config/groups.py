@@ -21,6 +21,7 @@ from geopretrain.schema import (
     BatchSize,
     Count,
     Device,
+    Few,
     FilePath,
     FilePaths,
     Fraction,
@@ -31,6 +32,7 @@ from geopretrain.schema import (
     Precision,
     Schedule,
     Seed,
+    Strategy,
     Threads,
     Words,
     checked,
@@ -193,6 +195,9 @@ Saves = Annotated[
     reads(_different),
     Words("picture, depth, cloud or video", "WHAT", many=True),
 ]
+AutoBatchSize = Annotated[
+    Literal["auto"] | BatchSize, Words("auto or a whole number of at least 1", "auto|N")
+]
 Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]
 Momentum = Annotated[float, Field(ge=0, lt=1), Words("a number of at least 0 and below 1", "X")]
 
@@ -233,7 +238,7 @@ class ComputeOptions(DeviceOptions):
     """What computes."""
 
     precision: Precision = "auto"
-    """Numbers to compute with; auto: bf16 where the machine computes in it."""
+    """Numbers to compute with; auto: bf16 where the machine computes in it, else fp32."""
     channels_last: bool = True
     """Keep images and filters in the memory order that makes convolutions faster."""
 
@@ -264,8 +269,8 @@ class RecipeOptions:
     """Named settings of the task, e.g. paper or short; auto: paper on a GPU, short elsewhere."""
     steps: Count | None = None
     """Optimisation steps."""
-    batch_size: BatchSize | None = None
-    """Samples per step."""
+    batch_size: AutoBatchSize | None = None
+    """Samples per step; auto: those of the preset, computed in as few parts as the memory takes."""
     schedule: Schedule | None = None
     """How the learning rate changes with the step."""
     warmup_steps: Natural | None = None
@@ -284,6 +289,21 @@ class RecipeOptions:
     """Largest norm of the gradient; longer ones are shortened to it."""
     accumulate: Count | None = None
     """Equal parts that the batch of a step is computed in, one after the other, to need less memory."""
+
+
+@checked
+class DistributedOptions:
+    """Several devices."""
+
+    devices: Few = 1
+    """Processes that train together on a machine, each on a GPU of its own or on a part of the processor;
+    the batch of a step stays the same and is divided among them."""
+    num_nodes: Few = 1
+    """Machines that train together, with as many devices each; torchrun or SLURM starts the command there."""
+    strategy: Strategy = "ddp"
+    """What each device holds: the whole network (ddp), or a part of it (fsdp, on GPUs)."""
+    sync_batchnorm: bool = False
+    """Batch-norm statistics over all devices (on GPUs); otherwise each has those of its part of the batch."""
 
 
 @checked

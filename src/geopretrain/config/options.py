@@ -14,6 +14,7 @@ from geopretrain.config.groups import (
     ComputeOptions,
     CurvePoints,
     DeviceOptions,
+    DistributedOptions,
     InitOptions,
     Inits,
     Jobs,
@@ -33,7 +34,7 @@ from geopretrain.config.groups import (
     run_to_resume,
 )
 from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
-from geopretrain.errors import one_of
+from geopretrain.errors import OptionError, one_of
 from geopretrain.schema import (
     AnySize,
     BatchSize,
@@ -60,6 +61,7 @@ class TrainCommandOptions(
     ComputeOptions,
     SettingsOptions,
     LoopOptions,
+    DistributedOptions,
     RecipeOptions,
     RateOptions,
     InitOptions,
@@ -149,6 +151,8 @@ class CompareOptions(ProgressOptions, ComputeOptions, SettingsOptions, RecipeOpt
 
     def __post_init__(self) -> None:
         require(self, "inits", "data", "out")
+        if self.batch_size == "auto":
+            raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
 
 
 @checked

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
+from geopretrain.compute import resolve_device
 from geopretrain.config.groups import run_to_resume
 from geopretrain.config.saved import FILE, as_saved, read_saved
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError
+from geopretrain.ranks import Place, connect, place_among
 from geopretrain.schema import given
 
 T = TypeVar("T")
@@ -24,8 +26,10 @@ FREE = frozenset(
     }
 )
 """Options that may be given anew, because they do not change what is learned."""
-LAST_DIGITS = ("device", "threads")
+LAST_DIGITS = ("device", "threads", "strategy")
 """Options that change the order of sums, and so the last digits."""
+PARTS = ("devices", "num_nodes")
+"""Options that change the parts that a step's batch is computed in."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def resumed(
         old, value = had[name], asked[name]
         if name in LAST_DIGITS:
             sentences.append(_last_digits(name, old, value))
+        elif name in PARTS:
+            sentences.append(_other_parts(name, old, value))
         elif name == "steps":
             sentences.append(_more_steps(before, run, value))
         else:
@@ -97,7 +103,12 @@ def continued(
         RunFolderError: there is no run to continue, or it would become another one.
         OptionError: ``resume`` and ``out`` name different folders.
     """
-    run = run_to_resume(options)
+    run, cls = run_to_resume(options), cast("Callable[..., T]", type(options))
+    if (mine := _place(command, options, run)) is not None and mine.rank > 0:
+        console.hush()
+        connect(mine, resolve_device(getattr(options, "device", "auto")))
+        run = run or Path(str(given(options)["out"]))
+        options = cls(out=str(run), resume=True, progress=False)
     if run is None:
         return options
     if not (run / FILE).is_file():
@@ -107,6 +118,13 @@ def continued(
     for sentence in found.sentences:
         console.warn(sentence)
     return found.options
+
+
+def _place(command: str, options: Any, run: Path | None) -> Place | None:
+    """Return the place of this process in a training on several devices, as it was asked for or saved."""
+    saved = {} if run is None or not (run / FILE).is_file() else read_saved(run, command, type(options))
+    asked = {**saved, **given(options)}
+    return place_among(int(asked.get("devices", 1)), int(asked.get("num_nodes", 1)))
 
 
 def _begun(options: T, run: Path) -> T:
@@ -125,6 +143,14 @@ def _last_digits(name: str, old: Any, value: Any) -> str:
     return (
         f"The run began with {name} = {began} and goes on with {value}: the result may differ in the last "
         "digits from that of an uninterrupted run."
+    )
+
+
+def _other_parts(name: str, old: Any, value: Any) -> str:
+    return (
+        f"The run began with {name} = {old} and goes on with {value}: the batch of a step is computed in "
+        "other parts, each with random numbers of its own, so the result differs from that of an "
+        "uninterrupted run."
     )
 
 

@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geopretrain import manifest
-from geopretrain.data.labelled import detect as labelled
-from geopretrain.data.readers import detect as clips
-from geopretrain.plugins import VARIABLE, with_plugins
 from geopretrain.study import worker
 from geopretrain.study.trials import Trial
-from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
+from geopretrain.training.processes import environment
 
 MAX_WORKERS = 8
 PATIENCE = 60.0
@@ -158,37 +155,9 @@ class _Worker(threading.Thread):
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env=_environment(self.most_threads),
+                    env=environment(self.most_threads),
                 )
         return self.process
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Keep the thread pools of side-by-side processes from fighting for the same cores; hand plugins on."""
-    count = str(threads)
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in sys.path if path)),
-        VARIABLE: with_plugins(_foreign_modules()),
-        "OMP_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _foreign_modules() -> list[str]:
-    """Return the modules, not ours, that methods and readers of this process come from."""
-    homes = [place.partition(":")[0] for place in (*PRETEXTS.values(), *TRANSFERS.values())]
-    homes += [row.open.__module__ for row in labelled.LAYOUTS]
-    homes += [row.open.__module__ for row in clips.LAYOUTS]
-    homes = [_script() if home == "__main__" else home for home in homes]
-    return [home for home in dict.fromkeys(homes) if home and home.split(".")[0] != "geopretrain"]
-
-
-def _script() -> str:
-    """Return the name that the script that was started can be imported by, from its folder."""
-    started = Path(sys.argv[0]) if sys.argv else Path()
-    return started.stem if started.suffix == ".py" else ""
 
 
 def _cores() -> int:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.errors import UserError
+from geopretrain.ranks import Ranks
 from geopretrain.tasks.base import Task
 
 _NEVER = 2**62
+_COUNT = "steps that are numbers"
 
 
 class TrainingDiverged(UserError):
@@ -19,9 +21,14 @@ class TrainingDiverged(UserError):
 
 
 class LogAverages:
-    """Sums of detached scalars, kept on the device; fetched once per interval."""
+    """Sums of detached scalars, kept on the device; fetched once per interval.
 
-    def __init__(self) -> None:
+    Args:
+        tolerant: leave out what is no number: in fp16 such a step changes nothing.
+    """
+
+    def __init__(self, tolerant: bool = False) -> None:
+        self.tolerant = tolerant
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.first_bad_step: Tensor | None = None
@@ -29,6 +36,9 @@ class LogAverages:
     def add(self, step: int, loss: Tensor, logs: dict[str, Tensor]) -> None:
         """Add the scalars of ``step``; launches work on the device and waits for nothing."""
         loss = loss.detach().float()
+        if self.tolerant:
+            self._add_numbers({"loss": loss, **logs})
+            return
         if self.first_bad_step is None:
             self.first_bad_step = torch.full((), _NEVER, dtype=torch.int64, device=loss.device)
         bad = torch.where(torch.isfinite(loss), _NEVER, step)
@@ -38,6 +48,24 @@ class LogAverages:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.count += 1
 
+    def _add_numbers(self, values: dict[str, Tensor]) -> None:
+        """Add the scalars of a step whose loss is a number, and count those steps in a sum of its own."""
+        counts = torch.isfinite(values["loss"])
+        found = {name: value.detach().float() for name, value in values.items()}
+        for name, value in {**found, _COUNT: torch.ones_like(values["loss"])}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + torch.where(counts, value, 0.0)
+        self.count += 1
+
+    def share(self, ranks: Ranks) -> None:
+        """Make the sums the means of those of all processes, and the first bad step that of any of them."""
+        if ranks.size == 1 or not self.count:
+            return
+        device = next(iter(self.sums.values())).device
+        means = ranks.mean(torch.stack(list(self.sums.values())).cpu()).to(device)
+        self.sums = dict(zip(self.sums, means.unbind(), strict=True))
+        if self.first_bad_step is not None:
+            self.first_bad_step.fill_(-ranks.largest(-int(self.first_bad_step)))
+
     def fetch(self) -> dict[str, float]:
         """Return the averages since the last call and start again; one transfer for all of them."""
         if not self.count:
@@ -45,7 +73,8 @@ class LogAverages:
         values = (torch.stack(list(self.sums.values())) / self.count).tolist()
         averages = dict(zip(self.sums, values, strict=True))
         self.sums, self.count = {}, 0
-        return averages
+        fraction = averages.pop(_COUNT, 1.0)
+        return {name: value / fraction for name, value in averages.items()} if fraction else {}
 
     def bad_step(self) -> int | None:
         """Return the first step whose loss was not a finite number, or None (waits for the device)."""

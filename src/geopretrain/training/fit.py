@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from geopretrain.compute import resolve_device, resolve_precision
 from geopretrain.console import console
@@ -20,12 +20,15 @@ from geopretrain.errors import ConfigError
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.interruption import Answer, Interrupted, finishing
 from geopretrain.networks.memory_order import use_channels_last
+from geopretrain.ranks import Ranks
 from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
+from geopretrain.training.distributed import Environment, Followed, strategy, synchronised, together
 from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
+from geopretrain.training.precision import precision_options
 from geopretrain.training.recorder import Recorder, Stopped
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
@@ -67,9 +70,35 @@ def fit(
         RunFolderError: the checkpoint is damaged or the disk does not take what is written.
     """
     device = resolve_device(settings.device)
-    precision = resolve_precision(settings.precision, device)
-    _set_up_machine(settings, device)
-    first_step = _first_step(run, resume, task, settings.steps)
+    with together(settings, device, run) as ranks, console.showing(ranks.first):
+        _set_up_machine(settings, device)
+        if not ranks.first:
+            run, shown, probe = Followed(run.path), None, None
+        first_step = _first_step(run, resume, task, settings.steps)
+        _prepare(task, samples, settings, device, first_step)
+        run.cut_metrics(first_step if first_step else -1)
+        if first_step < settings.steps:
+            _say_start(samples, settings, device, first_step)
+            task.train()
+            stream = _stream(samples, settings, first_step, ranks)
+            recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
+            _train(task, settings, device, recorder, len(samples))
+        if first_step == settings.steps or settings.strategy == "fsdp":
+            _load_weights(task, run)
+        ranks.wait()
+    task.to("cpu").eval()
+
+
+def _set_up_machine(settings: LoopSettings, device: str) -> None:
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    elif device == "cpu" and settings.devices > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // settings.devices))
+    if device == "cpu":
+        keep_freed_memory()
+
+
+def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
     if not first_step:
         task.to(device)
         task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
@@ -78,41 +107,43 @@ def fit(
             f"{kept[0]}{f' and {len(kept) - 1} more layers keep' if kept[1:] else ' keeps'} the usual memory "
             "order, because channels last would end the process there."
         )
-    run.cut_metrics(first_step if first_step else -1)
-    if first_step < settings.steps:
-        _say_start(samples, settings, device, precision, first_step)
-        task.train()
-        stream = BatchStream(samples, settings.batch_size, settings.seed, first_step, settings.accumulate)
-        recorder = Recorder(run, settings, stream, validation, shown, probe)
-        with _quiet_lightning(), finishing() as interruption:
-            recorder.interruption = interruption
-            _run_trainer(
-                _trainer(settings, device, precision, run, recorder),
-                TrainingModule(task, settings, len(samples)),
-                recorder,
-                run.checkpoint if first_step else None,
-                interruption,
-            )
-    else:
-        _load_weights(task, run)
-    task.to("cpu").eval()
 
 
-def _set_up_machine(settings: LoopSettings, device: str) -> None:
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    if device == "cpu":
-        keep_freed_memory()
-
-
-def _say_start(
-    samples: Samples, settings: LoopSettings, device: str, precision: str, first_step: int
-) -> None:
+def _say_start(samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
     begin = f"from step {first_step} of {settings.steps}" if first_step else f"for {settings.steps} steps"
+    among = f", divided among {settings.processes} processes" if settings.processes > 1 else ""
     console.say(
-        f"Training on {len(samples)} samples in batches of {settings.batch_size} on {device} in {precision}, "
-        f"{begin}."
+        f"Training on {len(samples)} samples in batches of {settings.batch_size}{among} on {device} in "
+        f"{resolve_precision(settings.precision, device)}, {begin}."
     )
+
+
+def _stream(samples: Samples, settings: LoopSettings, first_step: int, ranks: Ranks) -> BatchStream:
+    return BatchStream(
+        samples,
+        settings.batch_size,
+        settings.seed,
+        first_step,
+        settings.parts,
+        rank=ranks.rank,
+        processes=ranks.size,
+    )
+
+
+def _train(task: Task, settings: LoopSettings, device: str, recorder: Recorder, num_samples: int) -> None:
+    """Take all steps that are left; a network that is divided among GPUs is a copy, read back afterwards."""
+    trained = copy.deepcopy(task) if settings.strategy == "fsdp" else task
+    if settings.sync_batchnorm:
+        trained = synchronised(trained)
+    with _quiet_lightning(), finishing() as interruption:
+        recorder.interruption = interruption
+        _run_trainer(
+            _trainer(trained, settings, device, recorder),
+            TrainingModule(trained, settings, num_samples, recorder.ranks),
+            recorder,
+            recorder.run.checkpoint if recorder.stream.first_step else None,
+            interruption,
+        )
 
 
 def _run_trainer(
@@ -161,19 +192,22 @@ def _load_weights(task: Task, run: RunFolder) -> None:
     TrainingModule.restore(task, checkpoint)
 
 
-def _trainer(
-    settings: LoopSettings, device: str, precision: str, run: RunFolder, recorder: Recorder
-) -> Trainer:
+def _trainer(task: Task, settings: LoopSettings, device: str, recorder: Recorder) -> Trainer:
+    run, ranks = recorder.run, recorder.ranks
+    options, plugins = precision_options(task, settings, device)
     return Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
-        devices=1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=strategy(settings, task, ranks),
+        **options,
         max_steps=settings.steps,
         accumulate_grad_batches=settings.accumulate,
         max_epochs=-1,
-        logger=TensorBoardLogger(run.path, name=None, version="tensorboard", default_hp_metric=False),
+        logger=ranks.first
+        and TensorBoardLogger(run.path, name=None, version="tensorboard", default_hp_metric=False),
         callbacks=[recorder],
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+        plugins=[AtomicCheckpointIO(), Environment(ranks, settings.devices), *plugins],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -190,6 +224,8 @@ def _quiet_lightning() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:

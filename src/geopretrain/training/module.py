@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from lightning import LightningModule
 
+from geopretrain.ranks import Ranks
 from geopretrain.seeding import seed_step
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.step import Pace, Step
+from geopretrain.training.distributed import clip_gradients
 from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.schedules import learning_rate_factor
 from geopretrain.training.settings import LoopSettings
@@ -19,9 +21,11 @@ from geopretrain.training.settings import LoopSettings
 class TrainingModule(LightningModule):
     """The task as Lightning wants it; nothing here knows what is learned."""
 
-    def __init__(self, task: Task, settings: LoopSettings, num_samples: int) -> None:
+    def __init__(
+        self, task: Task, settings: LoopSettings, num_samples: int, ranks: Ranks | None = None
+    ) -> None:
         super().__init__()
-        self.task = task
+        self.task, self.ranks = task, ranks or Ranks()
         self.settings = settings
         self.pace = Pace(num_samples, settings.batch_size)
         self._state: dict[str, Any] = {}
@@ -40,7 +44,7 @@ class TrainingModule(LightningModule):
         part = batch_idx % self.settings.accumulate
         if part == 0:  # here and not after the forward pass: both at once cost memory
             self.task.clear_gradients()
-        seed_step(self.settings.seed, self.global_step, part)
+        seed_step(self.settings.seed, self.global_step, part * self.ranks.size + self.ranks.rank)
         with torch.autocast(self.device.type, enabled=False):
             batch = self.task.train_transform(batch)
         loss, logs = self.task.loss(batch, self.step)
@@ -50,7 +54,14 @@ class TrainingModule(LightningModule):
         """Return the optimiser over the task's own groups, and the schedule as a function of the step."""
         settings = self.settings
         groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
-        optimizer = make_optimiser(settings.optimizer, groups, self.device, settings.momentum, settings.beta2)
+        optimizer = make_optimiser(
+            settings.optimizer,
+            groups,
+            self.device,
+            settings.momentum,
+            settings.beta2,
+            fused=settings.precision != "fp16",  # those divide by the scale themselves, after clipping
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -78,7 +89,7 @@ class TrainingModule(LightningModule):
         """Shorten a gradient that is too long; Lightning itself refuses to for fused optimisers in bf16."""
         if self.settings.clip_norm is not None:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+            clip_gradients(self.trainer, parameters, self.settings.clip_norm)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """Do nothing: the task clears gradients before the forward pass."""

@@ -15,14 +15,19 @@ def make_optimiser(
     device: torch.device,
     momentum: float = 0.9,
     beta2: float = 0.999,
+    *,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """Return ``adam``, ``adamw`` or ``sgd`` over groups that carry their own ``lr`` and ``weight_decay``."""
-    groups, fused = list(groups), device.type in ("cpu", "cuda")
+    """Return ``adam``, ``adamw`` or ``sgd`` over groups that carry their own ``lr`` and ``weight_decay``.
+
+    ``fused``: in one pass over memory, where the device can.
+    """
+    groups, fused = list(groups), fused and device.type in ("cpu", "cuda")
     if name == "sgd":
         return torch.optim.SGD(groups, momentum=momentum, fused=fused)
     if name == "adamw":
         return torch.optim.AdamW(groups, fused=fused, betas=(0.9, beta2), weight_decay=0.0)
-    return Adam(groups, device, beta2)
+    return Adam(groups, device, beta2, fused=fused)
 
 
 class Adam(torch.optim.Adam):
@@ -32,8 +37,11 @@ class Adam(torch.optim.Adam):
     is the same for every number, so here it is given their NHWC views, which are contiguous.
     """
 
-    def __init__(self, groups: Any, device: torch.device, beta2: float = 0.999) -> None:
-        super().__init__(groups, betas=(0.9, beta2), fused=device.type in ("cpu", "cuda"))
+    def __init__(
+        self, groups: Any, device: torch.device, beta2: float = 0.999, *, fused: bool = True
+    ) -> None:
+        fused = fused and device.type in ("cpu", "cuda")
+        super().__init__(groups, betas=(0.9, beta2), fused=fused)
 
     def _init_group(
         self,

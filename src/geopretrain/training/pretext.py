@@ -26,6 +26,7 @@ from geopretrain.schema import plain
 from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import task_config
 from geopretrain.tasks.registry import task_class
+from geopretrain.training.batch_size import fitted
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
@@ -75,6 +76,8 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
         config = replace(config, **decided)
         task, report, init = with_first_weights(cls, config, options)
     loop = loop_settings(options, task.presets[preset], device, len(samples))
+    if options.batch_size == "auto":
+        loop = fitted(loop, task, samples, device)
     probe = options.probe if isinstance(options, PretrainOptions) else None
     shown = validation.positions if len(validation) else samples.positions
     return Training(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from geopretrain.console import ProgressLine as ConsoleLine
 from geopretrain.console import clock_time, console
+from geopretrain.training.memory import most_memory
 
 
 class Clock:
@@ -91,13 +93,6 @@ def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
 
 def memory_gb() -> float:
     """Return the most memory used so far, GB: of the GPU where one is in use, of the process elsewhere."""
-    import torch
-
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 1e9
-    try:
-        import resource
-    except ImportError:  # not on this operating system
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
+    return most_memory() / 1e9 or float("nan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import torch
@@ -15,15 +15,19 @@ from geopretrain.console import console
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_picture, writing
 from geopretrain.interruption import Answer
+from geopretrain.ranks import Ranks
 from geopretrain.runs.folder import RunFolder
 from geopretrain.training.diagnostics import (
     DiagnosticsWatch,
     LogAverages,
+    TrainingDiverged,
     diverged,
     weights_are_finite,
 )
+from geopretrain.training.distributed import whole_weights
 from geopretrain.training.module import TrainingModule
 from geopretrain.training.oversubscription import ThreadWatch
+from geopretrain.training.precision import MIN_SCALE, loss_scale
 from geopretrain.training.progress import Clock, ProgressLine
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
@@ -41,7 +45,9 @@ class Recorder(Callback):
         validation: Samples | None,
         shown: Any,
         probe: LinearProbe | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.run = run
         self.settings = settings
         self.stream = stream
@@ -49,7 +55,7 @@ class Recorder(Callback):
         self.shown = shown
         self.probe = probe
         self.interruption: Answer | None = None
-        self.averages = LogAverages()
+        self.averages = LogAverages(tolerant=settings.precision == "fp16")
         self.watch = DiagnosticsWatch()
         self.clock = Clock()
         self.line = ProgressLine(settings.steps)
@@ -116,7 +122,7 @@ class Recorder(Callback):
         self.line.advance(step)
         if pl_module.device.type == "cpu" and (sentence := self.threads.after_step(step)):
             console.say(f"Step {step}: {sentence}")  # not recorded: it belongs to the machine
-        stopping = self.interruption is not None and self.interruption.asked is not None
+        stopping = self._asked_to_stop()
         if step % self.settings.log_every == 0 or step == self.settings.steps:
             self._log(trainer, step)
         if self.settings.validates_at(step):
@@ -128,14 +134,25 @@ class Recorder(Callback):
             self.line.stop()
             raise Stopped
 
+    def _asked_to_stop(self) -> bool:
+        """Return whether a signal has reached any of the processes, which all stop after the same step."""
+        mine = self.interruption.asked if self.interruption is not None else None
+        asked = self.ranks.largest(mine or 0)
+        if asked and mine is None and self.interruption is not None:
+            self.interruption.asked = asked
+        return asked > 0
+
     def _log(self, trainer: Trainer, step: int) -> None:
         module = cast(TrainingModule, trainer.lightning_module)
         timing = self.clock.interval(step, self.stream.waited_seconds)
+        self.averages.share(self.ranks)
         self._stop_if_diverged(step)
-        logs = self.averages.fetch()
+        scale = self._scale(trainer, step)
+        if not (logs := self.averages.fetch()):
+            return  # in fp16 all steps of the interval were skipped
         rate = self.settings.lr * module.factor(step - 1)
         self.run.append_metrics(
-            {"kind": "train", "step": step, **logs, "learning_rate": rate, "timing": timing}
+            {"kind": "train", "step": step, **logs, **scale, "learning_rate": rate, "timing": timing}
         )
         self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
         self._tensorboard(trainer, {"learning_rate": rate, "data_fraction": timing["data_fraction"]}, step)
@@ -144,17 +161,28 @@ class Recorder(Callback):
             console.say(f"Step {step}: {sentence}")
         self.line.update(step, logs["loss"], timing)
 
+    def _scale(self, trainer: Trainer, step: int) -> dict[str, float]:
+        """Return the scale of the loss in fp16; stop where gradients overflow at the smallest one, too."""
+        if (scale := loss_scale(trainer)) is None:
+            return {}
+        if scale < MIN_SCALE:
+            self._stop(step, diverged(step, self.last_good_step, what="In fp16 the gradient"))
+        return {"loss_scale": scale}
+
     def _stop_if_diverged(self, step: int) -> None:
         bad_step = self.averages.bad_step()
         if bad_step is not None:
-            error = diverged(bad_step, self.last_good_step)
-            self.run.append_metrics({"kind": "stopped", "step": bad_step, "sentence": str(error)})
-            raise error
+            self._stop(bad_step, diverged(bad_step, self.last_good_step))
+
+    def _stop(self, step: int, error: TrainingDiverged) -> NoReturn:
+        self.run.append_metrics({"kind": "stopped", "step": step, "sentence": str(error)})
+        raise error
 
     def _validate(self, trainer: Trainer, step: int) -> None:
         task = cast(TrainingModule, trainer.lightning_module).task
+        self.averages.share(self.ranks)
         self._stop_if_diverged(step)
-        with self.clock.leave_out():
+        with self.clock.leave_out(), whole_weights(trainer):
             record = {}
             if self.validation is not None:
                 record = validate(task, self.validation, self.settings.batch_size, self.settings.seed)
@@ -169,13 +197,12 @@ class Recorder(Callback):
                 write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
             if record:
                 self._record_validation(trainer, step, record)
+            self.ranks.wait()
 
     def _record_validation(self, trainer: Trainer, step: int, record: dict[str, Any]) -> None:
         loss = record.get("loss")
         if isinstance(loss, float) and not math.isfinite(loss):
-            error = diverged(step, self.last_good_step, what="The loss on held-out samples")
-            self.run.append_metrics({"kind": "stopped", "step": step, "sentence": str(error)})
-            raise error
+            self._stop(step, diverged(step, self.last_good_step, what="The loss on held-out samples"))
         self.run.append_metrics({"kind": "validation", "step": step, **record})
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
         self._tensorboard(trainer, numbers, step)
@@ -184,8 +211,9 @@ class Recorder(Callback):
             console.say(f"Step {step}: validation {shown}")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        self.averages.share(self.ranks)
         self._stop_if_diverged(step)
-        if not weights_are_finite(pl_module):
+        if self.ranks.largest(int(not weights_are_finite(pl_module))):
             raise diverged(step, self.last_good_step)
         trainer.save_checkpoint(self.run.checkpoint, weights_only=False)
         self.last_good_step = step

@@ -13,12 +13,14 @@ from geopretrain.config.groups import require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.errors import DataError, WeightsError, one_of
+from geopretrain.ranks import follows
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import build_task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.checkpoint import read_checkpoint
+from geopretrain.training.distributed import check_devices
 from geopretrain.training.settings import LoopSettings
 from geopretrain.weights import Init, LoadReport, parse_init, read_lineage
 
@@ -43,6 +45,8 @@ def destination(options: TrainCommandOptions) -> Path:
     """
     require(options, "out")
     out = Path(options.out or "")
+    if follows(options.devices, options.num_nodes):
+        return out  # which the first process holds
     RunFolder(out).check_free(overwrite=options.overwrite, resume=bool(options.resume), init=options.init)
     return out
 
@@ -116,16 +120,21 @@ def loop_settings(
             preset, or five.
         validate_at: further steps to validate after.
     """
-    batch_size = preset.batch_size if options.batch_size is None else options.batch_size
+    given = options.batch_size
+    batch_size = preset.batch_size if given is None or given == "auto" else given
     steps = preset.total_steps(samples, batch_size) if options.steps is None else options.steps
     warmup = preset.warmup(steps) if options.warmup_steps is None else options.warmup_steps
     regular = max(1, steps // (preset.epochs or 5)) if validate_every is None else validate_every
-    return LoopSettings(
+    loop = LoopSettings(
         steps=steps,
         batch_size=batch_size,
         lr=preset.rate(batch_size) if options.lr is None else options.lr,
         warmup_steps=warmup,
         **{name: _given_or(options, preset, name) for name in FROM_PRESET},
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        sync_batchnorm=options.sync_batchnorm,
         precision=resolve_precision(options.precision, device),
         channels_last=options.channels_last,
         seed=options.seed,
@@ -136,6 +145,8 @@ def loop_settings(
         device=device,
         threads=options.threads,
     )
+    check_devices(loop, device)
+    return loop
 
 
 def _given_or(options: TrainCommandOptions, preset: Preset, name: str) -> Any:

@@ -18,6 +18,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
+from geopretrain.training.batch_size import fitted
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
@@ -85,6 +86,9 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     loop = loop_settings(
         options, task.presets[preset], device, len(subset), validate_every=0, validate_at=tuple(points)
     )
+    samples = Samples(labelled, splits["train"][subset], task.required)
+    if options.batch_size == "auto":
+        loop = fitted(loop, task, samples, device)
     scored = splits[options.evaluate_on]
     if not options.resume:  # what a run began with has been looked at then
         check_labels(labelled, splits["train"][subset], scored, options.evaluate_on)
@@ -108,7 +112,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         report=report,
         init=init,
         data=labelled,
-        samples=Samples(labelled, splits["train"][subset], task.required),
+        samples=samples,
         validation=Samples(labelled, scored, task.required),
         shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
         settings=loop,

@@ -6,6 +6,7 @@ from geopretrain.errors import OptionError
 from geopretrain.schema import (
     Count,
     Device,
+    Few,
     Natural,
     NonNegative,
     OptimizerName,
@@ -13,6 +14,7 @@ from geopretrain.schema import (
     Precision,
     Schedule,
     Seed,
+    Strategy,
     Threads,
     Unit,
     checked,
@@ -47,8 +49,16 @@ class LoopSettings:
     """Largest norm of all gradients together."""
     accumulate: Count = 1
     """Parts that a step's batch is computed in, one after the other."""
+    devices: Few = 1
+    """Processes on this machine that share the batch of a step."""
+    num_nodes: Few = 1
+    """Machines with as many of them."""
+    strategy: Strategy = "ddp"
+    """``ddp`` (each process has the whole network) or ``fsdp`` (each has a part of it)."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes."""
     precision: Precision = "auto"
-    """``fp32``, ``bf16`` (autocast) or ``auto``: bf16 where the machine computes in it."""
+    """``fp32``, ``bf16`` or ``fp16`` (autocast), or ``auto``: bf16 where the machine computes in it."""
     channels_last: bool = True
     """Memory order of images and filters; faster convolutions."""
     seed: Seed = 0
@@ -67,12 +77,24 @@ class LoopSettings:
     """Threads of the processor to compute with; None: PyTorch's own choice."""
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.accumulate:
-            raise OptionError(
-                "accumulate",
-                f"must divide batch_size ({self.batch_size}), because a step's batch is computed in equal "
-                f"parts; it is {self.accumulate}.",
-            )
+        if self.batch_size % self.parts == 0:
+            return
+        among = "" if self.processes == 1 else f" on each of {self.processes} devices"
+        raise OptionError(
+            "accumulate" if self.processes == 1 else "devices",
+            f"must divide batch_size ({self.batch_size}), because a step's batch is computed in equal "
+            f"parts; {'it is' if self.processes == 1 else 'they are'} {self.accumulate}{among}.",
+        )
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.num_nodes
+
+    @property
+    def parts(self) -> int:
+        """Equal parts that the batch of a step is computed in, by all processes together."""
+        return self.accumulate * self.processes
 
     def validates_at(self, step: int) -> bool:
         """Return whether a validation follows ``step`` (1-based)."""

@@ -70,23 +70,34 @@ class BatchStream:
         seed: of the order.
         first_step: step (0-based) to begin with.
         parts: equal parts that the batch of a step is handed out in.
+        rank: of the process among ``processes``, which take turns at the parts.
+        processes: that share the batch of a step.
     """
 
     def __init__(
-        self, samples: Samples, batch_size: int, seed: int, first_step: int = 0, parts: int = 1
+        self,
+        samples: Samples,
+        batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        parts: int = 1,
+        *,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
         self.first_step = first_step
         self.parts = parts
+        self.rank, self.processes = rank, processes
         self.waited_seconds = 0.0
 
     def __iter__(self) -> Iterator[Any]:
         step = self.first_step
         while True:
             numbers = sample_indices(step, self.batch_size, len(self.samples), self.seed)
-            for part in np.split(numbers, self.parts):
+            for part in np.split(numbers, self.parts)[self.rank :: self.processes]:
                 start = time.perf_counter()
                 batch = self.samples.read(part)
                 self.waited_seconds += time.perf_counter() - start

@@ -14,6 +14,7 @@ from geopretrain.errors import RunFolderError
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_json
 from geopretrain.folders import owned
+from geopretrain.ranks import follows, meet
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.lineage import Lineage, trace
 from geopretrain.tasks.base import Task
@@ -79,6 +80,11 @@ def train(
     """
     task, description = training.task, training.data.describe()
     task.check_data(description)
+    among = training.settings.devices, training.settings.num_nodes
+    if follows(*among):
+        _fit(training, RunFolder(training.out), resume=True)
+        meet(*among)
+        return RunFolder(training.out)
     fingerprint = training.data.fingerprint(training.samples.fields)
     lineage = trace(training.command, task, training.init, description, fingerprint, training.settings.seed)
     _check_same_data(training, lineage, resume)
@@ -100,6 +106,7 @@ def train(
                 run.remove_own()
             raise
         finish(run, task)
+    meet(*among)
     return run
 
 
@@ -109,6 +116,11 @@ def _train(training: Training, run: RunFolder, lineage: Lineage, resume: bool) -
     console.say(lineage.sentence())
     if training.subset:
         write_json(run.path / "subset.json", dict(training.subset))
+    _fit(training, run, resume)
+    save_weights(training.task, run.path)
+
+
+def _fit(training: Training, run: RunFolder, resume: bool) -> None:
     fit(
         training.task,
         training.samples,
@@ -119,7 +131,6 @@ def _train(training: Training, run: RunFolder, lineage: Lineage, resume: bool) -
         probe=training.probe,
         resume=resume,
     )
-    save_weights(training.task, run.path)
 
 
 def finished_run(options: TrainCommandOptions) -> RunFolder | None:

@@ -105,7 +105,11 @@ class MoCo(Task):
         self.encoder = backbone
         self.head: nn.Module = MoCoProjectionHead(backbone.embedding_width, HIDDEN, config.width)
         self.key_encoder, self.key_head = momentum_copy(self.encoder), momentum_copy(self.head)
-        self.criterion = NTXentLoss(config.temperature, memory_bank_size=(config.queue, config.width))
+        self.criterion = NTXentLoss(
+            config.temperature,
+            memory_bank_size=(config.queue, config.width),
+            gather_distributed=True,  # the keys of all processes join the queue of each
+        )
 
     @property
     def weight_parts(self) -> Mapping[str, str]:
