@@ -109,6 +109,20 @@ COMMANDS = {
         "show what a run sees in images or videos",
         continues="Finished pictures stay. Repeat the command, with --overwrite where some are there.",
     ),
+    "recipes": Command(
+        "geopretrain.recipes.listing:recipes",
+        "RecipesOptions",
+        "list the tables of papers that can be made anew, or show one of them whole",
+        shows=str,
+        continues=AGAIN,
+    ),
+    "reproduce": Command(
+        "geopretrain.recipes.reproduce:reproduce",
+        "ReproduceOptions",
+        "make a table of a paper anew, as one command: all stages, rows and seeds, and a report",
+        shows=lambda done: done.text(),
+        continues=REPEAT,
+    ),
     "demo": Command(
         "geopretrain.recipes.demo:demo",
         "DemoOptions",
@@ -301,7 +315,7 @@ def _how_to_continue(words: list[str]) -> str:
         if begun and os.path.exists(os.path.join(str(folder), "checkpoints", "last.ckpt")):
             return f"To continue: geopretrain {name} --resume {shlex.quote(str(folder))}"
         return f"{'Nothing was trained yet' if begun else 'The run had not begun'}; repeat the command."
-    if how == REPEAT and given.get("overwrite") and name in ("compare", "demo") and begun:
+    if how == REPEAT and given.get("overwrite") and name in ("compare", "demo", "reproduce") and begun:
         return "Repeat the command without --overwrite to continue; what is finished is kept."
     return how
 

@@ -63,7 +63,7 @@ def content(folder: Path) -> dict[str, Any]:
         elif path.name == "metrics.jsonl":
             records = [json.loads(line) for line in path.read_text().splitlines()]
             found[name] = [{k: v for k, v in record.items() if k != "timing"} for record in records]
-        elif path.name in ("comparison.json", "report.html", "last.ckpt"):
+        elif path.name in ("comparison.json", "report.html", "last.ckpt", "stages.json"):
             found[name] = True  # with the time of day in it
         else:
             found[name] = path.read_bytes()

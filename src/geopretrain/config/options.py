@@ -28,13 +28,14 @@ from geopretrain.config.groups import (
     RecipeOptions,
     Saves,
     Seeds,
+    Settings,
     SettingsOptions,
     VideoOptions,
     require,
     run_to_resume,
 )
 from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
-from geopretrain.errors import OptionError, one_of
+from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
     AnySize,
     BatchSize,
@@ -184,6 +185,43 @@ class DemoOptions(ProgressOptions):
     """Start again from nothing."""
     open_report: bool = True
     """Show the report in a browser where there is a display."""
+
+
+@checked
+class RecipesOptions:
+    """Options of ``recipes``."""
+
+    recipe: str | None = field(default=None, kw_only=False)
+    """Show this one whole: stages, settings with their sources, printed numbers."""
+
+
+@checked
+class ReproduceOptions(ProgressOptions, DeviceOptions):
+    """Options of ``reproduce``."""
+
+    recipe: str = field(kw_only=False)
+    """Name of the recipe, e.g. mesa/chain (``geopretrain recipes`` lists them), or a YAML file of yours."""
+    data_root: FilePath | None = None
+    """Folder that holds the data sets of the recipe."""
+    tiny: bool = False
+    """Run the same commands on synthetic worlds, without data, in about a minute."""
+    small: bool = False
+    """Take the recipe's settings for an hour or so of a processor, instead of the paper's."""
+    out: FilePath | None = None
+    """Folder to write into; left away: in reproduced/, named by recipe and scale."""
+    seeds: Seeds | None = None
+    """Trainings of each row, a number, or the seeds with commas; left away: those of the recipe."""
+    settings: Settings = field(default_factory=dict)
+    """Settings of the recipe as name=value, e.g. finetune_steps=500; the report says what differs."""
+    dry_run: bool = False
+    """Print all commands that would be run, and run none."""
+    overwrite: bool = False
+    """Start again from nothing where ``out`` holds this recipe."""
+
+    def __post_init__(self) -> None:
+        if self.tiny and (self.small or self.data_root is not None):
+            other = "--small" if self.small else "--data-root"
+            raise ConfigError(f"--tiny runs on synthetic worlds, so {other} has no meaning with it.")
 
 
 # ---- looking and scoring

@@ -9,6 +9,7 @@ from geopretrain.networks.heads.metric_scale import MetricScale
 from geopretrain.networks.pose_net import PoseDecoder, PoseNet, SharedPoseNet
 from geopretrain.networks.rotation_net import RotationNet
 from geopretrain.networks.segmentation_net import SegmentationNet
+from geopretrain.networks.small_swin import geopretrain_swinv2_mini
 
 __all__ = [
     "CODE_SIZE",
@@ -27,4 +28,5 @@ __all__ = [
     "SegmentationNet",
     "SharedPoseNet",
     "SiameseFlowNet",
+    "geopretrain_swinv2_mini",
 ]

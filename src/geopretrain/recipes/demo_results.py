@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geopretrain import pictures
 from geopretrain.files import write_picture
+from geopretrain.recipes.depth_pictures import colour_against, inverse
 from geopretrain.schema import Size
 from geopretrain.study.comparison import Comparison
 
@@ -48,26 +48,13 @@ def draw_depth(path: Path, runs: Mapping[str, Path], labelled: str, size: Size) 
         task = load_task(RunFolder.open(run)).eval()
         assert isinstance(task, DepthTask)  # the demo has made it
         found = [predict_disparity(task, frame, size) for frame in frames]
-        columns[name] = [_colour(one, truth) for one, truth in zip(found, truths, strict=True)]
+        columns[name] = [
+            colour_against(one, truth, "scale") for one, truth in zip(found, truths, strict=True)
+        ]
     if depths is not None:
-        columns["true depth"] = [_colour(_inverse(depth), depth) for depth in depths]
+        columns["true depth"] = [colour_against(inverse(depth), depth, "scale") for depth in depths]
     write_picture(path, pictures.grid(list(pictures.rows(columns).values())))
     return path
-
-
-def _inverse(depth: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.where(depth > 0, 1 / np.maximum(depth, 1e-3), 1e-4)
-
-
-def _colour(disparity: NDArray[np.floating], depth: NDArray[np.floating] | None) -> pictures.Picture:
-    """Colour the logarithm of a disparity between the truth's fifth and 99th percentile, or its own."""
-    logarithm = np.log(np.maximum(disparity, 1e-6))
-    if depth is None:
-        return pictures.colour_depth(logarithm, (np.percentile(logarithm, 5), np.percentile(logarithm, 99)))
-    seen = depth > 0
-    truth = -np.log(depth[seen])
-    shifted = logarithm - np.median(logarithm[seen]) + np.median(truth)
-    return pictures.colour_depth(shifted, (np.percentile(truth, 5), np.percentile(truth, 99)))
 
 
 def conclusion(comparison: Comparison, picture: Path) -> str:

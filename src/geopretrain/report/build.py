@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.files import write_text
 from geopretrain.report import figures
+from geopretrain.report.page import embedded, write_page
 from geopretrain.study.sentences import MODE_WORDS, points, spread
 from geopretrain.study.summary import Row, headline_points
 
 if TYPE_CHECKING:
     from geopretrain.study.comparison import Comparison
 
-TEMPLATES = Path(__file__).parent / "templates"
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -31,21 +29,15 @@ ERRORS = (
 
 def build_report(comparison: Comparison, path: str | Path) -> Path:
     """Write the page for ``comparison`` to ``path`` (RunFolderError where it cannot be written)."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(percent=_percent, signed=_signed, rate=lambda value: f"{value:g}")
-    page = environment.get_template("report.html.j2").render(
+    return write_page(
+        Path(path),
+        "report.html.j2",
+        {"percent": _percent, "signed": _signed, "rate": lambda value: f"{value:g}"},
         **_content(comparison),
-        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         plotly_script=get_plotlyjs(),
     )
-    write_text(Path(path), page)
-    return Path(path)
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
@@ -158,10 +150,7 @@ def _best(values: list[float], name: str) -> float:
 
 def _embedded(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     def data(name: str) -> str:
-        file = folder / name
-        if not file.is_file():
-            return ""
-        return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+        return embedded(folder / name)
 
     return {
         "name": entry["name"],

@@ -22,7 +22,7 @@ depth of unknown offset; smoothness as an option for sparse targets (the release
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
+from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
 
 METRIC = ("l1", "silog")
 RELATIVE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -85,11 +86,15 @@ class DepthSupervisedConfig:
     """Probability of a horizontal flip."""
     jitter: float = 0.5
     """Probability of a change of colours in what the network sees."""
+    decoder: str = "init"
+    """``init``: begins as that of the run that is started from, where it has one; ``fresh``: with random
+    numbers."""
 
     def __post_init__(self) -> None:
         one_of("target", self.target, ("depth", "pseudo_depth"))
         one_of("loss", self.loss, (*METRIC, *RELATIVE))
         one_of("mean_over", self.mean_over, ("valid", "all_pixels"))
+        one_of("decoder", self.decoder, ("init", "fresh"))
         for name in ("silog_focus", "flip", "jitter"):
             require(0 <= getattr(self, name) <= 1, name, "between 0 and 1", getattr(self, name))
         require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
@@ -119,6 +124,21 @@ class DepthSupervised(DepthTask):
         self.required = Fields(names=(config.target,))
         self.depth_net = DepthNet(backbone, range(config.scales))
         self.teacher: PseudoDepthInfo | None = None
+
+    @classmethod
+    def create(cls, config: DepthSupervisedConfig, init: Init) -> tuple[Self, LoadReport]:
+        """Build the task from ``init``; a run also gives its decoder, unless a fresh one is asked for.
+
+        Raises:
+            ConfigError: unknown backbone.
+            WeightsError: the weights are unreadable or belong to another backbone.
+        """
+        found = read_init(init, config.backbone)
+        backbone, report = init_backbone(config.backbone, init, found)
+        task = cls(config, backbone)
+        fresh = {"decoder.": "a fresh decoder is asked for"} if config.decoder == "fresh" else {}
+        init_other_parts(task, found.others, report, fresh=fresh)
+        return task, report
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

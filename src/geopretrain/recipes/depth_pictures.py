@@ -1,0 +1,92 @@
+"""Pictures of depth on frames that nobody trained on: the truth, what networks see, and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from geopretrain import pictures
+from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.files import write_picture
+from geopretrain.tasks.base import DepthTask
+
+LARGE_ERROR = 0.5
+"""Relative error that gets the brightest colour."""
+
+
+def draw_errors(
+    path: Path, tasks: Mapping[str, DepthTask], frames: Sequence[MeasuredFrame], size: tuple[int, int] | None
+) -> Path:
+    """Write two rows for each frame: the picture and the depth of each network, the truth and its errors.
+
+    Colours of depth are logarithmic, bright is near; errors are relative to the truth, dark is right.
+
+    Args:
+        path: of the PNG.
+        tasks: networks by name.
+        frames: pictures with measured depth.
+        size: (height, width) px that they work at; None: that of the picture.
+    """
+    rows = [row for frame in frames for row in _rows(tasks, frame, size)]
+    write_picture(path, pictures.grid(rows))
+    return path
+
+
+def _rows(
+    tasks: Mapping[str, DepthTask], frame: MeasuredFrame, size: tuple[int, int] | None
+) -> list[pictures.Picture]:
+    from geopretrain.evaluation.depth import predict_disparity
+
+    depth, image = frame.read()
+    found = {name: predict_disparity(task, image, size) for name, task in tasks.items()}
+    height, width = next(iter(found.values())).shape
+    size_of = (width, height)
+    truth = np.asarray(cv2.resize(depth, size_of, interpolation=cv2.INTER_NEAREST), np.float32)
+    shown = np.asarray(cv2.resize(image, size_of, interpolation=cv2.INTER_AREA), np.uint8)
+    seen = [colour_against(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
+    wrong = [_errors(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
+    above = pictures.side_by_side([shown, *seen], ["picture", *found])
+    below = pictures.side_by_side(
+        [colour_against(inverse(truth), truth, "metric"), *wrong], ["true depth", *(["error"] * len(wrong))]
+    )
+    return [above, below]
+
+
+def inverse(depth: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return 1 / depth; something very far where there is none."""
+    return np.where(depth > 0, 1 / np.maximum(depth, 1e-3), 1e-4)
+
+
+def colour_against(
+    disparity: NDArray[np.floating], depth: NDArray[np.floating] | None, meaning: str
+) -> pictures.Picture:
+    """Colour the logarithm of a disparity between the truth's fifth and 99th percentile, or its own.
+
+    Args:
+        disparity: ``H W``.
+        depth: the truth, m, 0 = none; None where nobody knows it.
+        meaning: of the prediction; unless it is ``metric``, its unit is made that of the truth by the median.
+    """
+    logarithm = np.log(np.maximum(disparity, 1e-6))
+    if depth is None or not (depth > 0).any():
+        return pictures.colour_depth(logarithm, (np.percentile(logarithm, 5), np.percentile(logarithm, 99)))
+    truth = -np.log(depth[depth > 0])
+    shifted = logarithm if meaning == "metric" else logarithm + _shift(logarithm, depth)
+    return pictures.colour_depth(shifted, (np.percentile(truth, 5), np.percentile(truth, 99)))
+
+
+def _shift(logarithm: NDArray[np.floating], depth: NDArray[np.floating]) -> float:
+    known = depth > 0
+    return float(np.median(-np.log(depth[known])) - np.median(logarithm[known]))
+
+
+def _errors(disparity: NDArray[np.floating], depth: NDArray[np.floating], meaning: str) -> pictures.Picture:
+    known, logarithm = depth > 0, np.log(np.maximum(disparity, 1e-6))
+    if meaning != "metric" and known.any():
+        logarithm = logarithm + _shift(logarithm, depth)
+    error = np.abs(np.exp(-logarithm) - depth) / np.where(known, depth, 1)
+    return pictures.colour_depth(np.where(known, error, np.nan), (0.0, LARGE_ERROR))

@@ -1,0 +1,99 @@
+"""Recipes by name: the YAML files beside this one, or a file of the user's own, read and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.recipes.commands import COMMANDS, options_of_command
+from geopretrain.recipes.shapes import SCALES, Recipe, Stage, at_scale, references
+from geopretrain.records import as_type, read_yaml
+from geopretrain.schema import as_path
+
+FOLDER = Path(__file__).parent
+ENDINGS = (".yaml", ".yml")
+
+
+def names() -> list[str]:
+    """Return the names of all recipes, ``PAPER/ITEM``."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.yaml"))
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return a recipe by its name, or from a YAML file.
+
+    Raises:
+        ConfigError: unknown; the nearest is named. Or the file is none.
+    """
+    if name in (known := names()):
+        path, advice = FOLDER / f"{name}.yaml", "Install geopretrain again."
+    elif as_path(name, "recipe").suffix in ENDINGS:
+        path, advice = as_path(name, "recipe"), "Correct it; docs/recipes.md says what a recipe is made of."
+    else:
+        raise ConfigError(
+            f"Unknown recipe '{name}'.{_nearest(name, known)} Known: {', '.join(known)}; or give a YAML file."
+        )
+    content = read_yaml(path, error=ConfigError, advice=advice)
+    recipe: Recipe = as_type(Recipe, content, path, error=ConfigError, advice=advice)
+    for problem in problems(recipe):
+        raise ConfigError(f"'{path}' cannot be used: {problem} {advice}")
+    return recipe
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Return the nearest name; the paper or the item alone is near to its recipe, too."""
+    part = next((one for one in known if name.lower() in one.split("/")), None)
+    return f" Did you mean '{part}'?" if part else nearest_name(name, known)
+
+
+def problems(recipe: Recipe) -> list[str]:
+    """Return what is wrong with the names in a recipe, in sentences."""
+    steps, rows = recipe.measure.steps, ["start", "seed"]
+    found: list[str] = []
+    before: list[str] = []
+    for stage in recipe.stages:
+        found += _of_stage(recipe, stage, stages=before, rows=[])
+        before.append(stage.name)
+    for row in recipe.rows:
+        found += _of_value(recipe, f"row {row.name}", row.start, stages=before, rows=[])
+    for step in steps:
+        found += _of_stage(recipe, step, stages=before, rows=rows)
+        rows = [*rows, step.name]
+    columns = {column.name for column in recipe.measure.columns}
+    for row in recipe.rows:
+        found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
+    for kind, listed in (("stage", before), ("step", rows), ("row", [row.name for row in recipe.rows])):
+        found += [f"there are two of the {kind} {name}." for name in listed if listed.count(name) > 1]
+    return found
+
+
+def _of_stage(recipe: Recipe, stage: Stage, *, stages: list[str], rows: list[str]) -> list[str]:
+    if stage.command not in COMMANDS:
+        near = nearest_name(stage.command, COMMANDS)
+        return [f"{stage.name} has the command '{stage.command}'.{near} Known: {', '.join(COMMANDS)}."]
+    known = options_of_command(stage.command)
+    unknown = [name for name in stage.options if name not in known]
+    found = [f"{stage.name} has no option '{name}'.{nearest_name(name, known)}" for name in unknown]
+    return found + _of_value(recipe, stage.name, dict(stage.options), stages=stages, rows=rows)
+
+
+def _of_value(recipe: Recipe, where: str, value: Any, *, stages: list[str], rows: list[str]) -> list[str]:
+    """Return a sentence for each reference that leads nowhere, or to what comes later."""
+    places = {"setting": list(recipe.settings), "data": list(recipe.data), "stage": stages, "row": rows}
+    found = []
+    for kind, name in references(value):
+        if name not in places[kind]:
+            found.append(f"{where} refers to the {kind} '{name}'.{nearest_name(name, places[kind])}")
+        elif kind == "setting":
+            inside = [at_scale(recipe.settings[name], scale) for scale in SCALES]
+            if any(one == "setting" for one, _ in references(inside)):
+                found.append(f"the setting {name} refers to another setting.")
+            else:
+                found += _of_value(recipe, f"the setting {name}", inside, stages=stages, rows=rows)
+    return found
+
+
+def all_recipes() -> dict[str, Recipe]:
+    """Return every recipe by its name."""
+    return {name: read_recipe(name) for name in names()}

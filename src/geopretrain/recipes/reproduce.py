@@ -1,0 +1,155 @@
+"""``reproduce``: a table or figure of a paper as one command, resumable between and inside its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geopretrain import manifest
+from geopretrain.config.command import takes
+from geopretrain.config.options import ReproduceOptions
+from geopretrain.config.saved import FILE, as_saved, command_line, load, write_saved
+from geopretrain.errors import ConfigError, RunFolderError
+from geopretrain.files import write_json, writing
+from geopretrain.folders import check_marker, foreign, mark_begun, owned
+from geopretrain.recipes.journal import ADVICE, Journal
+from geopretrain.recipes.plan import Plan, make_plan
+from geopretrain.recipes.results import Outcome, collect
+from geopretrain.recipes.running import finished, run_rows, run_stages
+
+COMMAND = "reproduce"
+_MAY_DIFFER = ("seeds", "device", "threads", "out", "dry_run", "command")
+"""Options that may change when a recipe is continued: they add rows, or say how the work is done."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What ``reproduce`` returns.
+
+    Attributes:
+        plan: all calls.
+        outcome: the table; None where the calls were only shown.
+    """
+
+    plan: Plan
+    outcome: Outcome | None = None
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.plan.out / "report.html"
+
+    @property
+    def table(self) -> Outcome:
+        """The table.
+
+        Raises:
+            ConfigError: the calls were only shown.
+        """
+        if self.outcome is None:
+            raise ConfigError("Nothing was run: leave --dry-run away to get numbers.")
+        return self.outcome
+
+    def text(self) -> str:
+        """Return what came out, or the calls where nothing was run."""
+        if self.outcome is None:
+            return self.plan.text()
+        said = [self.outcome.headline(), *self.outcome.sentences(), f"The report is {self.report}."]
+        return "\n".join(said)
+
+    def as_json(self, failures: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what came out in plain values."""
+        plan, table = self.plan, self.table
+        return {
+            "recipe": plan.name,
+            "scale": plan.scale,
+            "protocol": table.protocol,
+            "images": table.images,
+            "frames": table.frames,
+            "settings": dict(plan.settings),
+            "data": dict(plan.data),
+            "rows": table.as_json(),
+            "failures": failures,
+        }
+
+
+@takes(ReproduceOptions)
+def reproduce(options: ReproduceOptions) -> Reproduction:
+    """Run a recipe: every stage, every row with every seed, and a report beside the paper's numbers.
+
+    Repeat the call to continue an interrupted one; what is finished is kept.
+
+    Returns:
+        The plan, the table, and the path of the report.
+
+    Raises:
+        UserError: unknown recipe, data that are not there, a folder that cannot be used, or a stage that
+            failed; the message says how to go on.
+    """
+    plan = make_plan(options)
+    if options.dry_run:
+        return Reproduction(plan)
+    saved = as_saved(COMMAND, options, out=plan.out, recipe=_absolute(options.recipe))
+    _check_folder(plan.out, saved, overwrite=options.overwrite)
+    with owned(plan.out):
+        return _run(plan, saved, overwrite=options.overwrite)
+
+
+def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
+    """Run what is missing in the folder of a recipe, and write what came out."""
+    from geopretrain.recipes.page import write_report
+
+    with writing(plan.out):
+        manifest.begin(plan.out)
+    write_saved(plan.out, saved, own=True)
+    mark_begun(plan.out)
+    for step in plan.steps:
+        manifest.note_folder(step.folder)
+    journal = Journal(plan.out, anew=overwrite)
+    run_stages(plan, journal, overwrite=overwrite)
+    failures = run_rows(plan, journal, overwrite=overwrite)
+    done = finished(plan.measured, journal)
+    made = Reproduction(plan, collect(plan, done))
+    write_json(plan.out / "results.json", made.as_json(failures))
+    write_report(made.report, made.plan, made.table, done, journal, failures, _typed(saved))
+    return made
+
+
+def _typed(saved: dict[str, Any]) -> str:
+    return command_line(ReproduceOptions, saved)
+
+
+def _absolute(recipe: str) -> str:
+    return str(Path(recipe).absolute()) if recipe.endswith((".yaml", ".yml")) else recipe
+
+
+def _check_folder(out: Path, saved: dict[str, Any], *, overwrite: bool) -> None:
+    """Refuse a folder that holds something else than this recipe, changing nothing.
+
+    Raises:
+        RunFolderError: it is not empty and no recipe, or one with other settings.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"'{out}' is a file; --out needs the name of a folder.")
+    before = _before(out)
+    if foreign(out) and before.get("command") != COMMAND:
+        raise RunFolderError(
+            f"'{out}' is not empty and holds no recipe, so it is left alone. Choose another --out."
+        )
+    check_marker(out, bool(before), "a recipe", overwrite=overwrite)
+    if not before or overwrite:
+        return
+    for name in saved:
+        if name not in _MAY_DIFFER and before.get(name) != saved[name]:
+            raise RunFolderError(
+                f"'{out}' holds {before.get('recipe')} with {name} = {before.get(name)!r}, not "
+                f"{saved[name]!r}. Use the same settings to continue it. {ADVICE}"
+            )
+
+
+def _before(out: Path) -> dict[str, Any]:
+    try:
+        return load(out / FILE) if (out / FILE).is_file() else {}
+    except ConfigError:
+        return {}
