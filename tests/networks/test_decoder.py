@@ -52,7 +52,7 @@ def test_impossible_decoders_are_refused():
 
 def test_images_that_shrink_to_nothing_are_refused():
     decoder = MultiscaleDecoder([8] * 4, [4, 8, 16, 32])
-    with pytest.raises(DataError, match="64 px or more"):
+    with pytest.raises(DataError, match="33 px or more"):
         decoder(pyramid([8] * 4, [4, 8, 16, 32], (32, 64)))
 
 

@@ -353,4 +353,4 @@ class LabelledOptions:
     subset_seed: Seed = 0
     """Fixes which images are the labelled ones; smaller subsets lie inside larger ones."""
     size: AnySize = None
-    """Height and width in px to work at, multiples of 32, e.g. 96x128 (height first)."""
+    """Height and width in px to work at, e.g. 96x128 (height first)."""

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from geopretrain.data.sizes import check_size
 from geopretrain.errors import OptionError
 from geopretrain.schema import AnySize, NonNegative, Positive, Words, checked, reads
 
@@ -65,7 +64,7 @@ class PreparationOptions(SourceOptions, CameraOptions):
     """What decides on the content of a store besides its inputs."""
 
     size: AnySize = None
-    """Height and width of the frames in px, multiples of 32; left away: about 30 000 px near the first clip's
+    """Height and width of the frames in px; left away: about 30 000 px near the first clip's
     aspect."""
     target_motion: Positive = 3.0
     """Mean flow in px (of the stored frames) between neighbouring frames of a sample to aim at."""
@@ -88,5 +87,3 @@ class PreparationOptions(SourceOptions, CameraOptions):
                 "target_motion",
                 f"must be above min_motion ({self.min_motion:g} px), not {self.target_motion:g}.",
             )
-        if self.size is not None:
-            check_size(self.size)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from geopretrain.errors import ConfigError, DataError
+from geopretrain.errors import DataError
 
 Size = tuple[int, int]
 MULTIPLE = 32
-"""Both sides are multiples of this: the networks halve the image five times."""
+"""Sides that are chosen are multiples of this: networks halve images five times, and pad others."""
 AREA = 30_000
 """Pixels of the size that is chosen where none is given, about."""
 MIN_ORIGINAL = 64
@@ -21,12 +21,9 @@ def working_size(original: Size, wanted: Size | None = None) -> Size:
     That is the size in multiples of 32, from 64 on, which is nearest to both the aspect of the images and
     30 000 pixels (to their own number of pixels where that is less: images are not enlarged). Nearness is
     measured in logarithms, the aspect counting twice as much as the area.
-
-    Raises:
-        ConfigError: a side of ``wanted`` is no multiple of 32.
     """
     if wanted is not None:
-        return check_size(wanted)
+        return int(wanted[0]), int(wanted[1])
     height, width = original
     area = min(AREA, height * width)
     sides = np.arange(2 * MULTIPLE, 2048, MULTIPLE)
@@ -34,22 +31,6 @@ def working_size(original: Size, wanted: Size | None = None) -> Size:
     cost = abs(np.log(w / h * height / width)) + 0.5 * abs(np.log(h * w / area))
     best = np.unravel_index(int(np.argmin(cost)), cost.shape)
     return int(h[best]), int(w[best])
-
-
-def check_size(size: Size) -> Size:
-    """Return the (height, width) a user has given.
-
-    Raises:
-        ConfigError: a side is no multiple of 32; the nearest size that can be used is named.
-    """
-    height, width = (int(side) for side in size)
-    nearest = tuple(max(MULTIPLE, MULTIPLE * round(side / MULTIPLE)) for side in (height, width))
-    if nearest != (height, width):
-        raise ConfigError(
-            f"Size {height}x{width} (height x width) cannot be used: both must be multiples of {MULTIPLE}. "
-            f"The nearest is {nearest[0]}x{nearest[1]}."
-        )
-    return height, width
 
 
 def check_original(size: Size, name: object) -> None:

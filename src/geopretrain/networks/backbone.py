@@ -28,6 +28,9 @@ FLAT_STRIDES = [4, 8, 16, 32]
 # Transformers have a fixed image size unless told otherwise; each family has its own name for being told.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
+Size = tuple[int, int]
+"""(height, width) px."""
+
 # What a model raises that takes one size only and is given another.
 _REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 
@@ -41,6 +44,11 @@ class Backbone(nn.Module):
     at one stride only: their last four blocks are resized bilinearly, without parameters, to the strides 4,
     8, 16 and 32; where their patch size does not divide the image, the image is first resized to the
     nearest size that it does divide.
+
+    Images may have any size. Where the largest stride does not divide it, they are padded on the right and
+    below by repeating their border, and features are cut back to what covers the image, ``ceil(H/s)`` by
+    ``ceil(W/s)``. Models that were built for one size (MaxViT, Mixer, BEiT) get smaller images padded to it
+    in the same way; larger ones they refuse.
 
     Args:
         name: any model of ``timm.list_models()``.
@@ -75,6 +83,7 @@ class Backbone(nn.Module):
         self.in_images = in_images
         self.model, self.origin = _create_timm_model(name, pretrained, 3 * in_images)
         self._levels, self.channels, self.strides, self._patch = _describe_levels(self.model, name)
+        self._fitting: dict[Size, bool] = {}
         self.register_buffer("mean", _per_channel(mean, in_images).float())
         self.register_buffer("std", _per_channel(std, in_images).float())
 
@@ -115,8 +124,16 @@ class Backbone(nn.Module):
         return images * self.std + self.mean
 
     def whole_patches(self, images: Tensor) -> Tensor:
-        """Return images resized to the nearest size that ``last_stride`` divides (most are as they are)."""
-        return _resize(images, [_nearest_multiple(side, self.last_stride) for side in images.shape[-2:]])
+        """Return images resized to the nearest size that ``last_stride`` divides (most are as they are).
+
+        Models that refuse that size get the one they were built for.
+        """
+        nearest = self._nearest((images.shape[-2], images.shape[-1]))
+        return _resize(images, list(nearest if self.fits(nearest) else self.own_size or nearest))
+
+    def _nearest(self, size: Size) -> Size:
+        height, width = (_nearest_multiple(side, self.last_stride) for side in size)
+        return height, width
 
     def last(self, images: Tensor) -> Tensor:
         """Return the last features ``B C H/s W/s``, s = ``last_stride``, after the model's final norm.
@@ -137,36 +154,74 @@ class Backbone(nn.Module):
         return embedded
 
     def forward(self, images: Tensor, any_size: bool = False) -> list[Tensor]:
-        """Return one map ``B C_i H/s_i W/s_i`` per stride from images ``B 3*in_images H W`` in [0, 1].
+        """Return one map per stride, ``B C_i ceil(H/s_i) ceil(W/s_i)``, from ``B 3*in_images H W`` in [0, 1].
 
-        With ``any_size`` the strides need not divide the image and the maps have the sizes the model gives
-        them.
+        With ``any_size`` nothing is padded, and the maps have the sizes the model gives them.
 
         Raises:
-            DataError: height or width is not a multiple of the largest stride.
+            DataError: the model was built for one size, and the images are larger.
         """
-        height, width = images.shape[-2:]
-        if not any_size:
-            self.check_size(height, width)
+        size = (images.shape[-2], images.shape[-1])
         images = self.normalise(images)
+        height, width = size if any_size else self.padded_size(size)
+        images = _pad(images, (height, width))
         if self._patch:
-            images = self.whole_patches(images)
+            images = _resize(images, list(self._nearest((height, width))))
         features = self._features(images, self._levels)
         if any_size:
             return features
-        return [_resize(f, [height // s, width // s]) for f, s in zip(features, self.strides, strict=True)]
+        levels = zip(features, self.strides, strict=True)
+        whole = [(_resize(f, [math.ceil(height / s), math.ceil(width / s)]), s) for f, s in levels]
+        return [f[..., : math.ceil(size[0] / s), : math.ceil(size[1] / s)] for f, s in whole]
 
-    def check_size(self, height: int, width: int) -> None:
-        """Raise DataError, naming the nearest legal sizes, unless the strides divide the image."""
-        largest = self.strides[-1]
-        if height % largest == 0 and width % largest == 0 and min(height, width) > 0:
-            return
-        below = [max(largest, side // largest * largest) for side in (height, width)]
-        above = [math.ceil(side / largest) * largest for side in (height, width)]
-        raise DataError(
-            f"Images of {height} x {width} (height x width) do not fit {self.name}: both sides must be "
-            f"multiples of {largest}. Use {below[0]} x {below[1]} or {above[0]} x {above[1]}."
-        )
+    @property
+    def own_size(self) -> Size | None:
+        """Height and width px that the model was made for, None where timm does not say."""
+        height, width = getattr(self.model, "default_cfg", {}).get("input_size", (3, 0, 0))[1:]
+        return (height, width) if height and width else None
+
+    def padded_size(self, size: Size) -> Size:
+        """Return the (height, width) that images of ``size`` are padded to: one that the strides divide.
+
+        Where the model refuses that, a multiple of its own size, which models with windows of a fixed number
+        take; images that are larger than what it takes are left to it to refuse.
+        """
+        padded = _next_multiples(size, (self.strides[-1],) * 2)
+        if self.fits(self._nearest(padded)) or self.own_size is None:
+            return padded
+        tiled = _next_multiples(size, self.own_size)
+        return tiled if self.fits(tiled) else padded
+
+    def fits(self, size: Size) -> bool:
+        """Return whether the model computes images of (height, width) px; tried once for each size.
+
+        A model that takes another size than its own is tried on an empty image, in evaluation mode, so that
+        neither statistics nor random numbers change.
+        """
+        if size == self.own_size or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return True
+        if size not in self._fitting:
+            self._fitting[size] = self._takes(size)
+        return self._fitting[size]
+
+    @torch.no_grad()
+    def _takes(self, size: Size) -> bool:
+        like = next(self.model.parameters())
+        empty = like.new_zeros(1, 3 * self.in_images, *size)
+        modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+        try:
+            self.model.forward_intermediates(
+                empty, indices=self._levels, output_fmt="NCHW", intermediates_only=True
+            )
+        except torch.OutOfMemoryError:
+            raise
+        except _REFUSALS:
+            return False
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return True
 
     def _features(self, images: Tensor, levels: list[int], norm: bool = False) -> list[Tensor]:
         try:
@@ -185,15 +240,29 @@ class Backbone(nn.Module):
 
         timm refuses some of these with an assertion; others fail at the first tensor that does not fit.
         """
-        own = tuple(getattr(self.model, "default_cfg", {}).get("input_size", (3, 0, 0))[1:])
+        own = self.own_size
         if not isinstance(error, AssertionError) and size == own:
             return
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "they do not fit"
-        made_for = f" ({own[0]} x {own[1]})" if all(own) else ""
+        legal = f"images of at most {own[0]} x {own[1]}, the size" if own else "the size"
         raise DataError(
-            f"{self.name} refuses images of {size[0]} x {size[1]}: {reason}. Use the size it was made "
-            f"for{made_for}, or a convolutional backbone, which takes any size."
+            f"{self.name} refuses images of {size[0]} x {size[1]} (height x width): {reason}. Use {legal} it "
+            "was made for, or a convolutional backbone, which takes any size."
         ) from error
+
+
+def _next_multiples(size: Size, steps: Size) -> Size:
+    """Return the least (height, width) of at least ``size`` that the steps divide."""
+    height, width = (max(1, math.ceil(side / step)) * step for side, step in zip(size, steps, strict=True))
+    return height, width
+
+
+def _pad(images: Tensor, size: Size) -> Tensor:
+    """Return images with their right and lower border repeated up to (height, width)."""
+    height, width = images.shape[-2:]
+    if (height, width) == size:
+        return images
+    return F.pad(images, (0, size[1] - width, 0, size[0] - height), mode="replicate")
 
 
 def _per_channel(values: Sequence[float], in_images: int) -> Tensor:

@@ -35,9 +35,23 @@ class DepthNet(nn.Module):
                 nn.init.constant_(values, math.log(sigmoid / (1 - sigmoid)))
 
     def forward(self, images: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
-        """Map images ``B 3 H W`` in [0, 1] to disparities ``B 1 H/2**s W/2**s`` in (0, 1), finest first."""
-        return self.decode(self.backbone(images), scales)
+        """Map images ``B 3 H W`` in [0, 1] to disparities ``B 1 H/2**s W/2**s`` in (0, 1), finest first.
 
-    def decode(self, features: Sequence[Tensor], scales: Sequence[int] | None = None) -> list[Tensor]:
-        """Map the backbone's features to disparities, as calling the network does with images."""
-        return [torch.sigmoid(logits) for logits in self.decoder(features, scales)]
+        Sides that are no whole numbers are rounded up.
+        """
+        return self.decode(self.backbone(images), scales, images.shape[-2:])
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        scales: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+    ) -> list[Tensor]:
+        """Map the backbone's features to disparities, as calling the network does with images.
+
+        Args:
+            features: finest first.
+            scales: those wanted; None: all.
+            size: (H, W) of the images; None: what the coarsest features cover.
+        """
+        return [torch.sigmoid(logits) for logits in self.decoder(features, scales, size)]

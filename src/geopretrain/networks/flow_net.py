@@ -108,10 +108,18 @@ class ConditionalFlowNet(nn.Module):
         """
         pairs = len(source) // len(target)
         code = self.motion(target.repeat(pairs, 1, 1, 1), source)
-        return self.decode(self.backbone(target), code), code
+        return self.decode(self.backbone(target), code, target.shape[-2:]), code
 
-    def decode(self, structure: Sequence[Tensor], code: Tensor) -> list[Tensor]:
-        """Return the outputs for features of B images and the motion codes ``N*B code_size`` of any pairs."""
+    def decode(
+        self, structure: Sequence[Tensor], code: Tensor, size: Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """Return the outputs for features of B images and the motion codes ``N*B code_size`` of any pairs.
+
+        Args:
+            structure: features of the images.
+            code: of the motion.
+            size: (height, width) of the images, px; None: what the coarsest features cover.
+        """
         features = []
         for level, f in enumerate(structure):
             f = f if len(f) == len(code) else f.repeat(len(code) // len(f), 1, 1, 1)
@@ -119,7 +127,7 @@ class ConditionalFlowNet(nn.Module):
                 spread = code.to(f.dtype)[:, :, None, None].expand(-1, -1, *f.shape[-2:])
                 f = torch.cat([f, spread], 1)
             features.append(f)
-        outputs: list[Tensor] = self.decoder(features)
+        outputs: list[Tensor] = self.decoder(features, size=size)
         return outputs
 
 
@@ -142,5 +150,6 @@ class SiameseFlowNet(nn.Module):
         Both images go through the encoder as one batch.
         """
         features = self.backbone(torch.cat([target, source]))
-        outputs: list[Tensor] = self.decoder([torch.cat(f.chunk(2), 1) for f in features])
+        pairs = [torch.cat(f.chunk(2), 1) for f in features]
+        outputs: list[Tensor] = self.decoder(pairs, size=target.shape[-2:])
         return outputs

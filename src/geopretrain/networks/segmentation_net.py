@@ -23,5 +23,5 @@ class SegmentationNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``B 3 H W`` in [0, 1] to logits ``B num_classes H W``."""
-        logits: Tensor = self.decoder(self.backbone(images))[0]
+        logits: Tensor = self.decoder(self.backbone(images), size=images.shape[-2:])[0]
         return logits

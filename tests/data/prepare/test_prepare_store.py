@@ -236,7 +236,7 @@ def test_prepare_nothing_to_prepare(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"size": (100, 128)}, "multiples of 32"),
+        ({"size": (20, 128)}, "32"),
         ({"target_motion": 0.5}, "above min_motion"),
         ({"holdout": 0.9}, "0 to 0.5"),
         ({"max_frames": 2}, "at least 3"),

@@ -318,7 +318,7 @@ def test_diagnostics_of_the_variants():
         ({"supervision": "sterio"}, "Did you mean 'stereo'"),
         ({"learned_intrinsics": "video"}, "must be one of none, dataset, clip"),
         ({"resolution": "1024x192"}, "resolution must be one of"),
-        ({"crop": 100}, "crop must be 0 or a multiple of 32 from 64 on, not 100"),
+        ({"crop": 50}, "crop must be 0 or at least 64, not 50"),
         ({"supervision": "both", "learned_intrinsics": "dataset"}, "calibrated"),
         ({"supervision": "stereo", "shared_encoder_pose": True}, "no motion to predict"),
     ],

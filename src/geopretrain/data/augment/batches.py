@@ -111,10 +111,13 @@ def _mirror_boxes(boxes: Tensor, width: int) -> Tensor:
 
 
 def pyramid(images: Tensor, scales: int) -> list[Tensor]:
-    """Return ``scales`` images ``B C H W``, each half as large as the last, by averaging 2 x 2 pixels."""
+    """Return ``scales`` images ``B C H W``, each half as large as the last, by averaging 2 x 2 pixels.
+
+    Odd sides are rounded up: the last pixels are then averages of fewer.
+    """
     levels = [images]
     for _ in range(scales - 1):
-        levels.append(functional.avg_pool2d(levels[-1], 2))
+        levels.append(functional.avg_pool2d(levels[-1], 2, ceil_mode=True))
     return levels
 
 

@@ -55,11 +55,7 @@ class LabelledSet:
     def __init__(
         self, source: LabelledSource, size: tuple[int, int] | None = None, *, path: str = ""
     ) -> None:
-        """Wrap a reader; None chooses a ``size`` near the aspect of the images, see `working_size`.
-
-        Raises:
-            ConfigError: a side of ``size`` is no multiple of 32.
-        """
+        """Wrap a reader; None chooses a ``size`` near the aspect of the images, see `working_size`."""
         self.source, self.path = source, path or source.kind
         self.class_names: tuple[str, ...] = source.class_names
         self.class_colours: NDArray[np.uint8] = source.class_colours
@@ -73,7 +69,7 @@ class LabelledSet:
 
         Raises:
             DataError: nothing usable is there; the message says what was expected.
-            ConfigError: a side of ``size`` is no multiple of 32, or an unknown option of a synthetic set.
+            ConfigError: an impossible ``size``, or an unknown option of a synthetic set.
         """
         as_path(spec, "data")
         return cls(open_labelled_source(str(spec)), parse_size(size), path=str(spec))

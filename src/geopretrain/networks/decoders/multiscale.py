@@ -31,12 +31,13 @@ class UpStage(nn.Module):
         self.before = Conv3x3(in_channels, out_channels)
         self.after = Conv3x3(out_channels + skip_channels, out_channels)
 
-    def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
-        """Map ``B C h w`` and the skip ``B C' 2h 2w`` to ``B C'' 2h 2w``."""
+    def forward(self, features: Tensor, skip: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """Map ``B C h w`` and the skip ``B C' H W`` to ``B C'' H W``; H and W are double, or 1 less."""
         features = F.elu(self.before(features), inplace=True)
-        if self.upsampling == "bilinear":
-            features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-            padded = join_pad(features, skip)
+        if self.upsampling == "bilinear" or size != (2 * features.shape[-2], 2 * features.shape[-1]):
+            align = {"align_corners": False} if self.upsampling == "bilinear" else {}
+            features = F.interpolate(features, scale_factor=2, mode=self.upsampling, **align)
+            padded = join_pad(features[..., : size[0], : size[1]], skip)
         else:
             padded = upsample_join_pad(features, skip)
         return F.elu(self.after.convolve_padded(padded), inplace=True)
@@ -92,23 +93,42 @@ class MultiscaleDecoder(nn.Module):
         device = next(self.stages.parameters())
         self.heads.to(device.device, device.dtype)
 
-    def forward(self, features: Sequence[Tensor], scales: Sequence[int] | None = None) -> list[Tensor]:
-        """Return logits ``B out_channels H/2**s W/2**s`` for each scale (default: all), finest first.
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        scales: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+    ) -> list[Tensor]:
+        """Return logits ``B out_channels H/2**s W/2**s``, rounded up, for each scale, finest first.
+
+        Args:
+            features: of the encoder, finest first, ``B C H/s W/s`` rounded up.
+            scales: those wanted; None: all.
+            size: (H, W) of the images; None: what the coarsest features cover.
 
         Raises:
             DataError: the coarsest level is a single pixel wide or high.
         """
         wanted = self.scales if scales is None else tuple(sorted(scales))
+        size = [side << self.num_stages for side in features[-1].shape[-2:]] if size is None else size
         if min(features[-1].shape[-2:]) < 2:
-            raise DataError(f"The images are too small: both sides need {2 << self.num_stages} px or more.")
+            raise DataError(
+                f"The images are too small ({size[0]}x{size[1]}, height x width): both sides need "
+                f"{(1 << self.num_stages) + 1} px or more."
+            )
         outputs = {}
         current = features[-1]
         for i in reversed(range(min(wanted), self.num_stages)):
             skip = features[self._skip_index[i]] if i in self._skip_index else None
-            current = self.stages[i](current, skip)
+            current = self.stages[i](current, skip, _at_stride(size, 2**i))
             if i in wanted:
                 outputs[i] = self.heads[str(i)](current)
         return [outputs[s] for s in wanted]
+
+
+def _at_stride(size: Sequence[int], stride: int) -> tuple[int, int]:
+    """Return the (height, width) of features at a stride, rounded up."""
+    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def stage_channels(stage: int) -> int:

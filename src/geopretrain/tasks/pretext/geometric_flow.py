@@ -234,7 +234,8 @@ class GeometricFlow(FlowPretext):
 
     def flow_with_code(self, images: Tensor, code: Tensor) -> Tensor:
         """Return the flow ``B 2 H W`` px of images ``B 3 H W`` if they moved as another pair's code says."""
-        return self._flows(self.flow_net.decode(self.flow_net.backbone(images), code))[0]
+        structure = self.flow_net.backbone(images)
+        return self._flows(self.flow_net.decode(structure, code, images.shape[-2:]))[0]
 
     def _flows(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Turn the decoder's outputs into flows in px of their own scale, finest first."""

@@ -167,7 +167,7 @@ class Inpainting(Task):
     def restore(self, images: Tensor, holes: Tensor, scales: Sequence[int] | None = None) -> list[Tensor]:
         """Return images ``B 3 H/2**s W/2**s`` in (0, 1) made from what is outside the holes, finest first."""
         features = self.encoder(torch.where(holes, 0, images))
-        return [torch.sigmoid(logits) for logits in self.decoder(features, scales)]
+        return [torch.sigmoid(logits) for logits in self.decoder(features, scales, images.shape[-2:])]
 
     @torch.no_grad()
     def pictures(self, batch: ClipBatch | LabelledBatch) -> dict[str, np.ndarray]:

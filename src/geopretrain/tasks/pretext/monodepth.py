@@ -85,7 +85,7 @@ class MonodepthConfig:
     """``none``, or learn the focal length of uncalibrated video: one factor on the given intrinsics for all
     data (``dataset``), or one predicted from the frames of each sample (``clip``)."""
     crop: Natural = 0
-    """Side, px, of square patches to train on (Lao et al.: 256), a multiple of 32 from 64; 0 = none."""
+    """Side, px, of square patches to train on (Lao et al.: 256), at least 64; 0 = none."""
     resolution: Literal["640x192", "1024x320"] = "640x192"
     """Width x height of the paper's settings that preset ``paper`` takes: ``640x192`` or ``1024x320``."""
     min_depth: Positive = 0.1
@@ -112,8 +112,8 @@ class MonodepthConfig:
     """Probability of a change of colours in what the networks see."""
 
     def __post_init__(self) -> None:
-        fits = self.crop == 0 or (self.crop >= 64 and self.crop % 32 == 0)
-        require(fits, "crop", "0 or a multiple of 32 from 64 on", self.crop)
+        fits = self.crop == 0 or self.crop >= 64
+        require(fits, "crop", "0 or at least 64", self.crop)
         require(self.min_depth < self.max_depth, "min_depth", "below max_depth", self.min_depth)
         if self.supervision != "mono" and self.learned_intrinsics != "none":
             raise ConfigError("Stereo pairs are calibrated: learned_intrinsics is for supervision=mono.")
@@ -253,7 +253,8 @@ class Monodepth(DepthTask):
         """Ask the networks, and return what there is to log of their answers."""
         network_inputs = batch.images if batch.jittered is None else batch.jittered
         features, views = self._encode(network_inputs)
-        disparities = [disparity.float() for disparity in self.depth_net.decode(features)]
+        decoded = self.depth_net.decode(features, size=network_inputs.shape[-2:])
+        disparities = [disparity.float() for disparity in decoded]
         poses, intrinsics, logs = self._motion(views, batch)
         target, sources, cameras = batch.images[:, 0].contiguous(), batch.images[:, 1:], None
         if self.scale is not None:
