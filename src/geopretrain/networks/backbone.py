@@ -162,17 +162,21 @@ class Backbone(nn.Module):
             DataError: the model was built for one size, and the images are larger.
         """
         size = (images.shape[-2], images.shape[-1])
-        images = self.normalise(images)
         height, width = size if any_size else self.padded_size(size)
-        images = _pad(images, (height, width))
-        if self._patch:
-            images = _resize(images, list(self._nearest((height, width))))
-        features = self._features(images, self._levels)
+        features = self._features(self._padded_to(images, (height, width)), self._levels)
         if any_size:
             return features
         levels = zip(features, self.strides, strict=True)
         whole = [(_resize(f, [math.ceil(height / s), math.ceil(width / s)]), s) for f, s in levels]
         return [f[..., : math.ceil(size[0] / s), : math.ceil(size[1] / s)] for f, s in whole]
+
+    def as_seen(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] as the model gets them: normalised, padded, resized to whole patches."""
+        return self._padded_to(images, self.padded_size((images.shape[-2], images.shape[-1])))
+
+    def _padded_to(self, images: Tensor, size: Size) -> Tensor:
+        images = _pad(self.normalise(images), size)
+        return _resize(images, list(self._nearest(size))) if self._patch else images
 
     @property
     def own_size(self) -> Size | None:

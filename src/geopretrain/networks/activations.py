@@ -1,0 +1,99 @@
+"""What the layers of a backbone compute for an image, by name: for comparing layers (CKA), for looking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.networks.backbone import Backbone
+
+STEPS = 6
+"""MeSa looks at five blocks of the third stage, a sixth of its depth apart."""
+
+
+def layer_names(backbone: Backbone) -> dict[str, str]:
+    """Return the layers that are looked at, in their order: a name for each, and its module in timm's model.
+
+    Of Swin-v2 the nine of MeSa (Khan et al. 2023, Table 4), ``layer_0`` to ``layer_8``. The paper has them
+    by the names of the released Swin-v2, which merges patches at the end of a stage, timm at the beginning of
+    the next: ``layers.0.downsample.norm`` is timm's ``layers.1.downsample.norm``, and ``norm3`` is timm's
+    ``norm``. The blocks of the third stage are 3, 6, 9, 12 and 15 of the large network's 18; of another depth
+    those at the same sixths. Of other families the layers of timm's ``feature_info``: stages, or the blocks
+    of a plain transformer.
+    """
+    if (depth := _depth_of_swin(backbone)) is not None:
+        blocks = [f"layers.2.blocks.{step * depth // STEPS}.norm1" for step in range(1, STEPS)]
+        merged = [f"layers.{stage}.downsample.norm" for stage in (1, 2, 3)]
+        nine = [*merged[:2], *blocks, merged[2], "norm"]
+        return {f"layer_{number}": module for number, module in enumerate(nine)}
+    info = backbone.model.feature_info
+    modules = dict.fromkeys(str(row["module"]) for row in getattr(info, "info", info))
+    return {f"layer_{number}": module for number, module in enumerate(modules)}
+
+
+def _depth_of_swin(backbone: Backbone) -> int | None:
+    """Return the number of blocks in the third stage of a Swin-v2, None of other models."""
+    from timm.models.swin_transformer_v2 import SwinTransformerV2
+
+    model = backbone.model
+    return len(model.layers[2].blocks) if isinstance(model, SwinTransformerV2) else None
+
+
+def activations(
+    backbone: Backbone, images: Tensor, layers: Mapping[str, str] | None = None
+) -> dict[str, Tensor]:
+    """Return what layers compute for images, ``B N C`` each: N places row by row, class tokens before them.
+
+    The places are those of the images as the model sees them (`Backbone.as_seen`), which may be padded.
+
+    Args:
+        backbone: in the mode (training or evaluation) it is in.
+        images: ``B 3*in_images H W`` in [0, 1] of any size.
+        layers: names and modules of timm's model; None: `layer_names`.
+
+    Raises:
+        ConfigError: the model has no such module, or it computes nothing for images.
+    """
+    wanted = layer_names(backbone) if layers is None else layers
+    modules = dict(backbone.model.named_modules())
+    for module in wanted.values():
+        if module not in modules:
+            hint = nearest_name(module, modules)
+            raise ConfigError(f"{backbone.name} has no layer '{module}'.{hint}")
+    seen = backbone.as_seen(images)
+    with _kept({module: modules[module] for module in wanted.values()}) as kept:
+        backbone.model.forward_features(seen)
+    if missing := [module for module in wanted.values() if module not in kept]:
+        raise ConfigError(f"The layer '{missing[0]}' of {backbone.name} computes nothing for an image.")
+    last = getattr(backbone.model, "output_fmt", "NCHW") == "NHWC"
+    return {name: _places(kept[module], channels_last=last) for name, module in wanted.items()}
+
+
+@contextmanager
+def _kept(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Keep what modules return while inside."""
+    kept: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Any:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            kept[name] = output[0] if isinstance(output, (tuple, list)) else output
+
+        return keep
+
+    handles = [module.register_forward_hook(keeper(name)) for name, module in modules.items()]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _places(features: Tensor, *, channels_last: bool) -> Tensor:
+    """Return features ``B C h w``, ``B h w C``, ``B N C`` or ``B C`` as ``B N C``."""
+    if features.ndim == 4:
+        return features.flatten(1, 2) if channels_last else features.flatten(2).transpose(1, 2)
+    return features[:, None] if features.ndim == 2 else features
