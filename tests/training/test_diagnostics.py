@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from fake_tasks import FakeTask
 
-from geopretrain.training.diagnostics import DiagnosticsWatch, LogAverages, weights_are_finite
+from geopretrain.training.diagnostics import DiagnosticsWatch, LogAverages, Outcome, weights_are_finite
 
 
 def test_averages_start_again_after_each_fetch():
@@ -46,3 +46,38 @@ def test_buffers_count_as_weights():
     assert weights_are_finite(task)
     task.net[1].running_var[3] = float("inf")
     assert not weights_are_finite(task)
+
+
+def ended(first_loss, loss, validation=(), growth=1.0):
+    """Return what is said of a training that ends with these numbers, interrupted and continued."""
+    task, outcome = FakeTask(), Outcome()
+    outcome.begin(task)
+    for value in (first_loss, 1e9):  # only the first one counts
+        outcome.add(torch.tensor(value))
+    continued = Outcome()
+    continued.load_state_dict(outcome.state_dict())
+    with torch.no_grad():
+        for parameter in task.parameters():
+            parameter.mul_(growth)
+    return continued.sentences(task, loss, list(validation))
+
+
+def test_an_end_that_came_to_nothing_is_told():
+    (said,) = ended(0.876, 48.0)
+    assert "the loss ended at 48 and began at 0.876" in said
+    (said,) = ended(1.0, 1.0, [2.0, 3.0, 9000.0])
+    assert "the loss on held-out samples ended at 9e+03 and began at 2" in said
+    (said,) = ended(7.0, 6.0, [7.0, 6.0], growth=400)
+    assert "the weights are 400 times as large as at first" in said
+    (said,) = ended(1.0, 1e6, [1.0, 1e7], growth=400)
+    assert said.count("began at") == 2
+
+
+def test_an_end_that_is_worse_or_begins_at_nothing_is_not_told():
+    assert ended(1.0, 9.0, [1.0, 9.0], growth=20) == []
+    assert ended(0.0, 2.0, [0.0, 2.0]) == []
+    assert ended(1.0, 1.0, [1e6]) == []  # one validation alone has no beginning
+    assert ended(-3.0, -5.0) == []
+    empty = Outcome()
+    empty.load_state_dict({})  # of a checkpoint of an earlier version
+    assert empty.sentences(FakeTask(), 1e9, []) == []

@@ -86,3 +86,20 @@ def teach(stores, size):
         device="cpu", threads=1, progress=False,
     )  # fmt: skip
     geopretrain.pseudo_depth(stores / size, run.path, progress=False, device="cpu")
+
+
+@pytest.mark.parametrize("method", ["moco", "monodepth"])
+def test_finite_weights_that_are_of_no_use_are_told_and_kept_in_the_results(stores, capsys, method):
+    out = stores / f"useless-{method}"
+    words = {"backbone": "test_resnet", "batch_size": 4, "device": "cpu", "threads": 1, "precision": "fp32"}
+    lr = {"moco": 1000, "monodepth": 0.01}[method]
+    run = geopretrain.pretrain(method, data=stores / "64x96", out=out, steps=3, lr=lr, **words)
+    said = [line for line in capsys.readouterr().out.splitlines() if "has come to nothing" in line]
+    if method == "monodepth":
+        assert (said, "warnings" in run.results) == ([], False)
+    else:
+        assert (
+            "times as large as at first. Its weights are of no use. Start again with a smaller --lr"
+            in said[0]
+        )
+        assert run.results["warnings"] == said

@@ -173,8 +173,13 @@ class RunFolder:
         write_json(self.path / "lineage.json", dict(lineage))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write results.json atomically; do it last, it marks the run as finished."""
-        write_json(self.path / "results.json", dict(results))
+        """Write results.json atomically, with the warnings that the training ended with.
+
+        Do it last, it marks the run as finished.
+        """
+        last = max((record["step"] for record in self.metrics("train")), default=0)
+        said = [record["sentence"] for record in self.metrics("warning") if record["step"] == last]
+        write_json(self.path / "results.json", {**results, **({"warnings": said} if said else {})})
 
     # ---- metrics.jsonl
     def append_metrics(self, record: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,11 @@ from geopretrain.tasks.base import Task
 
 _NEVER = 2**62
 _COUNT = "steps that are numbers"
+USELESS_LOSS, LEAST_LOSS = 30.0, 0.1
+"""A loss so many times what it was at first is of a network that is worse than none; less than the second
+counts as that much, because some losses begin at nothing."""
+USELESS_WEIGHTS = 100.0
+"""So many times their first size, weights say nothing of what they were trained on."""
 
 
 class TrainingDiverged(UserError):
@@ -106,6 +112,68 @@ class DiagnosticsWatch:
                 self.said.append(kind)
                 fresh.append(sentence)
         return fresh
+
+
+class Outcome:
+    """How a training ends, beside how it began: numbers can be finite and of no use.
+
+    Attributes:
+        loss: of the first step.
+        weights: root mean square of what is trained, before the first step.
+    """
+
+    def __init__(self) -> None:
+        self.loss: Tensor | None = None
+        self.weights: float | None = None
+
+    def begin(self, module: nn.Module) -> None:
+        """Measure the weights."""
+        self.weights = trained_size(module)
+
+    def add(self, loss: Tensor) -> None:
+        """Keep the loss of the first step; launches nothing later."""
+        self.loss = loss.detach().float().clone() if self.loss is None else self.loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs."""
+        return {"loss": self.loss, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from ``state_dict()``; empty where an earlier version did not keep it."""
+        self.loss, self.weights = state.get("loss"), state.get("weights")
+
+    def sentences(self, module: nn.Module, loss: float, validation: Sequence[float]) -> list[str]:
+        """Return what speaks against the weights, empty where nothing does.
+
+        Args:
+            module: that was trained.
+            loss: of the last interval.
+            validation: losses on held-out samples, in their order.
+        """
+        found = []
+        first = None if self.loss is None else self.loss.item()
+        pairs = {"loss": (first, loss), "loss on held-out samples": (*validation[:1], *validation[-1:])}
+        for name, pair in pairs.items():
+            if len(pair) == 2 and None not in pair and math.isfinite(pair[0]):
+                times = pair[1] / max(abs(pair[0]), LEAST_LOSS)
+                if times >= USELESS_LOSS:
+                    found.append(f"the {name} ended at {pair[1]:.3g} and began at {pair[0]:.3g}")
+        if self.weights and (size := trained_size(module)) >= USELESS_WEIGHTS * self.weights:
+            found.append(f"the weights are {size / self.weights:.0f} times as large as at first")
+        if not found:
+            return []
+        return [
+            f"The training has come to nothing: {', and '.join(found)}. Its weights are of no use. Start "
+            "again with a smaller --lr (a tenth, say)."
+        ]
+
+
+def trained_size(module: nn.Module) -> float:
+    """Return the root mean square of the parameters that are trained (waits for the device)."""
+    trained = [parameter.detach() for parameter in module.parameters() if parameter.requires_grad]
+    count = sum(parameter.numel() for parameter in trained)
+    squares = [parameter.double().square().sum() for parameter in trained]
+    return float(torch.stack(squares).sum() / count) ** 0.5 if count else 0.0
 
 
 def weights_are_finite(module: nn.Module) -> bool:

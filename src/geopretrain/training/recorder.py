@@ -20,6 +20,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.training.diagnostics import (
     DiagnosticsWatch,
     LogAverages,
+    Outcome,
     TrainingDiverged,
     diverged,
     weights_are_finite,
@@ -57,9 +58,11 @@ class Recorder(Callback):
         self.interruption: Answer | None = None
         self.averages = LogAverages(tolerant=settings.precision == "fp16")
         self.watch = DiagnosticsWatch()
+        self.outcome = Outcome()
         self.clock = Clock()
         self.line = ProgressLine(settings.steps)
         self.last_good_step: int | None = None
+        self.last_loss = math.nan
         self.restored = False
         """Whether the first step has begun, and with it everything that a checkpoint gives back."""
         self._restored: dict[str, Any] = {}
@@ -68,7 +71,11 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interval interrupted by a checkpoint needs."""
-        return {"averages": self.averages.state_dict(), "said": list(self.watch.said)}
+        return {
+            "averages": self.averages.state_dict(),
+            "said": list(self.watch.said),
+            "outcome": self.outcome.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue such an interval."""
@@ -78,9 +85,13 @@ class Recorder(Callback):
         """Start the clock and the line."""
         if self.interruption is not None:
             self.interruption.take()  # Lightning has put a handler of its own for SIGTERM before ours
+        if not self._restored:
+            with whole_weights(trainer):
+                self.outcome.begin(pl_module)
         if self._restored:
             self.averages.load_state_dict(self._restored["averages"], pl_module.device)
             self.watch.said = list(self._restored["said"])
+            self.outcome.load_state_dict(self._restored.get("outcome", {}))
             self.last_good_step = trainer.global_step
         elif self.probe is not None:  # what the features were worth before they learn
             self._validate(trainer, trainer.global_step)
@@ -117,6 +128,8 @@ class Recorder(Callback):
         # Lightning has divided the loss by the number of parts
         loss = outputs["loss"] * self.settings.accumulate
         self.averages.add(step if last_part else step + 1, loss, outputs["logs"])
+        if not self._restored:
+            self.outcome.add(loss)
         if not last_part:
             return
         self.line.advance(step)
@@ -128,6 +141,8 @@ class Recorder(Callback):
         if self.settings.validates_at(step):
             with self.threads.clock.leave_out():
                 self._validate(trainer, step)
+        if step == self.settings.steps:
+            self._judge(trainer, step)
         if step % self.settings.checkpoint_every == 0 or step == self.settings.steps or stopping:
             self._save(trainer, pl_module, step)
         if stopping:
@@ -150,6 +165,7 @@ class Recorder(Callback):
         scale = self._scale(trainer, step)
         if not (logs := self.averages.fetch()):
             return  # in fp16 all steps of the interval were skipped
+        self.last_loss = logs["loss"]
         rate = self.settings.lr * module.factor(step - 1)
         self.run.append_metrics(
             {"kind": "train", "step": step, **logs, **scale, "learning_rate": rate, "timing": timing}
@@ -177,6 +193,16 @@ class Recorder(Callback):
     def _stop(self, step: int, error: TrainingDiverged) -> NoReturn:
         self.run.append_metrics({"kind": "stopped", "step": step, "sentence": str(error)})
         raise error
+
+    def _judge(self, trainer: Trainer, step: int) -> None:
+        """Say at the end where what came out is of no use, and keep it for results.json."""
+        records = self.run.metrics("validation")
+        losses = [loss for record in records if isinstance(loss := record.get("loss"), float)]
+        with whole_weights(trainer):
+            sentences = self.outcome.sentences(trainer.lightning_module, self.last_loss, losses)
+        for sentence in sentences:
+            self.run.append_metrics({"kind": "warning", "step": step, "sentence": sentence})
+            console.warn(sentence)
 
     def _validate(self, trainer: Trainer, step: int) -> None:
         task = cast(TrainingModule, trainer.lightning_module).task
