@@ -150,14 +150,13 @@ class Outcome:
             loss: of the last interval.
             validation: losses on held-out samples, in their order.
         """
-        found = []
-        first = None if self.loss is None else self.loss.item()
-        pairs = {"loss": (first, loss), "loss on held-out samples": (*validation[:1], *validation[-1:])}
-        for name, pair in pairs.items():
-            if len(pair) == 2 and None not in pair and math.isfinite(pair[0]):
-                times = pair[1] / max(abs(pair[0]), LEAST_LOSS)
-                if times >= USELESS_LOSS:
-                    found.append(f"the {name} ended at {pair[1]:.3g} and began at {pair[0]:.3g}")
+        found, began = [], [] if self.loss is None else [self.loss.item()]
+        losses = {"loss": [*began, loss], "loss on held-out samples": [*validation[:1], *validation[1:][-1:]]}
+        for name, values in losses.items():
+            if len(values) == 2 and math.isfinite(values[0]):
+                first, last = values
+                if last >= USELESS_LOSS * max(abs(first), LEAST_LOSS):
+                    found.append(f"the {name} ended at {last:.3g} and began at {first:.3g}")
         if self.weights and (size := trained_size(module)) >= USELESS_WEIGHTS * self.weights:
             found.append(f"the weights are {size / self.weights:.0f} times as large as at first")
         if not found:
