@@ -1,6 +1,6 @@
 """Networks: any timm backbone as a feature pyramid, and the decoders that stand on it."""
 
-from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone
+from geopretrain.networks.backbone import DEFAULT_MEAN, DEFAULT_STD, Backbone, empty_model
 from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
 from geopretrain.networks.depth_net import DepthNet
 from geopretrain.networks.flow_net import CODE_SIZE, ConditionalFlowNet, MotionEncoder, SiameseFlowNet
@@ -28,5 +28,6 @@ __all__ = [
     "SegmentationNet",
     "SharedPoseNet",
     "SiameseFlowNet",
+    "empty_model",
     "geopretrain_swinv2_mini",
 ]

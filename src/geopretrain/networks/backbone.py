@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -267,6 +268,17 @@ def _pad(images: Tensor, size: Size) -> Tensor:
     if (height, width) == size:
         return images
     return F.pad(images, (0, size[1] - width, 0, size[0] - height), mode="replicate")
+
+
+@lru_cache(maxsize=64)
+def empty_model(name: str) -> Any:
+    """Return the timm model of a `Backbone` without memory: names and shapes of its tensors, nothing drawn.
+
+    Raises:
+        ConfigError: unknown model.
+    """
+    with torch.device("meta"):
+        return _create_timm_model(name, False, 3)[0]
 
 
 def _per_channel(values: Sequence[float], in_images: int) -> Tensor:

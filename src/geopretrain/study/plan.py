@@ -155,12 +155,26 @@ def make_plan(options: CompareOptions) -> Plan:
 def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:
     there = next((one for one in inits if one.backbone is not None), None)
     if there is None:
-        return backbone or "resnet18"
+        return backbone or _backbone_of_files(inits) or "resnet18"
     if backbone is not None and backbone != there.backbone:
         raise ConfigError(
             f"'{there.name}' has the backbone {there.backbone}, not {backbone}. Leave --backbone away."
         )
     return str(there.backbone)
+
+
+def _backbone_of_files(inits: list[NamedInit]) -> str | None:
+    """Return the backbone that the weights of others belong to, None where nothing tells."""
+    from geopretrain.weights import backbone_of, parse_init
+
+    found = {one.name: backbone_of(parse_init(one.source)) for one in inits if one.kind == "file"}
+    known = {name: backbone for name, backbone in found.items() if backbone is not None}
+    if len(set(known.values())) > 1:
+        different = ", ".join(f"{name}: {backbone}" for name, backbone in known.items())
+        raise ConfigError(f"All initialisations must share one backbone, but these look like: {different}.")
+    for name, backbone in list(known.items())[:1]:
+        console.say(f"The weights '{name}' look like {backbone}: --backbone {backbone}.")
+    return next(iter(known.values()), None)
 
 
 def _check_data(

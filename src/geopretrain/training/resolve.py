@@ -22,7 +22,7 @@ from geopretrain.tasks.presets import Preset
 from geopretrain.training.checkpoint import read_checkpoint
 from geopretrain.training.distributed import check_devices
 from geopretrain.training.settings import LoopSettings
-from geopretrain.weights import Init, LoadReport, parse_init, read_lineage
+from geopretrain.weights import Init, LoadReport, backbone_of, parse_init
 
 FROM_PRESET = (
     "schedule",
@@ -66,11 +66,18 @@ def choose_preset(name: str, device: str, presets: Iterable[str]) -> str:
 
 
 def choose_backbone(name: str | None, init: str | os.PathLike[str]) -> str:
-    """Return the backbone asked for, that of the run ``init``, or resnet18."""
+    """Return the backbone asked for, that of the weights ``init`` (of a file it is said), or resnet18.
+
+    Raises:
+        WeightsError: the weights cannot be read, or several backbones have the same tensors.
+    """
     if name is not None:
         return name
     parsed = parse_init(init)
-    return str(read_lineage(parsed.source)["backbone"]) if parsed.kind == "run" else DEFAULT_BACKBONE
+    found = backbone_of(parsed)
+    if found is not None and parsed.kind == "file":
+        console.say(f"The weights in {parsed} look like {found}: --backbone {found}.")
+    return found or DEFAULT_BACKBONE
 
 
 def with_first_weights(

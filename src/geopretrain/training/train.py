@@ -96,6 +96,8 @@ def train(
         samples.data.check(samples.positions, samples.fields)
     if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
         console.say(training.report.summary())
+        if training.report.incomplete:
+            console.warn(training.report.incomplete)
     _say_if_size_differs(training.init, description.size)
     with owned(training.out):
         run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
@@ -113,6 +115,8 @@ def train(
 def _train(training: Training, run: RunFolder, lineage: Lineage, resume: bool) -> None:
     """Train in the folder of a run, and save the weights."""
     run.write_lineage(lineage.as_json())
+    if not (resume and run.checkpoint.is_file()):
+        write_json(run.path / "weights.json", training.report.as_json())
     console.say(lineage.sentence())
     if training.subset:
         write_json(run.path / "subset.json", dict(training.subset))

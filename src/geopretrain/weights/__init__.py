@@ -5,6 +5,7 @@ from geopretrain.weights.init import (
     Init,
     InitTensors,
     ancestors,
+    backbone_of,
     init_backbone,
     init_other_parts,
     normalise_like_timm,
@@ -13,7 +14,8 @@ from geopretrain.weights.init import (
     read_lineage,
     weight_files,
 )
-from geopretrain.weights.loading import LoadReport, backbone_state, load_backbone, load_matching
+from geopretrain.weights.loading import backbone_state, load_backbone, load_matching
+from geopretrain.weights.report import LoadReport
 from geopretrain.weights.runs import export_state, find_backbone, load_state, load_weights, save_weights
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "InitTensors",
     "LoadReport",
     "ancestors",
+    "backbone_of",
     "backbone_state",
     "export_state",
     "find_backbone",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,14 @@ from geopretrain.errors import WeightsError
 from geopretrain.files import atomic_path
 from geopretrain.records import reason
 from geopretrain.schema import as_path
+from geopretrain.weights.sniffing import damaged, kind_of
+from geopretrain.weights.unpickling import read_pickled
 
 #: Keys under which others put their state dict, in the order in which they are tried.
 WRAPPERS = (
     "state_dict",
     "model_state_dict",
+    "model_state",
     "model",
     "teacher",
     "network",
@@ -27,10 +28,21 @@ WRAPPERS = (
     "module",
     "params",
     "weights",
+    "student",
+    "model_ema",
 )
 
 #: What others put in front of every parameter name.
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "network.", "net.")
+
+#: What is put in front of names by training on several devices, compiling and wrapping with Lightning.
+_WRAPPING = ("module.", "_orig_mod.", "model.", "network.")
+
+_PAIR = ("encoder", "decoder")
+"""Two state dicts beside each other, as DepthToSemantic saves its networks."""
+
+MAX_CLAIMED = 8
+"""Times the size of its file that tensors may claim; more is no memory of anybody's."""
 
 
 def save_tensors(path: str | Path, state: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -68,24 +80,42 @@ def read_tensors(path: str | Path, *, strip: bool = True) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is absent, damaged, holds no tensors, or would have to run code to be read.
     """
-    path = as_path(path)
+    tensors = _read(as_path(path))
+    return strip_prefixes(tensors) if strip else tensors
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of others under the names of their network (raises as `read_tensors`).
+
+    What data-parallel training, compiling and Lightning put before all names is removed, and nothing else:
+    ``encoder.`` may tell what the network is.
+    """
+    return strip_prefixes(_read(as_path(path)), _WRAPPING)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"Weights file {path} does not exist.")
-    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(_read_torch(path), path)
-    return strip_prefixes(tensors) if strip else tensors
+    if kind_of(path) == "safetensors":
+        return _read_safetensors(path)
+    tensors = _unwrap(read_pickled(path), path)
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > MAX_CLAIMED * path.stat().st_size:
+        raise damaged(path, f"its tensors claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
+    return tensors
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file, empty for other files."""
     from safetensors import safe_open
 
-    if Path(path).suffix != ".safetensors":
+    if kind_of(Path(path)) != "safetensors":
         return {}
     try:
         with safe_open(str(path), framework="pt") as file:
             return dict(file.metadata() or {})
     except Exception as error:
-        raise _damaged(Path(path), error) from error
+        raise damaged(Path(path), reason(error)) from error
 
 
 def read_normalisation(path: str | Path) -> dict[str, list[float]] | None:
@@ -100,10 +130,10 @@ def read_normalisation(path: str | Path) -> dict[str, list[float]] | None:
         raise WeightsError(f"The normalisation stored in {path} cannot be understood: {text[:80]}") from error
 
 
-def strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove every known prefix that all names share, such as ``module.`` of data-parallel training."""
+def strip_prefixes(tensors: dict[str, Tensor], prefixes: tuple[str, ...] = PREFIXES) -> dict[str, Tensor]:
+    """Remove each of ``prefixes`` that all names share, such as ``module.`` of data-parallel training."""
     while tensors:
-        shared = [p for p in PREFIXES if all(name.startswith(p) and len(name) > len(p) for name in tensors)]
+        shared = [p for p in prefixes if all(name.startswith(p) and len(name) > len(p) for name in tensors)]
         if not shared:
             break
         tensors = {name[len(shared[0]) :]: tensor for name, tensor in tensors.items()}
@@ -114,43 +144,41 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return dict(load_file(str(path)))
+        tensors = dict(load_file(str(path)))
     except Exception as error:
-        raise _damaged(path, error) from error
-
-
-def _read_torch(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; nothing a user can act on
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} is not a plain file of tensors: reading it could run code stored in it, or it is "
-            "damaged. Nothing was run. Ask its author for a safetensors file, or convert it yourself."
-        ) from error
-    except Exception as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, reason(error)) from error
+    if not tensors:
+        raise _without_tensors(path)
+    return tensors
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    """Return the first dictionary of tensors found in ``content`` or under one of the usual keys."""
+    """Return the dictionary of tensors in ``content``, or the largest one under one of the usual keys."""
     for _ in range(4):
         if not isinstance(content, dict):
             break
-        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-        if tensors:
-            return tensors
+        if all(isinstance(content.get(part), dict) for part in _PAIR):
+            content = {f"{part}.{name}": value for part in _PAIR for name, value in content[part].items()}
+        tensors = {str(name): value for name, value in content.items() if _is_plain(value)}
         inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), dict)]
+        if tensors and not (inner and len(inner[0]) > len(tensors)):
+            return tensors
         if not inner:
             break
         content = inner[0]
-    raise WeightsError(
-        f"{path} holds no dictionary of tensors. Expected a state dict as PyTorch or safetensors save it."
+    raise _without_tensors(path)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor with numbers, neither sparse nor quantised, nor one without memory."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_meta)
     )
 
 
-def _damaged(path: Path, error: Exception) -> WeightsError:
+def _without_tensors(path: Path) -> WeightsError:
     return WeightsError(
-        f"Weights file {path} is damaged or incomplete ({reason(error)}). Copy or download it again."
+        f"{path} holds no dictionary of tensors. Expected a state dict as PyTorch or safetensors save it."
     )

@@ -15,12 +15,13 @@ from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.packaged import Origin
 from geopretrain.records import Colour, Finite, Object, Positive, Text, as_type, read_json_text
 from geopretrain.schema import AnySize, as_path, parse_size
-from geopretrain.weights import monodepth2, sc_depth
-from geopretrain.weights.files import read_normalisation, read_tensors
-from geopretrain.weights.loading import LoadReport, fits_whole, load_backbone, load_matching, rename
+from geopretrain.weights.checkpoint import checkpoint_files, read_checkpoint
+from geopretrain.weights.files import read_tensors, strip_prefixes
+from geopretrain.weights.formats import BACKBONE, Normalisation
+from geopretrain.weights.loading import fits_whole, load_backbone, load_matching, rename
+from geopretrain.weights.proposals import propose_backbones
+from geopretrain.weights.report import LoadReport, examples
 from geopretrain.weights.runs import Saved
-
-Normalisation = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,13 @@ def parse_init(text: str | os.PathLike[str]) -> Init:
     path = Path(text)
     if (path / "lineage.json").is_file():
         return Init("run", text)
-    if path.is_file() or monodepth2.is_official_folder(path):
+    if path.is_file() or (path.is_dir() and checkpoint_files(path)):
         return Init("file", text)
     if path.is_dir():
         raise WeightsError(
-            f"The folder {text} is no finished run: it has no lineage.json. Give a run folder, a weights "
-            "file, 'random' or 'imagenet'."
+            f"The folder {text} is no finished run: it has no lineage.json, and no weights of a model hub "
+            "(model.safetensors) or of Monodepth2 (encoder.pth). Give a run folder, a weights file, 'random' "
+            "or 'imagenet'."
         )
     raise WeightsError(
         f"Unknown initialisation '{text}'.{nearest_name(text, ['random', 'imagenet'])} It is neither "
@@ -134,7 +136,7 @@ def weight_files(source: str | os.PathLike[str]) -> list[Path]:
         return []
     if init.kind == "run":
         return [_weights_of_run(path)]
-    return [path] if path.is_file() else [path / n for n in monodepth2.FILES if (path / n).is_file()]
+    return checkpoint_files(path)
 
 
 def _weights_of_run(run: Path) -> Path:
@@ -173,15 +175,20 @@ class InitTensors:
     """Tensors of a run or foreign file.
 
     Attributes:
-        backbone: tensors of the backbone, for foreign files everything there is.
-        others: the remaining tensors of a run, an official Monodepth2 folder or SC-Depth checkpoint
-            (``decoder.*``, ``pose.*``).
-        normalisation: what is stored with the weights, if anything.
+        backbone: tensors of the backbone, in timm's names.
+        others: the remaining tensors, in our names (``decoder.*``, ``pose.*``).
+        normalisation: what is stored with the weights or belongs to them, if anything.
+        format: in which a foreign file was found.
+        skipped: tensors of a foreign file that have no name of ours, each with the reason.
+        ordered: see `fit_to`.
     """
 
     backbone: dict[str, Tensor]
     others: dict[str, Tensor]
     normalisation: Normalisation | None
+    format: str = ""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    ordered: bool = False
 
 
 def read_init(init: Init, backbone_name: str) -> InitTensors:
@@ -190,28 +197,62 @@ def read_init(init: Init, backbone_name: str) -> InitTensors:
     Raises:
         WeightsError: unreadable, or made with another backbone than ``backbone_name``.
     """
-    path = Path(init.source)
     if init.kind not in ("run", "file"):
         return InitTensors({}, {}, None)
-    normalisation: Normalisation | None = {"mean": [*DEFAULT_MEAN], "std": [*DEFAULT_STD]}
-    if path.is_file():
-        tensors = read_tensors(path)
-        if not sc_depth.is_official(tensors):
-            return InitTensors(tensors, {}, read_normalisation(path))
-        tensors = sc_depth.from_official(tensors)
-    elif init.kind == "run":
-        lineage = read_lineage(path)
-        if lineage["backbone"] != backbone_name:
-            raise WeightsError(
-                f"The run {path} has the backbone {lineage['backbone']}, not {backbone_name}. "
-                f"Use --backbone {lineage['backbone']}, or another run."
-            )
-        tensors = read_tensors(_weights_of_run(path), strip=False)
-        normalisation = lineage.get("normalisation")
-    else:
-        tensors = monodepth2.read_folder(path)
-    others = {name: tensor for name, tensor in tensors.items() if not name.startswith("backbone.")}
-    return InitTensors(rename(tensors, {"backbone.": ""}), others, normalisation)
+    path = Path(init.source)
+    if init.kind == "file":
+        return _read_foreign(path)
+    lineage = read_lineage(path)
+    if lineage["backbone"] != backbone_name:
+        raise WeightsError(
+            f"The run {path} has the backbone {lineage['backbone']}, not {backbone_name}. "
+            f"Use --backbone {lineage['backbone']}, or another run."
+        )
+    tensors = read_tensors(_weights_of_run(path), strip=False)
+    return InitTensors(*_parts(tensors), lineage.get("normalisation"))
+
+
+def _read_foreign(path: Path) -> InitTensors:
+    found = read_checkpoint(path)
+    return InitTensors(
+        *_parts(found.converted.tensors),
+        found.normalisation,
+        found.format.name,
+        found.converted.skipped,
+        found.format.ordered,
+    )
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of the backbone, and all others."""
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(BACKBONE)}
+    return rename(tensors, {BACKBONE: ""}), others
+
+
+def backbone_of(init: Init) -> str | None:
+    """Return the timm model that the weights of ``init`` belong to; None where nothing tells.
+
+    Runs and files of ours, and folders of timm, say it. Other files are recognised by names and shapes, if
+    they belong to one of the usual models.
+
+    Raises:
+        WeightsError: the weights cannot be read, or belong to several models that have the same tensors.
+    """
+    if init.kind == "run":
+        return str(read_lineage(init.source)["backbone"])
+    if init.kind != "file":
+        return None
+    found = read_checkpoint(Path(init.source))
+    if found.backbone is not None:
+        return found.backbone
+    tensors, _ = _parts(found.converted.tensors)
+    names = propose_backbones(strip_prefixes(tensors), ordered=found.format.ordered, window=found.window)
+    if len(names) > 1:
+        raise WeightsError(
+            f"The weights in {init} fit {' and '.join(names)} alike, whose features differ. Say which "
+            f"of them it is, e.g. --backbone {names[0]}."
+        )
+    return names[0] if names else None
 
 
 def init_backbone(
@@ -236,8 +277,7 @@ def init_backbone(
         normalise_like_timm(backbone)
         source = f"ImageNet ({backbone.origin.name})" if backbone.origin else "ImageNet"
         return backbone, LoadReport(source, loaded=_saved_names(backbone))
-    read = read or read_init(init, backbone_name)
-    return backbone_from_tensors(backbone_name, read.backbone, read.normalisation, source=init.source)
+    return _backbone_from(backbone_name, read or read_init(init, backbone_name), init.source)
 
 
 def init_other_parts(
@@ -257,6 +297,9 @@ def init_other_parts(
         others: see ``InitTensors``.
         report: extended in place.
         fresh: saved prefixes that stay as initialised, with the reason.
+
+    Raises:
+        WeightsError: the source has no backbone, and nothing for the other parts either.
     """
     fresh = fresh or {}
     parts = {saved: inside for saved, inside in task.weight_parts.items() if saved != "backbone."}
@@ -272,22 +315,34 @@ def init_other_parts(
         if reason:
             report.skipped += [(saved + name, reason) for name in tensors]
     report.skipped += [(n, "no part of this task") for n in others if not n.startswith(tuple(parts))]
+    if others and not report.loaded:
+        raise WeightsError(
+            f"Nothing in {report.source} fits this task: it holds {examples(others)}, and no backbone."
+        )
 
 
-def backbone_from_tensors(
-    backbone_name: str, tensors: Mapping[str, Tensor], normalisation: Normalisation | None, *, source: str
-) -> tuple[Backbone, LoadReport]:
+def _backbone_from(name: str, read: InitTensors, source: str) -> tuple[Backbone, LoadReport]:
     """Build a backbone from tensors; without a stored normalisation timm's is assumed and reported."""
-    backbone = Backbone(backbone_name)
-    report = LoadReport(source).add(load_backbone(backbone, tensors, source=source), "backbone.")
-    if normalisation is not None:
-        backbone.set_normalisation(normalisation["mean"], normalisation["std"])
+    backbone = Backbone(name)
+    report = LoadReport(source, format=read.format, skipped=[*read.skipped])
+    if read.backbone or not read.others:
+        loaded = load_backbone(backbone, read.backbone, source=source, ordered=read.ordered)
+        report.add(loaded, BACKBONE)
     else:
+        report.reinitialised = _saved_names(backbone)
+        parts = dict.fromkeys(other.split(".")[0] for other in read.others)
+        report.incomplete = (
+            f"{source} holds no backbone, only {examples(parts)}: {name} begins with random numbers."
+        )
+    if read.normalisation is not None:
+        backbone.set_normalisation(read.normalisation["mean"], read.normalisation["std"])
+    elif read.backbone:
         normalise_like_timm(backbone)
         report.warnings.append(
-            f"no normalisation is stored with these weights: timm's for {backbone_name} is assumed "
+            f"no normalisation is stored with these weights: timm's for {name} is assumed "
             f"(mean {backbone.normalisation['mean']}, std {backbone.normalisation['std']})"
         )
+    report.normalisation = backbone.normalisation
     return backbone, report
 
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
 from geopretrain.weights.files import read_normalisation, read_tensors, save_tensors
-from geopretrain.weights.loading import LoadReport, backbone_state, load_matching, rename
+from geopretrain.weights.loading import backbone_state, load_matching, rename
+from geopretrain.weights.report import LoadReport
 
 
 class Saved(Protocol):
