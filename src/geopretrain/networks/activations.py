@@ -40,7 +40,9 @@ def _depth_of_swin(backbone: Backbone) -> int | None:
     from timm.models.swin_transformer_v2 import SwinTransformerV2
 
     model = backbone.model
-    return len(model.layers[2].blocks) if isinstance(model, SwinTransformerV2) else None
+    if not isinstance(model, SwinTransformerV2):
+        return None
+    return sum(1 for _ in model.get_submodule("layers.2.blocks").children())
 
 
 def activations(

@@ -129,8 +129,12 @@ class Backbone(nn.Module):
 
         Models that refuse that size get the one they were built for.
         """
-        nearest = self._nearest((images.shape[-2], images.shape[-1]))
-        return _resize(images, list(nearest if self.fits(nearest) else self.own_size or nearest))
+        return _resize(images, list(self.whole_size((images.shape[-2], images.shape[-1]))))
+
+    def whole_size(self, size: Size) -> Size:
+        """Return the (height, width) that `whole_patches` resizes images of ``size`` to."""
+        nearest = self._nearest(size)
+        return nearest if self.fits(nearest) else self.own_size or nearest
 
     def _nearest(self, size: Size) -> Size:
         height, width = (_nearest_multiple(side, self.last_stride) for side in size)

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.networks.backbone import Backbone
-from geopretrain.networks.masking import MaskedEncoder, random_masks, spread_cells
+from geopretrain.networks.masking import (
+    MaskedEncoder,
+    hidden_count,
+    random_masks,
+    spread_cells,
+    visible_count,
+)
 from geopretrain.networks.visible_tokens import VisibleTokens, is_plain, random_order
 
 CELL = 32
@@ -53,20 +59,34 @@ class HiddenViews(nn.Module):
         if not isinstance(self.encoder, VisibleTokens):
             return self._with_token(images, fraction, grid)
         order = random_order(len(images), grid).to(images.device)
-        places = order[:, : max(1, int(order.shape[1] * (1 - fraction)))]
+        places = order[:, : visible_count(order.shape[1], fraction)]
         hidden = torch.ones(order.shape, device=images.device).scatter_(1, places, 0.0)
         return self.encoder(images, places), places, hidden
 
     def _with_token(
         self, images: Tensor, fraction: float, grid: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        stride = self.backbone.last_stride
-        cell = max(1, round(CELL / stride))
-        cells = (math.ceil(grid[0] / cell), math.ceil(grid[1] / cell))
+        stride, cell, cells = self.backbone.last_stride, self._cell, self._cells(grid)
         masks = random_masks(len(images), cells, fraction).to(images.device)
         features = _rows(self.encoder(images, masks, cell * stride))
         places = torch.arange(features.shape[1], device=images.device).expand(len(images), -1)
         return features, places, spread_cells(masks, grid, cell).flatten(1).float()
+
+    @property
+    def _cell(self) -> int:
+        """Side, in features, of what is hidden together."""
+        return max(1, round(CELL / self.backbone.last_stride))
+
+    def _cells(self, grid: tuple[int, int]) -> tuple[int, int]:
+        return math.ceil(grid[0] / self._cell), math.ceil(grid[1] / self._cell)
+
+    def parts(self, size: tuple[int, int], fraction: float) -> tuple[int, int]:
+        """Return into how many parts images of ``size`` (h, w) are cut, and how many of them are hidden."""
+        height, width = (side // self.backbone.last_stride for side in self.backbone.whole_size(size))
+        if self.plain:
+            return height * width, height * width - visible_count(height * width, fraction)
+        count = math.prod(self._cells((height, width)))
+        return count, hidden_count(count, fraction)
 
 
 def _rows(features: Tensor) -> Tensor:

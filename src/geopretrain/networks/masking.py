@@ -19,6 +19,11 @@ def hidden_count(cells: int, fraction: float) -> int:
     return math.ceil(cells * fraction)
 
 
+def visible_count(patches: int, fraction: float) -> int:
+    """Return how many of ``patches`` stay visible: rounded down, at least one (He et al. 2022)."""
+    return max(1, int(patches * (1 - fraction)))
+
+
 def hide_first(order: Tensor, grid: tuple[int, int], fraction: float) -> Tensor:
     """Return masks ``B h w``, True where a cell is hidden.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from geopretrain.errors import require
+from geopretrain.errors import ConfigError, require
 from geopretrain.schema import Count, Unit, checked
 from geopretrain.tasks.base import Logs
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
@@ -44,6 +44,24 @@ class PaintingConfig:
             f"a multiple of 4 and of decoder_heads ({heads})",
             width,
         )
+
+
+def check_hidden(parts: int, hidden: int, size: tuple[int, int], settings: str) -> None:
+    """Raise ConfigError where all of an image is hidden, or nothing of it.
+
+    Args:
+        parts: that an image is cut into.
+        hidden: how many of them are hidden.
+        size: (height, width) of the images, px.
+        settings: that decide on it, as they are typed.
+    """
+    if 0 < hidden < parts:
+        return
+    what = "nothing is left to paint from" if hidden else "there is nothing to paint"
+    raise ConfigError(
+        f"Of the {parts} part{'s' if parts > 1 else ''} of an image of {size[0]}x{size[1]} px (height x "
+        f"width) {hidden} would be hidden: {what}. Use a larger --size, or other --settings {settings}."
+    )
 
 
 def hidden_error(painted: Tensor, target: Tensor, hidden: Tensor) -> tuple[Tensor, Logs]:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch
+from geopretrain.data.dataset import Description
 from geopretrain.errors import ConfigError
 from geopretrain.metrics.embeddings import rank_me, spread
 from geopretrain.tasks.pretext import dino, moco
@@ -131,6 +132,64 @@ def test_mocos_queue_takes_the_keys_and_survives_a_checkpoint():
     other = make_task("moco", seed=3)
     other.load_training_state(state)
     assert torch.equal(other.queue, task.queue)
+
+
+@pytest.mark.parametrize(("queue", "batch"), [(10, 4), (6, 4), (4, 4), (3, 4), (1, 1), (8, 1)])
+def test_a_queue_that_batches_do_not_divide_holds_the_newest_keys_in_turn(queue, batch):
+    """It is filled from the front; a batch that reaches its end fills what is left, and it begins anew."""
+    task = make_task("moco", queue=queue)
+    place, expected = 0, task.queue.clone()
+    for number in range(4):
+        data = task.train_transform(images(max(batch, 2)))
+        data = ViewBatch(tuple(view[:batch] for view in data.views), data.index[:batch])
+        with torch.no_grad():
+            keys = functional.normalize(task.key_head(task.key_encoder.embed(data.views[1])), dim=1)
+        loss, logs = task.loss(data, Step(number, 4))
+        assert torch.isfinite(loss)
+        room = queue - place
+        expected[place : place + min(batch, room)] = keys[:room]
+        place = 0 if batch >= room else place + batch
+        assert task.training_state()["queue_place"].item() == place
+        assert logs["queue_turns"].item() == pytest.approx(4 * batch / queue)
+    torch.testing.assert_close(task.queue, expected)
+
+
+def test_a_queue_too_long_for_the_training_or_its_images_is_told():
+    task = make_task("moco", queue=1000)
+    described = Description("images", "x", (64, 96), {"train": 200, "val": 2})
+    assert task.diagnostics({"queue_turns": 0.4}, 5) == []
+    assert "makes keys for 40% of the queue only" in task.diagnostics({"queue_turns": 0.4}, 500)[0]
+    assert task.diagnostics({"queue_turns": 3.0}, 500) == []
+    task.check_data(described)
+    assert "longer than the 200 training samples" in task.diagnostics({"queue_turns": 3.0}, 500)[0]
+
+
+def test_one_sample_has_no_spread_to_be_judged_by():
+    for name in CONFIGS:
+        task = make_task(name)
+        views = task.train_transform(images(2)).views
+        _, logs = task.loss(ViewBatch(tuple(v[:1] for v in views), torch.arange(1)), STEP)
+        assert "spread" not in logs
+
+
+def test_dino_without_local_views_compares_both_global_ones():
+    task = make_task("dino", local_views=0).eval()
+    data = task.eval_transform(images())
+    assert len(data.views) == 2
+    with torch.no_grad():
+        loss, _ = task.loss(data, STEP)
+        students = task.head(task.encoder.embed(torch.cat(data.views))).chunk(2)
+        teachers = task.teacher_head(task.teacher.embed(torch.cat(data.views))).chunk(2)
+        terms = [
+            -(torch.softmax((t - task.criterion.center[0]) / 0.07, 1) * torch.log_softmax(s / 0.1, 1)).sum(1)
+            for t, s in ((teachers[0], students[1]), (teachers[1], students[0]))
+        ]
+    assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
+
+
+def test_dino_with_a_single_output_is_refused():
+    with pytest.raises(ConfigError, match="outputs must be at least 2, not 1"):
+        DINOConfig(outputs=1)
 
 
 def test_dino_is_the_cross_entropy_of_other_views():

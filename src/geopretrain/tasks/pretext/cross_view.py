@@ -27,13 +27,13 @@ from torch import Tensor
 from geopretrain import losses, pictures
 from geopretrain.data.augment.batches import augment_clip
 from geopretrain.data.batches import ClipBatch
-from geopretrain.data.dataset import Fields
+from geopretrain.data.dataset import Description, Fields
 from geopretrain.networks import Backbone
 from geopretrain.networks.hidden_views import HiddenViews
 from geopretrain.networks.visible_tokens import CrossViewDecoder
 from geopretrain.schema import Unit, checked
 from geopretrain.tasks.base import Logs, Task
-from geopretrain.tasks.painting import PaintingConfig, hidden_error, nothing_painted
+from geopretrain.tasks.painting import PaintingConfig, check_hidden, hidden_error, nothing_painted
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
 
@@ -95,6 +95,10 @@ class CrossView(Task):
     def presets(self) -> Mapping[str, Preset]:
         """``paper``: section 4."""
         return {"paper": PAPER, "short": SHORT, "tiny": TINY}
+
+    def check_data(self, data: Description) -> None:
+        """Make sure that something is hidden of a view, and something left (ConfigError)."""
+        check_hidden(*self.encoder.parts(data.size, self.config.hidden), data.size, "hidden=...")
 
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
         """Flip both views alike."""

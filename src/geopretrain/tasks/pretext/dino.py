@@ -32,7 +32,7 @@ from geopretrain import pictures
 from geopretrain.data.augment.views import transformed_views
 from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch
 from geopretrain.data.dataset import Fields
-from geopretrain.errors import one_of
+from geopretrain.errors import one_of, require
 from geopretrain.extras import require_extra
 from geopretrain.metrics.embeddings import spread
 from geopretrain.networks import Backbone
@@ -105,6 +105,7 @@ class DINOConfig:
 
     def __post_init__(self) -> None:
         one_of("views", self.views, ("image", "time"))
+        require(self.outputs > 1, "outputs", "at least 2", self.outputs)
 
 
 class DINO(Task):
@@ -206,7 +207,7 @@ class DINO(Task):
         return {
             "teacher_entropy": _entropy(probabilities).mean() / largest,
             "mean_entropy": _entropy(probabilities.mean(0, keepdim=True)).mean() / largest,
-            "spread": spread(outputs),
+            **({"spread": spread(outputs)} if len(outputs) > len(teacher) else {}),
         }
 
     def after_step(self, step: Step) -> None:

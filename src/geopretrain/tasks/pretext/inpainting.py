@@ -48,6 +48,9 @@ MIDDLES = (0.001, 0.01)
 RECTANGLE = (0.01, 0.06)
 """Least and largest area of a rectangular hole, as a fraction of the image."""
 
+MAX_RECTANGLES = 64
+"""More of them hide nine tenths of an image, and then all of it."""
+
 
 @checked
 class InpaintingConfig:
@@ -75,6 +78,7 @@ class InpaintingConfig:
     def __post_init__(self) -> None:
         one_of("holes", self.holes, ("squares", "rectangles"))
         one_of("over", self.over, ("image", "holes"))
+        require(self.rectangles <= MAX_RECTANGLES, "rectangles", f"at most {MAX_RECTANGLES}", self.rectangles)
         require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
 
 

@@ -26,12 +26,14 @@ from geopretrain import losses, pictures
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.augment.views import random_views
 from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
+from geopretrain.data.dataset import Description
 from geopretrain.errors import require
 from geopretrain.networks import Backbone
+from geopretrain.networks.masking import visible_count
 from geopretrain.networks.visible_tokens import PatchDecoder, VisibleTokens, random_order
 from geopretrain.schema import Unit, checked
 from geopretrain.tasks.base import Logs, Task
-from geopretrain.tasks.painting import PaintingConfig, hidden_error, nothing_painted
+from geopretrain.tasks.painting import PaintingConfig, check_hidden, hidden_error, nothing_painted
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
 
@@ -99,6 +101,13 @@ class MAE(Task):
         """``paper``: appendix A.1."""
         return {"paper": PAPER, "short": SHORT, "tiny": TINY}
 
+    def check_data(self, data: Description) -> None:
+        """Make sure that something is hidden of the images (ConfigError)."""
+        height, width = (side // self.patch for side in self.encoder.backbone.whole_size(data.size))
+        patches = height * width
+        hidden = patches - visible_count(patches, self.config.hidden)
+        check_hidden(patches, hidden, data.size, "hidden=...")
+
     def train_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
         """Cut out a random window and flip."""
         return random_views(batch, scale=(self.config.min_scale, 1.0), flip=self.config.flip)
@@ -122,7 +131,7 @@ class MAE(Task):
         """Return patches ``B N 3*patch*patch`` made from the visible ones, and ``B N``, 1 where hidden."""
         grid = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
         order = random_order(len(images), grid).to(images.device)
-        visible = order[:, : max(1, int(order.shape[1] * (1 - self.config.hidden)))]
+        visible = order[:, : visible_count(order.shape[1], self.config.hidden)]
         hidden = torch.ones(order.shape, device=images.device).scatter_(1, visible, 0.0)
         return self.decoder(self.encoder(images, visible), visible, grid), hidden
 

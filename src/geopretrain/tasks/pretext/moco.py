@@ -27,7 +27,7 @@ from torch.nn import functional
 from geopretrain import pictures
 from geopretrain.data.augment.views import transformed_views
 from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch
-from geopretrain.data.dataset import Fields
+from geopretrain.data.dataset import Description, Fields
 from geopretrain.errors import one_of
 from geopretrain.extras import require_extra
 from geopretrain.metrics.embeddings import spread
@@ -102,6 +102,7 @@ class MoCo(Task):
         super().__init__()
         self.config: MoCoConfig = config
         self.required = Fields(frames=(0, 1)) if config.views == "time" else Fields()
+        self.images = 0  # as long as nobody has said how many there are
         self.encoder = backbone
         self.head: nn.Module = MoCoProjectionHead(backbone.embedding_width, HIDDEN, config.width)
         self.key_encoder, self.key_head = momentum_copy(self.encoder), momentum_copy(self.head)
@@ -125,6 +126,10 @@ class MoCo(Task):
     def presets(self) -> Mapping[str, Preset]:
         """``paper``: Chen et al. 2020."""
         return {"paper": PAPER, "short": SHORT, "tiny": TINY}
+
+    def check_data(self, data: Description) -> None:
+        """Remember how many samples there are, for the advice."""
+        self.images = data.counts.get("train", 0)
 
     # ---- learning
     def train_transform(self, batch: ClipBatch | LabelledBatch) -> ViewBatch:
@@ -157,7 +162,11 @@ class MoCo(Task):
             query, key = query.float(), key.float()
             accuracy = self._accuracy(query.detach(), key)
             loss = self.criterion(query, key)
-        return loss, {"accuracy": accuracy, "spread": spread(query.detach())}
+        logs = {
+            "accuracy": accuracy,
+            "queue_turns": torch.full((), step.total * len(query) / len(self.queue), device=query.device),
+        }
+        return loss, logs | ({"spread": spread(query.detach())} if len(query) > 1 else {})
 
     @torch.no_grad()
     def _accuracy(self, query: Tensor, key: Tensor) -> Tensor:
@@ -205,5 +214,16 @@ class MoCo(Task):
             found.append(
                 "No query finds its own key in the queue: nothing is learned yet. Train longer, or use a "
                 "smaller --settings queue=... where there are few images."
+            )
+        if step >= SETTLED_AFTER and (turns := logs.get("queue_turns", 1.0)) < 1:
+            found.append(
+                f"The whole training makes keys for {turns:.0%} of the queue only, the rest of which stays "
+                "random numbers that are easily told apart. Use a smaller --settings queue=... than "
+                f"{self.config.queue}, or train longer."
+            )
+        if step >= SETTLED_AFTER and 0 < self.images < self.config.queue:
+            found.append(
+                f"The queue of {self.config.queue} keys is longer than the {self.images} training samples: "
+                "each is told apart from earlier views of itself. Use a smaller --settings queue=...."
             )
         return found

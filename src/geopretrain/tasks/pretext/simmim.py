@@ -30,12 +30,20 @@ from geopretrain import losses, pictures
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.augment.views import random_views
 from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
+from geopretrain.data.dataset import Description
 from geopretrain.errors import require
 from geopretrain.networks import Backbone
-from geopretrain.networks.masking import MaskedEncoder, PixelHead, random_masks, spread_cells
+from geopretrain.networks.masking import (
+    MaskedEncoder,
+    PixelHead,
+    hidden_count,
+    random_masks,
+    spread_cells,
+)
 from geopretrain.schema import Count, Natural, Unit, checked
 from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
+from geopretrain.tasks.painting import check_hidden
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
 
@@ -89,7 +97,7 @@ class SimMIMConfig:
     """Probability of a horizontal flip."""
 
     def __post_init__(self) -> None:
-        require(self.hidden > 0, "hidden", "above 0", self.hidden)
+        require(0 < self.hidden < 1, "hidden", "between 0 and 1", self.hidden)
         require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
         odd = self.target_window == 0 or self.target_window % 2 == 1
         require(odd, "target_window", "0 or odd", self.target_window)
@@ -123,6 +131,11 @@ class SimMIM(Task):
         """``paper``: section 4.1.1; ``paper_100``: the released shorter schedule."""
         return {"paper": PAPER, "paper_100": PAPER_100, "short": SHORT, "tiny": TINY}
 
+    def check_data(self, data: Description) -> None:
+        """Make sure that something is hidden of the images, and something left (ConfigError)."""
+        cells = math.prod(self._grid(self.encoder.backbone.whole_size(data.size)))
+        check_hidden(cells, hidden_count(cells, self.config.hidden), data.size, "cell=... hidden=...")
+
     def train_transform(self, batch: ClipBatch | LabelledBatch) -> LabelledBatch:
         """Cut out a random window and flip."""
         return random_views(batch, scale=(self.config.min_scale, 1.0), flip=self.config.flip)
@@ -148,8 +161,12 @@ class SimMIM(Task):
 
     def hide(self, images: Tensor) -> Tensor:
         """Return random masks of cells ``B h w``, True where hidden, for images of whole patches."""
-        height, width = (math.ceil(side / self.cell) for side in images.shape[-2:])
-        return random_masks(len(images), (height, width), self.config.hidden).to(images.device)
+        grid = self._grid((images.shape[-2], images.shape[-1]))
+        return random_masks(len(images), grid, self.config.hidden).to(images.device)
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the cells down and across of an image of whole patches."""
+        return math.ceil(size[0] / self.cell), math.ceil(size[1] / self.cell)
 
     def target(self, images: Tensor) -> Tensor:
         """Return what is painted ``B 3 H W``: the images as the encoder sees them, perhaps normalised."""
