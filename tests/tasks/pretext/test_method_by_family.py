@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -94,3 +95,49 @@ def test_a_step_on_images_of_an_odd_size(method):
 def test_a_step_of_transformers_on_images_of_an_odd_size(method, family):
     if (method, family) not in IMPOSSIBLE:
         check_step(make_task(method, family), size=(75, 101))
+
+
+JUDGED_BY = {
+    "simmim": "hidden_l1",
+    "mae": "hidden_mse",
+    "cross_view": "hidden_mse",
+    "inpainting": "hole_l1",
+    "moco": "accuracy",
+    "dino": "teacher_entropy",
+    "classification": "accuracy",
+    "segmentation": "pixel_accuracy",
+}
+"""What a method logs beside its loss, so that a person sees whether it learns."""
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_every_method_can_be_judged_while_it_trains(method):
+    task = make_task(method, "test_vit" if method == "mae" else "test_resnet")
+    supervised = {"labels", "image_labels"} & set(task.required.names)
+    batch = labelled() if supervised else clips(task.required.frames)
+    _, logs = task.loss(task.train_transform(batch), Step(5, 10))
+    assert all(torch.isfinite(value).all() and not value.requires_grad for value in logs.values())
+    assert JUDGED_BY.get(method, next(iter(logs))) in logs
+    task.eval()
+    with torch.no_grad():
+        validation = task.validation(0)
+        validation.update(batch)
+        pictures = task.pictures(batch)
+    numbers = validation.compute()
+    assert numbers["samples"] == 2
+    assert math.isfinite(numbers["loss"])
+    assert numbers["rank_me"] >= 1
+    assert validation.protocol
+    assert len(pictures) == 2
+    assert all(picture.dtype == "uint8" and picture.ndim == 3 for picture in pictures.values())
+    assert isinstance(task.diagnostics({name: float("nan") for name in logs}, 500)[0], str)
+
+
+@pytest.mark.parametrize("method", ["moco", "dino"])
+def test_neighbours_in_time_are_views_and_train(method):
+    torch.manual_seed(0)
+    cls = task_class(method)
+    config = cls.Config(backbone="test_resnet", views="time", **OPTIONS[method])
+    task = cls.create(config, parse_init("random"))[0].train()
+    assert task.required.frames == (0, 1)
+    check_step(task)
