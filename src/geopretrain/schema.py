@@ -85,11 +85,11 @@ def _no_truth_value(value: Any) -> Any:
 
 
 def _size(size: Any) -> Any:
-    if size is None or size in ("auto", ""):
+    if size is None or size == "auto":
         return None
     try:
         parts = size.lower().replace("×", "x").split("x") if isinstance(size, str) else list(size)
-        height, width = (int(part) for part in parts)
+        height, width = (int(part) for part in parts if isinstance(part, (int, str)))
     except (TypeError, ValueError):
         raise ValueError("HEIGHTxWIDTH in pixels such as 96x320 (height first)") from None
     if not MIN_SIDE <= min(height, width) <= max(height, width) <= MAX_SIDE:
@@ -234,9 +234,10 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
     def checked_init(self: Any, *values: Any, **named: Any) -> None:
         given_values = {name: plain(value) for name, value in named.items()}
         positions = [one.name for one in fields(self) if not one.kw_only]
+        values = tuple(plain(value) for value in values)
         _refuse_other_kinds(type(self), {**dict(zip(positions, values, strict=False)), **given_values})
         try:
-            init(self, *(plain(value) for value in values), **given_values)
+            init(self, *values, **given_values)
         except ValidationError as error:
             raise sentence(error, type(self)) from None
         positional = [one.name for one in fields(self) if not one.kw_only]
@@ -248,17 +249,41 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
 def _refuse_other_kinds(cls: type, values: Mapping[str, Any]) -> None:
     """Raise OptionError for what would be taken for something else.
 
-    True and false would be 1 and 0 where a number is wanted, bytes text or a number.
+    True and false would be 1 and 0 where a number is wanted, bytes text or a number, 2.0 a whole number,
+    ``1_000`` and digits of other scripts a number, and no text at all a value.
     """
     types = _hints(cls)
     for name, value in values.items():
         hint = types.get(name)
-        if any(
-            isinstance(one, (bytes, bytearray)) for one in (value if isinstance(value, list) else [value])
-        ):
-            raise OptionError(name, f"must be {expected(hint) or 'text'}, not {short(value)}.")
-        if isinstance(value, bool) and _takes(hint, int, float) and not _takes(hint, bool, Any):
-            raise OptionError(name, f"must be {expected(hint) or 'a number'}, not {value!r}.")
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, str) and not part.strip() for part in parts):
+            raise OptionError(name, f"must be {expected(hint) or 'a value'}, not empty; or leave it away.")
+        for part in parts:
+            if _is_of_another_kind(part, hint):
+                raise OptionError(name, f"must be {expected(hint) or 'text'}, not {short(value)}.")
+
+
+def _is_of_another_kind(value: Any, hint: Any) -> bool:
+    if isinstance(value, (bytes, bytearray)):
+        return True
+    if not _takes(hint, int, float) or _takes(hint, Any):
+        return False
+    if isinstance(value, bool):
+        return not _takes(hint, bool)
+    whole = not _takes(hint, float)
+    if isinstance(value, float):
+        return whole
+    if isinstance(value, str) and not _takes(hint, str):
+        return not has_plain_digits(value) or (whole and "." in value)
+    return False
+
+
+def has_plain_digits(text: str) -> bool:
+    """Return whether what is a number in a text is written as people and other programs write it.
+
+    Python reads ``1_000`` and digits of any script, too.
+    """
+    return "_" not in text and text.replace("×", "x").isascii()
 
 
 def _takes(hint: Any, *kinds: Any) -> bool:

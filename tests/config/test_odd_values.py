@@ -23,7 +23,7 @@ from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.subsets import nested_subset
 from geopretrain.errors import OptionError, UserError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.schema import choices_of, hints
+from geopretrain.schema import Count, Natural, Positive, Seed, choices_of, hints
 from geopretrain.study import Comparison, paired_difference
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, segmentation_class, task_class
 from geopretrain.training.settings import LoopSettings
@@ -101,7 +101,7 @@ def test_every_option_takes_what_is_in_its_range_and_refuses_the_rest(cls):
 @pytest.mark.parametrize(
     ("cls", "name", "values"),
     [
-        (PretrainOptions, "steps", (5, np.int64(5), np.array(5), torch.tensor(5), "5", 5.0)),
+        (PretrainOptions, "steps", (5, np.int64(5), np.array(5), torch.tensor(5), "5", np.uint8(5))),
         (PretrainOptions, "lr", (0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5), "0.5")),
         (PretrainOptions, "out", ("o", Path("o"))),
         (CompareOptions, "seeds", ([0, 1], (0, 1), np.array([0, 1]), torch.tensor([0, 1]), "0,1", 2)),
@@ -130,6 +130,65 @@ def test_a_refusal_names_the_option(name, value):
         gp.pretrain("monodepth", **{"data": "d", "out": "o", name: value})
     assert error.value.name == name
     assert str(error.value).startswith(f"{name} must be ")
+
+
+NO_WHOLE_NUMBERS = ("1_000", "\uff11\uff12", "\u0663", 2.0, np.float32(2.0), torch.tensor(2.0), "2.0", True)
+NO_NUMBERS = ("1_0.5", "\uff11.5", True)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_numbers_are_written_in_plain_digits_and_whole_where_they_must_be(cls):
+    for name, hint in hints(cls).items():
+        values = NO_WHOLE_NUMBERS if hint in (Count, Natural, Seed, int, Count | None) else ()
+        values = values or (NO_NUMBERS if hint in (Positive, float, Positive | None) else ())
+        for value in values:
+            options, sentence = taken(cls, {**NEEDED.get(cls.__name__, {}), name: value})
+            assert options is None, (name, value)
+            assert "must be" in sentence
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        *((PretrainOptions, name, "") for name in ("init", "backbone", "probe", "size", "preset", "resume")),
+        *((PretrainOptions, name, " ") for name in ("init", "device", "subset", "lr")),
+        (PretrainOptions, "data", ["a", ""]),
+        (CompareOptions, "inits", ["random", ""]),
+        (CompareOptions, "backbone", np.array("")),
+    ],
+)
+def test_nothing_is_no_value(cls, name, value):
+    with pytest.raises(OptionError, match=r"must be .*, not empty; or leave it away") as error:
+        cls(**{**NEEDED[cls.__name__], name: value})
+    assert error.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seeds", [0.0, 1.0]),
+        ("seeds", "0,1_0"),
+        ("curve_points", 2.0),
+        ("curve_points", [1, 2.0]),
+        ("size", (96.0, 128)),
+        ("size", "96x1_28"),
+        ("lr", "1e-3,1_0"),
+        ("labels", "\uff18"),
+    ],
+)
+def test_parts_of_lists_follow_the_same_rule(name, value):
+    with pytest.raises(OptionError, match=f"{name} must be"):
+        CompareOptions(**{**NEEDED["CompareOptions"], name: value})
+
+
+@pytest.mark.parametrize("text", ["1_0", "0x10", "1:30"])
+def test_settings_are_decimal_numbers(text):
+    options = PretrainOptions(**NEEDED["PretrainOptions"], settings=f"scales={text}")
+    assert options.settings == {"scales": text}, "which the method refuses"
+    given = PretrainOptions(
+        **NEEDED["PretrainOptions"], settings=["a=017", "b=0.5", "c=-3", "d=1.5e-3", "e=true"]
+    )
+    assert given.settings == {"a": "017", "b": 0.5, "c": -3, "d": 0.0015, "e": True}
 
 
 CALLS = {

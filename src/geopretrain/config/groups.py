@@ -7,7 +7,9 @@ documentation are made from these classes.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -37,6 +39,7 @@ from geopretrain.schema import (
     Words,
     checked,
     descriptions,
+    is_number,
     path_text,
     reads,
 )
@@ -94,9 +97,18 @@ def _settings(value: Any) -> Any:
     if not pairs or any(not (name.strip() and sign) for name, sign, _ in pairs):
         raise ValueError("given as name=value")
     try:
-        return {name.strip(): yaml.safe_load(text) for name, _, text in pairs}
+        return {name.strip(): _as_yaml(text) for name, _, text in pairs}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError("given as name=value") from error
+
+
+def _as_yaml(text: str) -> Any:
+    """Return the value of a text; a number that YAML has of 017 (15), 1:30 (90) or 1_0 (10) stays text."""
+    import yaml
+
+    value = yaml.safe_load(text)
+    is_odd = is_number(value) and math.isfinite(value) and not _DECIMAL.fullmatch(text.strip())
+    return text.strip() if is_odd else value
 
 
 def _curve(points: Any) -> Any:
@@ -115,7 +127,7 @@ def _curve(points: Any) -> Any:
 
 
 def _whole(part: Any) -> int:
-    if isinstance(part, bool) or int(part) != (float(part) if not isinstance(part, str) else int(part)):
+    if isinstance(part, bool) or not isinstance(part, (int, str)):
         raise ValueError("no whole number")
     return int(part)
 
@@ -175,6 +187,7 @@ def _rates(value: Any) -> Any:
     return sorted(rates)
 
 
+_DECIMAL = re.compile(r"[-+]?(0|[1-9]\d*|\d*\.\d*([eE][-+]?\d+)?)", re.ASCII)
 MAX_CURVE_POINTS = 10_000
 MAX_SEEDS = 1000
 Resume = Annotated[

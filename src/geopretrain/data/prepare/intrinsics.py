@@ -16,6 +16,7 @@ from geopretrain.geometry.camera import (
     intrinsics_from_fov,
     resize_intrinsics,
 )
+from geopretrain.schema import has_plain_digits
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
 GIVEN = "given by the user"
@@ -36,7 +37,7 @@ class Camera:
 def parse_intrinsics(text: str) -> np.ndarray:
     """Return ``3 3`` from ``"fx,fy,cx,cy"`` in pixels (ConfigError when it is something else)."""
     try:
-        values = [float(part) for part in text.replace(";", ",").split(",")]
+        values = [float(part) for part in text.replace(";", ",").split(",") if has_plain_digits(text)]
     except ValueError:
         values = []
     if len(values) != 4 or not np.isfinite(values).all() or values[0] <= 0 or values[1] <= 0:
