@@ -154,7 +154,10 @@ def test_help_lists_all_commands_and_options(capsys):
         (["pretrain", "--steps", "many"], "--steps must be a whole number of at least 1, not 'many'."),
         (["pretrain", "--steps", "1.5"], "--steps must be a whole number of at least 1, not '1.5'."),
         (["pretrain", "--steps", "0"], "--steps must be a whole number of at least 1, not '0'."),
-        (["pretrain", "--batch-size", "-2"], "--batch-size must be a whole number of at least 1, not '-2'."),
+        (
+            ["pretrain", "--batch-size", "-2"],
+            "--batch-size must be auto or a whole number of at least 1, not '-2'.",
+        ),
         (["pretrain", "--lr", "fast"], "--lr must be a positive number, not 'fast'."),
         (["pretrain", "--steps"], "--steps needs a value."),
         (["pretrain", "monodepth", "surplus"], "Unexpected 'surplus'."),
