@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -85,3 +86,11 @@ def test_a_file_that_is_not_ours_is_not_replaced(root):
     check_replaceable(root / "new.txt")
     with pytest.raises(RunFolderError, match="not written by geopretrain"):
         check_replaceable(root / "mine.txt")
+
+
+def test_a_folder_in_the_place_of_a_removed_one_has_a_list_of_its_own(tmp_path):
+    for _ in range(2):
+        manifest.begin(tmp_path / "root")
+        files.write_text(tmp_path / "root" / "a.txt", "ours")
+        assert manifest.listed(tmp_path / "root") == ["a.txt"]
+        shutil.rmtree(tmp_path / "root")

@@ -110,7 +110,11 @@ def _append(root: Path, names: list[str]) -> None:
     path = root / BOOKS / LIST
     torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     text = "\n" * torn + "".join(json.dumps(name) + "\n" for name in names)
+    size = path.stat().st_size if path.is_file() else 0
     before = _known.get(root)
+    if before is not None and before[0] != size:  # another folder in the place of one that was removed
+        before = None
+        del _known[root]
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
     if before is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from geopretrain.config.saved import as_saved
 from geopretrain.errors import ConfigError
 from geopretrain.recipes.commands import COMMANDS
 from geopretrain.recipes.finding import FOLDER, names, read_recipe
+from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import recipes
 from geopretrain.recipes.plan import make_plan
 from geopretrain.recipes.shapes import SCALES, Setting, at_scale
@@ -134,6 +136,33 @@ def test_a_setting_is_as_at_the_next_larger_scale_where_it_says_nothing():
     one = Setting(paper=3, source="4.1", tiny=1)
     assert [at_scale(one, scale) for scale in SCALES] == [3, 3, 1]
     assert at_scale(Setting(paper=3, source="4.1", small=None), "tiny") is None
+
+
+def test_how_to_compute_is_said_to_every_command_that_takes_it(tmp_path):
+    plan = plan_of(out=tmp_path, threads=2, precision="fp32", devices=2)
+    said = {step.command: step.options for step in plan.steps}
+    assert (said["pretrain"].threads, said["pretrain"].precision, said["pretrain"].devices) == (2, "fp32", 2)
+    assert said["evaluate"].threads == 2
+    one, other = plan.steps[1], plan_of(out=tmp_path, threads=1, precision="fp32").steps[1]
+    assert one.recognised(tmp_path) == other.recognised(tmp_path), "threads change the last digits only"
+    assert one.recognised(tmp_path) != plan_of(out=tmp_path, precision="bf16").steps[1].recognised(tmp_path)
+
+
+def test_what_was_added_to_a_folder_is_gone_when_the_folder_is_made_again(tmp_path):
+    plan = plan_of(out=tmp_path)
+    journal = Journal(tmp_path)
+    for step in plan.stages:
+        step.folder.mkdir(exist_ok=True)
+        journal.add(step, 1.0)
+    names = list(journal.entries)
+    assert names == ["frames", "masked", "geometric", "rooms", "teacher", "seen", "supervised"]
+    shutil.rmtree(tmp_path / "frames")
+    again = Journal(tmp_path)
+    assert not again.has(plan.stages[0])
+    assert again.has(plan.stages[1])
+    (tmp_path / "frames").mkdir()
+    again.add(plan.stages[0], 1.0)
+    assert [name for name in names if name not in Journal(tmp_path).entries] == ["seen"], "in the same folder"
 
 
 # ---- the command line
@@ -270,5 +299,6 @@ def test_options_that_change_what_is_run_are_part_of_what_a_folder_is_recognised
 
     names_of = {one.name for one in fields(ReproduceOptions)}
     assert names_of - set(_MAY_DIFFER) - {"overwrite", "progress"} == {
-        *("recipe", "data_root", "tiny", "small", "settings"),
+        *("recipe", "data_root", "tiny", "small", "settings", "precision", "channels_last"),
+        "sync_batchnorm",
     }

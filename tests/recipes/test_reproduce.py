@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import killed
@@ -208,7 +209,7 @@ def test_a_row_that_fails_does_not_stop_the_others(rows, capsys, monkeypatch):
     assert "FAILED MP, seed 1: The disk is on fire." in said
     results = json.loads((whole / "results.json").read_text())
     assert [row["seeds"] for row in results["rows"]] == [[0], [0, 1]]
-    assert "none: too few seeds to tell a difference in RMSE, m to MP." in said
+    assert "none: too few seeds to tell a difference in RMSE (m) to MP." in said
     page = (whole / "report.html").read_text()
     assert "MP, seed 1 failed: The disk is on fire." in page
     assert "too few seeds" in page
@@ -243,7 +244,7 @@ def test_a_lower_error_and_a_higher_accuracy_are_better():
     better = made.lines[1].differences
     assert [verdict(better[column.name], column) for column in COLUMNS] == ["better", "better"]
     (sentence,) = made.sentences()
-    assert sentence.startswith("GP: RMSE -0.100 to MP, 3 seeds, 95 % interval -0.100 to -0.100: better.")
+    assert sentence.startswith("GP: RMSE -0.100 against MP, 3 seeds, 95 % interval -0.100 to -0.100: better.")
     assert made.headline() == (
         "RMSE on 12 held-out pictures (dense-80-metric, 3 seeds): MP 0.600 ± 0.100, GP 0.500 ± 0.100."
     )
@@ -270,24 +271,33 @@ def test_scores_of_different_protocols_are_not_put_in_one_table(rows, tmp_path):
 
 
 # ---- kills
+def results_of(out):
+    """Return what has to be equal between two runs of a recipe: without names that hold a time."""
+    found = {}
+    for name, value in killed.content(out).items():
+        if "tensorboard/" not in name and not name.endswith(("files.jsonl", "pseudo_depth/info.json")):
+            found[re.sub(r"values_[0-9a-f]+", "values", name)] = value
+    return found
+
+
 def check_kills(folder, recipe, moments):
     """Kill the command at some moments; the same command ends with what an unkilled one leaves."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     total = killed.run(words(recipe, out), out)
-    whole = killed.content(out)
+    whole = results_of(out)
     for moment in moments(total):
         shutil.rmtree(out)
         if killed.run(words(recipe, out), out, moment):
             continue
         killed.run(words(recipe, out), out)
-        assert killed.differing(killed.content(out), whole) == [], f"killed at {moment} of {total}"
+        assert killed.differing(results_of(out), whole) == [], f"killed at {moment} of {total}"
 
 
 @pytest.mark.slow
 def test_the_chain_killed_at_many_moments_ends_alike(tmp_path):
     recipe = short_chain(tmp_path, ["MP+GP+SP"], [0])
-    check_kills(tmp_path, recipe, lambda total: range(3, total, total // 12))
+    check_kills(tmp_path, recipe, lambda total: range(3, total, max(1, total // 8)))
 
 
 @pytest.mark.slow
@@ -297,4 +307,4 @@ def test_the_chain_at_its_tiny_size(tmp_path, capsys):
     results = json.loads((out / "results.json").read_text())
     assert [row["row"] for row in results["rows"]] == ["MP", "MP+GP", "MP+GP+SP", "none"]
     assert all(len(row["seeds"]) == 2 for row in results["rows"])
-    assert "RMSE, m on" in capsys.readouterr().out
+    assert "RMSE (m) on" in capsys.readouterr().out

@@ -196,7 +196,7 @@ class RecipesOptions:
 
 
 @checked
-class ReproduceOptions(ProgressOptions, DeviceOptions):
+class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
     """Options of ``reproduce``."""
 
     recipe: str = field(kw_only=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ class Entry:
     Attributes:
         call: what it is recognised by.
         seconds: that it took; of one that was interrupted, since it was last begun.
+        folder: that it wrote, from that of the recipe on.
     """
 
     call: Text
     seconds: Real
+    folder: Text = ""
 
 
 class Journal:
@@ -61,8 +64,13 @@ class Journal:
         return True
 
     def add(self, step: Step, seconds: float) -> None:
-        """Keep that a call is finished."""
-        self.entries[step.name] = Entry(step.recognised(self.out), round(seconds, 1))
+        """Keep that a call is finished; what later ones had added to its folder is gone."""
+        folder = os.path.relpath(step.folder, self.out)
+        names = list(self.entries)
+        for later in names[names.index(step.name) + 1 :] if step.name in names else ():
+            if self.entries[later].folder == folder:
+                del self.entries[later]
+        self.entries[step.name] = Entry(step.recognised(self.out), round(seconds, 1), folder)
         write_json(self.file, {name: asdict(entry) for name, entry in self.entries.items()})
 
     def seconds(self, step: Step) -> float:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.groups import ComputeOptions, DistributedOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.errors import ConfigError, nearest_name
@@ -23,7 +24,10 @@ from geopretrain.recipes.shapes import (
     reference,
     references,
 )
+from geopretrain.schema import defaults, given
 
+SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy")
+"""Options that say where something is computed, and change no more than its last digits."""
 ROOT = "DATA_ROOT"
 """Stands for the folder of the data where a plan is only shown."""
 
@@ -56,8 +60,9 @@ class Step:
     def recognised(self, out: Path) -> str:
         """Return what tells it from another call: ``line`` without what changes no result, and the place."""
         known = [one.name for one in fields(options_class(self.command))]
-        free = {name: value for name, value in (("device", "auto"), ("threads", None)) if name in known}
-        saved = as_saved(self.command, self.options, **free)
+        free = {name: value for name, value in defaults(DistributedOptions).items() if name in SAME_RESULT}
+        free |= {"device": "auto", "threads": None}
+        saved = as_saved(self.command, self.options, **{n: v for n, v in free.items() if n in known})
         return command_line(options_class(self.command), saved).replace(str(out.absolute()), "OUT")
 
 
@@ -230,6 +235,12 @@ class _Resolver:
         seeds: Sequence[int] = at_scale(self.recipe.measure.seeds, self.scale)
         return seeds
 
+    @cached_property
+    def _compute(self) -> Mapping[str, Any]:
+        """What the user said of how to compute, for every command that takes it."""
+        names = {one.name for group in (ComputeOptions, DistributedOptions) for one in fields(group)}
+        return {name: value for name, value in given(self.options).items() if name in names}
+
     def folder(self, name: str) -> Path:
         """Return the folder that a stage writes."""
         stage = self.stages[name]
@@ -270,14 +281,14 @@ class _Resolver:
     def _step(self, stage: Stage, folder: Path, row: Mapping[str, Any], *, name: str = "") -> Step:
         cls = options_class(stage.command)
         known = [one.name for one in fields(cls)]
-        given = self.value(dict(stage.options), row)
+        chosen = self.value(dict(stage.options), row)
         if "out" in known:
-            given["out"] = str(folder)
-        for compute in ("device", "threads"):
-            if compute in known and (asked := getattr(self.options, compute)) not in (None, "auto"):
-                given.setdefault(compute, asked)
+            chosen["out"] = str(folder)
+        for compute, asked in self._compute.items():
+            if compute in known:
+                chosen.setdefault(compute, asked)
         try:
-            options = cls(**given)
+            options = cls(**chosen)
         except ConfigError as error:
             raise ConfigError(f"The stage {name or stage.name} ({stage.command}): {error}") from error
         used = [one for kind, one in references(dict(stage.options)) if kind == "data"]

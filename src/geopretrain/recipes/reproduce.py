@@ -14,12 +14,12 @@ from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import write_json, writing
 from geopretrain.folders import check_marker, foreign, mark_begun, owned
 from geopretrain.recipes.journal import ADVICE, Journal
-from geopretrain.recipes.plan import Plan, make_plan
+from geopretrain.recipes.plan import SAME_RESULT, Plan, make_plan
 from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
 
 COMMAND = "reproduce"
-_MAY_DIFFER = ("seeds", "device", "threads", "out", "dry_run", "command")
+_MAY_DIFFER = (*SAME_RESULT, "seeds", "out", "dry_run", "command")
 """Options that may change when a recipe is continued: they add rows, or say how the work is done."""
 
 

@@ -160,7 +160,7 @@ def _sentence(line: Line, column: Column, first: str) -> str:
     name, difference = line.row.name, line.differences[column.name]
     if difference is None:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
-    about = f"{column.title} {difference.mean:+.3f} to {first}, {len(difference.values)} seeds"
+    about = f"{column.title} {difference.mean:+.3f} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:
         return f"{name}: {about}; the seeds did not differ, so how sure this is cannot be told."
     interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -73,6 +74,7 @@ def _run(step: Step, journal: Journal, *, overwrite: bool) -> None:
     more = {"resume": not overwrite, "overwrite": overwrite}
     begin = time.perf_counter()
     function(step.command)(**{**given(step.options), **{n: v for n, v in more.items() if n in known}})
+    gc.collect()  # trainers and networks refer to each other: they would stay until some later collection
     _check_fields(step)
     _free_disk(step)
     journal.add(step, time.perf_counter() - begin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from geopretrain.tasks.diagnostics import SETTLED_AFTER
 from geopretrain.tasks.pretext.depth_supervised import DepthSupervised, DepthSupervisedConfig
 from geopretrain.tasks.registry import task_class
 from geopretrain.tasks.step import Step
-from geopretrain.weights import export_state, parse_init
+from geopretrain.weights import export_state, parse_init, save_weights
 
 STEP = Step(0, 1)
 
@@ -245,3 +246,25 @@ def test_depth_of_an_unseen_street_beats_the_best_constant_by_forty_percent(spar
         found = abs_rel(1 / task.eval().predict(unseen.images[:, 0]).disparity, unseen.depth)
     constants = [abs_rel(torch.full_like(unseen.depth, c), unseen.depth) for c in np.linspace(1, 60, 60)]
     assert found < 0.6 * min(constants)
+
+
+def test_a_fresh_decoder_leaves_that_of_the_run_and_keeps_the_backbone(tmp_path):
+    before = make_task(seed=3)
+    save_weights(before, tmp_path)
+    lineage = {"backbone": "test_resnet", "method": "depth_supervised", "chain": [], "normalisation": None}
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
+    made = {}
+    for decoder in ("init", "fresh"):
+        torch.manual_seed(4)
+        made[decoder], report = DepthSupervised.create(replace(SMALL, decoder=decoder), parse_init(tmp_path))
+        skipped = {name.split(".")[0] for name, _ in report.skipped}
+        assert skipped == ({"decoder"} if decoder == "fresh" else set())
+    states = {name: export_state(task) for name, task in made.items()}
+    old = export_state(before)
+    for name, tensor in old.items():
+        assert torch.equal(states["init"][name], tensor)
+        if name.startswith("backbone."):
+            assert torch.equal(states["fresh"][name], tensor)
+    assert not torch.equal(states["fresh"]["decoder.heads.0.weight"], old["decoder.heads.0.weight"])
+    with pytest.raises(ConfigError, match="decoder 'old'"):
+        make_task(decoder="old")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from geopretrain import pictures
+from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.recipes.depth_pictures import colour_against, draw_errors, inverse
+from geopretrain.tasks.base import DepthTask
+from geopretrain.tasks.predictions import DepthPrediction
+
+DEPTH = np.linspace(1, 5, 64 * 96, dtype=np.float32).reshape(64, 96)
+
+
+class Knows(DepthTask):
+    """Predicts the truth times a factor."""
+
+    depth_meaning = "metric"
+    eval_transform = train_transform = loss = None
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+    def predict(self, images):
+        return DepthPrediction(1 / (self.factor * torch.from_numpy(DEPTH)[None, None]), "metric")
+
+
+def test_only_a_prediction_of_free_unit_is_brought_to_that_of_the_truth():
+    truth = colour_against(inverse(DEPTH), DEPTH, "metric")
+    assert np.abs(np.int64(colour_against(inverse(3 * DEPTH), DEPTH, "scale")) - truth).max() <= 2
+    assert np.abs(np.int64(colour_against(inverse(3 * DEPTH), DEPTH, "metric")) - truth).mean() > 30
+    assert colour_against(inverse(DEPTH), None, "metric").shape == (64, 96, 3)
+    assert colour_against(inverse(DEPTH), np.zeros_like(DEPTH), "scale").shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize(("factor", "relative"), [(1.0, 0.0), (1.25, 0.25), (3.0, 0.5)])
+def test_errors_are_relative_to_the_truth_and_grey_where_nobody_measured(tmp_path, factor, relative):
+    depth = DEPTH.copy()
+    depth[:10] = 0
+    frame = MeasuredFrame("one", lambda: np.zeros((64, 96, 3), np.uint8), lambda: depth)
+    path = draw_errors(tmp_path / "x.png", {"net": Knows(factor)}, [frame], (64, 96))
+    drawn = np.asarray(Image.open(path))
+    errors = drawn[-64:, -96:]
+    assert (errors[:10] == 128).all()
+    expected = pictures.colour_depth(np.full((1, 1), relative), (0.0, 0.5))[0, 0]
+    assert np.abs(np.int64(errors[20:]) - expected).max() <= 2
