@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.prepare import prepare
     from geopretrain.commands.pretrain import pretrain
     from geopretrain.commands.pseudo_depth import pseudo_depth
+    from geopretrain.commands.replay import replay
     from geopretrain.runs.folder import RunFolder
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "prepare",
     "pretrain",
     "pseudo_depth",
+    "replay",
 ]
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "finetune_depth": "geopretrain.commands.finetune_depth",
     "predict": "geopretrain.commands.predict",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
+    "replay": "geopretrain.commands.replay",
     "compare": "geopretrain.commands.compare",
     "RunFolder": "geopretrain.runs.folder",
 }

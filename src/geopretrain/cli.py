@@ -123,6 +123,13 @@ COMMANDS = {
         shows=lambda done: done.text(),
         continues=REPEAT,
     ),
+    "replay": Command(
+        "geopretrain.commands.replay:replay",
+        "ReplayOptions",
+        "compute the step again in which a training stopped being numbers, and say where",
+        shows=lambda found: found.text(),
+        continues=AGAIN,
+    ),
     "demo": Command(
         "geopretrain.recipes.demo:demo",
         "DemoOptions",

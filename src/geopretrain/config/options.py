@@ -277,6 +277,14 @@ class PredictOptions(ProgressOptions, DeviceOptions):
     """Replace files of the same name."""
 
 
+@checked
+class ReplayOptions(ProgressOptions, DeviceOptions):
+    """Options of ``replay``."""
+
+    run: FilePath = field(kw_only=False)
+    """Folder of a run that stopped because loss or gradients were no numbers."""
+
+
 # ---- data
 @checked
 class InspectOptions(SourceOptions):

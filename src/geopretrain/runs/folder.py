@@ -19,9 +19,11 @@ from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize, as_path
 from geopretrain.weights.init import LineageShape
 
+CAPTURED = "diverged/step.pt"
+"""The step in which a training stopped being numbers."""
 _FILES = (
     *("lineage.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl", "results.json"),
-    *("subset.json", "checkpoints/last.ckpt", "tensorboard/hparams.yaml", "config.yaml"),
+    *("subset.json", "checkpoints/last.ckpt", "tensorboard/hparams.yaml", CAPTURED, "config.yaml"),
 )
 _PICTURE = re.compile(r"figures/sample_\d\d_\d{6,}\.png")
 _EVENTS = re.compile(r"tensorboard/events\.out\.tfevents\.\d+\..+")

@@ -24,12 +24,12 @@ def load_task(run: RunFolder) -> Task:
             f"The run in '{run.path}' is not finished: it has no model.safetensors. "
             f"Continue it with --resume {run.path}."
         )
-    task = _described(run)
+    task = begun_task(run)
     load_weights(task, run.path)
     return task
 
 
-def _described(run: RunFolder) -> Task:
+def begun_task(run: RunFolder) -> Task:
     """Return the task of a run as it began, without its weights.
 
     Raises:

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from torch import Tensor
 
 from geopretrain.ranks import Ranks
 from geopretrain.seeding import seed_step
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.step import Pace, Step
+from geopretrain.training.capture import Guard
 from geopretrain.training.distributed import clip_gradients
 from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.schedules import learning_rate_factor
@@ -28,6 +30,8 @@ class TrainingModule(LightningModule):
         self.task, self.ranks = task, ranks or Ranks()
         self.settings = settings
         self.pace = Pace(num_samples, settings.batch_size)
+        self.guard: Guard | None = None
+        self.last_loss: Tensor | None = None
         self._state: dict[str, Any] = {}
 
     @property
@@ -48,7 +52,13 @@ class TrainingModule(LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             batch = self.task.train_transform(batch)
         loss, logs = self.task.loss(batch, self.step)
+        self.last_loss = loss.detach()
         return {"loss": loss, "logs": logs}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """See to it that no weights are moved by what is no number."""
+        if self.guard is not None:
+            self.guard.before_update(optimizer, self.global_step)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser over the task's own groups, and the schedule as a function of the step."""

@@ -17,6 +17,7 @@ from geopretrain.files import write_picture, writing
 from geopretrain.interruption import Answer
 from geopretrain.ranks import Ranks
 from geopretrain.runs.folder import RunFolder
+from geopretrain.training.capture import Guard, keep_step
 from geopretrain.training.diagnostics import (
     DiagnosticsWatch,
     LogAverages,
@@ -61,6 +62,7 @@ class Recorder(Callback):
         self.outcome = Outcome()
         self.clock = Clock()
         self.line = ProgressLine(settings.steps)
+        self.guard: Guard | None = None
         self.last_good_step: int | None = None
         self.last_loss = math.nan
         self.restored = False
@@ -95,6 +97,7 @@ class Recorder(Callback):
             self.last_good_step = trainer.global_step
         elif self.probe is not None:  # what the features were worth before they learn
             self._validate(trainer, trainer.global_step)
+        self._guard(trainer, cast(TrainingModule, pl_module))
         self.clock.restart(trainer.global_step)
         self.threads.start(trainer.global_step)
         self.line.start(trainer.global_step)
@@ -186,9 +189,28 @@ class Recorder(Callback):
         return {"loss_scale": scale}
 
     def _stop_if_diverged(self, step: int) -> None:
+        if self.guard is not None and (bad := self.guard.bad_step()) is not None:
+            self._stop_at(bad)
         bad_step = self.averages.bad_step()
         if bad_step is not None:
             self._stop(bad_step, diverged(bad_step, self.last_good_step))
+
+    def _guard(self, trainer: Trainer, module: TrainingModule) -> None:
+        """Have the gradients looked at; in fp16 the scale of the loss sees to that."""
+        self.module = module
+        if self.settings.precision != "fp16" and self.settings.strategy == "ddp":
+            self.guard = module.guard = Guard(self._stop_at, waits=module.device.type != "cuda")
+
+    def _stop_at(self, step: int) -> NoReturn:
+        """Stop because of the gradients of ``step`` (0-based), and keep what computing it again needs."""
+        module = self.module
+        last = module.last_loss
+        what = "gradient" if last is None or bool(last.isfinite()) else "loss"
+        error = diverged(step + 1, self.last_good_step, what=f"The {what}")
+        if self.ranks.first:
+            kept = keep_step(self.run, module.task, self.stream.samples, self.settings, step)
+            error = TrainingDiverged(f"{error} {kept}")
+        self._stop(step + 1, error)
 
     def _stop(self, step: int, error: TrainingDiverged) -> NoReturn:
         self.run.append_metrics({"kind": "stopped", "step": step, "sentence": str(error)})
