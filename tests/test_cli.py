@@ -29,6 +29,7 @@ REQUIRED = {
     "evaluate": ["runs/depth", "store"],
     "compare": ["--inits", "random,imagenet", "--data", "camvid", "--out", "cmp"],
     "predict": ["runs/depth", "a.png", "--out", "pictures"],
+    "replay": ["runs/depth"],
     "recipes": [],
     "reproduce": ["mesa/chain", "--tiny"],
     "demo": [],
