@@ -40,6 +40,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "step", "late_step", "halve", "tenth", "poly", "cosine", "warm_cosine"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Strategy = Literal["ddp", "fsdp"]
+Best = Literal["auto", "lowest", "highest"]
+Keep = Literal["last", "best"]
 # (words that presets of tasks, options and the loop share)
 
 
@@ -199,6 +201,7 @@ NonNegative = Annotated[
     Words("a number of at least 0", "X"),
 ]
 Unit = Annotated[float, _number, Field(ge=0, le=1), Words("a number from 0 to 1", "X")]
+Decay = Annotated[float, _number, Field(gt=0, lt=1), Words("a number above 0 and below 1", "X")]
 Fraction = Annotated[float, reads(_fraction), Words("a fraction such as 5% or 0.05", "5%")]
 """A part of the data: ``0.05`` or ``'5%'``."""
 Size = Annotated[tuple[int, int], reads(_size), Words("HEIGHTxWIDTH in pixels", "HEIGHTxWIDTH")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from geopretrain.compute import use_threads
@@ -27,4 +28,4 @@ def replay(options: ReplayOptions) -> Replay:
     from geopretrain.training.replay import replay_step
 
     use_threads(options.threads)
-    return replay_step(RunFolder.open(options.run), options.device)
+    return replay_step(RunFolder.open(os.fspath(options.run)), options.device)

@@ -21,12 +21,15 @@ from geopretrain.errors import OptionError
 from geopretrain.schema import (
     AnySize,
     BatchSize,
+    Best,
     Count,
+    Decay,
     Device,
     Few,
     FilePath,
     FilePaths,
     Fraction,
+    Keep,
     Natural,
     NonNegative,
     OptimizerName,
@@ -317,6 +320,23 @@ class DistributedOptions:
     """What each device holds: the whole network (ddp), or a part of it (fsdp, on GPUs)."""
     sync_batchnorm: bool = False
     """Batch-norm statistics over all devices (on GPUs); otherwise each has those of its part of the batch."""
+
+
+@checked
+class KeptOptions:
+    """Which weights are kept."""
+
+    ema: Decay | None = None
+    """Keep a moving average of the weights, of which this fraction stays at each step, e.g. 0.999; it is what
+    is validated and handed on."""
+    monitor: str | None = None
+    """Number of the validation that decides which weights are best, e.g. validation/loss."""
+    monitor_best: Best = "auto"
+    """Which value of it is best; auto: the lowest of losses and errors, the highest of others."""
+    patience: Count | None = None
+    """Validations in a row without a better value after which the training ends early."""
+    keep: Keep = "last"
+    """Weights that are handed on: the last ones, or those of the best validation."""
 
 
 @checked

@@ -23,7 +23,14 @@ CAPTURED = "diverged/step.pt"
 """The step in which a training stopped being numbers."""
 _FILES = (
     *("lineage.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl", "results.json"),
-    *("subset.json", "checkpoints/last.ckpt", "tensorboard/hparams.yaml", CAPTURED, "config.yaml"),
+    *(
+        "subset.json",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "tensorboard/hparams.yaml",
+        CAPTURED,
+        "config.yaml",
+    ),
 )
 _PICTURE = re.compile(r"figures/sample_\d\d_\d{6,}\.png")
 _EVENTS = re.compile(r"tensorboard/events\.out\.tfevents\.\d+\..+")
@@ -111,6 +118,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """File a run is resumed from."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """File of the weights of the best validation."""
+        return self.path / "checkpoints" / "best.ckpt"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -207,6 +219,13 @@ class RunFolder:
             if (record := _record(path, line, number, last=number == len(lines))) is not None
         ]
         return [record for record in records if kind is None or record["kind"] == kind]
+
+    def kept_validation(self) -> dict[str, Any]:
+        """Return the validation of the weights that the run hands on, empty where there was none."""
+        records, kept = self.metrics("validation"), self.metrics("kept")
+        if kept:
+            records = [record for record in records if record["step"] == kept[-1]["step"]]
+        return records[-1] if records else {}
 
     def cut_metrics(self, last_step: int) -> None:
         """Drop what was recorded after ``last_step``, because a resumed run will record it again."""

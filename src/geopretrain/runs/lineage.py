@@ -32,6 +32,7 @@ class Lineage:
         seed: of the run.
         classes: ``names`` and ``colours`` of class maps, None without.
         versions: of the libraries.
+        kept: which weights are handed on, where these are not simply the last ones.
     """
 
     command: str
@@ -47,6 +48,7 @@ class Lineage:
     seed: int
     classes: Mapping[str, Any] | None
     versions: Mapping[str, str]
+    kept: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the file has it; ``size`` as HEIGHTxWIDTH."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from pydantic import Field, InstanceOf
-from torch import Tensor
+from torch import Tensor, nn
 
 from geopretrain.errors import RunFolderError
 from geopretrain.files import atomic_path
@@ -61,6 +61,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     advice = "Remove it to begin the run again with --resume, or start anew with --overwrite."
     as_type(Checkpoint, content, path, error=RunFolderError, advice=advice)
     return _migrated(content)
+
+
+def write_weights(path: Path, task: nn.Module, step: int) -> None:
+    """Write the weights of a task as they are after ``step``, for `read_checkpoint`."""
+    state = {f"task.{name}": value for name, value in task.state_dict().items()}
+    AtomicCheckpointIO().save_checkpoint({"global_step": step, "state_dict": state}, path)
 
 
 def unusable(path: Path, why: str) -> RunFolderError:

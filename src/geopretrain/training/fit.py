@@ -28,10 +28,12 @@ from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, r
 from geopretrain.training.distributed import Environment, Followed, strategy, synchronised, together
 from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
+from geopretrain.training.monitoring import check_name
 from geopretrain.training.precision import precision_options
 from geopretrain.training.recorder import Recorder, Stopped
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
+from geopretrain.training.validate import names_of_validation
 
 _RESTORING = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError)
 """What comes of a damaged state of the optimiser or of the loop while a checkpoint is restored."""
@@ -73,18 +75,20 @@ def fit(
     with together(settings, device, run) as ranks, console.showing(ranks.first):
         _set_up_machine(settings, device)
         if not ranks.first:
-            run, shown, probe = Followed(run.path), None, None
-        first_step = _first_step(run, resume, task, settings.steps)
+            run, shown = Followed(run.path), None
+        first_step, ended = _first_step(run, resume, task, settings)
         _prepare(task, samples, settings, device, first_step)
         run.cut_metrics(first_step if first_step else -1)
-        if first_step < settings.steps:
+        if settings.monitor:
+            check_name(settings.monitor, names_of_validation(task, validation, probe, settings.seed))
+        if not ended:
             _say_start(samples, settings, device, first_step)
             task.train()
             stream = _stream(samples, settings, first_step, ranks)
             recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
             _train(task, settings, device, recorder, len(samples))
-        if first_step == settings.steps or settings.strategy == "fsdp":
-            _load_weights(task, run)
+        if ended or settings.ema is not None or settings.keep == "best" or settings.strategy == "fsdp":
+            _take_kept_weights(task, run, settings)
         ranks.wait()
     task.to("cpu").eval()
 
@@ -175,21 +179,37 @@ def _run_trainer(
             raise unusable(checkpoint, f"its loop is at step {trainer.global_step}, not {stream.first_step}")
 
 
-def _first_step(run: RunFolder, resume: bool, task: Task, steps: int) -> int:
-    """Return the step to go on after, 0 to begin; the checkpoint is made sure to be one of this run."""
+def _first_step(run: RunFolder, resume: bool, task: Task, settings: LoopSettings) -> tuple[int, bool]:
+    """Return the step to go on after, 0 to begin, and whether it was the last one.
+
+    The checkpoint is made sure to be one of this run.
+    """
     if not (resume and run.checkpoint.is_file()):
-        return 0
+        return 0, False
     checkpoint = read_checkpoint(run.checkpoint)
-    if (step := int(checkpoint["global_step"])) > steps:
-        raise unusable(run.checkpoint, f"it is of step {step}, and the run has {steps}")
+    if (step := int(checkpoint["global_step"])) > settings.steps:
+        raise unusable(run.checkpoint, f"it is of step {step}, and the run has {settings.steps}")
     own = {f"task.{name}": value for name, value in task.state_dict().items()}
     check_weights(run.checkpoint, checkpoint["state_dict"], own)
-    return step
+    judged = checkpoint.get("callbacks", {}).get("Recorder", {}).get("monitor", {})
+    early = settings.patience is not None and judged.get("since", 0) >= settings.patience
+    return step, early or step == settings.steps
 
 
-def _load_weights(task: Task, run: RunFolder) -> None:
+def _take_kept_weights(task: Task, run: RunFolder, settings: LoopSettings) -> None:
+    """Give the task the weights that the run hands on: the last ones, their average, or the best ones."""
     checkpoint = read_checkpoint(run.checkpoint)
     TrainingModule.restore(task, checkpoint)
+    if settings.keep == "best" and run.best_checkpoint.is_file():
+        best = read_checkpoint(run.best_checkpoint)
+        own = {f"task.{name}": value for name, value in task.state_dict().items()}
+        check_weights(run.best_checkpoint, best["state_dict"], own)
+        TrainingModule.restore(task, best)
+        step = int(best["global_step"])
+        run.append_metrics({"kind": "kept", "step": step})
+        console.say(f"The weights kept are those after step {step}, the best by {settings.monitor}.")
+    elif settings.ema is not None:
+        task.load_state_dict(checkpoint["callbacks"]["Recorder"]["average"]["weights"])
 
 
 def _trainer(task: Task, settings: LoopSettings, device: str, recorder: Recorder) -> Trainer:

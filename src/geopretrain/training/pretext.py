@@ -157,12 +157,12 @@ def finish(training: Training, run: RunFolder) -> None:
             "training_loss": logged[-1]["loss"] if logged else None,
             "validation": {
                 "loss": None,
-                **_numbers(validation[-1] if validation else {}),
+                **_numbers(run.kept_validation()),
                 "samples": len(training.validation),
                 "protocol": task.validation(training.settings.seed).protocol,
             },
             "depth": depth,
-            "probe": _probed(training.probe, validation),
+            "probe": _probed(training.probe, validation, run.kept_validation()),
             "findings": task.findings(),
         }
     )
@@ -177,9 +177,11 @@ def finish(training: Training, run: RunFolder) -> None:
     console.say(f"The backbone is in {run.path / 'backbone.safetensors'}{pictures}.")
 
 
-def _probed(probe: LinearProbe | None, validation: list[dict[str, Any]]) -> dict[str, Any]:
+def _probed(
+    probe: LinearProbe | None, validation: list[dict[str, Any]], kept: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the probe's mIoU before and after training, with its protocol; nothing where none was asked."""
     scores = [record["probe_miou"] for record in validation if "probe_miou" in record]
     if probe is None or not scores:
         return {}
-    return {"before": scores[0], "after": scores[-1], "protocol": probe.protocol}
+    return {"before": scores[0], "after": kept.get("probe_miou", scores[-1]), "protocol": probe.protocol}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -17,7 +18,9 @@ from geopretrain.files import write_picture, writing
 from geopretrain.interruption import Answer
 from geopretrain.ranks import Ranks
 from geopretrain.runs.folder import RunFolder
+from geopretrain.training.averaging import WeightAverage
 from geopretrain.training.capture import Guard, keep_step
+from geopretrain.training.checkpoint import write_weights
 from geopretrain.training.diagnostics import (
     DiagnosticsWatch,
     LogAverages,
@@ -28,6 +31,7 @@ from geopretrain.training.diagnostics import (
 )
 from geopretrain.training.distributed import whole_weights
 from geopretrain.training.module import TrainingModule
+from geopretrain.training.monitoring import Monitor
 from geopretrain.training.oversubscription import ThreadWatch
 from geopretrain.training.precision import MIN_SCALE, loss_scale
 from geopretrain.training.progress import Clock, ProgressLine
@@ -63,6 +67,8 @@ class Recorder(Callback):
         self.clock = Clock()
         self.line = ProgressLine(settings.steps)
         self.guard: Guard | None = None
+        self.average: WeightAverage | None = None
+        self.monitor = Monitor(settings) if settings.monitor else None
         self.last_good_step: int | None = None
         self.last_loss = math.nan
         self.restored = False
@@ -73,11 +79,13 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interval interrupted by a checkpoint needs."""
-        return {
+        state: dict[str, Any] = {
             "averages": self.averages.state_dict(),
             "said": list(self.watch.said),
             "outcome": self.outcome.state_dict(),
         }
+        kept = {"average": self.average, "monitor": self.monitor}
+        return state | {name: one.state_dict() for name, one in kept.items() if one is not None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue such an interval."""
@@ -90,7 +98,13 @@ class Recorder(Callback):
         if not self._restored:
             with whole_weights(trainer):
                 self.outcome.begin(pl_module)
+        if self.settings.ema is not None:
+            self.average = WeightAverage(cast(TrainingModule, pl_module).task, self.settings.ema)
         if self._restored:
+            if self.average is not None:
+                self.average.load_state_dict(self._restored["average"])
+            if self.monitor is not None:
+                self.monitor.load_state_dict(self._restored["monitor"])
             self.averages.load_state_dict(self._restored["averages"], pl_module.device)
             self.watch.said = list(self._restored["said"])
             self.outcome.load_state_dict(self._restored.get("outcome", {}))
@@ -135,6 +149,8 @@ class Recorder(Callback):
             self.outcome.add(loss)
         if not last_part:
             return
+        if self.average is not None:
+            self.average.update(cast(TrainingModule, pl_module).task)
         self.line.advance(step)
         if pl_module.device.type == "cpu" and (sentence := self.threads.after_step(step)):
             console.say(f"Step {step}: {sentence}")  # not recorded: it belongs to the machine
@@ -144,10 +160,18 @@ class Recorder(Callback):
         if self.settings.validates_at(step):
             with self.threads.clock.leave_out():
                 self._validate(trainer, step)
-        if step == self.settings.steps:
+        early = self.monitor is not None and self.ranks.largest(int(self.monitor.exhausted)) > 0
+        ended = early or step == self.settings.steps
+        if ended:
             self._judge(trainer, step)
-        if step % self.settings.checkpoint_every == 0 or step == self.settings.steps or stopping:
+        if step % self.settings.checkpoint_every == 0 or ended or stopping:
             self._save(trainer, pl_module, step)
+        if early and self.monitor is not None and step < self.settings.steps:
+            console.say(
+                f"Step {step}: {self.settings.patience} validations without a better one; best is "
+                f"{self.monitor.in_words()}. The training ends here."
+            )
+            trainer.should_stop = True
         if stopping:
             self.line.stop()
             raise Stopped
@@ -230,11 +254,12 @@ class Recorder(Callback):
         task = cast(TrainingModule, trainer.lightning_module).task
         self.averages.share(self.ranks)
         self._stop_if_diverged(step)
-        with self.clock.leave_out(), whole_weights(trainer):
+        average = nullcontext() if self.average is None or not step else self.average.in_place(task)
+        with self.clock.leave_out(), whole_weights(trainer), average:
             record = {}
             if self.validation is not None:
                 record = validate(task, self.validation, self.settings.batch_size, self.settings.seed)
-            if self.probe is not None and task.backbone is not None:
+            if self.probe is not None and self.ranks.first and task.backbone is not None:
                 with evaluating(task):
                     record |= self.probe.score(task.backbone)
             pictures = {}
@@ -245,6 +270,8 @@ class Recorder(Callback):
                 write_picture(self.run.figures / f"{name}_{step:06d}.png", np.asarray(picture))
             if record:
                 self._record_validation(trainer, step, record)
+            if self.monitor is not None and step and self.monitor.judge(record, step) and self.ranks.first:
+                write_weights(self.run.best_checkpoint, task, step)
             self.ranks.wait()
 
     def _record_validation(self, trainer: Trainer, step: int, record: dict[str, Any]) -> None:

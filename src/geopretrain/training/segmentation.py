@@ -77,6 +77,11 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
+    if options.monitor and options.evaluate_on == "test":
+        raise OptionError(
+            "monitor",
+            "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
+        )
     task, report, init = with_first_weights(cls, config, options)
     preset = choose_preset(options.preset, device, task.presets)
     splits = labelled.splits(task.required)
@@ -157,7 +162,7 @@ def curve(points: int | Sequence[int], steps: int) -> list[int]:
 def _finish(training: Training, run: RunFolder, split: str) -> None:
     """Write results.json, say what came out and what to do next."""
     scores = run.metrics("validation")
-    last, size = scores[-1], training.data.describe().size
+    last, size = run.kept_validation(), training.data.describe().size
     protocol = PROTOCOL.format(images=len(training.validation), split=split, size=f"{size[0]}x{size[1]}")
     run.write_results(
         {

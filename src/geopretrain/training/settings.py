@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from geopretrain.errors import OptionError
 from geopretrain.schema import (
+    Best,
     Count,
+    Decay,
     Device,
     Few,
+    Keep,
     Natural,
     NonNegative,
     OptimizerName,
@@ -61,6 +64,16 @@ class LoopSettings:
     """``fp32``, ``bf16`` or ``fp16`` (autocast), or ``auto``: bf16 where the machine computes in it."""
     channels_last: bool = True
     """Memory order of images and filters; faster convolutions."""
+    ema: Decay | None = None
+    """Fraction of a moving average of the weights that stays at each step; None: there is none."""
+    monitor: str | None = None
+    """Number of the validation that decides which weights are best."""
+    monitor_best: Best = "auto"
+    """Which value of it is: ``lowest``, ``highest`` or by its name (``auto``)."""
+    patience: Count | None = None
+    """Validations without a better value after which the training ends."""
+    keep: Keep = "last"
+    """Weights that are handed on: the ``last`` or the ``best`` ones."""
     seed: Seed = 0
     """Fixes everything random in the run."""
     validate_every: Natural = 0
@@ -77,6 +90,11 @@ class LoopSettings:
     """Threads of the processor to compute with; None: PyTorch's own choice."""
 
     def __post_init__(self) -> None:
+        for name, asked in (("patience", self.patience is not None), ("keep", self.keep == "best")):
+            if asked and not self.monitor:
+                raise OptionError(name, "needs the number that decides: --monitor, e.g. validation/loss.")
+        if self.ema is not None and self.strategy == "fsdp":
+            raise OptionError("ema", "needs the whole network on each device: use --strategy ddp.")
         if self.batch_size % self.parts == 0:
             return
         among = "" if self.processes == 1 else f" on each of {self.processes} devices"

@@ -19,6 +19,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.lineage import Lineage, trace
 from geopretrain.tasks.base import Task
 from geopretrain.training.fit import fit
+from geopretrain.training.monitoring import kept_in_words
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 from geopretrain.weights import Init, LoadReport, save_weights
@@ -87,6 +88,7 @@ def train(
         return RunFolder(training.out)
     fingerprint = training.data.fingerprint(training.samples.fields)
     lineage = trace(training.command, task, training.init, description, fingerprint, training.settings.seed)
+    lineage = replace(lineage, kept=kept_in_words(training.settings))
     _check_same_data(training, lineage, resume)
     lineage = _as_begun(lineage, RunFolder(training.out)) if resume else lineage
     for samples in (

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.tasks.base import Task
 from geopretrain.training.stream import Samples
 
@@ -23,6 +24,19 @@ def evaluating(task: Task) -> Iterator[None]:
             yield
     finally:
         task.train(was_training)
+
+
+def names_of_validation(
+    task: Task, samples: Samples | None, probe: LinearProbe | None, seed: int
+) -> dict[str, Any]:
+    """Return what a validation will give, as far as its names go: from a few samples."""
+    found: dict[str, Any] = {}
+    if samples is not None:
+        few = Samples(samples.data, samples.positions[:2], samples.fields)
+        found |= validate(task, few, 2, seed)
+    if probe is not None and task.backbone is not None:
+        found |= dict.fromkeys(("probe_miou", "probe_pixel_accuracy"))
+    return found
 
 
 def validate(task: Task, samples: Samples, batch_size: int, seed: int) -> dict[str, Any]:
