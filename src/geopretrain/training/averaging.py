@@ -27,7 +27,7 @@ class WeightAverage:
     """
 
     def __init__(self, task: Task, decay: float) -> None:
-        averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        averaging = get_ema_multi_avg_fn(decay)
         self._model = AveragedModel(task, multi_avg_fn=averaging, use_buffers=True)
 
     @torch.no_grad()
