@@ -9,7 +9,11 @@ from pathlib import Path
 import backbone_in_pytorch
 import few_labels
 import labelled_reader
+import lightning_classifier
 import pytest
+import smp_segmentation
+import torch
+import torchvision_detection
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -52,6 +56,22 @@ def test_a_backbone_in_plain_pytorch(done, tmp_path):
     source = (FOLDER / "backbone_in_pytorch.py").read_text()
     assert "import geopretrain" not in source
     assert "from geopretrain" not in source
+
+
+def test_a_backbone_in_other_libraries(done, tmp_path):
+    """The encoder of a U-Net, a detector, and a classifier that Lightning trains."""
+    for name in ("left/a.png", "left/b.png", "right/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (50, 40), "red").save(tmp_path / name)
+    run = done[0] / "depth"
+    classes = smp_segmentation.main(run, tmp_path / "left" / "a.png", classes=5)
+    assert classes.shape == (1, 192, 320)
+    losses = torchvision_detection.main(run)
+    assert {"loss_classifier", "loss_box_reg", "loss_objectness"} <= losses.keys()
+    model = lightning_classifier.main(run, tmp_path, size=64, steps=2)
+    assert model.head.out_features == 2
+    before = gp.backbone(run).state_dict()["conv1.0.weight"]
+    assert not torch.equal(model.backbone.state_dict()["conv1.0.weight"].cpu(), before)  # it was trained
 
 
 def test_a_method_of_ones_own_is_trained_resumed_and_handed_on(done, tmp_path):

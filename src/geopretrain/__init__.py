@@ -11,6 +11,7 @@ from geopretrain.version import __version__
 if TYPE_CHECKING:
     from geopretrain.commands.compare import compare
     from geopretrain.commands.evaluate import evaluate
+    from geopretrain.commands.export import export
     from geopretrain.commands.finetune import finetune
     from geopretrain.commands.finetune_depth import finetune_depth
     from geopretrain.commands.finetune_segmentation import finetune_segmentation
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from geopretrain.commands.pretrain import pretrain
     from geopretrain.commands.pseudo_depth import pseudo_depth
     from geopretrain.commands.replay import replay
+    from geopretrain.prediction.predictor import load
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.weights.timm_model import backbone
 
 __all__ = [
     "ConfigError",
@@ -30,12 +33,15 @@ __all__ = [
     "UserError",
     "WeightsError",
     "__version__",
+    "backbone",
     "compare",
     "evaluate",
+    "export",
     "finetune",
     "finetune_depth",
     "finetune_segmentation",
     "inspect",
+    "load",
     "predict",
     "prepare",
     "pretrain",
@@ -55,6 +61,9 @@ _HOMES = {
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
     "compare": "geopretrain.commands.compare",
+    "export": "geopretrain.commands.export",
+    "load": "geopretrain.prediction.predictor",
+    "backbone": "geopretrain.weights.timm_model",
     "RunFolder": "geopretrain.runs.folder",
 }
 

@@ -130,6 +130,12 @@ COMMANDS = {
         shows=lambda found: found.text(),
         continues=AGAIN,
     ),
+    "export": Command(
+        "geopretrain.commands.export:export",
+        "ExportOptions",
+        "write a run in the format of another library: timm, torchvision, Monodepth2, ONNX, the hub, ...",
+        continues="Repeat the command, with --overwrite where a file is there.",
+    ),
     "demo": Command(
         "geopretrain.recipes.demo:demo",
         "DemoOptions",

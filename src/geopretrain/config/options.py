@@ -287,6 +287,34 @@ class ReplayOptions(ProgressOptions, DeviceOptions):
     """Folder of a run that stopped because loss or gradients were no numbers."""
 
 
+@checked
+class ExportOptions(ProgressOptions):
+    """Options of ``export``."""
+
+    run: FilePath = field(kw_only=False)
+    """Run folder of a finished run."""
+    format: Literal[
+        "timm", "torchvision", "monodepth2", "safetensors", "onnx", "torch-export", "hub-folder"
+    ] = field(kw_only=False, metadata=BY_NAME)
+    """What to write: the backbone for timm or torchvision, the files of Monodepth2, the whole network with
+    all that is known of it (safetensors), a network that runs without its code (onnx, torch-export), or a
+    folder for the Hugging Face hub (hub-folder)."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """File to write, with the ending of the format, or folder to write it into."""
+    part: Literal["task", "backbone"] | None = None
+    """What of the run: task (the network that predicts) or backbone (its features); left away: what the
+    format usually holds, the task for onnx and torch-export."""
+    size: AnySize = None
+    """Height and width in px of images, for onnx and torch-export of networks that take one size only; left
+    away: those of the run."""
+    push: str | None = None
+    """Repository OWNER/NAME on the Hugging Face hub to upload a hub-folder to."""
+    private: bool = False
+    """Make the repository private where it is new."""
+    overwrite: bool = False
+    """Replace files of an earlier export."""
+
+
 # ---- data
 @checked
 class InspectOptions(SourceOptions):

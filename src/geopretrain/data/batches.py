@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from geopretrain.data.dataset import NAMES
 from geopretrain.errors import DataError
@@ -146,6 +147,13 @@ def as_images(batch: ClipBatch | LabelledBatch) -> LabelledBatch:
     if isinstance(batch, LabelledBatch):
         return batch
     return LabelledBatch(batch.images[:, 0], None, batch.index, depth=batch.depth)
+
+
+def at_size(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return images ``B 3 H W`` in [0, 1] at the (height, width) a network works at; None = as they are."""
+    if size is None or tuple(size) == tuple(images.shape[-2:]):
+        return images
+    return functional.interpolate(images, size, mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def as_float(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from geopretrain.console import console
-from geopretrain.data.batches import as_float
+from geopretrain.data.batches import as_float, at_size
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.measured import MeasuredFrame, readable, store_frames
@@ -170,9 +170,7 @@ def predict_disparity(
 
     With ``flip`` it is averaged with that of the mirrored picture (see `blend_flipped`).
     """
-    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(task.device))
-    if size is not None and tuple(size) != image.shape[:2]:
-        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+    pixels = at_size(as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(task.device)), size)
     disparity = task.predict(pixels).disparity[0, 0].float().cpu().numpy()
     if not flip:
         return disparity

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from geopretrain.data.batches import as_float
+from geopretrain.data.batches import as_float, at_size
 from geopretrain.errors import DataError
 from geopretrain.evaluation.measured import readable
 from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
@@ -52,8 +52,6 @@ def predict_flow(
 ) -> np.ndarray:
     """Return the flow ``2 H W`` (px, right and down) between two ``H W 3`` uint8 pictures."""
     frames = torch.from_numpy(np.stack([target, source])).permute(0, 3, 1, 2).to(task.device)
-    pixels = as_float(frames)
-    if size is not None and tuple(size) != target.shape[:2]:
-        pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+    pixels = at_size(as_float(frames), size)
     flow = task.predict(pixels[None]).flow[0].float().cpu().numpy()
     return resize_flow_map(flow, target.shape[:2])

@@ -102,6 +102,11 @@ class Backbone(nn.Module):
         self.std.copy_(_per_channel(std, self.in_images))
 
     @property
+    def levels(self) -> tuple[int, ...]:
+        """Indices of the levels among the intermediate features that timm reports."""
+        return tuple(self._levels)
+
+    @property
     def patch_embedding(self) -> PatchEmbed | None:
         """The layer that embeds patches of the image, of transformers that have one (ViT, Swin)."""
         from timm.layers import PatchEmbed
@@ -373,6 +378,8 @@ def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[
 
 
 def _nearest_multiple(side: int, step: int) -> int:
+    if side % step == 0:  # also known of a size that is a symbol, in an export
+        return side
     return max(1, round(side / step)) * step
 
 

@@ -121,8 +121,9 @@ class ConditionalFlowNet(nn.Module):
             size: (height, width) of the images, px; None: what the coarsest features cover.
         """
         features = []
+        pairs = code.shape[0]  # not its len(), which an export cannot leave open
         for level, f in enumerate(structure):
-            f = f if len(f) == len(code) else f.repeat(len(code) // len(f), 1, 1, 1)
+            f = f if f.shape[0] == pairs else f.repeat(pairs // f.shape[0], 1, 1, 1)
             if level >= self.first_level:
                 spread = code.to(f.dtype)[:, :, None, None].expand(-1, -1, *f.shape[-2:])
                 f = torch.cat([f, spread], 1)

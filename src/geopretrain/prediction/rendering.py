@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from geopretrain import pictures
-from geopretrain.data.batches import as_float
+from geopretrain.data.batches import at_size
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.evaluation.depth import predict_disparity
-from geopretrain.evaluation.flow import predict_flow
-from geopretrain.metrics.depth import resize_disparity
+from geopretrain.prediction.images import as_pixels, predict_images
 from geopretrain.prediction.inputs import Shot
 from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
+from geopretrain.tasks.predictions import DepthPrediction, FlowPrediction
 
 Size = tuple[int, int]
 OVERLAY = 0.55
@@ -44,30 +42,30 @@ def render(task: Task, shot: Shot, size: Size | None) -> Rendering:
         ConfigError: it predicts nothing that can be drawn.
     """
     image = shot.image
-    if isinstance(task, FlowTask):
-        if shot.next is None:
-            raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
-        return Rendering(pictures.colour_flow(predict_flow(task, image, shot.next, size)))
-    if isinstance(task, DepthTask):
-        disparity = resize_disparity(predict_disparity(task, image, size), (image.shape[0], image.shape[1]))
-        return Rendering(pictures.colour_depth(disparity), disparity)
+    if isinstance(task, FlowTask) and shot.next is None:
+        raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
     if isinstance(task, SegmentationTask):
         return Rendering(_overlay(task, image, size))
+    if isinstance(task, (DepthTask, FlowTask)):
+        following = None if shot.next is None else _pixels(task, shot.next)
+        found = predict_images(task, _pixels(task, image), size, following)
+        if isinstance(found, FlowPrediction):
+            return Rendering(pictures.colour_flow(found.flow[0].cpu().numpy()))
+        assert isinstance(found, DepthPrediction)
+        disparity = found.disparity[0, 0].cpu().numpy()
+        return Rendering(pictures.colour_depth(disparity), disparity)
     raise ConfigError(f"A run of {task.name} predicts nothing that can be shown over a picture.")
 
 
-def _pixels(task: Task, image: np.ndarray, size: Size | None) -> Any:
-    """Return an ``H W 3`` uint8 image as ``1 3 h w`` floats in [0, 1] on the task's device."""
-    pixels = as_float(torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(task.device))
-    if size is None or tuple(size) == image.shape[:2]:
-        return pixels
-    return functional.interpolate(pixels, size, mode="bilinear", antialias=True).clamp(0, 1)
+def _pixels(task: Task, image: np.ndarray) -> torch.Tensor:
+    """Return an ``H W 3`` uint8 image as ``1 3 H W`` floats in [0, 1] on the task's device."""
+    return as_pixels(image).to(task.device)
 
 
 def _overlay(task: SegmentationTask, image: np.ndarray, size: Size | None) -> np.ndarray:
     """Return the classes in colour over the picture."""
     with torch.no_grad():
-        predicted = task.predict(_pixels(task, image, size)).classes
+        predicted = task.predict(at_size(_pixels(task, image), size)).classes
     whole = functional.interpolate(predicted[:, None].float(), image.shape[:2], mode="nearest")
     classes = pictures.colour_labels(whole[0, 0].cpu().numpy().astype(np.int64), task.class_colours)
     return (OVERLAY * classes + (1 - OVERLAY) * image).round().astype(np.uint8)

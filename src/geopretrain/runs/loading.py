@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from geopretrain.errors import RunFolderError, UserError
+from geopretrain.errors import RunFolderError, UserError, WeightsError
+from geopretrain.records import as_type, reason
 from geopretrain.runs.folder import RunFolder
+from geopretrain.schema import as_path, parse_size
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.registry import PRETEXTS, segmentation_class, task_class
-from geopretrain.weights import Init, load_weights
+from geopretrain.weights import (
+    Init,
+    load_state,
+    load_weights,
+    read_metadata,
+    read_normalisation,
+    read_tensors,
+    set_normalisation,
+)
+from geopretrain.weights.init import LineageShape
+
+LINEAGE = "lineage"
+"""Metadata of a file of a whole network: where it comes from, as in lineage.json."""
 
 
 def load_task(run: RunFolder) -> Task:
@@ -29,6 +47,65 @@ def load_task(run: RunFolder) -> Task:
     return task
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        task: with its weights.
+        size: (height, width) px that it was trained at, None where that is not known.
+    """
+
+    task: Task
+    size: tuple[int, int] | None
+
+
+def load_trained(source: str | os.PathLike[str]) -> Trained:
+    """Read a network from a run folder, or from a file that ``export --format safetensors`` wrote.
+
+    Raises:
+        RunFolderError: there is no run, or it has no weights yet.
+        WeightsError: the weights are damaged, or the file is of no network of ours.
+    """
+    path = as_path(source, "run")
+    if path.is_file():
+        task, lineage = load_file(path)
+        return Trained(task, parse_size(lineage.get("size")))
+    run = RunFolder.open(path)
+    return Trained(load_task(run), run.size)
+
+
+def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
+    """Return the network of a file that ``export --format safetensors`` wrote, and its lineage.
+
+    Raises:
+        WeightsError: the file is damaged, or of no network of ours.
+    """
+    told = read_metadata(path).get(LINEAGE)
+    advice = "Export the run again: geopretrain export RUN --format safetensors."
+    if told is None:
+        raise WeightsError(
+            f"'{path}' does not say which network of geopretrain it holds. {advice} A backbone alone is had "
+            "with geopretrain.backbone(file, name='resnet18')."
+        )
+    try:
+        lineage = json.loads(told)
+        as_type(LineageShape, lineage, path, error=WeightsError, advice=advice)
+        task = _built(lineage, lineage["task"])
+    except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"'{path}' does not describe a network: {reason(error)}. {advice}") from error
+    tensors = read_tensors(path, strip=False)
+    load_state(task, tensors, source=str(path))
+    set_normalisation(task, read_normalisation(path))
+    return task, lineage
+
+
+def _built(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> Task:
+    """Return a task with random weights from its lineage and options."""
+    cls = _class(lineage, config)
+    return cls.create(cls.Config(**config), Init("random", "random"))[0]
+
+
 def begun_task(run: RunFolder) -> Task:
     """Return the task of a run as it began, without its weights.
 
@@ -38,8 +115,7 @@ def begun_task(run: RunFolder) -> Task:
     lineage = run.lineage
     try:
         config = lineage["task"] if "task" in lineage else _config_of_first_edition(run.config, lineage)
-        cls = _class(lineage, config)
-        return cls.create(cls.Config(**config), Init("random", "random"))[0]
+        return _built(lineage, config)
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error).rstrip(".")
         raise RunFolderError(

@@ -16,7 +16,14 @@ from geopretrain.weights.init import (
 )
 from geopretrain.weights.loading import backbone_state, load_backbone, load_matching
 from geopretrain.weights.report import LoadReport
-from geopretrain.weights.runs import export_state, find_backbone, load_state, load_weights, save_weights
+from geopretrain.weights.runs import (
+    export_state,
+    find_backbone,
+    load_state,
+    load_weights,
+    save_weights,
+    set_normalisation,
+)
 
 __all__ = [
     "Init",
@@ -42,5 +49,6 @@ __all__ = [
     "read_tensors",
     "save_tensors",
     "save_weights",
+    "set_normalisation",
     "weight_files",
 ]

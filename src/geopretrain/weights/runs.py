@@ -78,12 +78,17 @@ def load_weights(task: Saved, folder: str | Path) -> LoadReport:
     """Fill a task from a run folder's ``model.safetensors``, normalisation included."""
     path = Path(folder) / "model.safetensors"
     report = load_state(task, read_tensors(path, strip=False), source=str(path))
-    normalisation = read_normalisation(path)
-    if normalisation is not None:
-        for module in task.modules():
-            if isinstance(module, Backbone):
-                module.set_normalisation(normalisation["mean"], normalisation["std"])
+    set_normalisation(task, read_normalisation(path))
     return report
+
+
+def set_normalisation(task: Saved, normalisation: Mapping[str, list[float]] | None) -> None:
+    """Let every backbone of a task normalise as is stored with its weights; None changes nothing."""
+    if normalisation is None:
+        return
+    for module in task.modules():
+        if isinstance(module, Backbone):
+            module.set_normalisation(normalisation["mean"], normalisation["std"])
 
 
 def find_backbone(task: Saved) -> Backbone | None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 
 class Conv3x3(nn.Conv2d):
@@ -36,6 +37,8 @@ def join_pad(features: Tensor, skip: Tensor | None = None) -> Tensor:
     Returns:
         ``B C+C' H+2 W+2`` in the type of ``features``.
     """
+    if torch.compiler.is_exporting():  # other runtimes know the operators of the plain form
+        return _joined_padded(features, skip)
     return cast(Tensor, _JoinPad.apply(features, skip))
 
 
@@ -52,7 +55,15 @@ def upsample_join_pad(features: Tensor, skip: Tensor | None) -> Tensor:
     Returns:
         ``B C+C' 2h+2 2w+2`` in the type of ``features``.
     """
+    if torch.compiler.is_exporting():
+        return _joined_padded(F.interpolate(features, scale_factor=2, mode="nearest"), skip)
     return cast(Tensor, _UpsampleJoinPad.apply(features, skip))
+
+
+def _joined_padded(features: Tensor, skip: Tensor | None) -> Tensor:
+    """Return what `join_pad` does, step by step."""
+    joined = features if skip is None else torch.cat([features, skip], 1)
+    return F.pad(joined, (1, 1, 1, 1), mode="reflect")
 
 
 class _JoinPad(torch.autograd.Function):

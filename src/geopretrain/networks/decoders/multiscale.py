@@ -111,7 +111,7 @@ class MultiscaleDecoder(nn.Module):
         """
         wanted = self.scales if scales is None else tuple(sorted(scales))
         size = [side << self.num_stages for side in features[-1].shape[-2:]] if size is None else size
-        if min(features[-1].shape[-2:]) < 2:
+        if any(side < 2 for side in features[-1].shape[-2:]):
             raise DataError(
                 f"The images are too small ({size[0]}x{size[1]}, height x width): both sides need "
                 f"{(1 << self.num_stages) + 1} px or more."

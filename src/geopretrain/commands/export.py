@@ -1,0 +1,101 @@
+"""``export``: a finished run in the format of another library, checked before it is called done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geopretrain.config.command import takes
+from geopretrain.config.options import ExportOptions
+from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.console import console
+from geopretrain.errors import ConfigError, RunFolderError
+from geopretrain.files import write_text
+from geopretrain.folders import check_replaceable, owned
+
+if TYPE_CHECKING:
+    from geopretrain.exporting.formats import Written
+
+
+@takes(ExportOptions)
+def export(options: ExportOptions) -> Path:
+    """Write a run, or its backbone, in the format of another library, with a model card.
+
+    Each format is checked before it is called done: strictly loaded in plain timm, run and compared with
+    PyTorch, or read again.
+
+    Returns:
+        The file, or the folder, that was written.
+
+    Raises:
+        UserError: the run is not finished, the format cannot hold it, or ``out`` cannot be written.
+    """
+    from geopretrain.exporting.card import model_card
+    from geopretrain.exporting.formats import FORMATS, Request, part_of
+    from geopretrain.exporting.subject import open_subject
+
+    form, out = FORMATS[options.format], Path(options.out)
+    part = part_of(options.format, options.part)
+    if options.size is not None and not form.sized:
+        raise ConfigError(f"The format {options.format} has no size of images. Leave --size away.")
+    _check_push(options)
+    subject = open_subject(os.fspath(options.run))
+    target = form.target(out)
+    folder, card = (target, target / "README.md") if not form.file else (target.parent, _card_of(target))
+    _check_free(folder, target, card, options)
+    with owned(folder):
+        written = form.write(subject, Request(target, part, options.size))
+        shared = f"hf-hub:{options.push}" if options.push else target.name  # no folders of this machine
+        write_text(card, model_card(subject, written, options.format, shared))
+        if folder == out:  # a file of its own has no folder of its own
+            write_saved(folder, as_saved("export", options))
+    _say(target, card, written)
+    if options.push is not None:
+        from geopretrain.exporting.hub_folder import push
+
+        address = push(folder, [*written.files, card], options.push, private=options.private)
+        console.say(f"It is on the hub: {address}")
+    return target
+
+
+def _card_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.md")
+
+
+def _check_push(options: ExportOptions) -> None:
+    """Refuse early to push what cannot be pushed."""
+    if options.push is None:
+        return
+    if options.format != "hub-folder":
+        raise ConfigError(f"Only a hub-folder can be pushed, not {options.format}. Use --format hub-folder.")
+    from geopretrain.exporting.hub_folder import check_push
+
+    check_push(options.push)
+
+
+def _check_free(folder: Path, target: Path, card: Path, options: ExportOptions) -> None:
+    """Refuse a run's own folder, and to replace what is there without --overwrite, or what is not ours."""
+    if (folder / "lineage.json").is_file():
+        raise RunFolderError(
+            f"'{folder}' is the folder of a run, whose own files have such names. Choose another --out."
+        )
+    there = [path for path in (target, card) if os.path.lexists(path) and not path.is_dir()]
+    if target.is_dir():
+        from geopretrain.exporting.hub_folder import CONFIG, WEIGHTS
+        from geopretrain.weights.monodepth2 import FILES
+
+        names = FILES if options.format == "monodepth2" else (WEIGHTS, CONFIG)
+        there += [target / name for name in names if os.path.lexists(target / name)]
+    for path in there:
+        if not options.overwrite:
+            raise RunFolderError(f"'{path}' exists. Choose another --out, or replace it with --overwrite.")
+        check_replaceable(path)
+
+
+def _say(target: Path, card: Path, written: Written) -> None:
+    console.say(f"Written: {target}, and its model card {card}.")
+    for sentence in (*written.notes, written.checked):
+        if sentence:
+            console.say(sentence)
+    console.say(f"To load it:\n{written.loaded_from(target.as_posix())}")

@@ -1,0 +1,80 @@
+"""What is exported: a finished run, read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geopretrain.errors import ConfigError, RunFolderError
+from geopretrain.networks import Backbone
+from geopretrain.runs.folder import RunFolder
+from geopretrain.runs.loading import load_task
+from geopretrain.schema import as_path, plain
+from geopretrain.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A finished run.
+
+    Attributes:
+        run: its folder.
+        task: with the weights, on the CPU and in evaluation mode.
+        lineage: where the weights come from, with all options of the task.
+        results: the final numbers and their protocols.
+    """
+
+    run: RunFolder
+    task: Task
+    lineage: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.task.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) px that the network was trained at.
+
+        Raises:
+            RunFolderError: the run does not say.
+        """
+        if self.run.size is None:
+            raise RunFolderError(f"'{self.run.path}' does not say at which size it was trained. Give --size.")
+        return self.run.size
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone of the run.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if self.task.backbone is None:
+            raise ConfigError(
+                f"The run '{self.run.path}' ({self.method}) has no backbone to export. Use a format of whole "
+                "networks: safetensors."
+            )
+        return self.task.backbone
+
+
+def open_subject(run: str | Path) -> Subject:
+    """Read a run that is to be exported.
+
+    Raises:
+        RunFolderError: it is no run, or not finished.
+        WeightsError: its weights are damaged.
+    """
+    folder = RunFolder.open(as_path(run, "run"))
+    if not folder.finished:
+        raise RunFolderError(
+            f"The run in '{folder.path}' is not finished (it has no results.json), so its weights are not "
+            f"those it will end with. Continue it with --resume {folder.path}, then export it."
+        )
+    task = load_task(folder).eval().requires_grad_(False)
+    lineage = {**folder.lineage, "task": plain(asdict(task.config))}  # version 0.1 kept no options in it
+    return Subject(folder, task, lineage, folder.results)

@@ -1,0 +1,39 @@
+"""``timm``: the backbone as a file that plain timm loads with nothing missing and nothing left over."""
+
+from __future__ import annotations
+
+from geopretrain.exporting.formats import PATH, Request, Written
+from geopretrain.exporting.metadata import about
+from geopretrain.exporting.subject import Subject
+from geopretrain.files import atomic_path
+from geopretrain.weights import backbone_state, save_tensors
+from geopretrain.weights.timm_model import check_loads
+
+LOADS = """\
+import timm
+
+normalisation = {{"mean": {mean}, "std": {std}}}  # of images in [0, 1]
+model = timm.create_model(
+    "{name}", num_classes=0, checkpoint_path="{path}", pretrained_cfg_overlay=normalisation
+)"""
+
+
+def write(subject: Subject, request: Request) -> Written:
+    """Write the backbone's tensors under timm's names, and load them in plain timm before that counts.
+
+    Raises:
+        ConfigError: the run has no backbone, or plain timm does not take its tensors.
+    """
+    backbone, target = subject.backbone, request.target
+    with atomic_path(target) as temporary:
+        save_tensors(temporary, backbone_state(backbone), about(subject))
+        check_loads(backbone, temporary)
+    return Written(
+        (target,),
+        LOADS.format(name=backbone.name, path=PATH, **_rounded(backbone.normalisation)),
+        "Plain timm has loaded it with strict=True; every tensor is the same.",
+    )
+
+
+def _rounded(normalisation: dict[str, list[float]]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(values) for name, values in normalisation.items()}
