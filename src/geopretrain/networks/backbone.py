@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -177,8 +176,8 @@ class Backbone(nn.Module):
         if any_size:
             return features
         levels = zip(features, self.strides, strict=True)
-        whole = [(_resize(f, [math.ceil(height / s), math.ceil(width / s)]), s) for f, s in levels]
-        return [f[..., : math.ceil(size[0] / s), : math.ceil(size[1] / s)] for f, s in whole]
+        whole = [(_resize(f, [_ceil(height, s), _ceil(width, s)]), s) for f, s in levels]
+        return [f[..., : _ceil(size[0], s), : _ceil(size[1], s)] for f, s in whole]
 
     def as_seen(self, images: Tensor) -> Tensor:
         """Return images in [0, 1] as the model gets them: normalised, padded, resized to whole patches."""
@@ -265,9 +264,14 @@ class Backbone(nn.Module):
         ) from error
 
 
+def _ceil(side: int, step: int) -> int:
+    """Return side / step rounded up, in whole numbers: an export follows them with symbols for sides."""
+    return -(-side // step)
+
+
 def _next_multiples(size: Size, steps: Size) -> Size:
     """Return the least (height, width) of at least ``size`` that the steps divide."""
-    height, width = (max(1, math.ceil(side / step)) * step for side, step in zip(size, steps, strict=True))
+    height, width = (max(1, _ceil(side, step)) * step for side, step in zip(size, steps, strict=True))
     return height, width
 
 
