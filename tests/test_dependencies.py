@@ -89,7 +89,7 @@ def test_every_declared_library_is_imported():
 
 
 def test_tests_benchmarks_examples_and_docs_import_what_the_dev_extra_has():
-    allowed = {name for group in (None, "teachers", "onnx", "docs", "dev") for name in declared(group)}
+    allowed = {name for group in (None, *OPTIONAL, "docs", "dev") for name in declared(group)}
     found = imported(["tests", "benchmarks", "examples", "docs"])
     assert {m: files for m, files in found.items() if distribution(m) not in allowed} == {}
     used = {distribution(module) for module in found}
