@@ -71,6 +71,8 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
         )
     for sentence in data.doubts() if isinstance(data, FrameStore) else ():
         console.warn(sentence)
+    if isinstance(data, LabelledSet):
+        console.say(f"{data.path}: {data.describe().in_words(remarks=True)}.")
     samples, validation = _samples(data, task, options)
     if decided := task.decided_by(data.describe()):
         config = replace(config, **decided)

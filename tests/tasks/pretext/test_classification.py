@@ -119,6 +119,7 @@ def test_a_run_learns_the_classes_and_hands_on_its_backbone(tmp_path):
 
 def test_unreadable_images_are_named_left_out_and_counted(tmp_path, capsys):
     write_folder(tmp_path / "images")
+    (tmp_path / "images" / "empty").mkdir()
     (tmp_path / "images" / "cat" / "broken.png").write_bytes(b"no image")
     (tmp_path / "images" / "dog" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     command = [
@@ -134,7 +135,9 @@ def test_unreadable_images_are_named_left_out_and_counted(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "broken.png" in said
     assert "gone.png" in said
-    assert "left out" in said
+    assert "2 images cannot be used and are left out" in said
+    assert "2 classes" in said
+    assert "no image lies in empty" in said
 
 
 def test_a_folder_of_nothing_but_damage_is_refused(tmp_path):

@@ -128,7 +128,8 @@ def _without_classes(files: Mapping[str, list[str]], classes: Mapping[str, Seque
             name for split in files for name, c in zip(files[split], classes[split], strict=True) if not c
         ]
         return (
-            f"{len(loose)} of the {sum(map(len, files.values()))} images have no class ({loose[0]} for one)"
+            f"{len(loose)} of the {sum(map(len, files.values()))} images have no class ({loose[0]} for one); "
+            "a sub-folder for each class is expected"
         )
     if unknown := sorted(val - train):
         return f"'{unknown[0]}' occurs in val, but has no image in train to learn it from"
