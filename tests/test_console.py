@@ -107,3 +107,13 @@ def test_on_a_terminal_one_line_at_a_time_moves(monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_clock_time(seconds, text):
     assert clock_time(seconds) == text
+
+
+def test_what_may_be_done_next_is_said_by_the_outermost_command_alone(lines):
+    with console.command():
+        with console.command():
+            console.suggest("Next: inner")
+            console.say("done")
+        console.suggest("Next: outer")
+    console.suggest("Next: alone")
+    assert lines() == ["done", "Next: outer", "Next: alone"]

@@ -35,6 +35,7 @@ class Console:
 
     def __init__(self) -> None:
         self._shown: ContextVar[bool] = ContextVar("geopretrain_console_shown", default=True)
+        self._depth: ContextVar[int] = ContextVar("geopretrain_console_depth", default=0)
         self._line: ProgressLine | None = None
         self.left_out = False
         """Whether something that was asked for is not in what came out; the command line's exit code is 3."""
@@ -63,6 +64,20 @@ class Console:
     def hush(self) -> None:
         """Show nothing more until what is shown is decided anew."""
         self._shown.set(False)
+
+    @contextmanager
+    def command(self) -> Iterator[None]:
+        """Run a command inside; one that is called by another is a part of it."""
+        token = self._depth.set(self._depth.get() + 1)
+        try:
+            yield
+        finally:
+            self._depth.reset(token)
+
+    def suggest(self, sentence: str) -> None:
+        """Print what may be done next, unless another command goes on after this one."""
+        if self._depth.get() <= 1:
+            self._tell(sentence, logging.INFO)
 
     def say(self, sentence: str) -> None:
         """Print a sentence; a record of level INFO for programs."""

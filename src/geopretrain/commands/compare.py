@@ -37,4 +37,4 @@ def _say_what_came_out(comparison: Comparison) -> None:
         what = "1 training" if len(failures) == 1 else f"{len(failures)} trainings"
         console.say(f"{what} failed and left no numbers; repeat the command to try again.")
     console.say(comparison.sentence)
-    console.say(f"Next: open {comparison.report} in a browser.")
+    console.suggest(f"Next: open {comparison.report} in a browser.")

@@ -10,7 +10,7 @@ from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.options import EvaluateOptions
-from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.config.saved import as_saved, check_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.files import write_json, write_text
@@ -57,6 +57,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     from geopretrain.tasks.base import FlowTask
 
     folder, data = RunFolder.open(os.fspath(options.run)), os.fspath(options.data)
+    target = folder.path / EVALUATION if options.out is None else Path(options.out)
+    check_saved(target, "evaluate")
     task = load_task(folder).to(resolve_device(options.device)).eval()
     use_threads(options.threads)
     task, size = _checked(task, folder, options.protocol), folder.size
@@ -78,7 +80,6 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         **scores,
     }
     console.say(table(result))
-    target = folder.path / EVALUATION if options.out is None else Path(options.out)
     with owned(target):
         manifest.begin(target, own_scores(target))
         _write(result, target, options.csv)

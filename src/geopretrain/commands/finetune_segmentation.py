@@ -17,5 +17,5 @@ def finetune_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
     run = train_segmentation(options)
-    console.say(f"Next: geopretrain predict {run.path} IMAGE_OR_VIDEO --out pictures")
+    console.suggest(f"Next: geopretrain predict {run.path} IMAGE_OR_VIDEO --out pictures")
     return run

@@ -13,7 +13,7 @@ from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
 from geopretrain.config.options import PredictOptions
-from geopretrain.config.saved import FILE, as_saved, load, write_saved
+from geopretrain.config.saved import FILE, as_saved, load, reserve_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import write_picture
@@ -51,6 +51,7 @@ def predict(options: PredictOptions) -> list[Path]:
     pairs = isinstance(task, FlowTask)
     with owned(target):
         with _Writer(task, run, target, options) as writer:
+            reserve_saved(target, "predict")
             for shot in shots_of_all(sources, every, with_next=pairs, value_range=options.range):
                 writer.write(shot)
         write_saved(target, as_saved("predict", options))

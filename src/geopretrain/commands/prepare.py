@@ -43,5 +43,7 @@ def prepare(options: PrepareOptions) -> FrameStore:
         finish=lambda: write_saved(Path(options.out), as_saved("data prepare", options)),
     )
     method = "depth_supervised" if store.still_images else "monodepth"
-    console.say(f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth")
+    console.suggest(
+        f"Next: geopretrain pretrain {method} --data {shlex.quote(str(store.path))} --out runs/depth"
+    )
     return store

@@ -34,6 +34,6 @@ def pretrain(options: PretrainOptions) -> RunFolder:
             else f"segmentation --data LABELLED_FOLDER --init {run.path} --labels 16 "
             f"--out {run.path.parent / 'seg'}"
         )
-        console.say(f"Next: geopretrain finetune {next_run}")
+        console.suggest(f"Next: geopretrain finetune {next_run}")
 
     return train(training, finish_and_say, resume=bool(options.resume), overwrite=options.overwrite)

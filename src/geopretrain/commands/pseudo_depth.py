@@ -10,7 +10,7 @@ import numpy as np
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.options import PseudoDepthOptions
-from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.config.saved import as_saved, reserve_saved, write_saved
 from geopretrain.console import console
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
@@ -49,6 +49,7 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
         device=resolve_device(options.device),
     )
     with writing_pseudo_depth(frames, teacher.info, teacher.identity, overwrite=options.overwrite) as writer:
+        reserve_saved(frames.path, saved["command"])
         if writer.finished and writer.done == writer.total:
             console.say(f"{frames.path} already holds these maps; there is nothing to do.")
         else:

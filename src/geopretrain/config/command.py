@@ -28,7 +28,7 @@ def takes(options_class: Callable[P, Options]) -> Callable[[Callable[[Options], 
         @wraps(function)
         def public(*values: P.args, **named: P.kwargs) -> R:
             options = options_class(*values, **named)
-            with console.showing(getattr(options, "progress", True)):
+            with console.command(), console.showing(getattr(options, "progress", True)):
                 return function(options)
 
         _describe(public, options_class, function)

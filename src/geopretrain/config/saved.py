@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from geopretrain import manifest
 from geopretrain.config.describe import options_of
 from geopretrain.errors import ConfigError, OptionError, RunFolderError, nearest_name, short
 from geopretrain.files import write_yaml
@@ -106,15 +107,49 @@ def write_saved(folder: Path, settings: Mapping[str, Any], *, own: bool = False)
     Raises:
         RunFolderError: it cannot be written, or both names are taken by files that are not ours.
     """
-    command = str(settings["command"])
+    path = folder / FILE if own else _place(folder, str(settings["command"]))
+    write_yaml(path, {MARKER: __version__, **settings})
+    return path
+
+
+def check_saved(folder: Path, command: str) -> None:
+    """Make sure that the configuration of a command can be written, changing nothing (see `write_saved`)."""
+    _place(folder, command)
+
+
+def reserve_saved(folder: Path, command: str) -> None:
+    """Make sure, before anything is computed, that the configuration of a command can be written.
+
+    What an earlier version has written, which kept no list of its files, is listed as ours.
+
+    Raises:
+        RunFolderError: both of its names are taken by files that are not ours.
+    """
+    path = _place(folder, command)
+    if os.path.lexists(path) and not manifest.has_list(folder):
+        manifest.begin(folder, [path.name])
+
+
+def _place(folder: Path, command: str) -> Path:
+    """Return the file that the configuration of a command is written to."""
     for path in (folder / FILE, folder / _own_name(command)):
-        if own or not path.exists() or _command_of(path) == command:
-            write_yaml(path, {MARKER: __version__, **settings})
+        if not os.path.lexists(path) or (_is_ours(path) and command == _command_of(path)):
             return path
     raise RunFolderError(
-        f"'{folder}' holds a {FILE} and a {_own_name(command)} that are not of this command. Choose another "
-        "--out."
+        f"'{folder}' holds a {FILE} and a {_own_name(command)} that are not of this command, or not "
+        "written by geopretrain, so they are left alone. Choose another folder, or move them away."
     )
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file is listed as ours; where no list is kept, whether it bears our mark."""
+    if manifest.has_list(path.parent):
+        return manifest.is_listed(path)
+    try:
+        content = read_yaml(path, error=ConfigError, advice="")
+    except ConfigError:
+        return False
+    return not path.is_symlink() and isinstance(content, dict) and MARKER in content
 
 
 def _own_name(command: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -33,6 +34,7 @@ Size = tuple[int, int]
 
 # What a model raises that takes one size only and is given another.
 _REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
+_MEMORY = re.compile("memory|alloc", re.IGNORECASE)
 
 
 class Backbone(nn.Module):
@@ -254,7 +256,7 @@ class Backbone(nn.Module):
         timm refuses some of these with an assertion; others fail at the first tensor that does not fit.
         """
         own = self.own_size
-        if not isinstance(error, AssertionError) and size == own:
+        if not self._is_of_size(error, size):
             return
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "they do not fit"
         legal = f"images of at most {own[0]} x {own[1]}, the size" if own else "the size"
@@ -262,6 +264,14 @@ class Backbone(nn.Module):
             f"{self.name} refuses images of {size[0]} x {size[1]} (height x width): {reason}. Use {legal} it "
             "was made for, or a convolutional backbone, which takes any size."
         ) from error
+
+    def _is_of_size(self, error: Exception, size: Size) -> bool:
+        """Return whether it is the size that makes the model fail: at its own one it computes."""
+        if self.own_size is None:
+            return isinstance(error, AssertionError)
+        if size == self.own_size or _MEMORY.search(str(error)):
+            return False
+        return not self.fits(size) and self._takes(self.own_size)
 
 
 def _ceil(side: int, step: int) -> int:

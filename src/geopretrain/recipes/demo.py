@@ -6,6 +6,7 @@ part is a call of the public Python API; nothing here is special to the demo but
 
 from __future__ import annotations
 
+import os
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import geopretrain as gp
 from geopretrain.compute import fewer_threads_where_shared
 from geopretrain.config.command import takes
 from geopretrain.config.options import DemoOptions
-from geopretrain.config.saved import as_saved, write_saved
+from geopretrain.config.saved import as_saved, reserve_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import OptionError, RunFolderError
-from geopretrain.folders import foreign, mark_begun, owned
+from geopretrain.folders import check_replaceable, foreign, mark_begun, owned
 from geopretrain.networks.packaged import EXTRA, PACKAGES, has_package
 from geopretrain.recipes.demo_results import conclusion, draw_depth
 
+PICTURE = "depth.png"
 PRETRAINING: dict[str, Any] = {
     "batch_size": 4,
     "lr": 3e-4,
@@ -50,7 +52,31 @@ def demo(options: DemoOptions) -> Path:
             f"'{out}' is not empty and holds no demo, so it is left alone. Choose another --out."
         )
     with owned(out):
+        reserve_saved(out, "demo")
+        check_replaceable(out / PICTURE)
+        _check(options, out, size)
         return _run(options, out, size)
+
+
+def _check(options: DemoOptions, out: Path, size: tuple[int, int]) -> None:
+    """Look at everything that later parts need, before the first of them takes its minutes.
+
+    Raises:
+        UserError: backbone, labelled images or the folder of the comparison cannot be used.
+    """
+    from geopretrain.data.labelled.census import check_labels
+    from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+    from geopretrain.data.subsets import nested_subset
+    from geopretrain.networks import Backbone
+    from geopretrain.study.folder import check_folder
+
+    check_folder(out / "comparison", overwrite=options.overwrite)
+    Backbone(options.backbone)
+    data = LabelledSet.open(os.fspath(options.labelled), size=size)
+    splits = data.splits(LABELS)
+    with console.showing(False):  # the comparison says what they hold
+        subset = nested_subset(len(splits["train"]), options.labels, 0)
+        check_labels(data, splits["train"][subset], splits["test"])
 
 
 def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
@@ -79,7 +105,7 @@ def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
         overwrite=overwrite,
     )
     depths = {Path(init).name: Path(init) for init in inits if init not in ("random", "imagenet")}
-    picture = draw_depth(out / "depth.png", depths, str(options.labelled), size)
+    picture = draw_depth(out / PICTURE, depths, str(options.labelled), size)
     console.say(conclusion(comparison, picture))
     if options.open_report:
         webbrowser.open(comparison.report.resolve().as_uri())
