@@ -280,6 +280,7 @@ def test_a_file_of_the_user_in_the_place_of_ours_is_left_alone(store, tmp_path):
 
 def test_settings_of_the_user_under_our_name_are_found_before_a_map_is_made(store, tmp_path):
     run, mine = make_run(tmp_path / "run"), store / "data-pseudo-depth.yaml"
+    (store / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: data prepare\n")
     mine.write_text("command: data pseudo-depth\nteacher: mine\n")
     with pytest.raises(RunFolderError, match="not written by geopretrain"):
         quiet(store, run.path, overwrite=True)

@@ -71,5 +71,7 @@ def _files_of_the_older(out: Path, work: Path) -> list[str]:
     depth = re.compile(rf"{DEPTH_FOLDER}/\d{{3}}/\d{{6,}}\.png")
     maps = [path.relative_to(out).as_posix() for path in (out / DEPTH_FOLDER).glob("*/*.png")]
     names = [name for name in maps if depth.fullmatch(name)] if (out / INDEX_FILE).is_file() else []
-    names += [*_PARTS[1:], *pseudo_files(out), PSEUDO_SAVED]
+    names += [*_PARTS[1:], *pseudo_files(out)]
+    if manifest.is_listed(out / PSEUDO_SAVED) or not manifest.has_list(out):  # else it is somebody's own
+        names.append(PSEUDO_SAVED)
     return [name for name in names if (out / name).is_file() and not (work / name).exists()]
