@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from geopretrain.config.command import takes
+from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
 from geopretrain.config.resume import continued
 from geopretrain.console import console
@@ -22,7 +22,7 @@ from geopretrain.training.pretext import finish, pretext_training
 from geopretrain.training.train import Training, finished_run, train
 
 
-@takes(FinetuneDepthOptions)
+@takes(FinetuneDepthOptions, CALLBACKS)
 def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     """Train a depth network from any initialisation on part of the data without labels, and score it.
 

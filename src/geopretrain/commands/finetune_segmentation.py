@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from geopretrain.config.command import takes
+from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.console import console
 from geopretrain.runs.folder import RunFolder
 from geopretrain.training.segmentation import train_segmentation
 
 
-@takes(FinetuneSegmentationOptions)
+@takes(FinetuneSegmentationOptions, CALLBACKS)
 def finetune_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     """Fine-tune a backbone with few labelled images and return its run folder.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geopretrain.config.command import takes
+from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import PretrainOptions
 from geopretrain.config.resume import continued
 from geopretrain.console import console
@@ -13,7 +13,7 @@ from geopretrain.training.pretext import finish, pretext_training
 from geopretrain.training.train import finished_run, train
 
 
-@takes(PretrainOptions)
+@takes(PretrainOptions, CALLBACKS)
 def pretrain(options: PretrainOptions) -> RunFolder:
     """Pre-train a backbone on unlabelled video and return its run folder.
 

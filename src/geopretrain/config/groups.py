@@ -214,6 +214,11 @@ Saves = Annotated[
 AutoBatchSize = Annotated[
     Literal["auto"] | BatchSize, Words("auto or a whole number of at least 1", "auto|N")
 ]
+Loggers = Annotated[
+    tuple[Literal["tensorboard", "csv", "wandb", "mlflow", "none"], ...],
+    reads(_different),
+    Words("tensorboard, csv, wandb, mlflow or none", "WHERE", many=True),
+]
 Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]
 Momentum = Annotated[float, Field(ge=0, lt=1), Words("a number of at least 0 and below 1", "X")]
 
@@ -318,6 +323,8 @@ class DistributedOptions:
     """Machines that train together, with as many devices each; torchrun or SLURM starts the command there."""
     strategy: Strategy = "ddp"
     """What each device holds: the whole network (ddp), or a part of it (fsdp, on GPUs)."""
+    checkpoint_activations: bool = False
+    """Keep less of the forward pass of the backbone and compute it a second time, to need less memory."""
     sync_batchnorm: bool = False
     """Batch-norm statistics over all devices (on GPUs); otherwise each has those of its part of the batch."""
 
@@ -351,6 +358,9 @@ class LoopOptions:
     """Steps between writings of the checkpoint that --resume needs."""
     log_every: Count = 10
     """Steps averaged into one line of the log."""
+    loggers: Loggers = ("tensorboard",)
+    """Where else the numbers are written, with commas: tensorboard and csv (into the run), wandb, mlflow; or
+    none. metrics.jsonl has them all."""
 
 
 @checked

@@ -19,7 +19,12 @@ T = TypeVar("T")
 
 FREE = frozenset(
     {
-        *("checkpoint_every", "log_every", "validate_every"),  # when something is written
+        *(
+            "checkpoint_every",
+            "log_every",
+            "validate_every",
+            "loggers",
+        ),  # when and where something is written
         *("out", "resume", "overwrite", "progress"),  # of the call
         *("evaluate_data", "protocol", "flip"),  # scoring, after the training
         "data",  # recognised by its content, see Dataset.fingerprint

@@ -33,6 +33,7 @@ _FILES = (
     ),
 )
 _PICTURE = re.compile(r"figures/sample_\d\d_\d{6,}\.png")
+_CSV = re.compile(r"csv/(from_step_\d{6,}/)?(metrics\.csv|hparams\.yaml)")
 _EVENTS = re.compile(r"tensorboard/events\.out\.tfevents\.\d+\..+")
 EVALUATION = "evaluation"
 _STATE = ("checkpoints/", f"{EVALUATION}/")
@@ -318,13 +319,18 @@ class RunFolder:
         Runs of earlier versions have no list; their pictures are known by the form of their names.
         """
         there = [name for name in _FILES if (self.path / name).is_file()]
-        return there + self._pictures() + self._events()
+        return there + self._pictures() + self._events() + self._csv()
 
     def _pictures(self) -> list[str]:
         if manifest.has_list(self.path):
             return [name for name in manifest.listed(self.path) if name.startswith("figures/")]
         names = [f"figures/{path.name}" for path in self.figures.glob("*.png")]
         return [name for name in names if _PICTURE.fullmatch(name)]
+
+    def _csv(self) -> list[str]:
+        """Return the tables of the logger of that name."""
+        found = (path.relative_to(self.path).as_posix() for path in (self.path / "csv").rglob("*.*"))
+        return [name for name in found if _CSV.fullmatch(name)]
 
     def _events(self) -> list[str]:
         """Return TensorBoard's files, whose names are made by itself."""

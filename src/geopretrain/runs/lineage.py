@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from geopretrain.data.dataset import Description
@@ -33,6 +33,7 @@ class Lineage:
         classes: ``names`` and ``colours`` of class maps, None without.
         versions: of the libraries.
         kept: which weights are handed on, where these are not simply the last ones.
+        callbacks: classes of the program's own that were called while training.
     """
 
     command: str
@@ -49,6 +50,7 @@ class Lineage:
     classes: Mapping[str, Any] | None
     versions: Mapping[str, str]
     kept: str | None = None
+    callbacks: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the file has it; ``size`` as HEIGHTxWIDTH."""

@@ -21,6 +21,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.networks.memory_order import use_channels_last
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.step import Step
+from geopretrain.training.activations import checkpoint_activations
 from geopretrain.training.computing import loss_of_part
 from geopretrain.training.memory import keep_freed_memory, peak_memory, usable_memory
 from geopretrain.training.optimisers import make_optimiser
@@ -114,6 +115,8 @@ class _Trial:
         self.precision = resolve_precision(settings.precision, device)
         self.task = copy.deepcopy(task).to(device).train()
         self.task.check_data(samples.data.describe())
+        if settings.checkpoint_activations:
+            checkpoint_activations(self.task)
         if settings.channels_last:
             use_channels_last(self.task, device)
         groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)

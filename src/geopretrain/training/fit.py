@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
 
 from geopretrain.compute import resolve_device, resolve_precision
 from geopretrain.console import console
@@ -24,8 +24,10 @@ from geopretrain.ranks import Ranks
 from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
+from geopretrain.training.activations import checkpoint_activations, keep_activations
 from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
 from geopretrain.training.distributed import Environment, Followed, strategy, synchronised, together
+from geopretrain.training.loggers import open_loggers
 from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
 from geopretrain.training.monitoring import check_name
@@ -50,6 +52,7 @@ def fit(
     validation: Samples | None = None,
     shown: Any = None,
     probe: LinearProbe | None = None,
+    callbacks: Sequence[Callback] = (),
     resume: bool = False,
 ) -> None:
     """Train ``task`` in place for ``settings.steps`` steps, recording into ``run``.
@@ -62,6 +65,7 @@ def fit(
         validation: held-out samples for ``task.validation``, after each validation interval.
         shown: fixed batch given to ``task.pictures`` at each validation.
         probe: what the frozen features are judged on at each validation.
+        callbacks: Lightning's, called before ours, which then writes the checkpoint.
         resume: continue from ``checkpoints/last.ckpt`` where there is one. On a CPU the outcome is
             bit-identical to an uninterrupted run: order and random numbers depend on (seed, step) alone.
 
@@ -86,10 +90,12 @@ def fit(
             task.train()
             stream = _stream(samples, settings, first_step, ranks)
             recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
-            _train(task, settings, device, recorder, len(samples))
+            _train(task, settings, device, recorder, len(samples), callbacks)
         if ended or settings.ema is not None or settings.keep == "best" or settings.strategy == "fsdp":
             _take_kept_weights(task, run, settings)
         ranks.wait()
+    if settings.checkpoint_activations:
+        keep_activations(task)
     task.to("cpu").eval()
 
 
@@ -106,6 +112,8 @@ def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, 
     if not first_step:
         task.to(device)
         task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
+    if settings.checkpoint_activations:
+        checkpoint_activations(task)
     if settings.channels_last and (kept := use_channels_last(task, device)):
         console.say(
             f"{kept[0]}{f' and {len(kept) - 1} more layers keep' if kept[1:] else ' keeps'} the usual memory "
@@ -134,7 +142,14 @@ def _stream(samples: Samples, settings: LoopSettings, first_step: int, ranks: Ra
     )
 
 
-def _train(task: Task, settings: LoopSettings, device: str, recorder: Recorder, num_samples: int) -> None:
+def _train(
+    task: Task,
+    settings: LoopSettings,
+    device: str,
+    recorder: Recorder,
+    num_samples: int,
+    callbacks: Sequence[Callback],
+) -> None:
     """Take all steps that are left; a network that is divided among GPUs is a copy, read back afterwards."""
     trained = copy.deepcopy(task) if settings.strategy == "fsdp" else task
     if settings.sync_batchnorm:
@@ -142,7 +157,7 @@ def _train(task: Task, settings: LoopSettings, device: str, recorder: Recorder, 
     with _quiet_lightning(), finishing() as interruption:
         recorder.interruption = interruption
         _run_trainer(
-            _trainer(trained, settings, device, recorder),
+            _trainer(trained, settings, device, recorder, callbacks),
             TrainingModule(trained, settings, num_samples, recorder.ranks),
             recorder,
             recorder.run.checkpoint if recorder.stream.first_step else None,
@@ -212,7 +227,9 @@ def _take_kept_weights(task: Task, run: RunFolder, settings: LoopSettings) -> No
         task.load_state_dict(checkpoint["callbacks"]["Recorder"]["average"]["weights"])
 
 
-def _trainer(task: Task, settings: LoopSettings, device: str, recorder: Recorder) -> Trainer:
+def _trainer(
+    task: Task, settings: LoopSettings, device: str, recorder: Recorder, callbacks: Sequence[Callback]
+) -> Trainer:
     run, ranks = recorder.run, recorder.ranks
     options, plugins = precision_options(task, settings, device)
     return Trainer(
@@ -224,9 +241,8 @@ def _trainer(task: Task, settings: LoopSettings, device: str, recorder: Recorder
         max_steps=settings.steps,
         accumulate_grad_batches=settings.accumulate,
         max_epochs=-1,
-        logger=ranks.first
-        and TensorBoardLogger(run.path, name=None, version="tensorboard", default_hp_metric=False),
-        callbacks=[recorder],
+        logger=open_loggers(settings.loggers, run, recorder.stream.first_step) if ranks.first else False,
+        callbacks=[*callbacks, recorder],
         plugins=[AtomicCheckpointIO(), Environment(ranks, settings.devices), *plugins],
         enable_checkpointing=False,
         enable_progress_bar=False,

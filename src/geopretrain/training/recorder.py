@@ -197,8 +197,8 @@ class Recorder(Callback):
         self.run.append_metrics(
             {"kind": "train", "step": step, **logs, **scale, "learning_rate": rate, "timing": timing}
         )
-        self._tensorboard(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
-        self._tensorboard(trainer, {"learning_rate": rate, "data_fraction": timing["data_fraction"]}, step)
+        self._log_elsewhere(trainer, {f"train/{name}": value for name, value in logs.items()}, step)
+        self._log_elsewhere(trainer, {"learning_rate": rate, "data_fraction": timing["data_fraction"]}, step)
         for sentence in self.watch.new_sentences(module.task, logs, step):
             self.run.append_metrics({"kind": "diagnostics", "step": step, "sentence": sentence})
             console.say(f"Step {step}: {sentence}")
@@ -280,7 +280,7 @@ class Recorder(Callback):
             self._stop(step, diverged(step, self.last_good_step, what="The loss on held-out samples"))
         self.run.append_metrics({"kind": "validation", "step": step, **record})
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
-        self._tensorboard(trainer, numbers, step)
+        self._log_elsewhere(trainer, numbers, step)
         shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
         if shown:
             console.say(f"Step {step}: validation {shown}")
@@ -293,10 +293,10 @@ class Recorder(Callback):
         trainer.save_checkpoint(self.run.checkpoint, weights_only=False)
         self.last_good_step = step
 
-    def _tensorboard(self, trainer: Trainer, numbers: dict[str, float], step: int) -> None:
-        if trainer.logger is not None and numbers:
-            with writing(self.run.path / "tensorboard"):
-                trainer.logger.log_metrics(numbers, step)
+    def _log_elsewhere(self, trainer: Trainer, numbers: dict[str, float], step: int) -> None:
+        for logger in trainer.loggers if numbers else ():
+            with writing(self.run.path):
+                logger.log_metrics(numbers, step)
 
 
 def check_moments(optimizers: list[Any]) -> None:

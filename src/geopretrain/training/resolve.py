@@ -21,6 +21,7 @@ from geopretrain.tasks.building import build_task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.checkpoint import read_checkpoint
 from geopretrain.training.distributed import check_devices
+from geopretrain.training.loggers import check_loggers
 from geopretrain.training.settings import LoopSettings
 from geopretrain.weights import Init, LoadReport, backbone_of, parse_init
 
@@ -141,7 +142,9 @@ def loop_settings(
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=options.strategy,
+        checkpoint_activations=options.checkpoint_activations,
         sync_batchnorm=options.sync_batchnorm,
+        loggers=options.loggers,
         ema=options.ema,
         monitor=options.monitor,
         monitor_best=options.monitor_best,
@@ -158,6 +161,7 @@ def loop_settings(
         threads=options.threads,
     )
     check_devices(loop, device)
+    check_loggers(loop.loggers)
     return loop
 
 

@@ -58,6 +58,8 @@ class LoopSettings:
     """Machines with as many of them."""
     strategy: Strategy = "ddp"
     """``ddp`` (each process has the whole network) or ``fsdp`` (each has a part of it)."""
+    checkpoint_activations: bool = False
+    """Compute the forward pass of the backbone a second time for its gradients, to need less memory."""
     sync_batchnorm: bool = False
     """Batch statistics over all processes."""
     precision: Precision = "auto"
@@ -84,6 +86,8 @@ class LoopSettings:
     """Steps between writings of ``last.ckpt``."""
     log_every: Count = 10
     """Steps that are averaged into one line of the log."""
+    loggers: tuple[str, ...] = ("tensorboard",)
+    """Where else the numbers are written."""
     device: Device = "auto"
     """``cpu``, ``cuda``, ``mps`` or ``auto``."""
     threads: Threads | None = None

@@ -18,6 +18,7 @@ from geopretrain.ranks import follows, meet
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.lineage import Lineage, trace
 from geopretrain.tasks.base import Task
+from geopretrain.training.callbacks import callbacks_of_program, name_of
 from geopretrain.training.fit import fit
 from geopretrain.training.monitoring import kept_in_words
 from geopretrain.training.settings import LoopSettings
@@ -88,7 +89,11 @@ def train(
         return RunFolder(training.out)
     fingerprint = training.data.fingerprint(training.samples.fields)
     lineage = trace(training.command, task, training.init, description, fingerprint, training.settings.seed)
-    lineage = replace(lineage, kept=kept_in_words(training.settings))
+    lineage = replace(
+        lineage,
+        kept=kept_in_words(training.settings),
+        callbacks=[name_of(callback) for callback in callbacks_of_program(training.settings)],
+    )
     _check_same_data(training, lineage, resume)
     lineage = _as_begun(lineage, RunFolder(training.out)) if resume else lineage
     for samples in (
@@ -135,6 +140,7 @@ def _fit(training: Training, run: RunFolder, resume: bool) -> None:
         validation=training.validation if len(training.validation) else None,
         shown=training.shown.read(range(len(training.shown))),
         probe=training.probe,
+        callbacks=callbacks_of_program(training.settings),
         resume=resume,
     )
 
