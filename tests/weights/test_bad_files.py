@@ -235,6 +235,21 @@ def test_cut_and_changed_files(tmp_path, where, legacy):
     refused(tmp_path / "a.pth")
 
 
+def test_a_changed_number_is_noticed_where_the_file_has_a_sum_of_it(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.full((100,), 3.0)}, path)
+    content = path.read_bytes()
+    place = content.index(struct.pack("<3f", 3, 3, 3))
+    path.write_bytes(content[:place] + b"\x01" + content[place + 1 :])
+    assert "damaged or incomplete" in refused(path)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(STATE, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert set(read_tensors(path)) == set(STATE)
+
+
 def test_the_command_line_ends_with_2_and_one_sentence(tmp_path, capsys):
     path = tmp_path / "resnet18.pth"
     path.write_bytes(OTHERS["a web page"])

@@ -90,10 +90,26 @@ def test_a_shape_clash_names_the_first_few_with_both_shapes():
     assert "layer1.0.bn1.weight is 63 instead of 64" in str(error.value)
 
 
-def test_a_stage_that_is_half_there_is_refused():
-    tensors = without(backbone_state(Backbone("resnet18")), "layer4.1.")
-    with pytest.raises(WeightsError, match=r"another backbone than resnet18.*layer4\.1.* is missing"):
-        load_backbone(Backbone("resnet18"), tensors, source="a file")
+@pytest.mark.parametrize("kept", [slice(None, None, 2), slice(None, 61), slice(61, None)])
+def test_any_half_of_a_backbone_is_loaded_and_the_rest_named(kept):
+    state = backbone_state(Backbone("resnet18"))
+    names = [name for name in state if not name.endswith("num_batches_tracked")][kept]
+    backbone = Backbone("resnet18")
+    report = load_backbone(backbone, {name: state[name] for name in names}, source="a file")
+    assert sorted(report.loaded) == sorted(names)
+    assert "holds only a part of resnet18" in report.incomplete
+    assert len(report.reinitialised) == 100 - len(names)
+    assert " tensors)" in report.incomplete
+
+
+def test_weights_without_fractions_or_with_values_that_are_not_finite_are_refused():
+    state = dict(backbone_state(Backbone("resnet18")))
+    whole = state | {"conv1.weight": state["conv1.weight"].to(torch.int8)}
+    with pytest.raises(WeightsError, match=r"conv1\.weight is int8 instead of float32"):
+        load_backbone(Backbone("resnet18"), whole, source="a file")
+    endless = state | {"layer1.0.conv1.weight": torch.full_like(state["layer1.0.conv1.weight"], torch.inf)}
+    with pytest.raises(WeightsError, match=r"not finite, in 1 tensors \(layer1\.0\.conv1\.weight\)"):
+        load_backbone(Backbone("resnet18"), endless, source="a file")
 
 
 def test_a_few_tensors_are_no_part():

@@ -104,7 +104,7 @@ def train(
     if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
         console.say(training.report.summary())
         if training.report.incomplete:
-            console.warn(training.report.incomplete)
+            console.warn(f"WARNING: {training.report.incomplete}")
     _say_if_size_differs(training.init, description.size)
     with owned(training.out):
         run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ class Comparison:
     Attributes:
         wanted: names of the model's tensors, counters left out.
         missing: those that there are none for.
-        wrong: those that have another shape, with the found and the expected one, in words.
+        wrong: those that have another shape or hold no fractions, with what is found and expected, in words.
         surplus: tensors that would be layers of the model, which it does not have.
     """
 
@@ -43,19 +44,16 @@ class Comparison:
 
     @property
     def is_part(self) -> bool:
-        """Whether they are those of this model without some of its stages, and not those of a smaller one.
-
-        A stage (``layer4``, ``stages.3``, ``blocks.11``, ``norm``) is there or missing as a whole.
-        """
-        if self.wrong or self.surplus or self.found < MIN_FRACTION * len(self.wanted):
-            return False
-        missing = set(self.missing)
-        there = {_stage(name) for name in self.wanted if name not in missing}
-        return not any(_stage(name) in there for name in missing)
+        """Whether they could be a part of this model: nothing contradicts it, and it is not just a little."""
+        return not (self.wrong or self.surplus) and self.found >= MIN_FRACTION * len(self.wanted)
 
     def missing_stages(self) -> list[str]:
-        """Return the stages that are missing, in the order of the model."""
-        return list(dict.fromkeys(_stage(name) for name in self.missing))
+        """Return the stages that are missing, in the order of the model; of others, how much of them is."""
+        missing, wanted = (Counter(map(_stage, names)) for names in (self.missing, self.wanted))
+        return [
+            stage if count == wanted[stage] else f"{stage} ({count} of {wanted[stage]} tensors)"
+            for stage, count in missing.items()
+        ]
 
     def difference(self) -> str:
         """Return what differs, with the first few names."""
@@ -78,12 +76,24 @@ def compare(model: Any, tensors: Mapping[str, Tensor]) -> Comparison:
         wanted,
         missing=[name for name in wanted if name not in tensors],
         wrong=[
-            (name, shape(tensors[name]), shape(own[name]))
+            (name, *_contrast(tensors[name], own[name]))
             for name in wanted
-            if name in tensors and tensors[name].shape != own[name].shape
+            if name in tensors and not fits(tensors[name], own[name])
         ],
         surplus=[n for n in tensors if n not in own and _is_inside(n, parts, heads)],
     )
+
+
+def fits(found: Tensor, own: Tensor) -> bool:
+    """Whether a tensor can take the place of another one: its shape, and fractions in place of fractions."""
+    return found.shape == own.shape and (found.is_floating_point() or not own.is_floating_point())
+
+
+def _contrast(found: Tensor, own: Tensor) -> tuple[str, str]:
+    """Return what two tensors differ in, in words."""
+    if found.shape != own.shape:
+        return shape(found), shape(own)
+    return tuple(str(one.dtype).removeprefix("torch.") for one in (found, own))  # type: ignore[return-value]
 
 
 def shape(tensor: Tensor) -> str:

@@ -16,7 +16,7 @@ from geopretrain.networks.packaged import Origin
 from geopretrain.records import Colour, Finite, Object, Positive, Text, as_type, read_json_text
 from geopretrain.schema import AnySize, as_path, parse_size
 from geopretrain.weights.checkpoint import checkpoint_files, read_checkpoint
-from geopretrain.weights.files import read_tensors, strip_prefixes
+from geopretrain.weights.files import read_tensors
 from geopretrain.weights.formats import BACKBONE, Normalisation
 from geopretrain.weights.loading import fits_whole, load_backbone, load_matching, rename
 from geopretrain.weights.proposals import propose_backbones
@@ -246,7 +246,7 @@ def backbone_of(init: Init) -> str | None:
     if found.backbone is not None:
         return found.backbone
     tensors, _ = _parts(found.converted.tensors)
-    names = propose_backbones(strip_prefixes(tensors), ordered=found.format.ordered, window=found.window)
+    names = propose_backbones(tensors, ordered=found.format.ordered, window=found.window)
     if len(names) > 1:
         raise WeightsError(
             f"The weights in {init} fit {' and '.join(names)} alike, whose features differ. Say which "

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
-from geopretrain.weights.comparison import COUNTER, Comparison, compare, shape
+from geopretrain.weights.comparison import COUNTER, Comparison, compare, fits, shape
 from geopretrain.weights.fitting import fit_to
 from geopretrain.weights.proposals import propose_backbones, says
 from geopretrain.weights.report import LoadReport, examples
+
+MAX_STAGES = 8
+"""Stages of a backbone that are named as missing; more are counted."""
 
 
 class HasState(Protocol):
@@ -54,6 +57,8 @@ def load_matching(
                 report.skipped.append((name, "the network has no such parameter"))
             elif own[name].shape != tensor.shape:
                 report.skipped.append((name, f"shape {shape(tensor)}, the network has {shape(own[name])}"))
+            elif not fits(tensor, own[name]):
+                report.skipped.append((name, f"{tensor.dtype} is no type of weights"))
             else:
                 own[name].copy_(tensor)
                 report.loaded.append(name)
@@ -72,8 +77,8 @@ def load_backbone(
 ) -> LoadReport:
     """Fill a backbone; names may carry any prefix, other parts of the file are skipped.
 
-    What depends on the size of images is resized (see `fit_to`). Whole stages may be missing: they keep their
-    random numbers, which the report says.
+    What depends on the size of images is resized (see `fit_to`). What is missing keeps its random numbers,
+    which the report says.
 
     Args:
         backbone: receives the tensors.
@@ -82,8 +87,8 @@ def load_backbone(
         ordered: see `fit_to`.
 
     Raises:
-        WeightsError: nothing fits, or the file belongs to another backbone: a tensor has another shape, a
-            stage is incomplete, or the file has more layers than the backbone.
+        WeightsError: nothing fits, or the file belongs to another backbone: a tensor has another shape, the
+            file has more layers than the backbone, or all those of another one; or a value is not finite.
     """
     model = backbone.model
     inside, elsewhere = _under_best_prefix(tensors, model.state_dict())
@@ -91,6 +96,7 @@ def load_backbone(
     comparison = compare(model, fitted.tensors)
     if not comparison.whole:
         _check_part(comparison, backbone, inside, ordered, source)
+    _check_finite(fitted.tensors, source)
     report = load_matching(model, fitted.tensors, source=source)
     report.skipped += fitted.skipped + [(name, "no part of the backbone") for name in elsewhere]
     report.changed = fitted.changed
@@ -117,11 +123,27 @@ def _check_part(
     )
 
 
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights of a training that has diverged."""
+    bad = [n for n, t in tensors.items() if t.is_floating_point() and not t.float().isfinite().all()]
+    if bad:
+        raise WeightsError(
+            f"{source} holds values that are not finite, in {len(bad)} tensors ({examples(bad)}): its "
+            "training has diverged, or the file is damaged. Use an earlier checkpoint."
+        )
+
+
 def _incompleteness(comparison: Comparison, name: str, source: str) -> str:
+    missing = _listed(comparison.missing_stages())
     return (
         f"{source} holds only a part of {name}: {comparison.found} of {len(comparison.wanted)} tensors. "
-        f"{examples(comparison.missing_stages())} begin with random numbers, as without pre-training."
+        f"What is missing begins with random numbers, as without pre-training: {missing}."
     )
+
+
+def _listed(stages: list[str]) -> str:
+    more = f", and {len(stages) - MAX_STAGES} more" if len(stages) > MAX_STAGES else ""
+    return ", ".join(stages[:MAX_STAGES]) + more
 
 
 def fits_whole(module: HasState, tensors: Mapping[str, Tensor]) -> bool:

@@ -25,6 +25,7 @@ _RESNET = (
 _VIT = (
     *_names("vit_*_224", "tiny_patch16 small_patch16 base_patch16 large_patch16 small_patch8 base_patch8"),
     *_names("vit_*_224", "small_patch32 base_patch32 huge_patch14"),
+    *_names("deit_*_distilled_patch16_224", "tiny small base"),
     *_names("vit_*_patch14_dinov2", "small base large giant"),
     *_names("vit_*_patch14_reg4_dinov2", "small base large giant"),
 )
@@ -37,6 +38,9 @@ _SWINV2 = (
         "swinv2_*_256", "tiny_window8 small_window8 base_window8 tiny_window16 small_window16 base_window16"
     ),
     *_names("swinv2_*_192", "base_window12 large_window12"),
+)
+_REGNET = _names(
+    "regnet*", "y_004 y_008 y_016 y_032 y_080 y_160 y_320 x_004 x_008 x_016 x_032 x_080 x_160 x_320"
 )
 _CONVNEXT = _names("convnext_*", "atto femto pico nano tiny small base large xlarge")
 _CONVNEXTV2 = _names("convnextv2_*", "atto femto pico nano tiny base large huge")
@@ -54,9 +58,12 @@ FAMILIES: list[tuple[str, tuple[str, ...]]] = [
     (r"^layers\.0\.blocks\.0\.attn\.relative_position_bias_table$", _SWIN),
     (r"^blocks\.0\.gamma_1$", _DINOV3 + _names("*_qkvb", " ".join(_DINOV3))),
     (r"^blocks\.0\.attn\.qkv\.weight$", _VIT),
-    (r"\.grn\.", _CONVNEXTV2),
+    (r"^stages\.0\.(blocks\.)?0\.(mlp\.)?grn\.", _CONVNEXTV2),
     (r"^stages\.0\.(blocks\.)?0\.(conv_dw|dwconv)\.", _CONVNEXT),
     (r"^features\.1\.(0\.)?block\.0\.0\.weight$", _EFFICIENT + _MOBILE),
+    (r"^features\.1\.conv\.0\.0\.weight$", ("mobilenetv2_100",)),
+    (r"^s1\.b1\.conv1\.conv\.weight$", _REGNET),
+    (r"^features\.denseblock1\.", _names("densenet*", "121 161 169 201")),
     (r"^blocks\.0\.0\.conv", (*_EFFICIENT, *_MOBILE, *_names("mobilenet*", "v3_small_050 v2_100"), *_TF)),
 ]
 
@@ -69,11 +76,12 @@ def propose_backbones(
     Several models may have the same tensors: Swin-v2 with other windows, EfficientNets that pad otherwise.
 
     Args:
-        tensors: in timm's names, see ``formats``.
+        tensors: in timm's names, see ``formats``, below any prefix.
         ordered: see `fit_to`.
         window: of Swin, where it is known.
     """
-    candidates = next((names for mark, names in FAMILIES if any(re.search(mark, n) for n in tensors)), ())
+    candidates, prefix = _family(tensors)
+    tensors = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     fitted = {name: _fitted(name, tensors, ordered) for name in candidates}
     whole = [name for name, found in fitted.items() if found is not None and not _is_resized(found)]
     whole = whole or [name for name, found in fitted.items() if found is not None]
@@ -87,6 +95,16 @@ def says(proposals: Iterable[str]) -> str:
     names = list(proposals)
     others = f" (or {', '.join(names[1:])}, which has the same tensors)" if names[1:] else ""
     return f"This looks like {names[0]}{others}: --backbone {names[0]}." if names else ""
+
+
+def _family(tensors: Mapping[str, Tensor]) -> tuple[tuple[str, ...], str]:
+    """Return the models of the family that these tensors are of, and the prefix before their names."""
+    for mark, names in FAMILIES:
+        below = re.compile(rf"((?:.*?\.)??){mark.removeprefix('^')}")
+        found = next((match for name in tensors if (match := below.match(name))), None)
+        if found is not None:
+            return names, found[1]
+    return (), ""
 
 
 def _fitted(name: str, tensors: Mapping[str, Tensor], ordered: bool) -> Fitted | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from geopretrain.records import reason
 Kind = Literal["safetensors", "torch"]
 
 _HEAD = 512
+_BLOCK = 2**22
 MAX_UNPACKED = 3
 """Times its own size that an archive may unpack to; those of PyTorch are not compressed at all."""
 MAX_HEADER = 100_000_000
@@ -123,6 +125,20 @@ def _check_archive(path: Path, size: int) -> None:
             f"{path} is an archive of other files ({', '.join(names[:3])}), no file of weights. Unpack it, "
             "and give the file of weights in it."
         )
+    _check_sums(path)
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse an archive whose content is not what was written; 0 is no sum, PyTorch can leave them out."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.CRC:
+                    with archive.open(member) as content:
+                        while content.read(_BLOCK):
+                            pass
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError, zlib.error) as error:
+        raise damaged(path, reason(error)) from error
 
 
 def _check_header(path: Path, size: int, length: int) -> None:

@@ -21,6 +21,10 @@ def features(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         return nn.Sequential(*parts)(batch)
     if isinstance(network, models.SwinTransformer):
         return network.norm(network.features(batch)).permute(0, 3, 1, 2)
+    if isinstance(network, models.RegNet):
+        return network.trunk_output(network.stem(batch))
+    if isinstance(network, models.DenseNet):
+        return network.features(batch).relu()
     return network.features(batch)
 
 
@@ -30,6 +34,10 @@ def features(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         ("resnet18", "resnet18"),
         ("efficientnet_b0", "efficientnet_b0"),
         ("mobilenet_v3_small", "mobilenetv3_small_100"),
+        ("mobilenet_v2", "mobilenetv2_100"),
+        ("regnet_y_400mf", "regnety_004"),
+        pytest.param("regnet_x_800mf", "regnetx_008", marks=pytest.mark.slow),
+        pytest.param("densenet121", "densenet121", marks=pytest.mark.slow),
         pytest.param("resnext50_32x4d", "resnext50_32x4d", marks=pytest.mark.slow),
         pytest.param("mobilenet_v3_large", "mobilenetv3_large_100", marks=pytest.mark.slow),
         pytest.param("efficientnet_b5", "efficientnet_b5", marks=pytest.mark.slow),
@@ -49,7 +57,7 @@ def test_convolutional_networks(tmp_path, theirs, ours, suffix):
         batch = images()
         expected = features(network, normalised(batch))
         found = backbone.model.forward_features(backbone.normalise(batch))
-        if theirs.startswith("mobilenet"):
+        if theirs.startswith("mobilenet_v3"):
             assert_same(backbone.embed(batch), network.classifier[:2](expected.mean((2, 3))))
     assert_same(found, expected)
 
@@ -103,6 +111,23 @@ def test_vision_transformer(tmp_path):
         tokens = network.encoder(torch.cat([network.class_token.expand(2, -1, -1), tokens], 1))
         assert_same(backbone.embed(images(224)), tokens[:, 0])
         assert_same(backbone.last(images(224)).flatten(2).transpose(1, 2), tokens[:, 1:])
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "detection"])
+def test_networks_with_a_backbone_inside(tmp_path, kind):
+    if kind == "segmentation":
+        network = models.segmentation.fcn_resnet50(weights=None, weights_backbone=None)
+        inside = network.backbone
+    else:
+        network = models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+        inside = network.backbone.body
+    torch.save({"model": shaken(network).state_dict(), "epoch": 3}, tmp_path / "a.pth")
+    assert backbone_of(parse_init(tmp_path / "a.pth")) == "resnet50"
+    backbone, report = imported(tmp_path / "a.pth", "resnet50")
+    assert report.reinitialised == []
+    assert {reason for _, reason in report.skipped} == {"no part of the backbone"}
+    own = backbone.model.state_dict()
+    assert all(torch.equal(own[name], tensor) for name, tensor in inside.state_dict().items() if name in own)
 
 
 def test_models_that_pad_otherwise_are_refused(tmp_path):

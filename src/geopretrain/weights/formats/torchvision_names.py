@@ -88,6 +88,27 @@ FORMATS = (
         ordered=True,
     ),
     Format(
+        "torchvision, MobileNetV2",
+        marks=(r"^features\.0\.0\.weight$", r"^features\.1\.conv\.0\.0\.weight$"),
+        skipped=((r"^classifier\.", CLASSIFIER),),
+        normalisation=IMAGENET,
+        ordered=True,
+    ),
+    Format(
+        "torchvision, RegNet",
+        marks=(r"^stem\.0\.weight$", r"^trunk_output\.block1\.block1-0\."),
+        skipped=((r"^fc\.", CLASSIFIER),),
+        rules=(
+            (r"^trunk_output\.block(\d)\.block\d-(\d+)\.", lambda m: f"s{m[1]}.b{int(m[2]) + 1}."),
+            (r"\.proj\.", ".downsample."),
+            (r"\.f\.se\.", ".se."),
+            *((rf"\.f\.{letter}\.", f".conv{number}.") for number, letter in enumerate("abc", 1)),
+            (r"^(stem|.*\.(?:conv\d|downsample))\.0\.", r"\1.conv."),
+            (r"^(stem|.*\.(?:conv\d|downsample))\.1\.", r"\1.bn."),
+        ),
+        normalisation=IMAGENET,
+    ),
+    Format(
         "torchvision, EfficientNet v1 or v2",
         marks=(r"^features\.0\.0\.weight$", r"^features\.1\.0\.block\.0\.0\.weight$"),
         skipped=((r"^classifier\.", CLASSIFIER),),

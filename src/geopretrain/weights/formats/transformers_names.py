@@ -32,6 +32,7 @@ _PLAIN: tuple[Rule, ...] = (
     _ROOT,
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.(?:projection\.)?", "patch_embed.proj."),
+    (r"^embeddings\.distillation_token$", "dist_token"),
     (r"^embeddings\.", ""),
     (r"^(?:encoder\.)?layers?\.", "blocks."),
     *_ATTENTION,
