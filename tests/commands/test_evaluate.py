@@ -3,7 +3,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import weakref
+from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,8 +15,10 @@ import geopretrain
 from geopretrain import ConfigError, DataError
 from geopretrain.cli import main
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.evaluation.measured import read_split
-from geopretrain.metrics import ERROR_NAMES
+from geopretrain.evaluation.depth import score_depth
+from geopretrain.evaluation.measured import MeasuredFrame, read_split
+from geopretrain.metrics import ERROR_NAMES, baseline_errors
+from geopretrain.runs.loading import load_task
 
 SMALL = {"backbone": "test_resnet", "steps": 2, "batch_size": 2, "threads": 1, "device": "cpu"}
 
@@ -234,3 +239,71 @@ def test_one_damaged_pair_of_flow_does_not_cost_the_others(flow_run, shared_data
     (written,) = (tmp_path / "out").glob("*epe.json")
     result = json.loads(written.read_text())
     assert (result["images"], len(result["left_out"])) == (1, 1)
+
+
+class Watched:
+    """Frames of measured depth that know how many of them are in memory."""
+
+    def __init__(self):
+        self.alive, self.most, self.read = weakref.WeakSet(), 0, 0
+
+    def depth(self, number):
+        truth = np.random.default_rng(number).uniform(2, 9, (48, 80)).astype(np.float32).view(Kept)
+        self.alive.add(truth)
+        self.most, self.read = max(self.most, len(self.alive)), self.read + 1
+        return truth
+
+    def frames(self, numbers):
+        image = np.full((48, 80, 3), 99, np.uint8)
+        return [MeasuredFrame(f"{n}", lambda: image, partial(self.depth, n)) for n in numbers]
+
+
+class Kept(np.ndarray):
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_no_more_than_a_few_truths_are_in_memory_however_many_are_scored(run, others):
+    watched, task = Watched(), load_task(run).eval()
+    baselines_from = watched.frames(range(100, 100 + others))
+    result = score_depth(task, watched.frames(range(40)), "dense", baselines_from=baselines_from, min_gap=3)
+    assert watched.most <= 4
+    assert (result["images"], result["baselines"]["constant"]["images"]) == (40, 40)
+    truths = [np.asarray(watched.depth(n)) for n in range(40)]
+    made_from = [np.asarray(watched.depth(n)) for n in range(100, 100 + others)]
+    whole = baseline_errors(truths, "dense", min_gap=3, made_from=made_from)
+    for name, errors in whole.items():
+        assert result["baselines"][name] == {k: v for k, v in errors.items() if k != "per_image"}
+
+
+def kitti_pairs(shared_data, tmp_path):
+    pairs = tmp_path / "kitti"
+    shutil.copytree(shared_data / "flow" / "kitti", pairs)
+    for file in sorted(pairs.rglob("*_1?.*")):
+        shutil.copy(file, file.with_name(file.name.replace("_1", "9_1")))
+    return pairs
+
+
+@pytest.mark.parametrize("image", ["missing", "damaged"])
+def test_a_pair_of_flow_without_an_image_does_not_cost_the_others(
+    flow_run, shared_data, tmp_path, capsys, image
+):
+    pairs = kitti_pairs(shared_data, tmp_path)
+    lost = sorted(path for path in pairs.rglob("*9_11.*") if "flow" not in str(path.relative_to(pairs)))[0]
+    lost.unlink() if image == "missing" else lost.write_bytes(b"no picture")
+    words = ["evaluate", str(flow_run.path), str(pairs), "--out", str(tmp_path / "out")]
+    assert main(words) == 3
+    assert "Left out: " in capsys.readouterr().out
+    (written,) = (tmp_path / "out").glob("*epe.json")
+    result = json.loads(written.read_text())
+    assert (result["images"], len(result["left_out"]), result["skipped"]) == (1, 1, 0)
+
+
+def test_a_pair_without_a_pixel_of_known_flow_is_skipped_and_counted(flow_run, shared_data, tmp_path, capsys):
+    pairs = kitti_pairs(shared_data, tmp_path)
+    for kind in ("flow_occ", "flow_noc"):
+        for file in pairs.rglob(f"{kind}/*9_10.png"):
+            cv2.imwrite(str(file), 0 * cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
+    result = geopretrain.evaluate(flow_run, pairs, out=tmp_path / "out")
+    assert (result["images"], result["skipped"], result["left_out"]) == (1, 1, [])
+    assert "1 pictures have no pixel that counts" in capsys.readouterr().out

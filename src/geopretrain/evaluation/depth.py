@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.measured import MeasuredFrame, readable, store_frames
 from geopretrain.metrics import (
+    DepthBaselines,
     DepthProtocol,
-    baseline_errors,
+    DepthScores,
     blend_flipped,
-    evaluate_depth,
     get_protocol,
 )
+from geopretrain.metrics.depth import depth_at_size
 from geopretrain.tasks.predictions import MEANINGS, DepthMeaning
 
 Size = tuple[int, int]
@@ -136,20 +138,14 @@ def score_depth(
     """
     rules = fitting_protocol(task.depth_meaning, protocol)
     left_out: list[str] = []
-    names, truths, disparities = [], [], []
-    for name, (truth, image) in readable(((frame.name, frame.read) for frame in frames), left_out):
-        names.append(name)
-        truths.append(truth)
-        disparities.append(predict_disparity(task, image, size, flip=flip))
-    if not truths:
+    scored = _Scored(rules, left_out, baselines_from)
+    reads = ((frame.name, partial(_read, frame)) for frame in frames)
+    for _, (frame, truth, image) in readable(reads, left_out):
+        scored.add(frame, truth, predict_disparity(task, image, size, flip=flip))
+    if not scored.frames:
         raise DataError(f"None of {len(frames)} frames can be read. {' '.join(left_out[:1])}")
-    scores = evaluate_depth(disparities, truths, rules)
-    rows = [{"name": names[row["position"]], **row} for row in scores.pop("per_image")]
-    made_from = [truth for _, truth in readable(((f.name, f.depth) for f in baselines_from), left_out)]
-    own = (
-        bool(made_from) or not baselines_from
-    )  # never of the frames that are scored, where others were given
-    baselines = baseline_errors(truths, rules, min_gap=min_gap, made_from=made_from) if own else {}
+    scores = scored.scores.result()
+    rows = [{"name": scored.frames[row["position"]].name, **row} for row in scores.pop("per_image")]
     return {
         **scores,
         "predicted": "disparity",
@@ -157,9 +153,40 @@ def score_depth(
         "meaning": task.depth_meaning,
         "flip": flip,
         "left_out": left_out,
-        "baselines": {name: _short(result) for name, result in baselines.items()},
+        "baselines": {name: _short(result) for name, result in scored.baselines(min_gap).items()},
         **({"per_image": rows} if per_image else {}),
     }
+
+
+def _read(frame: MeasuredFrame) -> tuple[MeasuredFrame, np.ndarray, np.ndarray]:
+    return (frame, *frame.read())
+
+
+class _Scored:
+    """Scores of a network and what the baselines need, gathered frame by frame: no truth is kept."""
+
+    def __init__(
+        self, rules: DepthProtocol, left_out: list[str], baselines_from: Sequence[MeasuredFrame]
+    ) -> None:
+        self.scores, self.frames = DepthScores(rules), list[MeasuredFrame]()
+        self._made_from, self._of_others = DepthBaselines(rules), bool(baselines_from)
+        for _, truth in readable(((frame.name, frame.depth) for frame in baselines_from), left_out):
+            self._made_from.add(truth)
+
+    def add(self, frame: MeasuredFrame, truth: np.ndarray, disparity: np.ndarray) -> None:
+        """Score a prediction."""
+        size = (truth.shape[0], truth.shape[1])
+        self.scores.add(depth_at_size(disparity, size, self.scores.rules), truth)
+        self.frames.append(frame)
+        if not self._of_others:
+            self._made_from.add(truth)
+
+    def baselines(self, min_gap: int) -> dict[str, dict[str, Any]]:
+        """Return the errors of the baselines, for which the truths are read once more."""
+        if self._made_from.frames < (1 if self._of_others else 2):
+            return {}  # never of the frames that are scored, where others were given
+        truths = (frame.depth() for frame in self.frames)
+        return self._made_from.errors(truths, None if self._of_others else min_gap)
 
 
 @torch.no_grad()

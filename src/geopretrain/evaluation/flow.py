@@ -11,7 +11,7 @@ import torch
 from geopretrain.data.batches import as_float, at_size
 from geopretrain.errors import DataError
 from geopretrain.evaluation.measured import readable
-from geopretrain.metrics.flow import evaluate_flow, resize_flow_map
+from geopretrain.metrics.flow import FlowScores, resize_flow_map
 
 Size = tuple[int, int]
 
@@ -30,19 +30,25 @@ def score_flow(task: FlowTask, files: Sequence[FlowPairFile], size: Size | None 
 
     Returns:
         See `evaluate_flow`; ``per_image`` carries the ``name`` of each pair, ``left_out`` a sentence about
-        each pair that is damaged.
+        each pair that is damaged or incomplete, ``skipped`` counts those without a pixel of known flow.
 
     Raises:
-        DataError: no pair can be read.
+        DataError: no pair can be scored.
     """
     left_out: list[str] = []
-    pairs = [pair for _, pair in readable(((file.name, file.read) for file in files), left_out)]
-    if not pairs:
-        raise DataError(f"None of {len(files)} pairs can be read. {' '.join(left_out[:1])}")
-    flows = (predict_flow(task, pair.target, pair.source, size) for pair in pairs)
-    result = evaluate_flow(flows, [pair.flow for pair in pairs], [pair.valid for pair in pairs])
-    rows = [{"name": pair.name, **row} for pair, row in zip(pairs, result["per_image"], strict=True)]
-    told = {"skipped": 0, "left_out": left_out, "predicted": "flow", "meaning": "pixels"}
+    scores, names, skipped = FlowScores(), list[str](), 0
+    for name, pair in readable(((file.name, file.read) for file in files), left_out):
+        if not pair.valid.any():
+            skipped += 1
+            continue
+        scores.add(predict_flow(task, pair.target, pair.source, size), pair.flow, pair.valid)
+        names.append(name)
+    if not names:
+        why = f" {left_out[0]}" if left_out else " None of them has a pixel with known flow."
+        raise DataError(f"None of {len(files)} pairs can be scored.{why}")
+    result = scores.result()
+    rows = [{"name": name, **row} for name, row in zip(names, result["per_image"], strict=True)]
+    told = {"skipped": skipped, "left_out": left_out, "predicted": "flow", "meaning": "pixels"}
     return {**result, **told, "per_image": rows}
 
 

@@ -2,12 +2,14 @@
 
 from geopretrain.metrics.depth import (
     ERROR_NAMES,
+    DepthScores,
     blend_flipped,
     depth_errors,
     evaluate_depth,
     evaluate_depth_maps,
 )
 from geopretrain.metrics.depth_baselines import (
+    DepthBaselines,
     baseline_errors,
     constant_baseline,
     ground_ramp_baseline,
@@ -28,7 +30,9 @@ __all__ = [
     "FLOW_PROTOCOL",
     "KITTI_SEVEN_CLASSES",
     "PROTOCOLS",
+    "DepthBaselines",
     "DepthProtocol",
+    "DepthScores",
     "SegmentationScore",
     "as_released_kitti_labels",
     "baseline_errors",

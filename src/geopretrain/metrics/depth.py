@@ -151,6 +151,47 @@ def _median(values: NDArray[np.float64], protocol: DepthProtocol) -> float:
     return float(np.median(values))
 
 
+class DepthScores:
+    """Errors of predicted depths, image by image; nothing of an image is kept but its numbers."""
+
+    def __init__(self, protocol: DepthProtocol | str) -> None:
+        self.rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+        self.rows: list[dict[str, float]] = []
+        self.skipped = 0
+
+    def add(self, prediction: ArrayLike, truth: ArrayLike) -> None:
+        """Compare a predicted depth with the truth, both ``H W`` (DataError where their sizes differ)."""
+        depth, gt = np.asarray(prediction), np.asarray(truth)
+        position = len(self.rows) + self.skipped
+        if depth.shape != gt.shape or gt.ndim != 2:
+            raise DataError(
+                f"Depth map {position}: the prediction has the shape {depth.shape}, the truth {gt.shape}; "
+                "both must be (height, width)."
+            )
+        row = _errors_of_image(depth, gt, self.rules)
+        self.rows += [] if row is None else [row | {"position": position}]
+        self.skipped += row is None
+
+    def result(self) -> dict[str, Any]:
+        """Return what `evaluate_depth_maps` does (DataError where no image has a valid pixel)."""
+        rules, rows = self.rules, self.rows
+        if not rows:
+            raise DataError(
+                f"None of {self.skipped} depth maps has a pixel that counts under '{rules.name}' "
+                f"({rules.min_depth:g} m to {rules.max_depth:g} m, crop {rules.crop}). Is the unit metres?"
+            )
+        ratios = np.array([row["ratio"] for row in rows])
+        mean = {name: float(np.mean([row[name] for row in rows])) for name in (*ERROR_NAMES, *FURTHER_NAMES)}
+        return {
+            "protocol": rules.name,
+            "images": len(rows),
+            "skipped": self.skipped,
+            **mean,
+            "ratio_spread": float(ratios.std() / abs(ratios.mean())) if ratios.any() else 0.0,
+            "per_image": rows,
+        }
+
+
 def evaluate_depth_maps(
     depths: Iterable[ArrayLike], gts: Iterable[ArrayLike], protocol: DepthProtocol | str
 ) -> dict[str, Any]:
@@ -165,34 +206,10 @@ def evaluate_depth_maps(
     Raises:
         DataError: the sizes differ, or no image has a valid pixel.
     """
-    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    rows: list[dict[str, float]] = []
-    skipped = 0
-    for position, (prediction, truth) in enumerate(zip(depths, gts, strict=True)):
-        depth, gt = np.asarray(prediction), np.asarray(truth)
-        if depth.shape != gt.shape or gt.ndim != 2:
-            raise DataError(
-                f"Depth map {position}: the prediction has the shape {depth.shape}, the truth {gt.shape}; "
-                "both must be (height, width)."
-            )
-        row = _errors_of_image(depth, gt, rules)
-        rows += [] if row is None else [row | {"position": position}]
-        skipped += row is None
-    if not rows:
-        raise DataError(
-            f"None of {skipped} depth maps has a pixel that counts under '{rules.name}' "
-            f"({rules.min_depth:g} m to {rules.max_depth:g} m, crop {rules.crop}). Is the unit metres?"
-        )
-    ratios = np.array([row["ratio"] for row in rows])
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in (*ERROR_NAMES, *FURTHER_NAMES)}
-    return {
-        "protocol": rules.name,
-        "images": len(rows),
-        "skipped": skipped,
-        **mean,
-        "ratio_spread": float(ratios.std() / abs(ratios.mean())) if ratios.any() else 0.0,
-        "per_image": rows,
-    }
+    scores = DepthScores(protocol)
+    for depth, gt in zip(depths, gts, strict=True):
+        scores.add(depth, gt)
+    return scores.result()
 
 
 def evaluate_depth(
@@ -203,14 +220,11 @@ def evaluate_depth(
     The disparity, not the depth, is resized to the size of the truth and then inverted, unless the protocol
     says otherwise. See ``evaluate_depth_maps`` for what is returned and raised.
     """
-    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
-    truths = [np.asarray(gt) for gt in gts]
-
-    def depths() -> Iterable[NDArray[Any]]:
-        for disparity, gt in zip(pred_disparities, truths, strict=True):
-            yield depth_at_size(disparity, (gt.shape[0], gt.shape[1]), rules)
-
-    return evaluate_depth_maps(depths(), truths, rules)
+    scores = DepthScores(protocol)
+    for disparity, truth in zip(pred_disparities, gts, strict=True):
+        gt = np.asarray(truth)
+        scores.add(depth_at_size(disparity, (gt.shape[0], gt.shape[1]), scores.rules), gt)
+    return scores.result()
 
 
 def depth_at_size(disparity: ArrayLike, size: tuple[int, int], protocol: DepthProtocol) -> NDArray[Any]:

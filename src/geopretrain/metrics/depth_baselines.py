@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geopretrain.errors import DataError
-from geopretrain.metrics.depth import evaluate_depth_maps
+from geopretrain.metrics.depth import DepthScores
 from geopretrain.metrics.depth_protocols import DepthProtocol, get_protocol, measured, valid_mask
 
 Size = tuple[int, int]
@@ -28,7 +27,7 @@ def constant_baseline(
     other_gts: Sequence[ArrayLike], size: Size, protocol: DepthProtocol | str = "dense"
 ) -> NDArray[np.float64]:
     """The same depth everywhere: the median over the OTHER frames of their median depth. Returns ``H W``."""
-    return _Baselines(other_gts, protocol).constant(size)
+    return _made_from(other_gts, protocol).constant(size)
 
 
 def row_wise_baseline(
@@ -40,7 +39,7 @@ def row_wise_baseline(
     gives the metres. The baseline knows that the floor is near and the horizon far, and nothing about the
     picture. Rows without any measurement take the value of the nearest rows that have one.
     """
-    return _Baselines(other_gts, protocol).row_wise(size)
+    return _made_from(other_gts, protocol).row_wise(size)
 
 
 def ground_ramp_baseline(
@@ -51,7 +50,7 @@ def ground_ramp_baseline(
     Disparity grows linearly below the horizon and has a least value; both are those of ``HORIZONS`` and
     ``FLOORS`` with the smallest mean AbsRel over the other frames, each scaled to its median.
     """
-    return _Baselines(other_gts, protocol).ground_ramp(size)
+    return _made_from(other_gts, protocol).ground_ramp(size)
 
 
 def baseline_errors(
@@ -76,61 +75,99 @@ def baseline_errors(
     Returns:
         {} where there are no other frames to make them from.
     """
-    rules = replace(get_protocol(protocol) if isinstance(protocol, str) else protocol, scale=1.0)
-    truths = [np.asarray(gt) for gt in gts]
-    if not made_from and sum(measured(gt, rules).any() for gt in truths) < 2:
+    if not made_from and not _comparable(gts, protocol):
         return {}
-    baselines = _Baselines(made_from or truths, rules)
-    makers = {
-        "constant": baselines.constant,
-        "row_wise": baselines.row_wise,
-        "ground_ramp": baselines.ground_ramp,
-    }
-    used = [None if made_from else baselines.away_from(i, min_gap) for i in range(len(truths))]
-    return {
-        name: evaluate_depth_maps(
-            (make(t.shape, u) for t, u in zip(truths, used, strict=True)), truths, rules
-        )
-        for name, make in makers.items()
-    }
+    return _made_from(made_from or gts, protocol).errors(gts, None if made_from else min_gap)
 
 
-class _Baselines:
-    """What the baselines need to know of each of ``N`` frames, gathered once."""
+def _made_from(gts: Sequence[ArrayLike], protocol: DepthProtocol | str) -> DepthBaselines:
+    baselines = DepthBaselines(protocol)
+    for gt in gts:
+        baselines.add(gt)
+    return baselines
 
-    def __init__(self, gts: Sequence[ArrayLike], protocol: DepthProtocol | str) -> None:
-        self.rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
-        self.gts = [np.asarray(gt) for gt in gts]
-        masks = [measured(gt, self.rules) for gt in self.gts]
-        self.medians = np.array(
-            [np.median(gt[mask]) if mask.any() else np.nan for gt, mask in zip(self.gts, masks, strict=True)]
-        )
-        if not np.isfinite(self.medians).any():
-            raise DataError("A baseline needs at least one other frame with measured depth.")
+
+def _comparable(gts: Sequence[ArrayLike], protocol: DepthProtocol | str) -> bool:
+    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+    return sum(bool(measured(np.asarray(gt), rules).any()) for gt in gts) >= 2
+
+
+class DepthBaselines:
+    """The baselines made from frames that are given one after the other; no frame is kept.
+
+    Of each frame remain its median, the medians of its rows and the errors of the ramps, some kilobytes.
+    """
+
+    def __init__(self, protocol: DepthProtocol | str) -> None:
+        rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+        self.rules = replace(rules, scale=1.0)  # the baselines are in metres
+        self._medians: list[float] = []
+        self._rows: list[NDArray[np.float64]] = []
+        self._ramps: list[NDArray[np.float64]] = []
         self._profiles: dict[int, NDArray[np.float64]] = {}
+        self._ramp_table: NDArray[np.float64] | None = None
+
+    def add(self, truth: ArrayLike) -> None:
+        """Make the baselines from this frame (true depth ``H W``, m), too."""
+        gt = np.asarray(truth)
+        mask = measured(gt, self.rules)
+        self._medians.append(float(np.median(gt[mask])) if mask.any() else np.nan)
+        self._rows.append(row_profile(gt, self.rules, gt.shape[0]))
+        self._ramps.append(ramp_errors(gt, self.rules))
+        self._profiles, self._ramp_table = {}, None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames with measured depth that they are made from."""
+        return int(np.isfinite(self._medians).sum())
+
+    def errors(self, gts: Iterable[ArrayLike], min_gap: int | None) -> dict[str, dict[str, Any]]:
+        """Return the errors of each baseline on frames.
+
+        Args:
+            gts: true depths ``H W``, m; where the baselines are made from the same frames, in the same order.
+            min_gap: see `baseline_errors`; None where the frames are others.
+
+        Raises:
+            DataError: no frame with measured depth was added.
+        """
+        makers = {"constant": self.constant, "row_wise": self.row_wise, "ground_ramp": self.ground_ramp}
+        scores = {name: DepthScores(self.rules) for name in makers}
+        for position, truth in enumerate(gts):
+            gt = np.asarray(truth)
+            used = None if min_gap is None else self.away_from(position, min_gap)
+            for name, make in makers.items():
+                scores[name].add(make((gt.shape[0], gt.shape[1]), used), gt)
+        return {name: one.result() for name, one in scores.items()}
 
     def away_from(self, position: int, min_gap: int) -> NDArray[np.bool_]:
         """Return which frames (``N`` bool) the baseline of the frame at ``position`` may be made from."""
-        distance = np.abs(np.arange(len(self.gts)) - position)
+        distance = np.abs(np.arange(len(self._medians)) - position)
         away = distance >= min_gap
-        return away if np.isfinite(self.medians[away]).any() else distance > 0
+        return away if np.isfinite(self._known()[away]).any() else distance > 0
 
     def constant(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        return np.full(size, np.nanmedian(self.medians[_all(used)]))
+        """Return the median of the medians everywhere, ``H W``."""
+        return np.full(size, np.nanmedian(self._known()[_all(used)]))
 
     def row_wise(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return the median of each row over the frames, ``H W``."""
+        known = self._known()
         if size[0] not in self._profiles:
-            medians, counts = np.stack([row_profile(gt, self.rules, size[0]) for gt in self.gts], 1)
-            self._profiles[size[0]] = np.stack([medians / self.medians[:, None], counts])
+            medians, counts = np.stack([_resampled(rows, size[0]) for rows in self._rows], 1)
+            self._profiles[size[0]] = np.stack([medians / known[:, None], counts])
         medians, counts = self._profiles[size[0]][:, _all(used)]
         measured_rows = np.flatnonzero(counts.any(axis=0))
         middle = weighted_median(medians[:, measured_rows], counts[:, measured_rows])
         depths = np.interp(np.arange(size[0]), measured_rows, middle)
-        depths *= np.nanmedian(self.medians[_all(used)])
+        depths *= np.nanmedian(known[_all(used)])
         return np.repeat(depths[:, None], size[1], axis=1)
 
     def ground_ramp(self, size: Size, used: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        errors, scales = (values[_all(used)] for values in self._ramps)
+        """Return the ramp that fits the frames best, ``H W``."""
+        if self._ramp_table is None:
+            self._ramp_table = np.stack(self._ramps, axis=1)
+        errors, scales = (values[_all(used)] for values in self._ramp_table)
         if not np.isfinite(errors).any():
             return self.constant(size, used)
         best = int(np.argmin(np.nanmean(errors, axis=0)))
@@ -139,11 +176,11 @@ class _Baselines:
         depths = np.nanmedian(scales[:, best]) / np.maximum(rows - horizon, floor)
         return np.repeat(depths[:, None], size[1], axis=1)
 
-    @cached_property
-    def _ramps(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """AbsRel after median scaling, and that scale, of each frame under each ramp, ``N ramps``."""
-        found = np.stack([ramp_errors(gt, self.rules) for gt in self.gts])
-        return found[:, 0], found[:, 1]
+    def _known(self) -> NDArray[np.float64]:
+        """Return the medians of the frames, NaN without any measurement (DataError where all are)."""
+        if not self.frames:
+            raise DataError("A baseline needs at least one other frame with measured depth.")
+        return np.array(self._medians)
 
 
 def _all(used: NDArray[np.bool_] | None) -> Any:
@@ -156,10 +193,15 @@ def row_profile(gt: ArrayLike, protocol: DepthProtocol, height: int) -> NDArray[
     The rows are resampled to ``height``.
     """
     array = np.asarray(gt)
-    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(int)
     mask = measured(array, protocol)
     medians = [np.median(r[m]) if m.any() else 0.0 for r, m in zip(array, mask, strict=True)]
-    return np.stack([medians, mask.sum(axis=1)])[:, rows]
+    return _resampled(np.stack([medians, mask.sum(axis=1)]), height)
+
+
+def _resampled(profile: NDArray[np.float64], height: int) -> NDArray[np.float64]:
+    """Return a profile ``2 rows`` with as many rows as ``height``."""
+    rows = ((np.arange(height) + 0.5) * profile.shape[1] / height).astype(int)
+    return profile[:, rows]
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -59,21 +60,38 @@ def evaluate_flow(
     Raises:
         DataError: see ``flow_errors``; or there is no image.
     """
-    true = [np.asarray(truth) for truth in truths]
-    masks = [None] * len(true) if valids is None else list(valids)
-    rows, zeros = [], []
-    for flow, truth, mask in zip(predictions, true, masks, strict=True):
-        rows.append(flow_errors(resize_flow_map(flow, truth.shape[1:]), truth, mask))
-        zeros.append(flow_errors(np.zeros(truth.shape), truth, mask))
-    if not rows:
-        raise DataError("There is no flow map to evaluate.")
-    return {
-        "protocol": FLOW_PROTOCOL,
-        "images": len(rows),
-        **_mean(rows),
-        "baselines": {"zero": _mean(zeros)},
-        "per_image": rows,
-    }
+    scores = FlowScores()
+    masks = repeat(None) if valids is None else valids
+    pairs = zip(predictions, truths, strict=True)
+    for (flow, truth), mask in zip(pairs, masks, strict=valids is not None):
+        scores.add(flow, truth, mask)
+    return scores.result()
+
+
+class FlowScores:
+    """Errors of predicted flows, pair by pair; nothing of a pair is kept but its numbers."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._zeros: list[dict[str, float]] = []
+
+    def add(self, flow: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> None:
+        """Compare a flow ``2 h w`` with the true one ``2 H W`` (raises as `flow_errors`)."""
+        true = np.asarray(truth)
+        self.rows.append(flow_errors(resize_flow_map(flow, true.shape[1:]), true, valid))
+        self._zeros.append(flow_errors(np.zeros(true.shape), true, valid))
+
+    def result(self) -> dict[str, Any]:
+        """Return what `evaluate_flow` does (DataError where there is no flow)."""
+        if not self.rows:
+            raise DataError("There is no flow map to evaluate.")
+        return {
+            "protocol": FLOW_PROTOCOL,
+            "images": len(self.rows),
+            **_mean(self.rows),
+            "baselines": {"zero": _mean(self._zeros)},
+            "per_image": self.rows,
+        }
 
 
 def resize_flow_map(flow: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float32]:

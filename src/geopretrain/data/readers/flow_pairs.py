@@ -19,6 +19,8 @@ from geopretrain.data.readers.folder import image_files
 from geopretrain.data.readers.images import read_image
 from geopretrain.errors import DataError
 
+ReadImage = Callable[[], np.ndarray]
+
 
 @dataclass(frozen=True)
 class FlowPair:
@@ -108,18 +110,20 @@ def _kitti_folder(folder: Path) -> list[FlowPairFile]:
     pairs = []
     for flow in _in_order((folder / "flow_occ").glob("*_10.png")):
         stem = flow.stem[:-3]
-        target, source = (_needed(files, f"{stem}_{n}", images) for n in ("10", "11"))
+        target, source = (_image(files, f"{stem}_{n}", images) for n in ("10", "11"))
         visible = folder / "flow_noc" / flow.name
         read = partial(_read_kitti, flow.stem, target, source, flow, visible if visible.is_file() else None)
         pairs.append(FlowPairFile(flow.stem, "kitti_flow", read))
     return pairs
 
 
-def _read_kitti(name: str, target: Path, source: Path, flow: Path, visible: Path | None) -> FlowPair:
+def _read_kitti(
+    name: str, target: ReadImage, source: ReadImage, flow: Path, visible: Path | None
+) -> FlowPair:
     """Read a pair; what is known in flow_occ but not in flow_noc is occluded."""
     values, valid = read_flow(flow)
     occluded = None if visible is None else valid & ~read_flow(visible)[1]
-    return FlowPair(name, read_image(target), read_image(source), values, valid, occluded)
+    return FlowPair(name, target(), source(), values, valid, occluded)
 
 
 # ---------------------------------------------------------------- FlyingChairs
@@ -130,7 +134,7 @@ def _chairs(root: Path) -> list[FlowPairFile]:
     for flow in _in_order(found_below(root, "*_flow.flo")):
         stem = flow.name.removesuffix("_flow.flo")
         files = {file.stem: file for file in flow.parent.glob(f"{stem}_img?.*")}
-        target, source = (_needed(files, f"{stem}_img{n}", flow.parent) for n in (1, 2))
+        target, source = (_image(files, f"{stem}_img{n}", flow.parent) for n in (1, 2))
         read = partial(_read_chairs, stem, target, source, flow, None)
         pairs.append(FlowPairFile(stem, "flying_chairs", read))
     return pairs
@@ -142,7 +146,7 @@ def _chairs2(root: Path) -> list[FlowPairFile]:
     for flow in _in_order(found_below(root, "*-flow_[01][01].flo")):
         stem, first, second = re.findall(r"(.*)-flow_(\d)(\d)", flow.stem)[0]
         files = {file.stem: file for file in flow.parent.glob(f"{stem}-img_?.*")}
-        target, source = (_needed(files, f"{stem}-img_{n}", flow.parent) for n in (first, second))
+        target, source = (_image(files, f"{stem}-img_{n}", flow.parent) for n in (first, second))
         hidden = flow.with_name(f"{stem}-occ_{first}{second}.png")
         name = f"{stem}-{first}{second}"
         read = partial(_read_chairs, name, target, source, flow, hidden if hidden.is_file() else None)
@@ -150,16 +154,23 @@ def _chairs2(root: Path) -> list[FlowPairFile]:
     return pairs
 
 
-def _read_chairs(name: str, target: Path, source: Path, flow: Path, hidden: Path | None) -> FlowPair:
+def _read_chairs(
+    name: str, target: ReadImage, source: ReadImage, flow: Path, hidden: Path | None
+) -> FlowPair:
     values, valid = read_flow(flow)
     occluded = None if hidden is None else read_image(hidden)[..., 0] > 127
-    return FlowPair(name, read_image(target), read_image(source), values, valid, occluded)
+    return FlowPair(name, target(), source(), values, valid, occluded)
 
 
-def _needed(files: dict[str, Path], stem: str, folder: Path) -> Path:
-    if stem not in files:
+def _image(files: dict[str, Path], stem: str, folder: Path) -> ReadImage:
+    """Return what reads an image of a pair; that it is not there costs this pair alone."""
+    return partial(_read_image, files.get(stem), stem, folder)
+
+
+def _read_image(file: Path | None, stem: str, folder: Path) -> np.ndarray:
+    if file is None:
         raise DataError(f"{folder} has the flow of a pair, but not its image '{stem}'. Copy the pair again.")
-    return files[stem]
+    return read_image(file)
 
 
 @dataclass(frozen=True)
