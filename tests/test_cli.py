@@ -31,6 +31,7 @@ REQUIRED = {
     "compare": ["--inits", "random,imagenet", "--data", "camvid", "--out", "cmp"],
     "predict": ["runs/depth", "a.png", "--out", "pictures"],
     "replay": ["runs/depth"],
+    "export": ["runs/depth", "--format", "timm", "--out", "backbone.safetensors"],
     "recipes": [],
     "reproduce": ["mesa/chain", "--tiny"],
     "demo": [],

@@ -17,6 +17,7 @@ import geopretrain as gp
 from geopretrain import cli
 from geopretrain.exporting.formats import FORMATS
 from geopretrain.exporting.monodepth2_folder import _normalised
+from geopretrain.exporting.torchvision_file import TWINS, in_order, torchvision_model
 from geopretrain.networks import Backbone
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
 from geopretrain.weights import monodepth2, parse_init, read_metadata
@@ -97,6 +98,24 @@ def test_timms_file_has_its_names_and_says_where_it_comes_from(small, tmp_path):
     model = gp.backbone(file)  # and is taken as weights again
     for name, tensor in plain.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenetv2_100", *(pytest.param(n, marks=pytest.mark.slow) for n in ("convnext_tiny", "densenet121"))],
+)
+def test_twins_compute_the_same(name):
+    backbone = Backbone(name).eval()
+    for layer in backbone.model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 2)
+    model, _ = torchvision_model(TWINS[name])
+    model.load_state_dict(in_order(backbone.model.state_dict(), model.state_dict()))
+    torch.testing.assert_close(model(IMAGES), backbone.model(IMAGES))
+    with pytest.raises(gp.WeightsError, match="has not the layers"):
+        in_order(timm.create_model("test_resnet", num_classes=0).state_dict(), model.state_dict())
 
 
 def test_torchvision_has_few_twins(small, masked, tmp_path, capsys):

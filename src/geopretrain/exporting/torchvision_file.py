@@ -16,13 +16,14 @@ from geopretrain.files import atomic_path
 from geopretrain.networks import Backbone
 from geopretrain.weights import save_tensors
 
-TWINS = {
-    "resnet18": "resnet18",
-    "resnet34": "resnet34",
-    "resnet50": "resnet50",
-    "resnet101": "resnet101",
-    "resnet152": "resnet152",
-}
+SAME_NAMES = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"),
+    *("densenet121", "densenet161", "densenet169", "densenet201"),
+    *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+    *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
+)
+TWINS = {**{name: name for name in SAME_NAMES}, "mobilenetv2_100": "mobilenet_v2"}
 """Models of timm, without tag, and the model of torchvision with the same layers in the same order."""
 TOLERANCE = 1e-4
 """Largest difference allowed between the features of both, relative to the largest feature."""

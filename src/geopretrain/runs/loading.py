@@ -93,7 +93,8 @@ def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
         as_type(LineageShape, lineage, path, error=WeightsError, advice=advice)
         task = _built(lineage, lineage["task"])
     except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"'{path}' does not describe a network: {reason(error)}. {advice}") from error
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else reason(error)
+        raise WeightsError(f"'{path}' does not describe a network: {why}. {advice}") from error
     tensors = read_tensors(path, strip=False)
     load_state(task, tensors, source=str(path))
     set_normalisation(task, read_normalisation(path))
