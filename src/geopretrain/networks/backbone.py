@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
+from geopretrain.networks.fitting import Size, ceil, nearest_multiple, next_multiples, pad, resize
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
 
@@ -28,9 +28,6 @@ FLAT_STRIDES = [4, 8, 16, 32]
 
 # Transformers have a fixed image size unless told otherwise; each family has its own name for being told.
 _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-
-Size = tuple[int, int]
-"""(height, width) px."""
 
 # What a model raises that takes one size only and is given another.
 _REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
@@ -135,7 +132,7 @@ class Backbone(nn.Module):
 
         Models that refuse that size get the one they were built for.
         """
-        return _resize(images, list(self.whole_size((images.shape[-2], images.shape[-1]))))
+        return resize(images, list(self.whole_size((images.shape[-2], images.shape[-1]))))
 
     def whole_size(self, size: Size) -> Size:
         """Return the (height, width) that `whole_patches` resizes images of ``size`` to."""
@@ -143,7 +140,7 @@ class Backbone(nn.Module):
         return nearest if self.fits(nearest) else self.own_size or nearest
 
     def _nearest(self, size: Size) -> Size:
-        height, width = (_nearest_multiple(side, self.last_stride) for side in size)
+        height, width = (nearest_multiple(side, self.last_stride) for side in size)
         return height, width
 
     def last(self, images: Tensor) -> Tensor:
@@ -178,16 +175,16 @@ class Backbone(nn.Module):
         if any_size:
             return features
         levels = zip(features, self.strides, strict=True)
-        whole = [(_resize(f, [_ceil(height, s), _ceil(width, s)]), s) for f, s in levels]
-        return [f[..., : _ceil(size[0], s), : _ceil(size[1], s)] for f, s in whole]
+        whole = [(resize(f, [ceil(height, s), ceil(width, s)]), s) for f, s in levels]
+        return [f[..., : ceil(size[0], s), : ceil(size[1], s)] for f, s in whole]
 
     def as_seen(self, images: Tensor) -> Tensor:
         """Return images in [0, 1] as the model gets them: normalised, padded, resized to whole patches."""
         return self._padded_to(images, self.padded_size((images.shape[-2], images.shape[-1])))
 
     def _padded_to(self, images: Tensor, size: Size) -> Tensor:
-        images = _pad(self.normalise(images), size)
-        return _resize(images, list(self._nearest(size))) if self._patch else images
+        images = pad(self.normalise(images), size)
+        return resize(images, list(self._nearest(size))) if self._patch else images
 
     @property
     def own_size(self) -> Size | None:
@@ -201,10 +198,10 @@ class Backbone(nn.Module):
         Where the model refuses that, a multiple of its own size, which models with windows of a fixed number
         take; images that are larger than what it takes are left to it to refuse.
         """
-        padded = _next_multiples(size, (self.strides[-1],) * 2)
+        padded = next_multiples(size, (self.strides[-1],) * 2)
         if self.fits(self._nearest(padded)) or self.own_size is None:
             return padded
-        tiled = _next_multiples(size, self.own_size)
+        tiled = next_multiples(size, self.own_size)
         return tiled if self.fits(tiled) else padded
 
     def fits(self, size: Size) -> bool:
@@ -272,25 +269,6 @@ class Backbone(nn.Module):
         if size == self.own_size or _MEMORY.search(str(error)):
             return False
         return not self.fits(size) and self._takes(self.own_size)
-
-
-def _ceil(side: int, step: int) -> int:
-    """Return side / step rounded up, in whole numbers: an export follows them with symbols for sides."""
-    return -(-side // step)
-
-
-def _next_multiples(size: Size, steps: Size) -> Size:
-    """Return the least (height, width) of at least ``size`` that the steps divide."""
-    height, width = (max(1, _ceil(side, step)) * step for side, step in zip(size, steps, strict=True))
-    return height, width
-
-
-def _pad(images: Tensor, size: Size) -> Tensor:
-    """Return images with their right and lower border repeated up to (height, width)."""
-    height, width = images.shape[-2:]
-    if (height, width) == size:
-        return images
-    return F.pad(images, (0, size[1] - width, 0, size[0] - height), mode="replicate")
 
 
 @lru_cache(maxsize=64)
@@ -389,15 +367,3 @@ def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[
     last_of_stride = {stride: i for i, stride in enumerate(strides)}
     indices = [last_of_stride[stride] for stride in sorted(last_of_stride)]
     return indices, [channels[i] for i in indices], [strides[i] for i in indices], 0
-
-
-def _nearest_multiple(side: int, step: int) -> int:
-    if side % step == 0:  # also known of a size that is a symbol, in an export
-        return side
-    return max(1, round(side / step)) * step
-
-
-def _resize(images: Tensor, size: list[int]) -> Tensor:
-    if list(images.shape[-2:]) == size:
-        return images
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
 from geopretrain.data.labelled.base import LabelledSource
+from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.image_folder import open_image_folder
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.synthetic import LabelledWorlds
@@ -53,6 +54,12 @@ LAYOUTS: list[LabelledLayout] = [
         "train.txt, val.txt and test.txt with 'image label' lines (CamVid, or with classes.txt)",
         lambda spec: has_lists(_folder(spec)),
         lambda spec: open_lists(_folder(spec)),
+    ),
+    LabelledLayout(
+        "COCO panoptic",
+        "annotations/panoptic_train2017.json with its PNG files, and the pictures in train2017/",
+        lambda spec: has_panoptic(_folder(spec)),
+        lambda spec: open_panoptic(_folder(spec)),
     ),
     LabelledLayout(
         "images and labels",

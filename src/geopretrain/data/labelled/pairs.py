@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geopretrain.data.file_names import is_clutter
 from geopretrain.data.fingerprint import Digest
@@ -25,6 +27,7 @@ from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
 
+_TRIED = 20  # images whose headers are looked at until one can be read
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
 Pair = tuple[Path, Path]
 
@@ -57,13 +60,17 @@ class LabelledPairs(LabelledSource):
         return self.pairs[split][index][0].relative_to(self.root).as_posix()
 
     def original_size(self) -> tuple[int, int]:
-        """Return the (height, width) of the first training image."""
-        return image_size(self.pairs["train"][0][0])
+        """Return the (height, width) of the first training image whose header can be read."""
+        files = [image for image, _ in self.pairs["train"][:_TRIED]]
+        for file in files[:-1]:
+            with suppress(DataError):  # reading it will say what is wrong
+                return image_size(file)
+        return image_size(files[-1])
 
     def read(self, split: str, index: int, size: tuple[int, int]) -> LabelledImage:
         """Decode one pair (DataError names the file that is wrong)."""
         image_path, label_path = self.pairs[split][index]
-        image, labels = read_image(image_path), read_labels(label_path, self.classes)
+        image, labels = read_image(image_path), self.labels_of(label_path)
         if image.shape[:2] != labels.shape:
             raise DataError(
                 f"The label {label_path} is {labels.shape[1]}x{labels.shape[0]} (w x h), but its image "
@@ -71,6 +78,10 @@ class LabelledPairs(LabelledSource):
             )
         check_original(labels.shape, image_path)
         return LabelledImage(image, labels)
+
+    def labels_of(self, path: Path) -> NDArray[np.uint8]:
+        """Decode a class map ``H W``, 255 = ignore (DataError)."""
+        return read_labels(path, self.classes)
 
     def unnamed(self, split: str, index: int) -> set[str]:
         """Return ``255``, ``black`` and ``white`` where they are ignored and no line of the list says so."""
@@ -196,7 +207,7 @@ def open_folders(root: Path) -> LabelledPairs:
     found = _found_pairs(root)
     if classes is None:
         raise DataError(f"{root / 'classes.txt'} is missing. It must list the classes, one name per line.")
-    pairs, warnings = _with_all_splits(found, root)
+    pairs, warnings = with_all_splits(found, root)
     return LabelledPairs(root, "folder", classes, pairs, warnings)
 
 
@@ -270,7 +281,7 @@ def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     return found
 
 
-def _with_all_splits(
+def with_all_splits(
     found: dict[str, list[Pair]], root: Path
 ) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
     """Make the splits that are absent, always in the same way, and say so."""
