@@ -109,8 +109,10 @@ def continued(
         OptionError: ``resume`` and ``out`` name different folders.
     """
     run, cls = run_to_resume(options), cast("Callable[..., T]", type(options))
-    if (mine := _place(command, options, run)) is not None and mine.rank > 0:
+    mine, finished = _place(command, options, run)
+    if mine is not None and mine.rank > 0:
         console.hush()
+    if mine is not None and mine.rank > 0 and not finished:
         connect(mine, resolve_device(getattr(options, "device", "auto")))
         run = run or Path(str(given(options)["out"]))
         options = cls(out=str(run), resume=True, progress=False)
@@ -125,11 +127,16 @@ def continued(
     return found.options
 
 
-def _place(command: str, options: Any, run: Path | None) -> Place | None:
-    """Return the place of this process in a training on several devices, as it was asked for or saved."""
+def _place(command: str, options: Any, run: Path | None) -> tuple[Place | None, bool]:
+    """Return the place of this process in a training on several devices, as it was asked for or saved.
+
+    Besides, whether it has come to its end already, so that the first process will not train, either.
+    """
     saved = {} if run is None or not (run / FILE).is_file() else read_saved(run, command, type(options))
     asked = {**saved, **given(options)}
-    return place_among(int(asked.get("devices", 1)), int(asked.get("num_nodes", 1)))
+    mine = place_among(int(asked.get("devices", 1)), int(asked.get("num_nodes", 1)))
+    done = run is not None and (run / "results.json").is_file() and asked.get("steps") == saved.get("steps")
+    return mine, done
 
 
 def _begun(options: T, run: Path) -> T:

@@ -53,12 +53,12 @@ class Guard:
         ]
         if not gradients:
             return
-        largest = torch.nn.utils.get_total_norm(gradients, norm_type=float("inf"))
+        # sums take what is no number along; on a CPU they are several times as fast as any norm
         if self.waits:
-            if not bool(torch.isfinite(largest)):
+            if not bool(torch.isfinite(torch.stack([gradient.sum() for gradient in gradients]).sum())):
                 self.stop(step)
             return
-        bad = ~torch.isfinite(largest)
+        bad = ~torch.isfinite(torch.nn.utils.get_total_norm(gradients, norm_type=1.0))
         if self._bad is None or self._step is None:
             self._bad, self._step = torch.zeros_like(bad), torch.full((), _NEVER, device=bad.device)
         self._step = torch.where(bad & ~self._bad, step, self._step)
