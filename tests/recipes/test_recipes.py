@@ -119,7 +119,9 @@ def test_the_full_scale_is_the_papers():
         "swinv2_large_window12_192"
     }
     assert runs["frames"].size == (480, 480)
-    assert runs["masked"].data.endswith("lsun")
+    assert runs["pictures"].inputs == "DATA_ROOT/lsun"
+    assert (runs["pictures"].size, runs["masked"].batch_size) == ((192, 192), 2048)
+    assert runs["masked"].data == runs["pictures"].out
     assert (runs["geometric"].steps, runs["geometric"].batch_size) == (100_000, 8)
     fine = runs["MP/seed-0/finetuned"]
     assert (fine.steps, fine.lr, fine.optimizer, fine.layer_decay) == (75_722, 1e-4, "adamw", 0.85)
@@ -179,6 +181,7 @@ def test_recipes_are_listed_and_shown(capsys):
     code, out, _ = run(capsys, "recipes", "mesa/chain")
     assert code == 0
     assert "480x480, 96x128, 64x96; 3.4" in out
+    assert "pictures        decode the pictures" in out
     assert "0.265    0.954" in out
     assert recipes("mesa/chain") + "\n" == out
 
@@ -203,7 +206,7 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
         (["mesa/chian", "--tiny"], "Unknown recipe 'mesa/chian'. Did you mean 'mesa/chain'?"),
         (["mesa", "--tiny"], "Did you mean 'mesa/chain'?"),
         (["Chain", "--tiny"], "Did you mean 'mesa/chain'?"),
-        (["mesa/chain"], "needs the data 'images' below --data-root: lsun/; --data-root is not given"),
+        (["mesa/chain"], "needs the data 'images' below --data-root: lsun/ or 7scenes/ or"),
         (["mesa/chain", "--small"], "7scenes/ or nyuv2/ or the folder itself; --data-root is not given"),
         (["mesa/chain", "--small"], "https://cs.nyu.edu/"),
         (["mesa/chain", "--small", "--data-root", "nowhere"], "nowhere' has none of it"),
@@ -247,6 +250,10 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path):
     assert plan_of(path).out == Path.cwd() / "reproduced" / "mine-tiny"
 
 
+def _masked(content):
+    return next(stage for stage in content["stages"] if stage["name"] == "masked")
+
+
 def _rename(part, key, new):
     part[new] = part.pop(key)
 
@@ -255,16 +262,14 @@ BROKEN = {
     "rows[0].start is missing": lambda c: c["rows"][0].pop("start"),
     "settings.size.source is missing": lambda c: c["settings"]["size"].pop("source"),
     "stages[0].name": lambda c: c["stages"][0].update(name="../frames"),
-    "has the command 'pretrian'. Did you mean 'pretrain'?": lambda c: c["stages"][1].update(
-        command="pretrian"
-    ),
+    "has the command 'pretrian'. Did you mean 'pretrain'?": lambda c: _masked(c).update(command="pretrian"),
     "masked has no option 'step'. Did you mean 'steps'?": lambda c: _rename(
-        c["stages"][1]["options"], "steps", "step"
+        _masked(c)["options"], "steps", "step"
     ),
-    "masked refers to the stage 'geometric'": lambda c: c["stages"][1]["options"].update(
+    "masked refers to the stage 'geometric'": lambda c: _masked(c)["options"].update(
         init={"stage": "geometric"}
     ),
-    "refers to the setting 'bakbone'. Did you mean 'backbone'?": lambda c: c["stages"][1]["options"].update(
+    "refers to the setting 'bakbone'. Did you mean 'backbone'?": lambda c: _masked(c)["options"].update(
         backbone={"setting": "bakbone"}
     ),
     "finetuned refers to the row 'scored'": lambda c: c["measure"]["steps"][0]["options"].update(

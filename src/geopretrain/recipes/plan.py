@@ -189,9 +189,9 @@ def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) ->
     root = None if options.data_root is None else Path(options.data_root).absolute()
     found = [folder for folder in data.folders if root is not None and (root / folder).is_dir()]
     if root is not None and found:
-        return data.prefix + str((root / found[0]).resolve() if found[0] == "." else root / found[0])
+        return str((root / found[0]).resolve() if found[0] == "." else root / found[0])
     if options.dry_run:
-        return data.prefix + str(Path(str(root or ROOT), *data.folders[:1]))
+        return str(Path(str(root or ROOT), *data.folders[:1]))
     expected = " or ".join("the folder itself" if one == "." else f"{one}/" for one in data.folders)
     there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
     raise ConfigError(

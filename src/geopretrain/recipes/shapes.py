@@ -43,8 +43,6 @@ class DataSet:
     """Where a user gets it."""
     fields: list[str] = field(default_factory=list)
     """What samples must have beside images, e.g. ``depth``."""
-    prefix: str = ""
-    """What is put before the path, e.g. ``images:``."""
     tiny: str = ""
     """What is taken at the scale ``tiny``: a synthetic world."""
 
