@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from geopretrain import pictures
+from geopretrain.errors import DataError
 from geopretrain.evaluation.measured import MeasuredFrame
 from geopretrain.recipes.depth_pictures import colour_against, draw_errors, inverse
 from geopretrain.tasks.base import DepthTask
@@ -36,12 +37,18 @@ def test_only_a_prediction_of_free_unit_is_brought_to_that_of_the_truth():
     assert colour_against(inverse(DEPTH), np.zeros_like(DEPTH), "scale").shape == (64, 96, 3)
 
 
+def torn():
+    raise DataError("It is cut off.")
+
+
 @pytest.mark.parametrize(("factor", "relative"), [(1.0, 0.0), (1.25, 0.25), (3.0, 0.5)])
 def test_errors_are_relative_to_the_truth_and_grey_where_nobody_measured(tmp_path, factor, relative):
     depth = DEPTH.copy()
     depth[:10] = 0
     frame = MeasuredFrame("one", lambda: np.zeros((64, 96, 3), np.uint8), lambda: depth)
-    path = draw_errors(tmp_path / "x.png", {"net": Knows(factor)}, [frame], (64, 96))
+    damaged = MeasuredFrame("torn", lambda: np.zeros((64, 96, 3), np.uint8), torn)
+    assert draw_errors(tmp_path / "none.png", {"net": Knows(factor)}, [damaged], (64, 96)) is None
+    path = draw_errors(tmp_path / "x.png", {"net": Knows(factor)}, [damaged, frame], (64, 96))
     drawn = np.asarray(Image.open(path))
     errors = drawn[-64:, -96:]
     assert (errors[:10] == 128).all()

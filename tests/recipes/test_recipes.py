@@ -214,6 +214,10 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
         (["mesa/chain", "--tiny", "--data-root", "x"], "--data-root has no meaning"),
         (["mesa/chain", "--tiny", "--settings", "finetun_steps=3"], "Did you mean 'finetune_steps'?"),
         (
+            ["mesa/chain", "--tiny", "--settings", "teacher={stage: techer}"],
+            "the setting teacher refers to the stage 'techer'. Did you mean 'teacher'?",
+        ),
+        (
             ["mesa/chain", "--tiny", "--settings", "finetune_steps=no"],
             "The stage MP/seed-0/finetuned (pretrain): steps must be",
         ),
@@ -276,6 +280,7 @@ BROKEN = {
         init={"row": "scored"}
     ),
     "prints epe, which is no column": lambda c: c["rows"][0]["printed"].update(epe=1.0),
+    "measure.seeds must be a list of different whole numbers": lambda c: c["measure"]["seeds"].update(tiny=3),
     "there are two of the row MP": lambda c: c["rows"].append(dict(c["rows"][0])),
     "the setting size refers to another setting": lambda c: c["settings"]["size"].update(
         tiny={"setting": "backbone"}

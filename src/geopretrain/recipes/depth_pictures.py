@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain import pictures
-from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.evaluation.measured import MeasuredFrame, readable
 from geopretrain.files import write_picture
 from geopretrain.tasks.base import DepthTask
 
@@ -20,7 +20,7 @@ LARGE_ERROR = 0.5
 
 def draw_errors(
     path: Path, tasks: Mapping[str, DepthTask], frames: Sequence[MeasuredFrame], size: tuple[int, int] | None
-) -> Path:
+) -> Path | None:
     """Write two rows for each frame: the picture and the depth of each network, the truth and its errors.
 
     Colours of depth are logarithmic, bright is near; errors are relative to the truth, dark is right.
@@ -28,31 +28,38 @@ def draw_errors(
     Args:
         path: of the PNG.
         tasks: networks by name.
-        frames: pictures with measured depth.
+        frames: pictures with measured depth; damaged ones are named and left out.
         size: (height, width) px that they work at; None: that of the picture.
+
+    Returns:
+        The path; None where no frame can be read.
     """
-    rows = [row for frame in frames for row in _rows(tasks, frame, size)]
+    read = readable(((frame.name, frame.read) for frame in frames), [])
+    rows = [row for _, (depth, image) in read for row in _rows(tasks, depth, image, size)]
+    if not rows:
+        return None
     write_picture(path, pictures.grid(rows))
     return path
 
 
 def _rows(
-    tasks: Mapping[str, DepthTask], frame: MeasuredFrame, size: tuple[int, int] | None
+    tasks: Mapping[str, DepthTask],
+    depth: NDArray[np.floating],
+    image: NDArray[np.uint8],
+    size: tuple[int, int] | None,
 ) -> list[pictures.Picture]:
     from geopretrain.evaluation.depth import predict_disparity
 
-    depth, image = frame.read()
     found = {name: predict_disparity(task, image, size) for name, task in tasks.items()}
     height, width = next(iter(found.values())).shape
-    size_of = (width, height)
+    size_of = (width, height)  # nearest for depth: a mean over an edge is none
     truth = np.asarray(cv2.resize(depth, size_of, interpolation=cv2.INTER_NEAREST), np.float32)
     shown = np.asarray(cv2.resize(image, size_of, interpolation=cv2.INTER_AREA), np.uint8)
     seen = [colour_against(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
     wrong = [_errors(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
+    true_depth = colour_against(inverse(truth), truth, "metric")
     above = pictures.side_by_side([shown, *seen], ["picture", *found])
-    below = pictures.side_by_side(
-        [colour_against(inverse(truth), truth, "metric"), *wrong], ["true depth", *(["error"] * len(wrong))]
-    )
+    below = pictures.side_by_side([true_depth, *wrong], ["true depth", *(["error"] * len(wrong))])
     return [above, below]
 
 

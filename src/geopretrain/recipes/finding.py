@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from geopretrain.errors import ConfigError, nearest_name
+from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
 from geopretrain.recipes.shapes import SCALES, Recipe, Stage, at_scale, references
 from geopretrain.records import as_type, read_yaml
@@ -60,12 +60,28 @@ def problems(recipe: Recipe) -> list[str]:
     for step in steps:
         found += _of_stage(recipe, step, stages=before, rows=rows)
         rows = [*rows, step.name]
+    found += _of_seeds(recipe)
     columns = {column.name for column in recipe.measure.columns}
     for row in recipe.rows:
         found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
     for kind, listed in (("stage", before), ("step", rows), ("row", [row.name for row in recipe.rows])):
         found += [f"there are two of the {kind} {name}." for name in listed if listed.count(name) > 1]
     return found
+
+
+def problems_of_setting(recipe: Recipe, name: str, value: Any) -> list[str]:
+    """Return what is wrong with the names in a value that is given to a setting, in sentences."""
+    stages = [stage.name for stage in recipe.stages]
+    return _of_value(recipe, f"the setting {name}", value, stages=stages, rows=[])
+
+
+def _of_seeds(recipe: Recipe) -> list[str]:
+    for scale in SCALES:
+        seeds = at_scale(recipe.measure.seeds, scale)
+        whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+        if not whole or not seeds or len(set(seeds)) < len(seeds):
+            return [f"measure.seeds must be a list of different whole numbers, not {short(seeds)}."]
+    return []
 
 
 def _of_stage(recipe: Recipe, stage: Stage, *, stages: list[str], rows: list[str]) -> list[str]:

@@ -148,7 +148,8 @@ def _picture(out: Path, done: Sequence[Measured]) -> str:
     first = next(iter(runs.values()))
     frames = find_frames(str(scored.data), first, frames=scored.frames).frames
     chosen = [frames[position] for position in spread_positions(len(frames), FRAMES)]
-    return embedded(draw_errors(out / "depth.png", networks, chosen, first.size))
+    drawn = draw_errors(out / "depth.png", networks, chosen, first.size)
+    return embedded(drawn) if drawn else ""
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

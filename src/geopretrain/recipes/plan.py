@@ -13,7 +13,7 @@ from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.recipes.commands import INSIDE, options_class
-from geopretrain.recipes.finding import read_recipe
+from geopretrain.recipes.finding import problems_of_setting, read_recipe
 from geopretrain.recipes.shapes import (
     DataSet,
     Recipe,
@@ -129,12 +129,14 @@ def make_plan(options: ReproduceOptions) -> Plan:
         ConfigError: unknown recipe or setting, data that are not there, or options that a command refuses.
     """
     recipe, scale = read_recipe(options.recipe), scale_of(options)
-    for name in options.settings:
+    for name, value in options.settings.items():
         if name not in recipe.settings:
             near = nearest_name(name, recipe.settings)
             raise ConfigError(
                 f"Unknown setting '{name}' of {options.recipe}.{near} Known: {', '.join(recipe.settings)}."
             )
+        for problem in problems_of_setting(recipe, name, value):
+            raise ConfigError(f"--settings: {problem}")
     values = {name: at_scale(one, scale) for name, one in recipe.settings.items()} | dict(options.settings)
     stages, data = _needed(recipe, values)
     places = {name: _place(options, name, recipe.data[name], scale) for name in data}
