@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from geopretrain.config.options import CompareOptions
+from geopretrain.config.saved import as_saved
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json
+from geopretrain.folders import owned
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.folder import prepare_folder
 
@@ -16,6 +19,10 @@ DAMAGE = [lambda path: path.unlink(), lambda path: path.write_text("{}"), lambda
 def test_a_run_without_readable_settings_is_not_taken_for_an_empty_folder(tmp_path, damage):
     run = RunFolder.create(tmp_path / "run", config={"command": "pretrain", "seed": 0})
     run.write_results({"steps": 1})
+    (run.path / "tensorboard").mkdir()
+    (run.path / "tensorboard" / "events.out.tfevents.1700000000.host.1.0").touch()  # listed nowhere
+    with owned(run.path / "evaluation"):
+        write_json(run.path / "evaluation" / "scores.json", {})
     damage(run.path / "config.yaml")
     with pytest.raises(RunFolderError, match=r"config.yaml is damaged or missing .*--overwrite"):
         RunFolder.create(run.path, config={"command": "pretrain", "seed": 1})
@@ -24,6 +31,37 @@ def test_a_run_without_readable_settings_is_not_taken_for_an_empty_folder(tmp_pa
     (run.path / "notes.txt").unlink()
     again = RunFolder.create(run.path, config={"command": "pretrain", "seed": 1}, overwrite=True)
     assert not again.finished
+
+
+def begun_comparison(tmp_path):
+    """Begin a comparison; return its folder, and what continues it with data of some fingerprint."""
+    options = CompareOptions(inits=["a", "b"], data="d", out=tmp_path / "cmp", labels=4)
+    out, config = tmp_path / "cmp", as_saved("compare", options)
+
+    def again(fingerprint="digits"):
+        prepare_folder(out, config, {"a": "1", "b": "2"}, fingerprint, overwrite=False)
+
+    again()
+    return out, again
+
+
+@pytest.mark.parametrize("name", ["data.json", "inits.json"])
+@pytest.mark.parametrize("text", ["", "[]", '{"fingerprint": 1}', '{"fingerpr'])
+def test_what_a_comparison_knows_its_inputs_by_may_be_removed_where_it_is_damaged(tmp_path, name, text):
+    out, again = begun_comparison(tmp_path)
+    (out / name).write_text(text)
+    expected = rf"{name}' (is damaged|cannot be read).* [Rr]emove it .*--overwrite"
+    with pytest.raises(RunFolderError, match=expected):
+        again()
+    (out / name).unlink()
+    again()
+
+
+def test_the_fingerprint_of_the_data_is_not_forgotten_where_it_is_missing(tmp_path):
+    out, again = begun_comparison(tmp_path)
+    (out / "data.json").write_text("{}")
+    with pytest.raises(RunFolderError, match="fingerprint is missing"):
+        again("others")
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=["missing", "empty object", "empty"])

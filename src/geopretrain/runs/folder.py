@@ -342,7 +342,9 @@ class RunFolder:
         empty = [
             p.name for p in (self.figures, self.checkpoint.parent) if p.is_dir() and not any(p.iterdir())
         ]
-        return [name for name in foreign(self.path) if name not in empty]
+        known = {name.split("/")[0] for name in self._own()} if manifest.has_list(self.path) else set()
+        scored = [EVALUATION] if manifest.has_list(self.path / EVALUATION) else []
+        return [name for name in foreign(self.path) if name not in known.union(empty, scored)]
 
     def _check_links(self) -> None:
         """Refuse to begin anew where what decides how a run goes on lies behind a link."""

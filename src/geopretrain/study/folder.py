@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +86,31 @@ def _known_weights(out: Path) -> dict[str, str]:
     """Return what the initialisations of an earlier call were recognised by."""
     if (out / INITS_FILE).is_file():
         known: dict[str, str] = read_json(
-            out / INITS_FILE, dict[str, Text], error=RunFolderError, advice=_ADVICE
+            out / INITS_FILE,
+            dict[str, Text],
+            error=RunFolderError,
+            advice=f"Remove it to continue: trainings keep what they started from. Else s{_ADVICE[1:]}",
         )
         return known
     old = _content(out).get("inits")  # version 0.1 kept them in config.yaml
     return {str(name): str(value) for name, value in old.items()} if isinstance(old, dict) else {}
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What ``data.json`` holds."""
+
+    fingerprint: Text
+
+
 def _check_data(out: Path, fingerprint: str) -> None:
     if not (out / DATA_FILE).is_file():
         return  # begun by an earlier version, which did not keep it
-    known = read_json(out / DATA_FILE, dict[str, Text], error=RunFolderError, advice=_ADVICE)
-    if known.get("fingerprint", fingerprint) != fingerprint:
+    file = out / DATA_FILE
+    same = "If the labelled images are those of its trainings, remove it and repeat the command."
+    kept = f"{same} Else s{_ADVICE[1:]}"
+    known: _Data = read_json(file, _Data, error=RunFolderError, advice=kept)
+    if known.fingerprint != fingerprint:
         raise RunFolderError(
             f"The labelled images have changed since the comparison in '{out}' was begun, so that its "
             f"trainings would be of two data sets. {_ADVICE}"
