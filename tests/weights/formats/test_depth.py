@@ -133,25 +133,43 @@ def test_depth_anything(tmp_path, prefix):
     assert all(torch.equal(own[name], tensor) for name, tensor in encoder.state_dict().items())
 
 
-def test_a_lightning_checkpoint_of_sc_depth(tmp_path):
+def as_module(state) -> torch.nn.Module:
+    """A module with these parameters, which says nothing else."""
+    root = torch.nn.Module()
+    for name, tensor in state.items():
+        *path, last = name.split(".")
+        place = root
+        for part in path:
+            if part not in dict(place.named_children()):
+                place.add_module(part, torch.nn.Module())
+            place = place.get_submodule(part)
+        place.register_parameter(last, torch.nn.Parameter(tensor))
+    return root
+
+
+@pytest.mark.parametrize("options", [argparse.Namespace(resnet_layers=18, path=Path("data")), {"layers": 18}])
+def test_a_checkpoint_of_sc_depth_that_lightning_saves(tmp_path, options):
     """With the options of its training, which are no plain values; they are not read."""
     lightning = pytest.importorskip("lightning")
     layout = json.loads((Path(__file__).parents[2] / "golden" / "sc_depth_networks.json").read_text())
-    state = {}
-    for network, module in (("depth_net", "DepthNet18"), ("pose_net", "PoseNet18")):
-        shapes = layout[module]
-        state |= {f"{network}.{name}": torch.rand(shape) for name, shape, _ in shapes}
-    checkpoint = {
-        "epoch": 3,
-        "pytorch-lightning_version": lightning.__version__,
-        "state_dict": state,
-        "hyper_parameters": {"hparams": argparse.Namespace(resnet_layers=18)},
-        "hparams_name": "hparams",
-    }
-    torch.save(checkpoint, tmp_path / "epoch=3.ckpt")
+
+    class Official(lightning.LightningModule):
+        def __init__(self, hparams) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            for part, module in (("depth_net", "DepthNet18"), ("pose_net", "PoseNet18")):
+                self.add_module(
+                    part, as_module({name: torch.rand(shape) for name, shape, _ in layout[module]})
+                )
+
+    network = Official(options)
+    trainer = lightning.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", barebones=False)
+    trainer.strategy.connect(network)
+    trainer.save_checkpoint(tmp_path / "epoch=3.ckpt")
+    assert "hyper_parameters" in torch.load(tmp_path / "epoch=3.ckpt", weights_only=False)
     assert backbone_of(parse_init(tmp_path / "epoch=3.ckpt")) == "resnet18"
     backbone, report = imported(tmp_path / "epoch=3.ckpt", "resnet18")
     assert backbone.normalisation == HALF
     assert report.reinitialised == []
     weight = backbone.model.layer1[0].conv1.weight
-    assert torch.equal(weight, state["depth_net.encoder.encoder.layer1.0.conv1.weight"])
+    assert torch.equal(weight, network.state_dict()["depth_net.encoder.encoder.layer1.0.conv1.weight"])

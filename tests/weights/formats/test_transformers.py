@@ -10,6 +10,8 @@ from foreign_weights import IMAGENET_MEAN, assert_same, images, imported, normal
 
 from geopretrain.errors import WeightsError
 from geopretrain.weights import backbone_of, parse_init
+from geopretrain.weights.files import read_state
+from geopretrain.weights.formats import recognise
 
 transformers = pytest.importorskip("transformers")
 
@@ -197,3 +199,44 @@ def test_folders_that_are_not_whole_are_refused(tmp_path, damage):
     with pytest.raises(WeightsError, match="again") as error:
         imported(tmp_path, "resnet50")
     assert "\n" not in str(error.value)
+
+
+LITTLE = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96}
+LITTLE_SWIN = {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 3, 4]}
+LITTLE_CONVOLUTIONS = {"hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "options"),
+    [
+        ("ViTForImageClassification", "ViTConfig", LITTLE),
+        ("ViTMAEForPreTraining", "ViTMAEConfig", LITTLE),
+        ("DeiTModel", "DeiTConfig", LITTLE),
+        ("Dinov2ForImageClassification", "Dinov2Config", LITTLE),
+        ("Dinov2Backbone", "Dinov2Config", LITTLE),
+        ("Dinov2Model", "Dinov2Config", LITTLE | {"use_swiglu_ffn": True}),
+        ("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", LITTLE | {"use_swiglu_ffn": True}),
+        ("DINOv3ViTModel", "DINOv3ViTConfig", LITTLE),
+        ("DINOv3ViTModel", "DINOv3ViTConfig", LITTLE | {"use_gated_mlp": True}),
+        ("SwinForMaskedImageModeling", "SwinConfig", LITTLE_SWIN),
+        ("SwinBackbone", "SwinConfig", LITTLE_SWIN),
+        ("Swinv2ForImageClassification", "Swinv2Config", LITTLE_SWIN),
+        ("ConvNextBackbone", "ConvNextConfig", LITTLE_CONVOLUTIONS),
+        ("ConvNextV2ForImageClassification", "ConvNextV2Config", LITTLE_CONVOLUTIONS),
+        ("DINOv3ConvNextModel", "DINOv3ConvNextConfig", LITTLE_CONVOLUTIONS),
+        ("ResNetBackbone", "ResNetConfig", LITTLE_CONVOLUTIONS | {"embedding_size": 8}),
+    ],
+)
+def test_the_names_in_files_and_those_in_memory_are_the_same_to_us(tmp_path, kind, config, options):
+    """transformers 5 has other names in memory, which ``torch.save(model.state_dict())`` keeps."""
+    network = getattr(transformers, kind)(getattr(transformers, config)(**options))
+    network.save_pretrained(tmp_path)
+    in_file, in_memory = read_state(tmp_path / "model.safetensors"), dict(network.state_dict())
+    found = recognise(in_file)
+    assert recognise(in_memory) is found
+    assert found.name.startswith("Hugging Face")
+    ours, other = found.convert(in_file).tensors, found.convert(in_memory).tensors
+    assert ours.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in ours.items())
+    theirs = ("query", "key", "_proj", "dense", "lambda", "layernorm", "embeddings", "encoder", "weights_")
+    assert not any(part in name for name in ours for part in theirs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from geopretrain.weights.formats.base import IMAGENET, Format, Rule, Tensors, joined_attention
 from geopretrain.weights.formats.self_supervised import DECODER, MASK_TOKEN, official_dinov2, official_dinov3
 
@@ -81,12 +83,23 @@ _RESNET: tuple[Rule, ...] = (
 
 
 def _dinov2(tensors: Tensors) -> Tensors:
-    """Gated layers (ViT-g) are saved as ``weights_in`` and ``weights_out``."""
-    names = {
-        n: n.replace(".mlp.weights_in.", ".mlp.fc1.").replace(".mlp.weights_out.", ".mlp.fc2.")
-        for n in tensors
+    """Gated layers (ViT-g) are ``weights_in`` and ``weights_out``, in memory ``gate_proj`` and so on."""
+    layers = {
+        ".mlp.weights_in.": ".mlp.fc1.",
+        ".mlp.weights_out.": ".mlp.fc2.",
+        ".mlp.down_proj.": ".mlp.fc2.",
     }
-    return official_dinov2(joined_attention({names[name]: tensor for name, tensor in tensors.items()}))
+    state = {}
+    for name, tensor in tensors.items():
+        for theirs, ours in layers.items():
+            name = name.replace(theirs, ours)
+        if ".mlp.gate_proj." in name:
+            up = tensors.get(name.replace(".gate_proj.", ".up_proj."))
+            name = name.replace(".mlp.gate_proj.", ".mlp.fc1.")
+            tensor = tensor if up is None else torch.cat([tensor, up])
+        if ".mlp.up_proj." not in name:
+            state[name] = tensor
+    return official_dinov2(joined_attention(state))
 
 
 def _dinov3(tensors: Tensors) -> Tensors:
@@ -113,19 +126,19 @@ FORMATS = (
         normalisation=IMAGENET,
     ),
     Format(
-        "Hugging Face transformers, DINOv3",
-        marks=(r"embeddings\.register_tokens$", r"(^|\.)layer\.0\.attention\.q_proj\.weight$"),
-        skipped=_HEADS,
-        rules=_PLAIN,
-        finish=_dinov3,
-        normalisation=IMAGENET,
-    ),
-    Format(
         "Hugging Face transformers, DINOv2",
-        marks=(r"embeddings\.patch_embeddings\.projection\.weight$", r"\.layer_scale1\.lambda1$"),
+        marks=(r"embeddings\.position_embeddings$", r"\.layer_scale1\.lambda1$"),
         skipped=_HEADS,
         rules=_PLAIN,
         finish=_dinov2,
+        normalisation=IMAGENET,
+    ),
+    Format(
+        "Hugging Face transformers, DINOv3",
+        marks=(r"embeddings\.register_tokens$", r"\.layer_scale1\.lambda1$"),
+        skipped=_HEADS,
+        rules=_PLAIN,
+        finish=_dinov3,
         normalisation=IMAGENET,
     ),
     Format(
