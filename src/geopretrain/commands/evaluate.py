@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes the folder, so that scores are not lost."""
 COLUMNS = {
     "abs_rel": "AbsRel",
     "sq_rel": "SqRel",
@@ -80,7 +82,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         **scores,
     }
     console.say(table(result))
-    with owned(target):
+    with owned(target, patience=PATIENCE):  # another evaluation of this run may be writing, too
         manifest.begin(target, own_scores(target))
         _write(result, target, options.csv)
         write_saved(target, as_saved("evaluate", options))
