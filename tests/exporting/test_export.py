@@ -21,6 +21,7 @@ from geopretrain.exporting.torchvision_file import TWINS, in_order, torchvision_
 from geopretrain.networks import Backbone
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
 from geopretrain.weights import monodepth2, parse_init, read_metadata
+from geopretrain.weights.timm_model import check_plain
 
 SMALL = {"steps": 1, "batch_size": 2, "threads": 1, "device": "cpu", "progress": False}
 IMAGES = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
@@ -55,6 +56,12 @@ def masked(store):
 def classes(small):
     data, out = "synthetic:street", small.path.parent / "classes"
     return gp.finetune_segmentation(data=data, init=small.path, labels=2, size=(64, 96), out=out, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def flow(store):
+    out = store.path.parent / "flow"
+    return gp.pretrain("geometric_flow", data=store.path, out=out, backbone="test_resnet", **SMALL)
 
 
 def export(run, *words: object) -> int:
@@ -118,6 +125,12 @@ def test_twins_compute_the_same(name):
         in_order(timm.create_model("test_resnet", num_classes=0).state_dict(), model.state_dict())
 
 
+def test_plain_timm_does_not_know_models_of_others():
+    check_plain("resnet18.a1_in1k")
+    with pytest.raises(gp.ConfigError, match=r"registered by geopretrain.*--format safetensors"):
+        check_plain("geopretrain_swinv2_mini")
+
+
 def test_torchvision_has_few_twins(small, masked, tmp_path, capsys):
     assert export(small, "--format", "torchvision", "--out", tmp_path / "out") == 2
     assert re.search(
@@ -136,6 +149,7 @@ def test_the_card_tells_lineage_data_protocols_and_licences_and_no_folders(class
     assert 'timm.create_model("local-dir:hub", pretrained=True)' in card
     assert str(classes.path.parent) not in card
     assert str(tmp_path) not in card
+    assert str(classes.path.parent) not in read_metadata(folder / "model.safetensors")["lineage"]
     assert card.startswith("---\nlibrary_name: timm\n")
 
 
@@ -256,15 +270,31 @@ def run_onnx(file: Path, images: torch.Tensor, name: str = "images") -> list[tor
 
 
 @torch.no_grad()
-def test_onnx_runs_on_other_sizes_and_numbers_of_images(classes, tmp_path, capsys):
-    assert export(classes, "--format", "onnx", "--out", tmp_path / "streets.onnx") == 0
+def test_onnx_runs_on_other_sizes_and_numbers_of_images(small, tmp_path, capsys):
+    words = ["--format", "onnx", "--part", "backbone", "--out", tmp_path / "small.onnx"]
+    assert export(small, *words) == 0
     said = capsys.readouterr().out
     assert "any number of images, of any size (where 32 px" in said
     assert re.search(r"largest difference from PyTorch is \d", said)
     images = torch.rand(4, 3, 160, 64)  # neither number nor size is among those compared before
-    (logits,) = run_onnx(tmp_path / "streets.onnx", images)
-    torch.testing.assert_close(logits, gp.load(classes).task.predict(images).logits, atol=1e-5, rtol=1e-4)
-    assert run_onnx(tmp_path / "streets.onnx", images[:, :, :71, :50])[0].shape == (4, 12, 71, 50)
+    for found, expected in zip(
+        run_onnx(tmp_path / "small.onnx", images), gp.load(small).backbone(images), strict=True
+    ):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert run_onnx(tmp_path / "small.onnx", images[:, :, :71, :50])[0].shape[-2:] == (96 // 2, 64 // 2)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["small", "classes", "flow"])
+def test_whole_networks_run_in_onnx_on_any_size(name, tmp_path, request):
+    run = request.getfixturevalue(name)
+    file = gp.export(run, format="onnx", out=tmp_path / "model.onnx", progress=False)
+    frames, taken = ((2,), "frames") if name == "flow" else ((), "images")
+    images, task = torch.rand(4, *frames, 3, 160, 64), gp.load(run).task
+    expected = next(iter(vars(task.predict(images)).values()))
+    torch.testing.assert_close(run_onnx(file, images, taken)[0], expected, atol=1e-5, rtol=1e-4)
+    assert run_onnx(file, images[..., :71, :50], taken)[0].shape == (*expected.shape[:2], 71, 50)
 
 
 @pytest.mark.slow
@@ -276,6 +306,7 @@ def test_onnx_of_a_transformers_features(masked, tmp_path):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_program_of_torch_export(small, tmp_path, capsys):
     assert export(small, "--format", "torch-export", "--out", tmp_path) == 0
@@ -286,13 +317,13 @@ def test_a_program_of_torch_export(small, tmp_path, capsys):
 
 def test_one_size_only_is_said(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(timm.models.resnet.ResNet, "window_size", 7, raising=False)
-    words = ["--format", "torch-export", "--size", "96x64", "--out", tmp_path / "model.pt2"]
-    assert export(small, *words) == 0
+    words = ["--format", "torch-export", "--size", "96x64", "--part", "backbone"]
+    assert export(small, *words, "--out", tmp_path / "model.pt2") == 0
     said = capsys.readouterr().out
     assert "any number of images, of 96x64 px (height x width) only" in said
     assert "attends within windows" in said
     program = torch.export.load(tmp_path / "model.pt2").module()
-    assert program(torch.rand(5, 3, 96, 64))[0].shape == (5, 1, 96, 64)
+    assert program(torch.rand(5, 3, 96, 64))[-1].shape[-2:] == (3, 2)
 
 
 def test_a_run_that_predicts_nothing_has_a_backbone_to_export(masked, tmp_path, capsys):

@@ -75,3 +75,19 @@ def test_nothing_is_computed_for_what_needs_no_gradient():
     upsample_join_pad(features, skip).sum().backward()
     assert skip.grad is None
     assert features.grad.sum() == pytest.approx(36 * 2)
+
+
+@pytest.mark.parametrize(("function", "factor"), [(upsample_join_pad, 2), (join_pad, 1)])
+def test_an_export_holds_operators_that_others_know(function, factor):
+    class Joined(torch.nn.Module):
+        def forward(self, features, skip):
+            return function(features, skip)
+
+    inputs = (torch.rand(2, 3, 4, 6), torch.rand(2, 1, 4 * factor, 6 * factor))
+    program = torch.export.export(Joined(), inputs)
+    assert {str(node.target) for node in program.graph.nodes if node.op == "call_function"} <= {
+        "aten.upsample_nearest2d.vec",
+        "aten.cat.default",
+        "aten.pad.default",
+    }
+    assert torch.equal(program.module()(*inputs), function(*inputs))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.exporting.formats import Written
 from geopretrain.exporting.subject import Subject
 from geopretrain.schema import is_number
@@ -89,21 +87,16 @@ def _what(subject: Subject) -> str:
 
 
 def lineage_steps(subject: Subject) -> list[str]:
-    """Return the chain of initialisations and the method, oldest first; of folders the last name only."""
+    """Return the chain of initialisations and the method, oldest first."""
     steps = []
     for step in subject.lineage.get("chain", []):
-        shown = _last_name(step["init"])
+        shown = step["init"]
         if step["kind"] == "run":
             shown = f"{step.get('method')} ({shown})"
         if step["kind"] == "imagenet" and step.get("weights"):
             shown = f"imagenet ({step['weights']})"
         steps.append(shown)
     return [*steps, subject.method]
-
-
-def _last_name(path: str) -> str:
-    """Return a path without the folders of the machine that it was on."""
-    return path if path.startswith(SYNTHETIC) else Path(path).name
 
 
 def _input(subject: Subject, name: str) -> list[str]:
@@ -126,7 +119,7 @@ def _training(subject: Subject) -> list[tuple[str, str]]:
     """Return what it was trained on and how."""
     lineage, config = subject.lineage, subject.run.config
     rows = [
-        ("data", f"`{_data(lineage)}`"),
+        ("data", f"`{lineage.get('data', 'not kept')}`"),
         ("fingerprint of the data", f"`{lineage.get('data_fingerprint', 'not kept')}`"),
         ("steps", str(subject.run.trained_steps)),
         ("seed", str(lineage.get("seed", config.get("seed")))),
@@ -138,10 +131,6 @@ def _training(subject: Subject) -> list[tuple[str, str]]:
     versions = lineage.get("versions") or {}
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return [(name, value) for name, value in rows if value]
-
-
-def _data(lineage: Mapping[str, Any]) -> str:
-    return _last_name(str(lineage.get("data", "not kept")))
 
 
 def _is_plain(name: str, value: Any) -> bool:
@@ -180,7 +169,7 @@ def licence_notes(subject: Subject) -> list[str]:
                 f"{licence}. The images of ImageNet are for non-commercial research by its terms."
             )
         if step["kind"] == "file":
-            found.append(f"They started from `{_last_name(step['init'])}`, whose licence is not known here.")
+            found.append(f"They started from `{step['init']}`, whose licence is not known here.")
     methods = [step.get("method") for step in subject.lineage.get("chain", [])] + [subject.method]
     return found + [METHODS_WITH_NOTES[m] for m in dict.fromkeys(methods) if m in METHODS_WITH_NOTES]
 

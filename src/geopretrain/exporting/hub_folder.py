@@ -14,7 +14,7 @@ from geopretrain.exporting.subject import Subject
 from geopretrain.files import write_json
 from geopretrain.networks.hub import first_line, why_unreachable
 from geopretrain.weights import backbone_state, save_tensors
-from geopretrain.weights.timm_model import check_loads, plain_model
+from geopretrain.weights.timm_model import check_loads, check_plain, plain_model
 
 LOADS = """\
 import timm
@@ -28,10 +28,11 @@ def write(subject: Subject, request: Request) -> Written:
     """Write weights and config.json, and load the folder in timm before it is called done.
 
     Raises:
-        ConfigError: the run has no backbone.
+        ConfigError: the run has no backbone, or one that plain timm does not know.
         WeightsError: timm makes something else of the folder.
     """
     backbone, folder = subject.backbone, request.target
+    check_plain(backbone.name)
     save_tensors(folder / WEIGHTS, backbone_state(backbone), about(subject))
     write_json(folder / CONFIG, _config(subject))
     check_loads(backbone, folder / WEIGHTS)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
@@ -22,7 +23,7 @@ class Subject:
     Attributes:
         run: its folder.
         task: with the weights, on the CPU and in evaluation mode.
-        lineage: where the weights come from, with all options of the task.
+        lineage: where the weights come from, with all options of the task; of paths the last name.
         results: the final numbers and their protocols.
     """
 
@@ -77,4 +78,16 @@ def open_subject(run: str | Path) -> Subject:
         )
     task = load_task(folder).eval().requires_grad_(False)
     lineage = {**folder.lineage, "task": plain(asdict(task.config))}  # version 0.1 kept no options in it
-    return Subject(folder, task, lineage, folder.results)
+    return Subject(folder, task, without_folders(lineage), folder.results)
+
+
+def without_folders(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lineage whose paths are their last names: what is handed on tells nothing of this machine."""
+    shown = {**lineage, "chain": [_without_folders(step, "init") for step in lineage.get("chain", [])]}
+    return _without_folders(shown, "data", "init")
+
+
+def _without_folders(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    paths = {name: str(values[name]) for name in names if name in values}
+    short = {name: path if path.startswith(SYNTHETIC) else Path(path).name for name, path in paths.items()}
+    return {**values, **short}

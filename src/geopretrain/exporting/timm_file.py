@@ -7,7 +7,7 @@ from geopretrain.exporting.metadata import about
 from geopretrain.exporting.subject import Subject
 from geopretrain.files import atomic_path
 from geopretrain.weights import backbone_state, save_tensors
-from geopretrain.weights.timm_model import check_loads
+from geopretrain.weights.timm_model import check_loads, check_plain
 
 LOADS = """\
 import timm
@@ -25,6 +25,7 @@ def write(subject: Subject, request: Request) -> Written:
         ConfigError: the run has no backbone, or plain timm does not take its tensors.
     """
     backbone, target = subject.backbone, request.target
+    check_plain(backbone.name)
     with atomic_path(target) as temporary:
         save_tensors(temporary, backbone_state(backbone), about(subject))
         check_loads(backbone, temporary)

@@ -64,6 +64,21 @@ def plain_model(name: str, **more: Any) -> Any:
     return timm.create_model(name, num_classes=0, **more)
 
 
+def check_plain(name: str) -> None:
+    """Refuse a model that somebody else has registered with timm, which plain timm does not know.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    from timm.models import model_entrypoint
+
+    home = model_entrypoint(name.partition(".")[0]).__module__
+    if home.partition(".")[0] != "timm":
+        raise ConfigError(
+            f"Plain timm does not know {name}: it is registered by {home}. Use --format safetensors or onnx."
+        )
+
+
 def check_loads(found: Backbone, file: Path) -> None:
     """Load a file in plain timm, strictly.
 
