@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import torch
 from fake_tasks import samples
+from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file
-from side_by_side import train
+from side_by_side import Plain, train
 
 import geopretrain
 from geopretrain import ranks
 from geopretrain.errors import ConfigError, OptionError
 from geopretrain.runs.folder import RunFolder
-from geopretrain.training.distributed import check_devices
+from geopretrain.training.distributed import check_devices, strategy
+from geopretrain.training.module import TrainingModule
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream
 
@@ -94,6 +96,33 @@ def test_what_needs_gpus_says_so():
         check_devices(settings(sync_batchnorm=True, devices=2), "cpu")
     with pytest.raises(OptionError, match="is 4, and this machine has one GPU"):
         check_devices(settings(devices=4), "mps")
+
+
+def test_fsdp_keeps_one_file_and_refuses_what_it_would_tear_apart():
+    task = Plain()
+    found = strategy(settings(strategy="fsdp"), task, ranks.Ranks())
+    assert isinstance(found, FSDPStrategy)
+    assert found._state_dict_type == "full"
+
+    class Following(Plain):
+        def after_step(self, step):
+            pass
+
+    with pytest.raises(OptionError, match="moves one of them towards another"):
+        strategy(settings(strategy="fsdp"), Following(), ranks.Ranks())
+
+
+def test_groups_of_the_optimiser_are_those_of_whole_parameters():
+    """Parts of divided parameters are vectors, which would not decay."""
+    task = Plain()
+    whole = TrainingModule(task, settings(weight_decay=0.1), 10)
+    module = TrainingModule(task, settings(weight_decay=0.1, strategy="fsdp"), 10)
+    expected = whole.configure_optimizers()["optimizer"].param_groups
+    for parameter in task.parameters():
+        parameter.data = parameter.data.flatten()
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    assert [[id(p) for p in g["params"]] for g in groups] == [[id(p) for p in g["params"]] for g in expected]
+    assert [g["weight_decay"] for g in groups] == [g["weight_decay"] for g in expected] == [0.0, 0.1]
 
 
 def test_alone_nobody_is_asked():

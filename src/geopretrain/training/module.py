@@ -33,6 +33,12 @@ class TrainingModule(LightningModule):
         self.guard: Guard | None = None
         self.last_loss: Tensor | None = None
         self._state: dict[str, Any] = {}
+        # before fsdp divides the parameters, and none of them has its shape any more
+        self._groups = _by_name(task, self._own_groups()) if settings.strategy == "fsdp" else None
+
+    def _own_groups(self) -> list[dict[str, Any]]:
+        settings = self.settings
+        return self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
 
     @property
     def step(self) -> Step:
@@ -63,7 +69,7 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimiser over the task's own groups, and the schedule as a function of the step."""
         settings = self.settings
-        groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        groups = self._own_groups() if self._groups is None else _by_object(self.task, self._groups)
         optimizer = make_optimiser(
             settings.optimizer,
             groups,
@@ -126,3 +132,15 @@ class TrainingModule(LightningModule):
         if self._state:
             self.task.load_training_state(self._state)
         self._state = {}
+
+
+def _by_name(task: Task, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups of the optimiser with the names of the parameters in their places."""
+    names = {id(parameter): name for name, parameter in task.named_parameters()}
+    return [{**group, "params": [names[id(p)] for p in group["params"]]} for group in groups]
+
+
+def _by_object(task: Task, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups of names as groups of the parameters that have these names now."""
+    parameters = dict(task.named_parameters())
+    return [{**group, "params": [parameters[name] for name in group["params"]]} for group in groups]
