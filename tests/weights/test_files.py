@@ -65,6 +65,7 @@ def test_tensors_that_share_memory_or_are_not_contiguous_can_be_saved(tmp_path):
         lambda s: s,
         lambda s: {"state_dict": s, "epoch": 3},
         lambda s: {"model": s, "optimizer": {"state": {}}},
+        lambda s: {"online_network": s, "optimizer": {"state": {0: {"step": torch.ones(())}}}, "epoch": 3},
         lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}},
         lambda s: {"model": {f"module.encoder.{k}": v for k, v in s.items()}},
         lambda s: {f"_orig_mod.backbone.{k}": v for k, v in s.items()},

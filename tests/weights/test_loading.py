@@ -65,6 +65,7 @@ def test_a_whole_classifier_of_timm_fills_the_backbone(prefix):
     assert all(torch.equal(own[name], donor.state_dict()[name]) for name in own)
     assert report.reinitialised == []
     assert {name.split(".")[-2] for name, _ in report.skipped if "classifier" in name} == {"classifier"}
+    assert {reason for name, reason in report.skipped if "classifier" in name} == {"classifier"}
 
 
 @pytest.mark.parametrize(

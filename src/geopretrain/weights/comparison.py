@@ -63,7 +63,8 @@ class Comparison:
             count, total = len(self.missing), len(self.wanted)
             return f"{count} of {total} tensors are missing or differ, e.g. {self.missing[0]} is missing"
         shown = [f"{name} is {found} instead of {expected}" for name, found, expected in self.wrong[:3]]
-        return f"{len(self.wrong)} tensors differ, e.g. {', '.join(shown)}"
+        differ = "one tensor differs:" if len(self.wrong) == 1 else f"{len(self.wrong)} tensors differ, e.g."
+        return f"{differ} {', '.join(shown)}"
 
 
 def compare(model: Any, tensors: Mapping[str, Tensor]) -> Comparison:
@@ -71,7 +72,7 @@ def compare(model: Any, tensors: Mapping[str, Tensor]) -> Comparison:
     own = model.state_dict()
     wanted = [name for name in own if not name.endswith(COUNTER)]
     parts = {name.split(".")[0] for name in own}
-    heads = _classifiers(model)
+    heads = classifiers(model)
     return Comparison(
         wanted,
         missing=[name for name in wanted if name not in tensors],
@@ -101,7 +102,8 @@ def shape(tensor: Tensor) -> str:
     return "x".join(str(side) for side in tensor.shape) or "scalar"
 
 
-def _classifiers(model: Any) -> list[str]:
+def classifiers(model: Any) -> list[str]:
+    """Return the names of a timm model's layers that classify."""
     classifier = model.pretrained_cfg.get("classifier", "fc")
     return [classifier] if isinstance(classifier, str) else list(classifier or [])
 

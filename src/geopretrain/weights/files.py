@@ -160,13 +160,21 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         if all(isinstance(content.get(part), dict) for part in _PAIR):
             content = {f"{part}.{name}": value for part in _PAIR for name, value in content[part].items()}
         tensors = {str(name): value for name, value in content.items() if _is_plain(value)}
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), dict)]
+        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), dict)] or _only_state(
+            content
+        )
         if tensors and not (inner and len(inner[0]) > len(tensors)):
             return tensors
         if not inner:
             break
         content = inner[0]
     raise _without_tensors(path)
+
+
+def _only_state(content: dict[Any, Any]) -> list[dict[Any, Any]]:
+    """Return the state dict under a key that we do not know, where there is only one."""
+    states = [one for one in content.values() if isinstance(one, dict) and any(map(_is_plain, one.values()))]
+    return states if len(states) == 1 else []
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
-from geopretrain.weights.comparison import COUNTER, Comparison, compare, fits, shape
+from geopretrain.weights.comparison import COUNTER, Comparison, classifiers, compare, fits, shape
 from geopretrain.weights.fitting import fit_to
 from geopretrain.weights.proposals import propose_backbones, says
 from geopretrain.weights.report import LoadReport, examples
@@ -98,6 +98,8 @@ def load_backbone(
         _check_part(comparison, backbone, inside, ordered, source)
     _check_finite(fitted.tensors, source)
     report = load_matching(model, fitted.tensors, source=source)
+    heads = tuple(f"{head}." for head in classifiers(model))
+    report.skipped = [(n, "classifier" if n.startswith(heads) else reason) for n, reason in report.skipped]
     report.skipped += fitted.skipped + [(name, "no part of the backbone") for name in elsewhere]
     report.changed = fitted.changed
     report.incomplete = _incompleteness(comparison, backbone.name, source) if comparison.missing else ""
