@@ -16,7 +16,7 @@ from geopretrain.tasks.presets import Preset
 from geopretrain.training import batch_size
 from geopretrain.training.batch_size import fitted
 from geopretrain.training.fit import fit
-from geopretrain.training.memory import peak_memory, usable_memory
+from geopretrain.training.memory import keep_freed_memory, peak_memory, usable_memory
 from geopretrain.training.resolve import loop_settings, resolved
 from geopretrain.training.settings import LoopSettings
 
@@ -126,6 +126,8 @@ def test_memory_is_measured():
     def work():
         torch.ones(50_000_000).sum()
 
+    keep_freed_memory()
+    torch.ones(100_000_000).sum()  # more than the work will take, and kept by the process
     small, large = peak_memory(lambda: None, "cpu"), peak_memory(work, "cpu")
     assert large - small > 150_000_000
     assert usable_memory("cpu") > small

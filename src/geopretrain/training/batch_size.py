@@ -1,6 +1,6 @@
 """``--batch-size auto``: the recipe's batch, in as few parts as the memory takes.
 
-Steps of two small parts are tried on a copy of the task; what they take grows by the same amount with each
+Steps of small parts are tried on a copy of the task; what they take grows by the same amount with each
 sample. What is tried leaves nothing behind: the numbers that come out, given by hand, make the same run.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -28,8 +27,10 @@ from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 
-TRIED = 4
-"""Samples of the larger part that is tried; the smaller one has half of them."""
+SMALLEST = 2
+"""Samples of the first part that is tried; each further one has twice as many."""
+MIN_GROWTH = 0.1
+"""Of the memory that the first one takes: when so much has been added, it is known what a sample takes."""
 MAX_USED, MAX_USED_OF_GPU = 0.8, 0.9
 """Fraction of the memory that is free, or the process's own, that a step may take."""
 
@@ -49,7 +50,7 @@ def fitted(settings: LoopSettings, task: Task, samples: Samples, device: str) ->
     whole = settings.batch_size // settings.processes
     among = 1 if device == "cuda" else settings.devices
     usable = usable_memory(device) * (MAX_USED_OF_GPU if device == "cuda" else MAX_USED) / among
-    base, each = _memory(settings, task, samples, device, min(whole, TRIED))
+    base, each = _memory(settings, task, samples, device, whole, usable)
     if not base + each:
         console.warn("How much memory a step takes cannot be measured here: the batch is computed whole.")
         return settings
@@ -81,30 +82,43 @@ def _gb(size: float) -> str:
 
 
 def _memory(
-    settings: LoopSettings, task: Task, samples: Samples, device: str, largest: int
+    settings: LoopSettings, task: Task, samples: Samples, device: str, whole: int, usable: float
 ) -> tuple[float, float]:
-    """Return the bytes that a step takes whatever its part, and those for each sample of it."""
-    sizes = sorted({max(1, largest // 2), largest})
+    """Return the bytes that a step takes whatever its part, and those for each sample of it.
+
+    Parts of twice as many samples are tried until it is clear what they add; none that would not fit.
+    """
     if device == "cpu":
         keep_freed_memory()
-    peaks = _peaks(settings, task, samples, device, sizes)
+    peaks = _peaks(settings, task, samples, device, whole, usable)
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
-    if len(sizes) == 1:
-        return float(peaks[0]), 0.0
-    each = max(0.0, (peaks[1] - peaks[0]) / (sizes[1] - sizes[0]))
-    return peaks[0] - each * sizes[0], each
+    (few, first), (many, last) = peaks[0], peaks[-1]
+    each = max(0.0, (last - first) / (many - few)) if many > few else 0.0
+    return last - each * many, each
 
 
 def _peaks(
-    settings: LoopSettings, task: Task, samples: Samples, device: str, sizes: Sequence[int]
-) -> list[int]:
-    """Return the most bytes in use while a step of each size is taken; random states stay as they are."""
+    settings: LoopSettings, task: Task, samples: Samples, device: str, whole: int, usable: float
+) -> list[tuple[int, int]]:
+    """Return sizes of parts, and the most bytes in use while a step of them is taken.
+
+    Random states stay as they are.
+    """
+    size = min(SMALLEST, whole)
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
         trial = _Trial(settings, task, samples, device)
-        trial.step(sizes[0])  # makes the state of the optimiser, and compiles what is compiled
-        return [peak_memory(partial(trial.step, size), device) for size in sizes]
+        trial.step(size)  # makes the state of the optimiser, and compiles what is compiled
+        found = [(size, peak_memory(partial(trial.step, size), device))]
+        if found[0][1] > usable and size > 1:
+            return [(1, peak_memory(partial(trial.step, 1), device)), *found]
+        while 2 * size <= whole and found[-1][1] - found[0][1] < MIN_GROWTH * found[0][1]:
+            if 2 * found[-1][1] - found[0][1] > usable:
+                break
+            size *= 2
+            found.append((size, peak_memory(partial(trial.step, size), device)))
+    return found
 
 
 class _Trial:
