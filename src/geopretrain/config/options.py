@@ -206,7 +206,7 @@ class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
     data_root: FilePath | None = None
     """Folder that holds the data sets of the recipe."""
     tiny: bool = False
-    """Run the same commands on synthetic worlds, without data, in about a minute."""
+    """Run the same commands on synthetic worlds, without data, in a minute or two."""
     small: bool = False
     """Take the recipe's settings for an hour or so of a processor, instead of the paper's."""
     out: FilePath | None = None

@@ -19,7 +19,7 @@ from pydantic import Field
 from geopretrain.schema import checked
 
 Scale = Literal["paper", "small", "tiny"]
-"""How much is done: as the paper, in an hour or so of a processor, in about a minute on synthetic worlds."""
+"""How much is done: as the paper, in an hour or so of a processor, in a minute or two on synthetic worlds."""
 SCALES: tuple[Scale, ...] = get_args(Scale)
 Kind = Literal["setting", "data", "stage", "row"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
