@@ -239,7 +239,9 @@ def backbone_of(init: Init) -> str | None:
         WeightsError: the weights cannot be read, or belong to several models that have the same tensors.
     """
     if init.kind == "run":
-        return str(read_lineage(init.source)["backbone"])
+        if (name := read_lineage(init.source)["backbone"]) is None:
+            raise WeightsError(f"The run {init.source} has no backbone.")
+        return str(name)
     if init.kind != "file":
         return None
     found = read_checkpoint(Path(init.source))

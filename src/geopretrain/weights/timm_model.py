@@ -11,8 +11,7 @@ from torch import nn
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, WeightsError
 from geopretrain.networks import Backbone
-from geopretrain.weights.files import read_metadata
-from geopretrain.weights.init import Init, init_backbone, parse_init, read_lineage
+from geopretrain.weights.init import backbone_of, init_backbone, parse_init
 
 
 def backbone(
@@ -26,7 +25,8 @@ def backbone(
 
     Args:
         source: run folder, weights file, ``imagenet`` or ``random``.
-        name: of the timm model; None = the one that is stored with the weights.
+        name: of the timm model; None = the one that is stored with the weights, or that they are recognised
+            to belong to.
         features_only: return timm's wrapper for pyramids: called with ``B 3 H W`` it returns one map
             ``B C_i H/s_i W/s_i`` per stride, and ``feature_info`` tells channels and strides.
 
@@ -35,8 +35,11 @@ def backbone(
         WeightsError: the weights cannot be read, or belong to another model.
     """
     init = parse_init(source)
-    found, report = init_backbone(name or _stored_name(init), init)
-    for warning in report.warnings:
+    name = name or backbone_of(init)
+    if name is None:
+        raise ConfigError(f"'{init.source}' does not say of which timm model it is. Give name='resnet18'.")
+    found, report = init_backbone(name, init)
+    for warning in filter(None, [*report.warnings, report.incomplete]):
         console.warn(f"{source}: {warning}")
     model = with_normalisation(found)
     return features(found) if features_only else model
@@ -97,16 +100,3 @@ def check_loads(found: Backbone, file: Path) -> None:
     different = [name for name, tensor in model.state_dict().items() if not tensor.equal(state[name])]
     if different:
         raise WeightsError(f"{len(different)} tensors came back changed, e.g. {different[0]}.")
-
-
-def _stored_name(init: Init) -> str:
-    """Return the name of the model that is stored with weights (ConfigError, WeightsError)."""
-    if init.kind == "run":
-        name = read_lineage(init.source)["backbone"]
-        if name is None:
-            raise WeightsError(f"The run {init.source} has no backbone.")
-        return str(name)
-    name = read_metadata(init.source).get("backbone") if Path(init.source).is_file() else None
-    if name is None:
-        raise ConfigError(f"'{init.source}' does not say of which timm model it is. Give name='resnet18'.")
-    return str(name)
