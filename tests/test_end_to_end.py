@@ -66,7 +66,7 @@ def test_pretrain_leaves_the_run_folder_of_the_design(depth_run):
     names = {path.name for path in depth_run.iterdir()}
     assert names == {
         *("config.yaml", "lineage.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl"),
-        *("results.json", "figures", "checkpoints", "tensorboard", ".geopretrain"),
+        *("results.json", "weights.json", "figures", "checkpoints", "tensorboard", ".geopretrain"),
     }
     assert list((depth_run / "figures").glob("*.png"))
     assert (depth_run / "checkpoints/last.ckpt").is_file()

@@ -8,9 +8,11 @@ from fake_tasks import FakeTask, read_batch, samples
 
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.errors import OptionError
+from geopretrain.ranks import Ranks
 from geopretrain.runs.folder import RunFolder
 from geopretrain.training.fit import fit
 from geopretrain.training.monitoring import Monitor, is_lowest, kept_in_words
+from geopretrain.training.recorder import Recorder
 from geopretrain.training.segmentation import train_segmentation
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.validate import validate
@@ -173,6 +175,22 @@ def test_what_is_no_number_is_never_best():
     ]
     assert monitor.exhausted
     assert (monitor.best, monitor.best_step) == (0.2, 1)
+
+
+def test_patience_may_run_out_without_a_number():
+    monitor = Monitor(settings(monitor="miou", patience=1))
+    monitor.judge({"miou": None}, 1)
+    assert monitor.exhausted
+    assert monitor.in_words() == "none, for no validation gave validation/miou"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_validations_of_the_first_process_decide(rank):
+    ranks = Ranks()
+    ranks.rank = rank
+    recorder = Recorder(None, settings(monitor="miou", patience=1), None, None, None, ranks=ranks)
+    recorder.monitor.judge({}, 1)
+    assert recorder._ends_early() is (rank == 0)
 
 
 def test_options_that_need_each_other():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.console import console
@@ -17,5 +19,5 @@ def finetune_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
     run = train_segmentation(options)
-    console.suggest(f"Next: geopretrain predict {run.path} IMAGE_OR_VIDEO --out pictures")
+    console.suggest(f"Next: geopretrain predict {quote(str(run.path))} IMAGE_OR_VIDEO --out pictures")
     return run

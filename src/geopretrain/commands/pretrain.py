@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import PretrainOptions
 from geopretrain.config.resume import continued
@@ -28,11 +30,11 @@ def pretrain(options: PretrainOptions) -> RunFolder:
     def finish_and_say(run: RunFolder, task: Task) -> None:
         finish(training, run)
         next_run = (
-            f"depth --data {training.data.describe().path} --init {run.path} "
-            f"--out {run.path.parent / 'depth'}"
+            f"depth --data {quote(str(training.data.describe().path))} --init {quote(str(run.path))} "
+            f"--out {quote(str(run.path.parent / 'depth'))}"
             if isinstance(task, FlowTask)
-            else f"segmentation --data LABELLED_FOLDER --init {run.path} --labels 16 "
-            f"--out {run.path.parent / 'seg'}"
+            else f"segmentation --data LABELLED_FOLDER --init {quote(str(run.path))} --labels 16 "
+            f"--out {quote(str(run.path.parent / 'seg'))}"
         )
         console.suggest(f"Next: geopretrain finetune {next_run}")
 

@@ -9,6 +9,9 @@ from torch import Tensor
 class Accuracies:
     """Collects scores and classes; each image counts alike.
 
+    In a training of several processes each counts for itself: the network of another one is another network
+    as far as its batch-norm statistics are its own.
+
     Args:
         num_classes: number of classes, at least 2.
         top: classes with the highest scores among which the right one also counts.
@@ -20,7 +23,7 @@ class Accuracies:
 
         counted = {f"top{k}": k for k in (1, top) if k < num_classes}
         self.metrics = {
-            name: MulticlassAccuracy(num_classes, top_k=k, average="micro").to(device)
+            name: MulticlassAccuracy(num_classes, top_k=k, average="micro", sync_on_compute=False).to(device)
             for name, k in counted.items()
         }
 

@@ -57,6 +57,8 @@ class Monitor:
 
     def in_words(self) -> str:
         """Return what is the best."""
+        if self.best is None:
+            return f"none, for no validation gave {PREFIX}{self.name}"
         which = "lowest" if self.lowest else "highest"
         return f"the {which} {PREFIX}{self.name}, {self.best:.4g}, after step {self.best_step}"
 

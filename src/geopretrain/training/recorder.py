@@ -160,7 +160,7 @@ class Recorder(Callback):
         if self.settings.validates_at(step):
             with self.threads.clock.leave_out():
                 self._validate(trainer, step)
-        early = self.monitor is not None and self.ranks.largest(int(self.monitor.exhausted)) > 0
+        early = self._ends_early()
         ended = early or step == self.settings.steps
         if ended:
             self._judge(trainer, step)
@@ -175,6 +175,12 @@ class Recorder(Callback):
         if stopping:
             self.line.stop()
             raise Stopped
+
+    def _ends_early(self) -> bool:
+        """Return whether the first process, whose validations count, has run out of patience."""
+        if self.monitor is None:
+            return False
+        return self.ranks.largest(int(self.ranks.first and self.monitor.exhausted)) > 0
 
     def _asked_to_stop(self) -> bool:
         """Return whether a signal has reached any of the processes, which all stop after the same step."""

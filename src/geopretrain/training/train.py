@@ -10,7 +10,7 @@ from typing import Any
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
-from geopretrain.errors import RunFolderError
+from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_json
 from geopretrain.folders import owned
@@ -110,7 +110,7 @@ def train(
         run = RunFolder.create(training.out, config=training.config, overwrite=overwrite, resume=resume)
         try:
             _train(training, run, lineage, resume)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OptionError):  # an option that only the first validation can tell
             if not (resume or run.can_continue):  # then the very same command can be repeated
                 run.remove_own()
             raise

@@ -196,3 +196,8 @@ def test_a_damaged_image_does_not_decide_on_the_size(tmp_path):
     assert data.size == (64, 96)
     kept = data.usable(range(5), Fields())
     assert data.names(kept) == [name for name in data.names(range(5)) if name != "a/0.png"]
+
+
+def test_no_name_is_no_folder():
+    with pytest.raises(DataError, match="names no folder"):
+        LabelledSet.open("images:")

@@ -86,3 +86,26 @@ def test_lists_that_cannot_be_understood_name_the_line(root, text, match):
     (root / "list.csv").write_text(text)
     with pytest.raises(DataError, match=match):
         LabelledSet.open(f"images:{root / 'list.csv'}")
+
+
+def test_what_is_learned_from_is_not_judged_on(root):
+    (root / "train.csv").write_text("".join(f"{image},{name}\n" for image, name in lines(count=8)))
+    (root / "val.csv").write_text("".join(f"./{image},{name}\n" for image, name in lines(count=3)))
+    with pytest.raises(DataError, match=r"both name pictures/0\.png and 2 more"):
+        LabelledSet.open(f"images:{root / 'train.csv'}")
+
+
+def test_an_image_listed_under_two_spellings_is_listed_twice(root):
+    text = "".join(f"{image},{name}\n" for image, name in lines())
+    (root / "list.csv").write_text(text + "./pictures/0.png,dog\n")
+    with pytest.raises(DataError, match=r"names pictures/0\.png twice, in lines 1 and 13"):
+        LabelledSet.open(f"images:{root / 'list.csv'}")
+
+
+@pytest.mark.parametrize("first", ["fname,breed", "id,fname,breed"])
+def test_columns_of_unknown_names_are_no_image(root, first):
+    number = "7," * first.count("id,")
+    text = "".join(f"{number}{image},{name}\n" for image, name in lines())
+    (root / "list.csv").write_text(f"{first}\n{text}")
+    with pytest.raises(DataError, match=f"line 1: '{first}' names no image"):
+        LabelledSet.open(f"images:{root / 'list.csv'}")

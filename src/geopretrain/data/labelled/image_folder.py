@@ -32,7 +32,9 @@ def open_image_folder(spec: str) -> ImageFiles:
     Raises:
         DataError: there are no images, or too few.
     """
-    root = Path(spec.removeprefix(IMAGE_FOLDER)).expanduser()
+    if not (named := spec.removeprefix(IMAGE_FOLDER).strip()):
+        raise DataError(f"'{spec}' names no folder; {IMAGE_FOLDER}FOLDER must name one with images.")
+    root = Path(named).expanduser()
     if root.is_file():
         return open_image_list(root)
     if not root.is_dir():
@@ -99,12 +101,25 @@ def _listed(folder: str) -> list[tuple[str, bool]]:
             (entry.name, is_folder)
             for entry in entries
             if not is_clutter(entry.name)
-            and ((is_folder := entry.is_dir()) or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES)
+            and (
+                (is_folder := _is_folder(entry)) or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+            )
             and not _leads_back(entry, folder)
         ]
     found.sort()  # for names whose natural order is the same
     found.sort(key=lambda entry: natural_text(entry[0]))
     return found
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: what is called like an image is named when it is read
+        return False
 
 
 def _leads_back(entry: os.DirEntry[str], folder: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import posixpath
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import NamedTuple
 
 from geopretrain.data.fingerprint import digest
 from geopretrain.data.labelled.image_files import ImageFiles, held_out
+from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.text_lists import listed_path, read_text
 from geopretrain.errors import DataError
 
@@ -68,6 +71,12 @@ def open_image_list(path: Path) -> ImageFiles:
                 f"{path} lists no image of '{split}'. Add some, or leave the column of splits away."
             )
     files = {split: [entry.image for entry in found] for split, found in parts.items()}
+    if both := sorted(set(files["train"]) & set(files["val"])):
+        more = f" and {len(both) - 1} more" if both[1:] else ""
+        raise DataError(
+            f"{beside} and {path} both name {both[0]}{more}: what is "
+            "learned from cannot be judged on. Keep each image in one of them."
+        )
     classes = {split: [entry.label for entry in found] for split, found in parts.items()}
     return ImageFiles(path.parent, "image list", files, classes, warnings=said, listed=digest(classes))
 
@@ -76,13 +85,19 @@ def _read(path: Path) -> list[_Entry]:
     """Return the entries of a list, its header left out (DataError)."""
     rows = list(_rows(path))
     columns = _columns(rows[0][1]) if rows else None
+    if columns is None and len(rows) > 1 and not _names_image(rows[0][1]) and _names_image(rows[1][1]):
+        raise DataError(
+            f"{path}, line {rows[0][0]}: '{','.join(rows[0][1])}' names no image. If these are the names of "
+            f"the columns, call them {_IMAGE[0]}, {_CLASS[0]} and, where there is one, {_SPLIT[0]}."
+        )
     image, label, split = columns or (0, 1, 2)
     found = []
     for line, cells in rows[1:] if columns else rows:
         if len(cells) <= max(image, label) or not cells[image] or not cells[label]:
             raise DataError(f"{path}, line {line}: expected 'image,class', got '{','.join(cells)}'.")
         where = cells[split].strip().lower() if split is not None and len(cells) > split else ""
-        found.append(_Entry(line, listed_path(cells[image]), sys.intern(cells[label]), where))
+        name = posixpath.normpath(listed_path(cells[image]))
+        found.append(_Entry(line, name, sys.intern(cells[label]), where))
     if len(found) < 2:
         raise DataError(f"{path} lists {len(found)} images; at least 2 lines of 'image,class' are needed.")
     return found
@@ -102,6 +117,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     for cells in reader:
         if any(cells) and not cells[0].startswith("#"):
             yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _names_image(cells: Sequence[str]) -> bool:
+    return any(os.path.splitext(cell)[1].lower() in IMAGE_SUFFIXES for cell in cells)
 
 
 def _columns(cells: Sequence[str]) -> tuple[int, int, int | None] | None:

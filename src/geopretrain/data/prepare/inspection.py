@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -355,7 +356,7 @@ def _labels(path: str) -> str | None:
     if path.startswith(IMAGE_FOLDER):
         return f"Images without class maps: {LabelledSet.open(path).describe().in_words(remarks=True)}."
     found, usable = inspected(path)
-    use = f" Next: geopretrain finetune segmentation --data {path}" if usable else ""
+    use = f" Next: geopretrain finetune segmentation --data {shlex.quote(path)}" if usable else ""
     return f"Labels: {found}{use}"
 
 
@@ -367,4 +368,5 @@ def _verdict(inspection: Inspection) -> str:
     which = "" if count == 1 else f"{good} of {count} clips can be used. "
     still = " --still-images" if any(report.single_images for report in inspection.clips) else ""
     which += "Look at the WARNING above first. " if any(report.alarms for report in inspection.clips) else ""
-    return f"{which}{verdict} Next: geopretrain data prepare {inspection.path} --out store{still}"
+    source = shlex.quote(str(inspection.path))
+    return f"{which}{verdict} Next: geopretrain data prepare {source} --out store{still}"
