@@ -26,7 +26,7 @@ VERDICTS = {
     "better": "better",
     "worse": "worse",
     "unclear": "no difference told",
-    "no spread": "the seeds did not differ",
+    "no spread": "the difference is the same with every seed",
 }
 
 

@@ -162,7 +162,7 @@ def _sentence(line: Line, column: Column, first: str) -> str:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
     about = f"{column.title} {difference.mean:+.3f} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:
-        return f"{name}: {about}; the seeds did not differ, so how sure this is cannot be told."
+        return f"{name}: {about}; it is the same with every seed, so how sure this is cannot be told."
     interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
     words = {"better": "better", "worse": "worse", "unclear": "no difference could be told"}
     return f"{name}: {about}, {interval}: {words[verdict(difference, column)]}."

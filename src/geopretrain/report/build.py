@@ -18,7 +18,7 @@ VERDICTS = {
     "better": "better",
     "worse": "worse",
     "unclear": "no difference told",
-    "no spread": "the seeds did not differ",
+    "no spread": "the difference is the same with every seed",
 }
 ERRORS = (
     ("abs_rel", "AbsRel", "lower is better"),

@@ -14,7 +14,7 @@ MODE_WORDS = {
 }
 MINUS = "\N{MINUS SIGN}"
 UNCLEAR = "no difference could be told"
-NO_SPREAD = "the seeds did not differ, so there is no interval"
+NO_SPREAD = "the difference is the same with every seed, so there is no interval"
 
 
 def points(value: float, *, sign: bool = False) -> str:
@@ -173,7 +173,7 @@ def cautions(rows: Sequence[Row]) -> list[str]:
         said.append(f"Only {count}: the intervals are wide, and 5 or more are advisable.")
     if any(row.difference is not None and not row.difference.has_interval for row in rows):
         said.append(
-            "Where a difference is the same with every seed, the seeds did not differ: how far chance goes "
+            "Where a difference is the same with every seed, it has no spread: how far chance goes "
             "is unknown, and no interval is given."
         )
     fewer = sorted({row.init for row in rows if len(row.values) < seeds})

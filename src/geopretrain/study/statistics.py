@@ -24,7 +24,7 @@ class PairedDifference:
         mean: their mean.
         sd: their standard deviation (n - 1).
         low: lower end of the t interval of the mean.
-        high: upper end; the same where the seeds did not differ, and then it is no interval.
+        high: upper end; the same where all values are, and then it is no interval.
         level: coverage of the interval, e.g. 0.95.
     """
 

@@ -194,6 +194,6 @@ def diverged(step: int, last_good_step: int | None, what: str = "The loss") -> T
     )
     return TrainingDiverged(
         f"{what} is not a number any more at step {step}; training has been stopped. {kept} "
-        "Start again into another --out with a smaller --lr (a third, say) or --precision fp32; "
-        "if it comes back, look at the data with `geopretrain data inspect`."
+        "Start again into another --out with a smaller --lr (a third, say) or, where it was another, "
+        "--precision fp32; if it comes back, look at the data with `geopretrain data inspect`."
     )
