@@ -101,6 +101,24 @@ def read_batch(indices):
     return FakeBatch(torch.from_numpy(PIXELS[indices]), targets)
 
 
+class Crash(Exception):
+    """What ends a training in the midst of it."""
+
+
+def crash_at(read_number):
+    """Return a way of reading that fails at a certain batch."""
+    count = 0
+
+    def read(indices):
+        nonlocal count
+        count += 1
+        if count == read_number:
+            raise Crash
+        return read_batch(indices)
+
+    return read
+
+
 class FakeData:
     """Ten small images as a data set; ``read`` may be replaced by one that fails."""
 

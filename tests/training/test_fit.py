@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from fake_tasks import FakeTask, read_batch, samples
+from fake_tasks import Crash, FakeTask, crash_at, read_batch, samples
 
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.runs.folder import RunFolder
@@ -31,23 +31,6 @@ def train(
     given = {"validation": held_out, "shown": shown, "probe": probe, "resume": resume}
     fit(task, samples(read), settings(**changes), run, **given)
     return task, run
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(read_number):
-    count = 0
-
-    def read(indices):
-        nonlocal count
-        count += 1
-        if count == read_number:
-            raise Crash
-        return read_batch(indices)
-
-    return read
 
 
 def without_timing(run):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fake_tasks import FakeTask, read_batch, samples
+from fake_tasks import Crash, FakeTask, crash_at, read_batch, samples
 
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.errors import OptionError
@@ -16,23 +16,6 @@ from geopretrain.training.recorder import Recorder
 from geopretrain.training.segmentation import train_segmentation
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.validate import validate
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(read_number):
-    count = 0
-
-    def read(indices):
-        nonlocal count
-        count += 1
-        if count == read_number:
-            raise Crash
-        return read_batch(indices)
-
-    return read
 
 
 def settings(**changes):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from fake_tasks import FakeTask, read_batch, samples
+from fake_tasks import Crash, FakeTask, crash_at, read_batch, samples
 
 from geopretrain.compute import resolve_precision
 from geopretrain.errors import ConfigError, OptionError
@@ -42,23 +42,6 @@ class _Overflow(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         return torch.full_like(grad, float("inf"))
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(read_number):
-    count = 0
-
-    def read(indices):
-        nonlocal count
-        count += 1
-        if count == read_number:
-            raise Crash
-        return read_batch(indices)
-
-    return read
 
 
 def train(path, task, *, resume=False, read=read_batch, **changes):

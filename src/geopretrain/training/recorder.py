@@ -160,7 +160,7 @@ class Recorder(Callback):
         if self.settings.validates_at(step):
             with self.threads.clock.leave_out():
                 self._validate(trainer, step)
-        early = self._ends_early()
+        early = self.settings.validates_at(step) and self._ends_early()
         ended = early or step == self.settings.steps
         if ended:
             self._judge(trainer, step)

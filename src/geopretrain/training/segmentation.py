@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from geopretrain.compute import resolve_device
@@ -62,6 +63,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     Raises:
         UserError: data, options, weights or folder cannot be used.
     """
+    _refuse_choosing_by_test(options)
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
@@ -77,20 +79,13 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
-    if options.monitor and options.evaluate_on == "test":
-        raise OptionError(
-            "monitor",
-            "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
-        )
     task, report, init = with_first_weights(cls, config, options)
     preset = choose_preset(options.preset, device, task.presets)
     splits = labelled.splits(task.required)
     subset = _subset(len(splits["train"]), options)
     loop = loop_settings(options, task.presets[preset], device, len(subset), validate_every=0)
     points = curve(options.curve_points, loop.steps)
-    loop = loop_settings(
-        options, task.presets[preset], device, len(subset), validate_every=0, validate_at=tuple(points)
-    )
+    loop = replace(loop, validate_at=tuple(points))
     samples = Samples(labelled, splits["train"][subset], task.required)
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, device)
@@ -123,6 +118,14 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         settings=loop,
         subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
     )
+
+
+def _refuse_choosing_by_test(options: FinetuneSegmentationOptions) -> None:
+    if options.monitor and options.evaluate_on == "test":
+        raise OptionError(
+            "monitor",
+            "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
+        )
 
 
 def _open(options: FinetuneSegmentationOptions) -> LabelledSet:
