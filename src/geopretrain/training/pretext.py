@@ -13,7 +13,7 @@ from geopretrain.config.options import FinetuneDepthOptions, PretrainOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
-from geopretrain.data.labelled.census import check_labels
+from geopretrain.data.labelled.census import check_image_classes, check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.opening import open_dataset
 from geopretrain.data.store.frame_store import FrameStore
@@ -117,7 +117,9 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
         if not len(train):
             raise DataError(f"{data.path}: none of the {asked} training images can be used, see above.")
         if "labels" in task.required.names and not options.resume:
-            check_labels(data, train, held_out, "val")
+            check_labels(data, train, held_out, "val", refuse_one=True)
+        if "image_labels" in task.required.names and not options.resume:
+            check_image_classes(data, train)
     return Samples(data, train, task.required), Samples(data, held_out, task.required)
 
 

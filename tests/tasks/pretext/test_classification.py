@@ -14,6 +14,7 @@ from torch.nn import functional
 import geopretrain as gp
 from geopretrain.cli import main
 from geopretrain.data.batches import LabelledBatch
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.tasks.pretext.classification import Classification, ClassificationConfig
 from geopretrain.tasks.step import Step
@@ -138,6 +139,36 @@ def test_unreadable_images_are_named_left_out_and_counted(tmp_path, capsys):
     assert "2 images cannot be used and are left out" in said
     assert "2 classes" in said
     assert "no image lies in empty" in said
+
+
+def test_classes_are_counted_on_the_images_that_can_be_used(tmp_path, caplog):
+    root = write_folder(tmp_path / "images", classes=("cat", "dog", "owl"))
+    damage(root / "dog")
+    pretrain(root, tmp_path / "run", steps=1)
+    assert any("hold no image of dog" in record.message for record in caplog.records)
+    damage(root / "owl")
+    with pytest.raises(DataError, match=r"all of one class, 'cat'.* No image of dog or owl that can be used"):
+        pretrain(root, tmp_path / "again", steps=1)
+    assert not (tmp_path / "again").exists()
+
+
+def damage(folder):
+    for path in folder.iterdir():
+        path.write_bytes(b"no image")
+
+
+def test_a_subset_of_one_class_is_refused(tmp_path):
+    write_folder(tmp_path)
+    with pytest.raises(DataError, match="two at least are needed"):
+        pretrain(tmp_path, tmp_path / "run", steps=1, subset=0.01)
+
+
+def test_classes_of_readers_that_do_not_know_them_beforehand_are_read(tmp_path, monkeypatch):
+    data = LabelledSet.open(f"images:{write_folder(tmp_path)}", size=(64, 64))
+    known = data.image_classes(range(len(data)))
+    assert set(known) == {0, 1}
+    monkeypatch.setattr(type(data.source), "image_classes", lambda self, split: None)
+    np.testing.assert_array_equal(data.image_classes(range(len(data))), known)
 
 
 def test_a_folder_of_nothing_but_damage_is_refused(tmp_path):

@@ -15,6 +15,7 @@ import geopretrain as gp
 from geopretrain.data.augment.views import labelled_views
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.labelled.detect import open_labelled_source
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import DataError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
@@ -123,6 +124,29 @@ def test_a_damaged_image_is_left_out(tmp_path, caplog):
     labels.write_bytes(labels.read_bytes()[:60])
     gp.pretrain("segmentation", data=tmp_path / "other", out=tmp_path / "run", steps=1, **OPTIONS)
     assert any("left out" in record.message and train.name in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, "nothing but left"), (255, "ignored")])
+def test_one_class_in_what_is_left_after_damage_is_refused(tmp_path, value, expected):
+    write_set(tmp_path / "other", count=12)
+    data = LabelledSet.open(tmp_path / "other", size=(64, 64))
+    train = [tmp_path / "other" / "labels" / Path(name).name for name in data.names(data.splits()["train"])]
+    for number, path in enumerate(train):
+        Image.fromarray(np.full((64, 64), value, np.uint8)).save(path)
+        if number < 2:  # nobody knows what is in these
+            path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=expected):
+        gp.pretrain("segmentation", data=tmp_path / "other", out=tmp_path / "run", **OPTIONS)
+
+
+def test_a_damaged_image_does_not_hide_that_there_is_one_class(tmp_path):
+    write_set(tmp_path / "other", count=12)
+    labels = sorted((tmp_path / "other" / "labels").iterdir())
+    for path in labels:
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(path)
+    labels[3].write_bytes(b"no image")
+    with pytest.raises(DataError, match="nothing else"):
+        gp.pretrain("segmentation", data=tmp_path / "other", out=tmp_path / "run", **OPTIONS)
 
 
 def test_ade20k_is_read_with_its_own_list_of_classes(tmp_path):

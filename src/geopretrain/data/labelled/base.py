@@ -94,6 +94,10 @@ class LabelledSource(ABC):
             DataError: a file is unreadable, or image and labels do not fit together; the file is named.
         """
 
+    def image_classes(self, split: str) -> NDArray[np.int32] | None:
+        """Return the class of each image of a split, None where that is not known before they are read."""
+        return None
+
     def unnamed(self, split: str, index: int) -> set[str]:
         """Return what is ignored in the labels of an image although the class list does not say so."""
         return set()

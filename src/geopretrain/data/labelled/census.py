@@ -99,9 +99,7 @@ class Census:
         return tail and (len(self.absent) == 1 or len(self.occurring) == 2)
 
     def _missing(self) -> str:
-        names = [self.names[number] for number in self.absent[:_NAMED]]
-        more = len(self.absent) - _NAMED
-        listed = " and ".join([", ".join(names), f"{more} more"] if more > 0 else _but_last(names))
+        listed = " and ".join(_listed([self.names[number] for number in self.absent]))
         occur, labels = "occur" if len(self.absent) > 1 else "occurs", len(self.pixels)
         ignored = int((self.pixels[:, -1] > 0).sum())
         values, be = " and ".join(self.unnamed), "are" if len(self.unnamed) > 1 else "is"
@@ -153,7 +151,12 @@ def _unnamed(data: LabelledSet, positions: NDArray[np.int64], pixels: NDArray[np
 
 
 def check_labels(
-    data: LabelledSet, train: NDArray[np.int64], scored: NDArray[np.int64], split: str = "test"
+    data: LabelledSet,
+    train: NDArray[np.int64],
+    scored: NDArray[np.int64],
+    split: str = "test",
+    *,
+    refuse_one: bool = False,
 ) -> None:
     """Read the images, say what their labels hold, and refuse what cannot be meant.
 
@@ -162,6 +165,7 @@ def check_labels(
         train: positions of those that are learned from.
         scored: positions of those that the outcome is judged on.
         split: name of their split.
+        refuse_one: refuse training images of one class also where others are left in the data.
 
     Raises:
         DataError: a file cannot be used; a picture is in both; all labels are ignored, show one class, or
@@ -173,14 +177,40 @@ def check_labels(
     found = census(data, both)
     console.say(found.in_words())
     if found.problem() is not None and len(both) < len(data):
-        data.check(np.arange(len(data)), LABELS)  # a class may be rare: look at everything before refusing
-        found = census(data, np.arange(len(data)))
+        everything = np.arange(len(data))  # a class may be rare: look at all there is before refusing
+        found = census(data, np.setdiff1d(everything, list(data.unusable(everything, LABELS))))
     if (problem := found.problem()) is not None:
         raise DataError(f"{data.path}: {problem}")
     if (doubt := found.doubt()) is not None:
         console.warn(f"{data.path}: {doubt}")
-    _check_split(data, train, f"the {len(train)} training images", refuse_one=_is_all(data, train))
+    refuse_one = refuse_one or _is_all(data, train)
+    _check_split(data, train, f"the {len(train)} training images", refuse_one=refuse_one)
     _check_split(data, scored, f"the {split} split", refuse_one=False)
+
+
+def check_image_classes(data: LabelledSet, train: NDArray[np.int64]) -> None:
+    """Refuse images of one class alone, and say which classes have no image among them.
+
+    Args:
+        data: images with a class each.
+        train: positions of those that are learned from, such as can be used.
+
+    Raises:
+        DataError: all of them are of one class.
+    """
+    counts = np.bincount(data.image_classes(train), minlength=data.num_classes)
+    occurring, absent = np.flatnonzero(counts), np.flatnonzero(counts == 0)
+    if not len(absent):
+        return
+    where = f"{data.path}: the {len(train)} images that are learned from"
+    missing = " or ".join(_listed([data.class_names[number] for number in absent]))
+    if len(occurring) < 2:
+        raise DataError(
+            f"{where} are all of one class, '{data.class_names[occurring[0]]}', and two at least are needed "
+            f"to tell apart. No image of {missing} that can be used is among them: mend those files, or "
+            "learn from more images."
+        )
+    console.warn(f"{where} hold no image of {missing}: nothing will be learned of that.")
 
 
 def inspected(path: str | Path) -> tuple[str, bool]:
@@ -264,6 +294,12 @@ def _same_pictures(
 def _equal_pictures(data: LabelledSet, pair: tuple[int, int]) -> bool:
     one, other = data.read(pair, LABELS).images
     return bool((one == other).all())
+
+
+def _listed(names: list[str]) -> list[str]:
+    """Return some names with commas, and the last of them or how many more there are."""
+    more = len(names) - _NAMED
+    return [", ".join(names[:_NAMED]), f"{more} more"] if more > 0 else _but_last(names)
 
 
 def _but_last(names: list[str]) -> list[str]:

@@ -83,6 +83,10 @@ class ImageFiles(LabelledSource):
         """Return the path of the image relative to the folder."""
         return self.files[split][index]
 
+    def image_classes(self, split: str) -> np.ndarray | None:
+        """Return the class of each image of a split, from its folder or the list."""
+        return self.labels.get(split)
+
     def original_size(self) -> tuple[int, int]:
         """Return the middle height and the middle width of some of the images that can be read."""
         sizes, reasons = [], []

@@ -26,7 +26,7 @@ from geopretrain.data.sizes import working_size
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.schema import as_path, parse_size
 
-LABELS = Fields(names=("labels",))
+LABELS, IMAGE_LABELS = Fields(names=("labels",)), Fields(names=("image_labels",))
 CACHE_VERSION = 1
 MAX_THREADS = 8  # that decode image files in the first pass
 MAX_ERRORS = 10
@@ -139,7 +139,7 @@ class LabelledSet:
             RunFolderError: the cache cannot be written.
         """
         wanted = positions(indices, len(self))
-        errors = self._read_missing(wanted, fields, None)
+        errors = self.unusable(wanted, fields)
         if not errors:
             return wanted
         count = (
@@ -151,6 +151,10 @@ class LabelledSet:
         more = f" And {len(errors) - MAX_NAMED} more." if len(errors) > MAX_NAMED else ""
         console.warn_left_out(f"{self.path}: {count} left out. {said}{more}")
         return wanted[~np.isin(wanted, list(errors))]
+
+    def unusable(self, indices: Positions, fields: Fields = LABELS) -> dict[int, DataError]:
+        """Return what is wrong with those of the images that cannot be read, by position; nothing is said."""
+        return self._read_missing(indices, fields, None)
 
     def _read_missing(self, indices: Positions, fields: Fields, most: int | None) -> dict[int, DataError]:
         """Read what is not in the cache; return what is wrong by position, at most about ``most`` of it."""
@@ -173,6 +177,21 @@ class LabelledSet:
                 if most is not None and len(errors) >= most:
                     break
         return errors
+
+    def image_classes(self, indices: Positions) -> NDArray[np.int64]:
+        """Return the class of each image; they are read only where that is not known without."""
+        self._refuse(IMAGE_LABELS)
+        rows, start = positions(indices, len(self)), 0
+        found = np.empty(len(rows), np.int64)
+        for split, count in self.counts.items():
+            inside = (rows >= start) & (rows < start + count)
+            known = self.source.image_classes(split)
+            if known is None:
+                found[inside] = [self._class_read(row) for row in rows[inside].tolist()]
+            else:
+                found[inside] = known[rows[inside] - start]
+            start += count
+        return found
 
     def class_pixels(self, indices: Positions) -> NDArray[np.int64]:
         """Return how many pixels of each image are of each class, ``N K+1``; the last: of none (255)."""
@@ -250,6 +269,9 @@ class LabelledSet:
 
     def _read(self, row: int) -> LabelledImage:
         return resized(self.source.read(*self._place(row), self.size), self.size)
+
+    def _class_read(self, row: int) -> int:
+        return int(self._format.unpack(self._cache.read(np.array([row]), self._make_row))["image_labels"][0])
 
     def _counted(self, indices: Positions) -> NDArray[np.int64]:
         """Return checksum and counts of each image, from rows that are there; kept like these."""
