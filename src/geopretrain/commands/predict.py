@@ -100,7 +100,7 @@ class _Writer:
 
         seen = render(self.task, shot, self.size)
         if "picture" in self.wanted:
-            write_picture(self._path(shot.name, ".png"), seen.picture)
+            write_picture(self._path(shot.name, ".png"), seen.explained)
         if "depth" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
             path = self._path(shot.name, "_depth.png")
             self._check(path.with_suffix(".json"))

@@ -17,8 +17,6 @@ from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
 from geopretrain.tasks.predictions import DepthPrediction, FlowPrediction
 
 Size = tuple[int, int]
-OVERLAY = 0.55
-"""Fraction of the class colour in an overlay."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,17 @@ class Rendering:
     Attributes:
         picture: ``H W 3`` uint8.
         disparity: ``H W`` float32 of depth runs, None of others.
+        key: what the colours of ``picture`` mean, of its width; None where there is nothing to say.
     """
 
     picture: np.ndarray
     disparity: np.ndarray | None = None
+    key: np.ndarray | None = None
+
+    @property
+    def explained(self) -> np.ndarray:
+        """The picture with its key below."""
+        return self.picture if self.key is None else pictures.grid([self.picture, self.key])
 
 
 def render(task: Task, shot: Shot, size: Size | None) -> Rendering:
@@ -45,7 +50,7 @@ def render(task: Task, shot: Shot, size: Size | None) -> Rendering:
     if isinstance(task, FlowTask) and shot.next is None:
         raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
     if isinstance(task, SegmentationTask):
-        return Rendering(_overlay(task, image, size))
+        return _overlay(task, image, size)
     if isinstance(task, (DepthTask, FlowTask)):
         following = None if shot.next is None else _pixels(task, shot.next)
         found = predict_images(task, _pixels(task, image), size, following)
@@ -62,10 +67,12 @@ def _pixels(task: Task, image: np.ndarray) -> torch.Tensor:
     return as_pixels(image).to(task.device)
 
 
-def _overlay(task: SegmentationTask, image: np.ndarray, size: Size | None) -> np.ndarray:
-    """Return the classes in colour over the picture."""
+def _overlay(task: SegmentationTask, image: np.ndarray, size: Size | None) -> Rendering:
+    """Return the classes in colour over the picture, and the names of those that are there."""
     with torch.no_grad():
         predicted = task.predict(at_size(_pixels(task, image), size)).classes
     whole = functional.interpolate(predicted[:, None].float(), image.shape[:2], mode="nearest")
-    classes = pictures.colour_labels(whole[0, 0].cpu().numpy().astype(np.int64), task.class_colours)
-    return (OVERLAY * classes + (1 - OVERLAY) * image).round().astype(np.uint8)
+    classes, colours = whole[0, 0].cpu().numpy().astype(np.int64), task.class_colours
+    there = np.unique(classes)
+    key = pictures.legend([task.class_names[one] for one in there], colours[there], image.shape[1])
+    return Rendering(pictures.overlay_labels(image, classes, colours=colours), key=key)

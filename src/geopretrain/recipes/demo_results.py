@@ -53,7 +53,7 @@ def draw_depth(path: Path, runs: Mapping[str, Path], labelled: str, size: Size) 
         ]
     if depths is not None:
         columns["true depth"] = [colour_against(inverse(depth), depth, "scale") for depth in depths]
-    write_picture(path, pictures.grid(list(pictures.rows(columns).values())))
+    write_picture(path, pictures.beside(columns))
     return path
 
 

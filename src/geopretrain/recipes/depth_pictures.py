@@ -15,7 +15,9 @@ from geopretrain.files import write_picture
 from geopretrain.tasks.base import DepthTask
 
 LARGE_ERROR = 0.5
-"""Relative error that gets the brightest colour."""
+"""Relative error that gets the last red."""
+_POINT = 1
+"""Px by which single measured points are widened."""
 
 
 def draw_errors(
@@ -23,7 +25,7 @@ def draw_errors(
 ) -> Path | None:
     """Write two rows for each frame: the picture and the depth of each network, the truth and its errors.
 
-    Colours of depth are logarithmic, bright is near; errors are relative to the truth, dark is right.
+    Colours of depth are logarithmic, bright is near; errors are relative to the truth, blue is right.
 
     Args:
         path: of the PNG.
@@ -96,4 +98,5 @@ def _errors(disparity: NDArray[np.floating], depth: NDArray[np.floating], meanin
     if meaning != "metric" and known.any():
         logarithm = logarithm + _shift(logarithm, depth)
     error = np.abs(np.exp(-logarithm) - depth) / np.where(known, depth, 1)
-    return pictures.colour_depth(np.where(known, error, np.nan), (0.0, LARGE_ERROR))
+    what = "relative error"
+    return pictures.error_map(np.where(known, error, np.nan), LARGE_ERROR, what=what, grow=_POINT)

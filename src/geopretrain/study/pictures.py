@@ -50,6 +50,7 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
 
 
 def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list[dict[str, Any]]) -> None:
+    found: dict[str, dict[str, list[pictures.Picture]]] = {}
     for trial in trials:
         if not trial.pictures or not trial.predictions.is_file():
             continue
@@ -63,6 +64,22 @@ def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list
             picture = pictures.colour_labels(predicted[k], plan.data.class_colours)
             name = _write(folder, f"test{k}-{trial.mode}-{trial.init}", picture)
             entry["predictions"].setdefault(trial.mode, {})[trial.init] = name
+            found.setdefault(trial.mode, {}).setdefault(trial.init, []).append(picture)
+    for mode, columns in found.items():
+        _draw_beside(plan, folder, mode, columns)
+
+
+def _draw_beside(plan: Plan, folder: Path, mode: str, columns: dict[str, list[pictures.Picture]]) -> None:
+    """Write one picture of all initialisations beside image and truth, with the names of the classes."""
+    chosen = plan.data.splits()["test"][list(plan.pictures)]
+    rows = min(len(column) for column in columns.values())
+    batch = plan.data.read(chosen[:rows])
+    images, truth = batch.images.permute(0, 2, 3, 1).numpy(), batch.required("labels").numpy()
+    colours = plan.data.class_colours
+    known = {"image": list(images), "truth": [pictures.colour_labels(one, colours) for one in truth]}
+    table = pictures.beside({**known, **{name: column[:rows] for name, column in columns.items()}})
+    key = pictures.legend(plan.data.class_names, colours, table.shape[1])
+    _write(folder, f"inits-{mode}", pictures.grid([table, key]))
 
 
 def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:

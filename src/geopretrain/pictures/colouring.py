@@ -1,24 +1,17 @@
-"""Small drawings: depth and class maps in colour, pictures side by side, captions."""
+"""Maps in colour: depth, flow, classes, and plain images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Picture = NDArray[np.uint8]
 """An RGB picture, ``H W 3``."""
 
-_GAP = 4
-_CAPTION_HEIGHT = 18
-_PAPER = 255
-_INK = (40, 40, 40)
+UNKNOWN = 128
+"""Grey of pixels about which nothing is known."""
 
 
 def colour_depth(disparity: NDArray[np.floating], limits: tuple[float, float] | None = None) -> Picture:
@@ -30,8 +23,8 @@ def colour_depth(disparity: NDArray[np.floating], limits: tuple[float, float] | 
     finite = np.isfinite(disparity)
     low, high = depth_limits(disparity) if limits is None else limits
     scaled = (np.where(finite, disparity, low) - low) / max(float(high - low), 1e-12)
-    picture = _magma()[(np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)]
-    picture[~finite] = 128
+    picture = colour_map("magma")[(np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)]
+    picture[~finite] = UNKNOWN
     return picture
 
 
@@ -61,7 +54,7 @@ def colour_flow(flow: NDArray[np.floating], largest: float | None = None) -> Pic
     hue = np.arctan2(down, right) / (2 * np.pi) % 1.0
     colours = hsv_to_rgb(np.stack([hue, np.clip(length / largest, 0, 1), np.ones_like(hue)], -1))
     picture = (colours * 255).round().astype(np.uint8)
-    picture[~finite] = 128
+    picture[~finite] = UNKNOWN
     return picture
 
 
@@ -98,56 +91,9 @@ def image(values: NDArray[np.floating]) -> Picture:
     return (np.clip(values, 0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
 
 
-def side_by_side(pictures: Sequence[Picture], captions: Sequence[str] | None = None) -> Picture:
-    """Put pictures next to each other on white, tops aligned, with a caption that fits above each."""
-    if captions is not None:
-        pictures = [_captioned(p, caption) for p, caption in zip(pictures, captions, strict=True)]
-    height = max(p.shape[0] for p in pictures)
-    padded = [
-        _pad(p, height, p.shape[1] + (_GAP if i + 1 < len(pictures) else 0)) for i, p in enumerate(pictures)
-    ]
-    return np.concatenate(padded, 1)
-
-
-def rows(columns: Mapping[str, Sequence[Picture]]) -> dict[str, Picture]:
-    """Return one row per sample, ``sample_00`` and so on: its picture of each column, captioned by name."""
-    return {
-        f"sample_{i:02d}": side_by_side(parts, list(columns))
-        for i, parts in enumerate(zip(*columns.values(), strict=True))
-    }
-
-
-def image_rows(columns: Mapping[str, Tensor]) -> dict[str, Picture]:
-    """Return `rows` of images ``B 3 H W`` in [0, 1], one column for each name."""
-    return rows({name: [image(one) for one in images.cpu().numpy()] for name, images in columns.items()})
-
-
-def grid(rows: Sequence[Picture]) -> Picture:
-    """Put rows below each other on white, left aligned."""
-    width = max(row.shape[1] for row in rows)
-    padded = [
-        _pad(row, row.shape[0] + (_GAP if i + 1 < len(rows) else 0), width) for i, row in enumerate(rows)
-    ]
-    return np.concatenate(padded, 0)
-
-
 @cache
-def _magma() -> Picture:
+def colour_map(name: str) -> Picture:
+    """Return the 256 colours of one of matplotlib's maps, ``256 3``."""
     from matplotlib import colormaps
 
-    return (np.asarray(colormaps["magma"](np.arange(256)))[:, :3] * 255).round().astype(np.uint8)
-
-
-def _captioned(picture: Picture, caption: str) -> Picture:
-    from PIL import Image, ImageDraw, ImageFont
-
-    fonts = [ImageFont.load_default(size) for size in (12, 11, 10, 9, 8)]
-    font = next((font for font in fonts if font.getlength(caption) + 4 <= picture.shape[1]), fonts[-1])
-    strip = Image.new("RGB", (picture.shape[1], _CAPTION_HEIGHT), (_PAPER,) * 3)
-    ImageDraw.Draw(strip).text((2, 2), caption, fill=_INK, font=font)
-    return np.concatenate([np.asarray(strip), picture], 0)
-
-
-def _pad(picture: Picture, height: int, width: int) -> Picture:
-    below, right = height - picture.shape[0], width - picture.shape[1]
-    return np.pad(picture, ((0, below), (0, right), (0, 0)), constant_values=_PAPER)
+    return (np.asarray(colormaps[name](np.arange(256)))[:, :3] * 255).round().astype(np.uint8)
