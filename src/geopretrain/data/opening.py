@@ -52,7 +52,9 @@ def open_dataset(
             raise DataError(
                 f"Labelled images are one data set, not {len(inputs)}: {', '.join(map(str, inputs))}."
             )
-        return LabelledSet.open(_as_images(str(inputs[0]), fields), size=size or default_size)
+        return LabelledSet.open(
+            _as_images(str(inputs[0]), fields), size=size or default_size, names=fields.names
+        )
     # a method that looks at single frames can learn from every frame, also where the camera is static
     more: dict[str, Any] = {"still_images": True} if fields.alone else {}
     store = resolve_store(inputs, size=size or default_size, **more)

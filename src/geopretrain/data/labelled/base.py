@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -98,6 +99,10 @@ class LabelledSource(ABC):
         """Return the class of each image of a split, None where that is not known before they are read."""
         return None
 
+    def viewed(self, names: Sequence[str]) -> LabelledSource:
+        """Return the same images as they are seen by what needs these fields; they themselves mostly."""
+        return self
+
     def unnamed(self, split: str, index: int) -> set[str]:
         """Return what is ignored in the labels of an image although the class list does not say so."""
         return set()
@@ -164,7 +169,13 @@ def _asked(files: Sequence[Path | str]) -> Sequence[Path | str]:
 
 
 def _name(root: Path, file: Path | str) -> str:
-    return file if isinstance(file, str) else file.relative_to(root).as_posix()
+    if isinstance(file, str):
+        return file
+    return (
+        file.relative_to(root).as_posix()
+        if file.is_relative_to(root)
+        else Path(os.path.relpath(file, root)).as_posix()
+    )
 
 
 def _digest_of_names(root: Path, files: Sequence[Path | str]) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
 from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
+from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.errors import DataError
+
+LABELS = ("labels",)
+"""What images with labels are opened for where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,15 @@ class LabelledLayout:
         words: what it looks like, for people who look for their own.
         recognises: whether what the user named is of this layout; looks at names, opens no image.
         open: returns the set; raises DataError where it is of this layout, but cannot be used.
+        gives: fields that its images have; where several layouts recognise the data, the first that gives
+            what is wanted opens them. () is anything.
     """
 
     name: str
     words: str
     recognises: Callable[[str], bool]
     open: Callable[[str], LabelledSource]
+    gives: tuple[str, ...] = ()
 
 
 def _folder(spec: str) -> Path:
@@ -60,6 +67,15 @@ LAYOUTS: list[LabelledLayout] = [
         "annotations/panoptic_train2017.json with its PNG files, and the pictures in train2017/",
         lambda spec: has_panoptic(_folder(spec)),
         lambda spec: open_panoptic(_folder(spec)),
+        ("labels",),
+    ),
+    LabelledLayout(
+        "COCO objects",
+        "a JSON file of objects in COCO's form (annotations/instances_train2017.json, "
+        "train/_annotations.coco.json, or any beside images/)",
+        lambda spec: has_objects(_folder(spec)),
+        lambda spec: open_objects(_folder(spec)),
+        ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "images and labels",
@@ -71,15 +87,20 @@ LAYOUTS: list[LabelledLayout] = [
 """Known layouts; the first that recognises the data opens them. A new reader is a class and a row here."""
 
 
-def open_labelled_source(spec: str) -> LabelledSource:
+def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledSource:
     """Open a set of labelled images, its layout recognised from what is there.
+
+    Args:
+        spec: what the user named.
+        wanted: names of the fields that the images are to have; what they have is the caller's to check.
 
     Raises:
         DataError: nothing is there, or it is of no known layout; the message names those known.
     """
-    for layout in LAYOUTS:
-        if layout.recognises(spec):
-            return layout.open(spec)
+    known = [layout for layout in LAYOUTS if layout.recognises(spec)]
+    giving = [layout for layout in known if not layout.gives or set(wanted) <= set(layout.gives)]
+    for layout in giving or known:
+        return layout.open(spec).viewed(wanted)
     if not _folder(spec).is_dir():
         raise DataError(f"The labelled data set {_folder(spec)} is not a folder.")
     raise DataError(f"{_folder(spec)} is no known labelled data set. Expected: {in_words()}.")

@@ -64,15 +64,22 @@ class LabelledSet:
         self._format = RowFormat(self.size, source.fields)
 
     @classmethod
-    def open(cls, spec: str | Path, size: tuple[int, int] | None = None) -> LabelledSet:
+    def open(
+        cls, spec: str | Path, size: tuple[int, int] | None = None, names: Sequence[str] = LABELS.names
+    ) -> LabelledSet:
         """Open labelled images of any known layout.
+
+        Args:
+            spec: what the user named.
+            size: (height, width) to work at, px.
+            names: fields that the images are opened for, such as boxes and masks.
 
         Raises:
             DataError: nothing usable is there; the message says what was expected.
             ConfigError: an impossible ``size``, or an unknown option of a synthetic set.
         """
         as_path(spec, "data")
-        return cls(open_labelled_source(str(spec)), parse_size(size), path=str(spec))
+        return cls(open_labelled_source(str(spec), names), parse_size(size), path=str(spec))
 
     @property
     def num_classes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from geopretrain.errors import DataError
 _TRIED = 20  # images whose headers are looked at until one can be read
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
 Pair = tuple[Path, Path]
+Item = TypeVar("Item")
 
 
 class LabelledPairs(LabelledSource):
@@ -282,8 +284,8 @@ def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
 
 
 def with_all_splits(
-    found: dict[str, list[Pair]], root: Path
-) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
+    found: dict[str, list[Item]], root: Path
+) -> tuple[dict[str, list[Item]], tuple[str, ...]]:
     """Make the splits that are absent, always in the same way, and say so."""
     if all(split in found for split in SPLITS):
         return found, ()
@@ -300,7 +302,7 @@ def with_all_splits(
     return {"train": train, "val": val, "test": test}, (said,)
 
 
-def _carve(pairs: list[Pair], fraction: float, root: Path) -> tuple[list[Pair], list[Pair]]:
+def _carve(pairs: list[Item], fraction: float, root: Path) -> tuple[list[Item], list[Item]]:
     if len(pairs) < 2:
         raise DataError(
             f"{root} holds too few labelled images to make splits for training, validation and test."
