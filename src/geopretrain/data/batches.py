@@ -94,6 +94,7 @@ class LabelledBatch:
         image_labels: ``B`` int64, class of each image.
         boxes: for each image ``N 4`` float32 px (x0, y0, x1, y1; x1 and y1 exclusive).
         box_labels: for each image ``N`` int64, class of each box.
+        box_crowd: for each image ``N`` bool, whether a box holds a crowd that nobody has told apart.
         masks: for each image ``N H W`` bool, one per box.
         depth: ``B 1 H W`` float32 m, 0 = no measurement.
     """
@@ -104,6 +105,7 @@ class LabelledBatch:
     image_labels: Tensor | None = None
     boxes: tuple[Tensor, ...] | None = None
     box_labels: tuple[Tensor, ...] | None = None
+    box_crowd: tuple[Tensor, ...] | None = None
     masks: tuple[Tensor, ...] | None = None
     depth: Tensor | None = None
 

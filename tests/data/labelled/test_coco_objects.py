@@ -67,8 +67,9 @@ def test_boxes_masks_and_classes_of_cocos_own_layout(tmp_path):
     assert data.class_names == ("person", "car")
     assert data.counts == {"train": 11, "val": 1, "test": 3}
     batch = data.read([0], OBJECTS)
-    assert batch.boxes[0].tolist() == [[10, 20, 40, 30]]  # the crowd is no object
-    assert batch.box_labels[0].tolist() == [1]
+    assert batch.boxes[0].tolist() == [[10, 20, 40, 30], [50, 0, 60, 64]]
+    assert batch.box_labels[0].tolist() == [1, 0]
+    assert batch.box_crowd[0].tolist() == [False, True]  # the crowd is no object of its own
     expected = np.zeros(SIZE, bool)
     expected[20:30, 10:40] = True
     assert (batch.masks[0][0].numpy() == expected).all()
@@ -83,7 +84,7 @@ def test_objects_become_class_maps_where_these_are_wanted(tmp_path):
     expected[20:30, 10:40] = 2
     assert (labels == expected).all()
     both = LabelledSet.open(tmp_path, SIZE, ("labels", "boxes"))
-    assert both.read([0], Fields(names=("labels", "boxes"))).box_labels[0].tolist() == [2]
+    assert both.read([0], Fields(names=("labels", "boxes"))).box_labels[0].tolist() == [2, 1]
 
 
 def test_boxes_and_masks_follow_the_working_size(tmp_path):

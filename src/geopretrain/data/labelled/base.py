@@ -36,6 +36,8 @@ class LabelledImage:
         boxes: ``N 4`` float32 px (x0, y0, x1, y1; x1 and y1 exclusive).
         box_labels: ``N`` int64 class of each box.
         masks: ``N H W`` bool, one per box.
+        box_crowd: ``N`` bool: the box holds a crowd that nobody has told apart (COCO's ``iscrowd``), which is
+            neither learned nor missed; None where there are none.
     """
 
     image: NDArray[np.uint8]
@@ -45,6 +47,7 @@ class LabelledImage:
     boxes: NDArray[np.float32] | None = None
     box_labels: NDArray[np.int64] | None = None
     masks: NDArray[np.bool_] | None = None
+    box_crowd: NDArray[np.bool_] | None = None
 
 
 class LabelledSource(ABC):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.console import console
-from geopretrain.data.dataset import IGNORE
+from geopretrain.data.dataset import IGNORE, IMAGES
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
@@ -173,7 +173,7 @@ def check_labels(
     """
     both = np.concatenate([train, scored])
     data.check(both, LABELS)
-    _refuse_overlap(data, train, scored, split)
+    refuse_overlap(data, train, scored, split)
     found = census(data, both)
     console.say(found.in_words())
     if found.problem() is not None and len(both) < len(data):
@@ -238,7 +238,7 @@ def _looked_at(data: LabelledSet) -> str:
     data.check(together, LABELS)
     for split in ("val", "test"):
         if len(rows.get(split, ())):
-            _refuse_overlap(data, rows["train"], rows[split], split)
+            refuse_overlap(data, rows["train"], rows[split], split)
     found = census(data, together)
     if (problem := found.problem()) is not None:
         raise DataError(problem)
@@ -262,7 +262,7 @@ def _is_all(data: LabelledSet, train: NDArray[np.int64]) -> bool:
     return len(train) >= data.counts.get("train", 0)
 
 
-def _refuse_overlap(
+def refuse_overlap(
     data: LabelledSet, train: NDArray[np.int64], scored: NDArray[np.int64], split: str
 ) -> None:
     """Raise DataError where a picture that is learned from is also scored, under whatever name."""
@@ -292,7 +292,7 @@ def _same_pictures(
 
 
 def _equal_pictures(data: LabelledSet, pair: tuple[int, int]) -> bool:
-    one, other = data.read(pair, LABELS).images
+    one, other = data.read(pair, IMAGES).images
     return bool((one == other).all())
 
 

@@ -19,15 +19,19 @@ from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.cache import RowCache, cache_folder
 from geopretrain.data.dataset import IGNORE, IMAGES, NAMES, Description, Fields, Positions, positions
 from geopretrain.data.fingerprint import digest
-from geopretrain.data.labelled.base import LabelledImage, LabelledSource
+from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.detect import open_labelled_source
+from geopretrain.data.labelled.object_checks import ObjectCounts, checked_objects
 from geopretrain.data.labelled.rows import OBJECTS, ObjectFiles, RowFormat, resized
 from geopretrain.data.sizes import working_size
-from geopretrain.errors import ConfigError, DataError
+from geopretrain.errors import ConfigError, DataError, RunFolderError
 from geopretrain.schema import as_path, parse_size
 
 LABELS, IMAGE_LABELS = Fields(names=("labels",)), Fields(names=("image_labels",))
+BOXES = Fields(names=("boxes",))
 CACHE_VERSION = 1
+OBJECTS_VERSION = 2
+"""Of the files of boxes and masks."""
 MAX_THREADS = 8  # that decode image files in the first pass
 MAX_ERRORS = 10
 """Files that cannot be used, after which the first pass stops looking for more."""
@@ -210,7 +214,12 @@ class LabelledSet:
 
     def picture_digests(self, indices: Positions) -> NDArray[np.int64]:
         """Return a checksum of each image without its labels, ``N``."""
-        return self._counted(indices)[:, 0]
+        return self._counted(indices, IMAGES)[:, 0]
+
+    def object_counts(self, indices: Positions) -> ObjectCounts:
+        """Return which objects the images have, without their masks; for images that have been read."""
+        self._refuse(BOXES)
+        return ObjectCounts.of([self._objects_in(int(row)) for row in positions(indices, len(self))])
 
     def names(self, indices: Positions) -> list[str]:
         """Return the file name of each image within the data set."""
@@ -233,6 +242,10 @@ class LabelledSet:
         """Return 16 hexadecimal digits for classes, names and lengths of files, and the content of some."""
         return self.source.fingerprint()
 
+    @property
+    def _has_objects(self) -> bool:
+        return any(name in self.source.fields for name in OBJECTS)
+
     @cached_property
     def _cache(self) -> RowCache:
         return RowCache(self._folder, len(self), self._format.row_bytes)
@@ -248,6 +261,7 @@ class LabelledSet:
     @cached_property
     def _folder(self) -> Path:
         key = [CACHE_VERSION, self.source.unread(), self.source.fields, list(self.size), self.counts]
+        key += [OBJECTS_VERSION, list(self.class_names)] if self._has_objects else []
         return cache_folder("images", digest(key))
 
     def _place(self, position: int) -> tuple[str, int]:
@@ -269,26 +283,29 @@ class LabelledSet:
 
     def _make_row(self, row: int) -> NDArray[np.uint8]:
         """Read and resize an image; objects are kept in a file of their own."""
-        sample = self._read(row)
-        if sample.boxes is not None:
-            self._objects.write(row, sample)
+        sample = self.source.read(*self._place(row), self.size)
+        if not self._has_objects:
+            return self._format.pack(resized(sample, self.size))
+        sample, dropped = checked_objects(
+            sample, self.size, self.names([row])[0], self.num_classes, masks="masks" in self.source.fields
+        )
+        sample = resized(sample, self.size)
+        self._objects.write(row, sample, dropped)
         return self._format.pack(sample)
-
-    def _read(self, row: int) -> LabelledImage:
-        return resized(self.source.read(*self._place(row), self.size), self.size)
 
     def _class_read(self, row: int) -> int:
         return int(self._format.unpack(self._cache.read(np.array([row]), self._make_row))["image_labels"][0])
 
-    def _counted(self, indices: Positions) -> NDArray[np.int64]:
+    def _counted(self, indices: Positions, fields: Fields = LABELS) -> NDArray[np.int64]:
         """Return checksum and counts of each image, from rows that are there; kept like these."""
-        self._refuse(LABELS)
+        self._refuse(fields)
         rows = self._counts.read(positions(indices, len(self)), self._count_row)
         return rows.view("<u4").astype(np.int64)
 
     def _count_row(self, row: int) -> NDArray[np.uint8]:
         found = self._format.unpack(self._cache.read(np.array([row]), self._make_row))
-        pixels = np.bincount(found["labels"].ravel(), minlength=IGNORE + 1)
+        labels = found.get("labels", np.zeros(0, np.uint8))  # without class maps no pixel is of any class
+        pixels = np.bincount(labels.ravel(), minlength=max(IGNORE, self.num_classes) + 1)
         image = zlib.crc32(found["images"].tobytes())
         return np.array([image, *pixels[: self.num_classes], pixels[IGNORE]], "<u4").view(np.uint8)
 
@@ -300,16 +317,19 @@ class LabelledSet:
         return None
 
     def _objects_of(self, rows: NDArray[np.int64], fields: Fields) -> dict[str, tuple[torch.Tensor, ...]]:
-        found = [self._objects.read(int(row)) for row in rows]
-        for place, row in enumerate(rows.tolist()):
-            if found[place] is None:
-                self._cache.make(row, self._make_row)
-                found[place] = self._objects.read(row)
-        whole = [each for each in found if each is not None]
-        wanted = [
-            name for name in ("boxes", "box_labels", "masks") if name != "masks" or name in fields.names
-        ]
-        return {n: tuple(torch.from_numpy(each[n]) for each in whole) for n in wanted if n in whole[0]}
+        names = ("boxes", "box_labels", "box_crowd", *(["masks"] if "masks" in fields.names else []))
+        found = [self._objects_in(int(row), masks="masks" in fields.names) for row in rows]
+        return {name: tuple(torch.from_numpy(each[name]) for each in found) for name in names}
+
+    def _objects_in(self, row: int, masks: bool = False) -> dict[str, np.ndarray]:
+        """Return the objects of an image; a file that is missing or damaged is made again."""
+        found = self._objects.read(row, masks)
+        if found is None:
+            self._cache.make(row, self._make_row)
+            found = self._objects.read(row, masks)
+        if found is None:  # written this moment
+            raise RunFolderError(f"The cache in {self._objects.folder} cannot be read. Remove it.")
+        return found
 
 
 def _together(errors: Sequence[DataError]) -> DataError:

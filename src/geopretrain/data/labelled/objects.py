@@ -213,16 +213,16 @@ class LabelledObjects(LabelledSource):
                 f"picture has {_wxh(full)}. Annotate it as it is, or put the one in place that was annotated."
             )
         objects = annotated.in_pixels(full)
-        single = [one for one in objects if not one.crowd]
         boxes = (
-            np.stack([_inside(one.box, full) for one in single]) if single else np.zeros((0, 4), np.float32)
+            np.stack([_inside(one.box, full) for one in objects]) if objects else np.zeros((0, 4), np.float32)
         )
         return LabelledImage(
             image,
             labels=self._class_map(annotated.file, objects, full) if self._first else None,
             boxes=boxes,
-            box_labels=np.array([one.label + self._first for one in single], np.int64),
-            masks=_masks(annotated.file, single, full, size) if "masks" in self.fields else None,
+            box_labels=np.array([one.label + self._first for one in objects], np.int64),
+            box_crowd=np.array([one.crowd for one in objects], bool),
+            masks=_masks(annotated.file, objects, full, size) if "masks" in self.fields else None,
         )
 
     def unread(self) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from geopretrain.files import replacing
 
 Size = tuple[int, int]
 OBJECTS = ("boxes", "masks")
+_MASKS = ("masks", "mask_shape")
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,13 @@ def resized(sample: LabelledImage, size: Size) -> LabelledImage:
     boxes = sample.boxes
     if boxes is not None:
         boxes = boxes * np.array([size[1] / width, size[0] / height] * 2, dtype=np.float32)
-    return LabelledImage(
+    return replace(
+        sample,
         # Pillow widens the bilinear filter when reducing, which is what removes aliasing.
         image=_resize(sample.image, size, Image.Resampling.BILINEAR),
         labels=None if sample.labels is None else _resize(sample.labels, size, Image.Resampling.NEAREST),
         depth=None if sample.depth is None else resize_depth(sample.depth, size),
-        image_label=sample.image_label,
         boxes=boxes,
-        box_labels=sample.box_labels,
         masks=None if sample.masks is None else _resize_masks(sample.masks, size),
     )
 
@@ -111,21 +111,29 @@ class ObjectFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, row: int, sample: LabelledImage) -> None:
-        """Keep the objects of an image at the working size."""
-        arrays: dict[str, np.ndarray] = {"boxes": np.asarray(sample.boxes, np.float32)}
-        if sample.box_labels is not None:
-            arrays["box_labels"] = np.asarray(sample.box_labels, np.int64)
+    def write(self, row: int, sample: LabelledImage, dropped: int) -> None:
+        """Keep the objects of an image at the working size, and how many of them were none."""
+        boxes = np.asarray(sample.boxes, np.float32)
+        crowd = np.zeros(len(boxes), bool) if sample.box_crowd is None else np.asarray(sample.box_crowd, bool)
+        arrays: dict[str, np.ndarray] = {
+            "boxes": boxes,
+            "box_labels": np.asarray(sample.box_labels, np.int64),
+            "box_crowd": crowd,
+            "dropped": np.array(dropped),
+        }
         if sample.masks is not None:
             arrays |= {"mask_shape": np.array(sample.masks.shape), "masks": np.packbits(sample.masks)}
         with replacing(self._file(row)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    def read(self, row: int) -> dict[str, np.ndarray] | None:
-        """Return ``boxes``, ``box_labels`` and ``masks`` of an image, None where they are not there."""
+    def read(self, row: int, masks: bool = True) -> dict[str, np.ndarray] | None:
+        """Return ``boxes``, ``box_labels``, ``box_crowd``, ``dropped`` and ``masks`` of an image.
+
+        None where they are not there. Masks take longest to read; without ``masks`` they are left.
+        """
         try:
             with np.load(self._file(row), allow_pickle=False) as stored:
-                found = dict(stored)
+                found = {name: stored[name] for name in stored if masks or name not in _MASKS}
             if "masks" in found:
                 shape = found.pop("mask_shape")
                 found["masks"] = np.unpackbits(found["masks"], count=int(np.prod(shape))).reshape(shape) > 0
