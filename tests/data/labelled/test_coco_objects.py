@@ -90,9 +90,9 @@ def test_objects_become_class_maps_where_these_are_wanted(tmp_path):
 def test_boxes_and_masks_follow_the_working_size(tmp_path):
     data = open_dataset(coco(tmp_path), OBJECTS, size=(32, 40))
     batch = data.read([0], OBJECTS)
-    assert batch.boxes[0].tolist() == [[5, 10, 20, 15]]
-    assert batch.masks[0].shape == (1, 32, 40)
-    assert int(batch.masks[0].sum()) == 15 * 5
+    assert batch.boxes[0][0].tolist() == [5, 10, 20, 15]
+    assert batch.masks[0].shape == (2, 32, 40)
+    assert int(batch.masks[0][0].sum()) == 15 * 5
 
 
 @pytest.mark.parametrize("tool", ["Roboflow", "Label Studio", "CVAT", "the file itself"])
@@ -114,7 +114,7 @@ def test_exports_of_tools_are_found_where_they_put_them(tmp_path, tool):
     assert sum(data.counts.values()) == 10
     if tool == "Roboflow":
         assert data.counts == {"train": 6, "val": 2, "test": 2}
-    assert len(data.read([0], OBJECTS).boxes[0]) == 1
+    assert len(data.read([0], OBJECTS).boxes[0]) == 2
 
 
 def test_images_without_objects_stay_and_are_said(tmp_path):
