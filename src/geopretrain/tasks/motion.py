@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from geopretrain import geometry
+from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone, PoseNet, RotationNet
 from geopretrain.weights import Init, normalise_like_timm
 
@@ -24,9 +25,15 @@ def pair_net(kind: type[Net], name: str, init: Init, backbone: Backbone) -> Net:
         name: of its encoder, any timm model.
         init: what the task starts from.
         backbone: of the task, whose normalisation new weights share.
+
+    Raises:
+        WeightsError: its ImageNet weights cannot be had.
     """
     pretrained = init.kind == "imagenet"
-    net = kind(name, pretrained, **backbone.normalisation)
+    try:
+        net = kind(name, pretrained, **backbone.normalisation)
+    except WeightsError as error:  # another encoder than that of --backbone
+        raise WeightsError(str(error).replace("--backbone ", "--settings pose_backbone=")) from error
     if pretrained:
         normalise_like_timm(net.backbone)
     return net
