@@ -14,6 +14,7 @@ from PIL import Image
 import geopretrain
 from geopretrain import ConfigError, DataError
 from geopretrain.cli import main
+from geopretrain.commands.evaluate import table
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.evaluation.depth import score_depth
 from geopretrain.evaluation.measured import MeasuredFrame, read_split
@@ -75,6 +76,52 @@ def test_all_frames_of_pictures_with_16_bit_depth_and_the_table(run, tmp_path):
     assert [row["name"][-7:] for row in rows] == ["pairs/0", "pairs/1", "pairs/2"]
     assert {row["protocol"] for row in rows} == {"aligned-median"}
     assert np.mean([float(row["abs_rel"]) for row in rows]) == pytest.approx(result["abs_rel"])
+
+
+def test_edges_and_planes_are_scored_where_they_are_known_and_pictures_show_the_errors(run, tmp_path):
+    folder = _pairs(tmp_path / "pairs")
+    for kind in ("edges", "planes"):
+        (folder / kind).mkdir()
+    planes = np.ones((48, 80), np.uint8)
+    planes[:, 40:] = 7
+    edges = np.zeros((48, 80), bool)
+    edges[:, 40] = True
+    Image.fromarray(planes).save(folder / "planes" / "0.png")
+    Image.fromarray(edges).save(folder / "edges" / "0.png")
+    Image.fromarray(edges).save(folder / "edges" / "2.png")
+    (folder / "intrinsics.txt").write_text("60 60 40 24\n")
+    scored = partial(geopretrain.evaluate, run, folder, depth_unit=256, out=tmp_path / "out", progress=False)
+    result = scored(protocol="aligned-median", csv=True, pictures=2)
+    assert 0 <= result["dbe_acc"] <= 10
+    assert 0 < result["dbe_com"] <= 10
+    assert result["pe_plan"] >= 0
+    assert 0 <= result["pe_orie"] <= 90
+    assert result["alignment"] == "scaled by the median of each picture"
+    assert "DBEacc" in table(result)
+    assert "scaled by the median of each picture" in table(result)
+    (drawn,) = (tmp_path / "out").glob("*.png")
+    assert Image.open(drawn).size[0] > 5 * 80
+    (written,) = (tmp_path / "out").glob("*.csv")
+    rows = list(csv.DictReader(written.open()))
+    assert [bool(row["dbe_acc"]) for row in rows] == [True, False, True]
+    official = scored(protocol="ibims-median")
+    assert official["pe_plan"] is None  # smaller than 5 % of 640x480
+    assert official["dde_0"] + official["dde_m"] + official["dde_p"] == pytest.approx(1)
+    assert [value is None for value in official["by_distance"]["abs_rel"][1:7]] == [
+        *(True, False, False, True, False, False)
+    ]
+    with pytest.raises(ConfigError, match="--protocol ibims-median"):
+        scored(protocol="ibims")
+
+
+def test_a_damaged_edge_map_is_named_and_its_picture_left_out(run, tmp_path, capsys):
+    folder = _pairs(tmp_path / "pairs")
+    (folder / "edges").mkdir()
+    (folder / "edges" / "1.png").write_bytes(b"none")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "edges" / "2.png")
+    result = geopretrain.evaluate(run, folder, depth_unit=256, out=tmp_path / "out")
+    assert (result["images"], len(result["left_out"])) == (1, 2)
+    assert "edges/1.png cannot be read" in capsys.readouterr().out
 
 
 def test_flip_average_changes_the_numbers_a_little(run, store):

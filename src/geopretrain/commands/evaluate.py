@@ -13,12 +13,13 @@ from geopretrain.config.options import EvaluateOptions
 from geopretrain.config.saved import as_saved, check_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
-from geopretrain.files import write_json, write_text
+from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import check_replaceable, owned
 from geopretrain.runs.folder import EVALUATION, RunFolder, own_scores
 
 if TYPE_CHECKING:
     from geopretrain.evaluation.measured import MeasuredSet
+    from geopretrain.pictures import Picture
     from geopretrain.tasks.base import DepthTask, FlowTask, Task
 
 Size = tuple[int, int]
@@ -34,6 +35,13 @@ COLUMNS = {
     "a2": "d<1.25^2",
     "a3": "d<1.25^3",
     "log10": "log10",
+    "dbe_acc": "DBEacc",
+    "dbe_com": "DBEcom",
+    "pe_plan": "PEplan",
+    "pe_orie": "PEorie",
+    "dde_0": "DDE0",
+    "dde_m": "DDE-",
+    "dde_p": "DDE+",
     "epe": "EPE",
     "fl_all": "Fl-all",
 }
@@ -54,6 +62,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
     """
+    from geopretrain.evaluation.depth_pictures import draw_scored
     from geopretrain.evaluation.measured import find_frames
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import FlowTask
@@ -64,6 +73,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     task = load_task(folder).to(resolve_device(options.device)).eval()
     use_threads(options.threads)
     task, size = _checked(task, folder, options.protocol), folder.size
+    drawn = None
     if isinstance(task, FlowTask):
         scores = _flow_scores(task, data, options.every, size)
     else:
@@ -75,6 +85,15 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
             depth_unit=options.depth_unit,
         )
         scores = _depth_scores(task, found, options, size)
+        if options.pictures:
+            drawn = draw_scored(
+                task,
+                found.frames[:: options.every],
+                scores["protocol"],
+                count=options.pictures,
+                size=size,
+                flip=options.flip,
+            )
     result = {
         "run": str(folder.path),
         "data": as_saved("", options)["data"],
@@ -84,7 +103,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     console.say(table(result))
     with owned(target, patience=PATIENCE):  # another evaluation of this run may be writing, too
         manifest.begin(target, own_scores(target))
-        _write(result, target, options.csv)
+        _write(result, target, options.csv, drawn)
         write_saved(target, as_saved("evaluate", options))
     return result
 
@@ -155,7 +174,7 @@ def table(result: dict[str, Any]) -> str:
         f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
     for name, errors in {"run": result, **result["baselines"]}.items():
-        values = "".join(f"{errors[column]:9.3f}" for column in columns)
+        values = "".join(_cell(errors.get(column)) for column in columns)
         lines.append(f"{name.replace('_', ' '):12}{values}")
     if result.get("missing"):
         there = result["listed"] - len(result["missing"])
@@ -167,24 +186,31 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _cell(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{value:9.3f}"
+
+
 def _meaning(result: dict[str, Any]) -> str:
     from geopretrain.tasks.predictions import MEANINGS
 
     if result["predicted"] == "flow":
         return "flow in px of the pictures"
-    return f"depth is known {MEANINGS[result['meaning']]}"
+    return f"depth is known {MEANINGS[result['meaning']]}, {result['alignment']}"
 
 
-def _write(result: dict[str, Any], folder: Path, csv: bool) -> None:
-    """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv``."""
+def _write(result: dict[str, Any], folder: Path, csv: bool, drawn: Picture | None) -> None:
+    """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv`` and ``.png``."""
     stem = f"{Path(str(result['data'])).name}-{result['frames']}-{result['protocol']}"
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem) + ("-flip" * result["flip"])
-    for ending in ("json", "csv"):
+    for ending in ("json", "csv", "png"):
         check_replaceable(folder / f"{stem}.{ending}")
     write_json(folder / f"{stem}.json", {k: v for k, v in result.items() if k != "per_image"})
     if csv:
         write_text(folder / f"{stem}.csv", per_image_csv(result))
-    console.say(f"Written to {folder / stem}.json{' and .csv' if csv else ''}.")
+    if drawn is not None:
+        write_picture(folder / f"{stem}.png", drawn)
+    more = [ending for ending, there in ((".csv", csv), (".png", drawn is not None)) if there]
+    console.say(f"Written to {folder / stem}.json{''.join(f' and {ending}' for ending in more)}.")
 
 
 def per_image_csv(result: dict[str, Any]) -> str:
@@ -197,7 +223,8 @@ def per_image_csv(result: dict[str, Any]) -> str:
         for row in result["per_image"]
     ]
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row))  # not every picture has edges
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -247,6 +247,8 @@ class EvaluateOptions(ProgressOptions, DeviceOptions):
     """Average the prediction with that of the mirrored image."""
     csv: bool = False
     """Also write the errors of each image as a table."""
+    pictures: Natural = 0
+    """Number of images to show: truth, prediction and its errors, in one PNG (of depth)."""
     depth_unit: Positive | None = None
     """Units per metre of 16-bit depth PNGs in depth/, e.g. 256; left away: 1000 (millimetres)."""
     out: FilePath | None = None

@@ -29,6 +29,7 @@ Size = tuple[int, int]
 
 if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.data.structure import Structure
     from geopretrain.tasks.base import DepthTask
 
 MOST_FRAMES = 100
@@ -38,6 +39,7 @@ LEAST_DISTANCE = 10
 PROTOCOLS = {
     "kitti": {"metric": "kitti-eigen-garg-80-metric", "scale": "kitti-eigen-garg-80-median"},
     "dense": {"metric": "dense-80-metric", "scale": "dense-80-median"},
+    "ibims": {"metric": "ibims", "scale": "ibims-median", "scale_shift": "ibims-scale-shift"},
 }
 """Protocol for each kind of measured depth a store can hold, and what a network knows of depth."""
 
@@ -71,7 +73,7 @@ def check_depth(task: DepthTask, store: FrameStore) -> dict[str, Any]:
 
 
 def default_protocol(meaning: DepthMeaning, kind: str) -> str:
-    """Return the protocol for a kind of truth (``kitti`` or ``dense``) that suits what a task knows."""
+    """Return the protocol for a kind of truth (a key of ``PROTOCOLS``) that suits what a task knows."""
     return PROTOCOLS[kind].get(meaning, "aligned-scale-shift")
 
 
@@ -89,7 +91,7 @@ def fitting_protocol(meaning: DepthMeaning, protocol: str | DepthProtocol) -> De
         return replace(rules, scale=1.0)
     needs_scale, needs_shift = rules.alignment == "none", rules.alignment in ("none", "median", "scale")
     if needs_scale or (meaning == "scale_shift" and needs_shift):
-        fitting = "aligned-scale-shift" if meaning == "scale_shift" else _median_twin(rules)
+        fitting = _twin(rules, "scale-shift" if meaning == "scale_shift" else "median")
         raise ConfigError(
             f"This run knows depth only {MEANINGS[meaning]}, so '{rules.name}' would say nothing of it. Use "
             f"--protocol {fitting}."
@@ -97,12 +99,13 @@ def fitting_protocol(meaning: DepthMeaning, protocol: str | DepthProtocol) -> De
     return rules
 
 
-def _median_twin(rules: DepthProtocol) -> str:
-    """Return the protocol of the same name with median scaling."""
+def _twin(rules: DepthProtocol, alignment: str) -> str:
+    """Return the protocol of the same name with another alignment, else the one for any data."""
     from geopretrain.metrics import PROTOCOLS as ALL
 
-    stem = rules.name.removesuffix("-stereo").removesuffix("-metric")
-    return f"{stem}-median" if f"{stem}-median" in ALL else "aligned-median"
+    endings = ("-stereo", "-metric", "-median", "-scale")
+    stem = next((rules.name.removesuffix(e) for e in endings if rules.name.endswith(e)), rules.name)
+    return f"{stem}-{alignment}" if f"{stem}-{alignment}" in ALL else f"aligned-{alignment}"
 
 
 def score_depth(
@@ -140,8 +143,8 @@ def score_depth(
     left_out: list[str] = []
     scored = _Scored(rules, left_out, baselines_from)
     reads = ((frame.name, partial(_read, frame)) for frame in frames)
-    for _, (frame, truth, image) in readable(reads, left_out):
-        scored.add(frame, truth, predict_disparity(task, image, size, flip=flip))
+    for _, (frame, truth, image, structure) in readable(reads, left_out):
+        scored.add(frame, truth, predict_disparity(task, image, size, flip=flip), structure)
     if not scored.frames:
         raise DataError(f"None of {len(frames)} frames can be read. {' '.join(left_out[:1])}")
     scores = scored.scores.result()
@@ -158,8 +161,8 @@ def score_depth(
     }
 
 
-def _read(frame: MeasuredFrame) -> tuple[MeasuredFrame, np.ndarray, np.ndarray]:
-    return (frame, *frame.read())
+def _read(frame: MeasuredFrame) -> tuple[MeasuredFrame, np.ndarray, np.ndarray, Structure | None]:
+    return (frame, *frame.read(), frame.structure())
 
 
 class _Scored:
@@ -173,10 +176,12 @@ class _Scored:
         for _, truth in readable(((frame.name, frame.depth) for frame in baselines_from), left_out):
             self._made_from.add(truth)
 
-    def add(self, frame: MeasuredFrame, truth: np.ndarray, disparity: np.ndarray) -> None:
+    def add(
+        self, frame: MeasuredFrame, truth: np.ndarray, disparity: np.ndarray, structure: Structure | None
+    ) -> None:
         """Score a prediction."""
         size = (truth.shape[0], truth.shape[1])
-        self.scores.add(depth_at_size(disparity, size, self.scores.rules), truth)
+        self.scores.add(depth_at_size(disparity, size, self.scores.rules), truth, structure)
         self.frames.append(frame)
         if not self._of_others:
             self._made_from.add(truth)
@@ -213,7 +218,8 @@ def sentences(results: dict[str, Any]) -> list[str]:
     """Return the numbers in words, one line for each kind of frames."""
     lines = []
     for name, result in results.items():
-        text = f"Depth on {name.replace('_', '-')} frames ({result['images']}, {result['protocol']}): "
+        rules = f"{result['protocol']}, {result['alignment']}"
+        text = f"Depth on {name.replace('_', '-')} frames ({result['images']}, {rules}): "
         text += f"AbsRel {result['abs_rel']:.3f}, RMSE {result['rmse']:.2f} m, d<1.25 {result['a1']:.3f}"
         for baseline, errors in result["baselines"].items():
             text += f"; {baseline.replace('_', '-')} baseline AbsRel {errors['abs_rel']:.3f}"

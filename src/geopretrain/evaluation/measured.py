@@ -21,11 +21,16 @@ from geopretrain.runs.folder import RunFolder
 if TYPE_CHECKING:
     from geopretrain.data.readers.base import SourceClip
     from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.data.structure import Structure
 
 
 T = TypeVar("T")
 _LOOKED_AT = 5  # frames whose unit is judged
 _NAMED = 5  # missing frames named in a sentence
+
+
+def _nothing() -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -36,23 +41,28 @@ class MeasuredFrame:
         name: what it is called in tables.
         image: reads it, ``H W 3`` uint8.
         depth: reads its depth, float32 ``H W`` (of any size), m, 0 = no measurement.
+        structure: reads its depth boundaries and planes, of the size of the depth; None where there are none.
     """
 
     name: str
     image: Callable[[], np.ndarray]
     depth: Callable[[], np.ndarray]
+    structure: Callable[[], Structure | None] = _nothing
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return depth and image (DataError where one of them is damaged)."""
         return self.depth(), self.image()
 
 
-def readable(what: Iterable[tuple[str, Callable[[], T]]], left_out: list[str]) -> Iterator[tuple[str, T]]:
+def readable(
+    what: Iterable[tuple[str, Callable[[], T]]], left_out: list[str], *, said: bool = True
+) -> Iterator[tuple[str, T]]:
     """Read one thing after the other; what is damaged is named to the user, and left out.
 
     Args:
         what: name of each, and what reads it.
         left_out: gets a sentence about each that cannot be read.
+        said: say it to the user, too.
 
     Yields:
         Name and content of the others.
@@ -62,7 +72,8 @@ def readable(what: Iterable[tuple[str, Callable[[], T]]], left_out: list[str]) -
             content = read()
         except DataError as error:
             left_out.append(f"{name}: {error}")
-            console.warn_left_out(f"Left out: {left_out[-1]}")
+            if said:
+                console.warn_left_out(f"Left out: {left_out[-1]}")
         else:
             yield name, content
 
@@ -227,7 +238,8 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
 
 def _measured(clip: SourceClip, index: int) -> MeasuredFrame:
     name = f"{clip.name}/{_frame_name(clip, index)}"
-    return MeasuredFrame(name, partial(_read_image, clip, index), partial(_read_depth, clip, index))
+    depth, structure = partial(_read_depth, clip, index), partial(clip.structure, index)
+    return MeasuredFrame(name, partial(_read_image, clip, index), depth, structure)
 
 
 def read_split(file: Path) -> dict[tuple[str, str], str]:

@@ -7,15 +7,23 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geopretrain.data.structure import Structure
 from geopretrain.errors import DataError
 from geopretrain.metrics.depth_protocols import DepthProtocol, get_protocol, valid_mask
+from geopretrain.metrics.ibims import (
+    STRUCTURE_NAMES,
+    errors_by_distance,
+    mean_of_known,
+    structure_errors,
+)
 
+Aligned = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ERROR_NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 """The seven errors of the KITTI tables."""
 FURTHER_NAMES = ("log10", "silog", "abs_diff")
@@ -83,56 +91,91 @@ def blend_flipped(left: ArrayLike, right_flipped_back: ArrayLike) -> NDArray[np.
 
 
 def _errors_of_image(
-    depth: NDArray[Any], gt: NDArray[Any], protocol: DepthProtocol
-) -> dict[str, float] | None:
+    depth: NDArray[Any], gt: NDArray[Any], protocol: DepthProtocol, structure: Structure | None
+) -> tuple[dict[str, float], Aligned] | None:
+    """Return the errors of a picture and what aligns its depth; None without a pixel that counts."""
     mask = valid_mask(gt, protocol)
     if not mask.any():
         return None
     truth, predicted = gt[mask].astype(np.float64), depth[mask].astype(np.float64) * protocol.scale
-    predicted, ratio = align(predicted, truth, protocol)
+    aligned, ratio = alignment(predicted, truth, protocol)
+    predicted = aligned(predicted)
     if protocol.clip:
         predicted = np.clip(predicted, protocol.min_depth, protocol.max_depth)
     if protocol.drop:
         error = np.abs(predicted - truth) / truth
         kept = np.argsort(error, kind="stable")[: max(1, round((1 - protocol.drop) * error.size))]
         truth, predicted = truth[kept], predicted[kept]
-    return {**depth_errors(truth, predicted), "ratio": ratio, "pixels": int(mask.sum())}
+    errors = {**depth_errors(truth, predicted), "ratio": ratio, "pixels": int(mask.sum())}
+    if structure is not None or protocol.by_distance:
+        truth, whole = _known(gt, depth, aligned, protocol)
+        errors |= structure_errors(
+            truth, whole, structure or Structure(), smallest_plane=protocol.smallest_plane
+        )
+    return errors, aligned
 
 
-def align(
+def _known(
+    gt: NDArray[Any], depth: NDArray[Any], aligned: Aligned, protocol: DepthProtocol
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truth and aligned prediction ``H W``, both 0 where one of them knows nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = aligned(depth.astype(np.float64) * protocol.scale)
+    known = (gt > 0) & np.isfinite(gt) & (whole > 0) & np.isfinite(whole)
+    return np.where(known, gt, 0).astype(np.float64), np.where(known, whole, 0)
+
+
+def aligned_depth(
+    depth: NDArray[Any], gt: NDArray[Any], protocol: DepthProtocol
+) -> NDArray[np.float64] | None:
+    """Return a predicted depth ``H W`` as the protocol aligns it, not clipped; None where no pixel counts."""
+    mask = valid_mask(gt, protocol)
+    if not mask.any():
+        return None
+    truth, predicted = gt[mask].astype(np.float64), depth[mask].astype(np.float64) * protocol.scale
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return alignment(predicted, truth, protocol)[0](depth.astype(np.float64) * protocol.scale)
+
+
+def alignment(
     predicted: NDArray[np.float64], truth: NDArray[np.float64], protocol: DepthProtocol
-) -> tuple[NDArray[np.float64], float]:
-    """Bring predicted depths ``N`` to the scale (and shift) of true ones as the protocol says.
+) -> tuple[Aligned, float]:
+    """Return what brings depths to the scale (and shift) of the truth as the protocol says.
+
+    Args:
+        predicted: depths ``N`` of the pixels that count.
+        truth: true depths ``N``.
+        protocol: says how.
 
     Returns:
-        The aligned depths, and the factor that was applied (1 without alignment).
+        A function of depths of any shape, and the factor that it applies (1 without alignment).
 
     Raises:
         DataError: the prediction is not positive and finite where it must be.
     """
     kind = protocol.alignment
     if kind == "none":
-        return predicted, 1.0
+        return lambda depth: depth, 1.0
     if kind in ("median", "scale"):
         centre = _median(predicted, protocol)
         if not np.isfinite(centre) or centre <= 0:
             raise DataError(
                 "The median of a predicted depth map is not a positive number; the network has diverged."
             )
-        scaled = (
+        scaled = float(
             _median(truth, protocol) / centre
             if kind == "median"
             else predicted @ truth / (predicted @ predicted)
         )
-        return predicted * float(scaled), float(scaled)
+        return lambda depth: depth * scaled, scaled
     if kind == "scale_shift_depth":
         factor, shift = fit_line(predicted, truth)
-        return factor * predicted + shift, factor
+        return lambda depth: factor * depth + shift, factor
     with np.errstate(divide="ignore"):
         disparity = 1 / predicted
     factor, shift = fit_line(disparity, 1 / truth)
     # a disparity that falls to zero or below stands for the farthest depth
-    return 1 / np.maximum(factor * disparity + shift, 1 / protocol.max_depth), factor
+    return lambda depth: 1 / np.maximum(factor * (1 / depth) + shift, 1 / protocol.max_depth), factor
 
 
 def fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
@@ -158,8 +201,9 @@ class DepthScores:
         self.rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
         self.rows: list[dict[str, float]] = []
         self.skipped = 0
+        self._by_distance: list[dict[str, list[float]]] = []
 
-    def add(self, prediction: ArrayLike, truth: ArrayLike) -> None:
+    def add(self, prediction: ArrayLike, truth: ArrayLike, structure: Structure | None = None) -> None:
         """Compare a predicted depth with the truth, both ``H W`` (DataError where their sizes differ)."""
         depth, gt = np.asarray(prediction), np.asarray(truth)
         position = len(self.rows) + self.skipped
@@ -168,9 +212,13 @@ class DepthScores:
                 f"Depth map {position}: the prediction has the shape {depth.shape}, the truth {gt.shape}; "
                 "both must be (height, width)."
             )
-        row = _errors_of_image(depth, gt, self.rules)
-        self.rows += [] if row is None else [row | {"position": position}]
-        self.skipped += row is None
+        found = _errors_of_image(depth, gt, self.rules, structure)
+        if found is None:
+            self.skipped += 1
+            return
+        self.rows.append(found[0] | {"position": position})
+        if self.rules.by_distance:
+            self._by_distance.append(errors_by_distance(*_known(gt, depth, found[1], self.rules)))
 
     def result(self) -> dict[str, Any]:
         """Return what `evaluate_depth_maps` does (DataError where no image has a valid pixel)."""
@@ -184,12 +232,34 @@ class DepthScores:
         mean = {name: float(np.mean([row[name] for row in rows])) for name in (*ERROR_NAMES, *FURTHER_NAMES)}
         return {
             "protocol": rules.name,
+            "alignment": rules.alignment_in_words,
             "images": len(rows),
             "skipped": self.skipped,
             **mean,
+            **self._structure(),
             "ratio_spread": float(ratios.std() / abs(ratios.mean())) if ratios.any() else 0.0,
             "per_image": rows,
         }
+
+    def _structure(self) -> dict[str, Any]:
+        """Return the means of the errors of edges, planes and distances, over the pictures that have them."""
+        means = {
+            name: mean_of_known([row[name] for row in self.rows if name in row])
+            for name in STRUCTURE_NAMES
+            if any(name in row for row in self.rows)
+        }
+        found: dict[str, Any] = {name: _or_none(value) for name, value in means.items()}
+        if self._by_distance:
+            found["by_distance"] = {
+                name: [_or_none(mean_of_known(column)) for column in zip(*rows, strict=True)]
+                for name in self._by_distance[0]
+                for rows in [[one[name] for one in self._by_distance]]
+            }
+        return found
+
+
+def _or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def evaluate_depth_maps(

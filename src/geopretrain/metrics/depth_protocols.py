@@ -18,6 +18,15 @@ CROPS = {
 }
 
 
+_ALIGNMENTS = {
+    "none": "not aligned",
+    "median": "scaled by the median of each picture",
+    "scale": "scaled by least squares in depth in each picture",
+    "scale_shift": "scaled and shifted by least squares in disparity in each picture",
+    "scale_shift_depth": "scaled and shifted by least squares in depth in each picture",
+}
+
+
 @dataclass(frozen=True)
 class DepthProtocol:
     """How a predicted depth map is made comparable with the truth.
@@ -37,6 +46,8 @@ class DepthProtocol:
         drop: fraction of the pixels with the largest relative error that is left out of every image.
         far_truth: pixels with truth beyond ``max_depth`` count, although predictions are clipped to it.
         clip: whether predictions are clipped.
+        by_distance: whether errors by distance are taken, and directed errors of every picture.
+        smallest_plane: pixels below which a plane is not scored; None: 5 % of the picture.
     """
 
     name: str
@@ -50,6 +61,14 @@ class DepthProtocol:
     drop: float = 0.0
     far_truth: bool = False
     clip: bool = True
+    by_distance: bool = False
+    smallest_plane: float | None = None
+
+    @property
+    def alignment_in_words(self) -> str:
+        """What is done to the unit of a prediction before it is scored."""
+        said = _ALIGNMENTS[self.alignment]
+        return said if self.scale == 1 else f"times {self.scale:g}, {said}"
 
 
 def _benchmark(name: str, **more: Any) -> DepthProtocol:
@@ -71,6 +90,13 @@ def _mim(name: str, **more: Any) -> DepthProtocol:
     return DepthProtocol(name, alignment="none", clip=False, **more)
 
 
+def _ibims(name: str, **more: Any) -> DepthProtocol:
+    """Koch et al. (2018): all pixels that truth and prediction know; planes of 5 % of 640x480."""
+    return DepthProtocol(
+        name, min_depth=0.0, max_depth=1000.0, clip=False, by_distance=True, smallest_plane=15360.0, **more
+    )
+
+
 _ALL = (
     DepthProtocol("kitti-eigen-garg-80-median", crop="garg"),
     DepthProtocol("kitti-eigen-garg-80-stereo", crop="garg", alignment="none", scale=5.4),
@@ -89,6 +115,10 @@ _ALL = (
     _general("aligned-scale", alignment="scale"),
     _general("aligned-scale-shift", alignment="scale_shift"),
     _general("aligned-scale-shift-depth", alignment="scale_shift_depth"),
+    _ibims("ibims", alignment="none"),
+    _ibims("ibims-median"),
+    _ibims("ibims-scale", alignment="scale"),
+    _ibims("ibims-scale-shift", alignment="scale_shift"),
     _sc_depth("scdepth-kitti-80-median", 80.0, crop="garg"),
     _sc_depth("scdepth-nyu-10-median", 10.0, crop="nyu"),
     _sc_depth("scdepth-ddad-200-median", 200.0),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.file_names import is_clutter, without_clutter
+from geopretrain.data.structure import Structure
 from geopretrain.errors import DataError
 
 NO_RANGE_NEEDED = "--range changes nothing here: it is for pictures of more than 8 bits."
@@ -125,6 +126,14 @@ class SourceClip:
 
     def pose(self, index: int) -> np.ndarray | None:
         """Return the measured pose, ``4 4`` from this camera to the world, m; None for a frame without."""
+        return None
+
+    def structure(self, index: int) -> Structure | None:
+        """Return depth boundaries and planes of a frame; None where nothing is known of them.
+
+        Raises:
+            DataError: they are there but unreadable or of another size.
+        """
         return None
 
     def use_range(self, value_range: tuple[float, float] | None) -> None:

@@ -16,11 +16,13 @@ from geopretrain.data.readers.depth_maps import (
     MILLIMETRES,
     read_depth,
     read_depth_png,
+    read_id_map,
     unit_warning,
 )
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name, read_matrix_file
 from geopretrain.data.readers.images import image_size
 from geopretrain.data.readers.kitti_calibration import camera_of_size, released_size
+from geopretrain.data.structure import Plane, Structure
 from geopretrain.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
@@ -30,7 +32,10 @@ NYU_INTRINSICS = np.array([[518.8579, 0, 325.5824], [0, 519.4696, 253.7362], [0,
 
 
 class DepthFolder(ImageSequence):
-    """``images/`` and ``depth/`` with equal names; depth as 16-bit PNG, or ``.npy`` / ``.pfm`` in metres."""
+    """``images/`` and ``depth/`` with equal names; depth as 16-bit PNG, or ``.npy`` / ``.pfm`` in metres.
+
+    ``edges/`` and ``planes/`` beside them may hold PNG files of depth boundaries and of planes' ids.
+    """
 
     kind = "images_depth"
     title = "a folder of images with depth"
@@ -49,12 +54,32 @@ class DepthFolder(ImageSequence):
                 f"name (for example {images.name}/{files[0].name} and depth/{files[0].stem}.png)."
             )
         self.add_depth(pairs, "dense")
+        self.edge_files, self.plane_files = (
+            matched_by_name(files, files_with(folder / kind, {".png"})) for kind in ("edges", "planes")
+        )
         self.depth_unit = depth_unit or MILLIMETRES
         self._note_unit(depth_unit is None)
 
     def read_depth(self, file: Path) -> np.ndarray:
         """Return a depth map in metres."""
         return read_depth(file, self.depth_unit)
+
+    def structure(self, index: int) -> Structure | None:
+        """Return what ``edges/`` and ``planes/`` have of a picture: edges are not 0, each id is a plane."""
+        edges, planes = (self._map(files.get(index)) for files in (self.edge_files, self.plane_files))
+        if edges is None and planes is None:
+            return None
+        ids = [] if planes is None else [int(one) for one in np.unique(planes) if one > 0]
+        known = [Plane(f"plane {one}", np.equal(planes, one)) for one in ids]
+        return Structure(edges, known, self.intrinsics)
+
+    def _map(self, file: Path | None) -> np.ndarray | None:
+        """Return a map of ids ``H W`` (DataError where it is damaged or of another size)."""
+        if file is None:
+            return None
+        ids = read_id_map(file)
+        self._check_shape(file, ids.shape, "Map")
+        return ids
 
     def _note_unit(self, assumed: bool) -> None:
         first = self.depth_files[min(self.depth_files)]

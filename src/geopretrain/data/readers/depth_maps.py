@@ -57,6 +57,20 @@ def read_grey16(path: Path) -> np.ndarray:
     return values
 
 
+def read_id_map(path: Path) -> np.ndarray:
+    """Return a PNG of ids, grey or with a palette, of 1, 8 or 16 bits, as int64 ``H W`` (DataError)."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}).") from error
+    if values.ndim != 2:
+        raise DataError(f"{path} must hold one id for each pixel (grey or with a palette), not colours.")
+    return values.astype(np.int64)
+
+
 def read_pfm(path: Path) -> np.ndarray:
     """Return a one-channel portable float map, float32 ``H W``, first row on top (rows are stored upwards).
 
