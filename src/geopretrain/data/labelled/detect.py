@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
 from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
+from geopretrain.data.labelled.native import bdd100k, camvid, kitti, voc
+from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
+from geopretrain.data.labelled.spec import place_of, refuse_unknown
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.errors import DataError
 
@@ -28,6 +30,7 @@ class LabelledLayout:
         words: what it looks like, for people who look for their own.
         recognises: whether what the user named is of this layout; looks at names, opens no image.
         open: returns the set; raises DataError where it is of this layout, but cannot be used.
+        options: names of what may stand behind the path, as ``PATH?NAME=VALUE``.
         gives: fields that its images have; where several layouts recognise the data, the first that gives
             what is wanted opens them. () is anything.
     """
@@ -37,10 +40,10 @@ class LabelledLayout:
     recognises: Callable[[str], bool]
     open: Callable[[str], LabelledSource]
     gives: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
-def _folder(spec: str) -> Path:
-    return Path(spec).expanduser()
+_folder = place_of
 
 
 LAYOUTS: list[LabelledLayout] = [
@@ -55,6 +58,65 @@ LAYOUTS: list[LabelledLayout] = [
         "images:FOLDER, with a folder per class (also in train/ and val/); images:LIST of image,class lines",
         lambda spec: spec.startswith(IMAGE_FOLDER),
         open_image_folder,
+    ),
+    LabelledLayout(
+        "Cityscapes, fine labels",
+        "Cityscapes (gtFine/SPLIT/CITY with leftImg8bit)",
+        lambda spec: has_fine_labels(_folder(spec)),
+        lambda spec: open_fine_labels(_folder(spec)),
+        ("labels", "depth"),
+    ),
+    LabelledLayout(
+        "KITTI semantics",
+        "KITTI semantics (training/image_2 with training/semantic)",
+        lambda spec: kitti.training_folder(_folder(spec), kitti.LABELS) is not None,
+        kitti.open_semantics,
+        ("labels",),
+        ("train",),
+    ),
+    LabelledLayout(
+        "KITTI stereo",
+        "KITTI stereo 2015 (training/image_2 with training/disp_occ_0 and calib_cam_to_cam)",
+        lambda spec: kitti.training_folder(_folder(spec), kitti.DISPARITIES) is not None,
+        kitti.open_stereo,
+        ("depth",),
+    ),
+    LabelledLayout(
+        "PASCAL VOC",
+        "PASCAL VOC (JPEGImages, SegmentationClass, ImageSets)",
+        lambda spec: voc.year_folder(_folder(spec), voc.MAPS) is not None,
+        voc.open_maps,
+        ("labels",),
+        ("train",),
+    ),
+    LabelledLayout(
+        "boxes in XML (VOC)",
+        "Annotations/*.xml of VOC's form with the pictures in JPEGImages/ or images/",
+        lambda spec: voc.has_boxes(_folder(spec)),
+        lambda spec: voc.open_boxes(_folder(spec)),
+        ("boxes",),
+    ),
+    LabelledLayout(
+        "CamVid, original",
+        "CamVid's 701_StillsRaw_full with LabeledApproved_full",
+        lambda spec: camvid.has_stills(_folder(spec)),
+        camvid.open_stills,
+        ("labels",),
+        ("classes",),
+    ),
+    LabelledLayout(
+        "BDD100K",
+        "BDD100K (images/10k with labels/sem_seg/masks)",
+        lambda spec: bdd100k.has_semantics(_folder(spec)),
+        lambda spec: bdd100k.open_semantics(_folder(spec)),
+        ("labels",),
+    ),
+    LabelledLayout(
+        "BDD100K boxes",
+        "BDD100K (images/100k with labels/det_20)",
+        lambda spec: bdd100k.has_boxes(_folder(spec)),
+        lambda spec: bdd100k.open_boxes(_folder(spec)),
+        ("boxes",),
     ),
     LabelledLayout(
         "lists (CamVid)",
@@ -100,6 +162,8 @@ def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledS
     known = [layout for layout in LAYOUTS if layout.recognises(spec)]
     giving = [layout for layout in known if not layout.gives or set(wanted) <= set(layout.gives)]
     for layout in giving or known:
+        if not spec.startswith((SYNTHETIC, IMAGE_FOLDER)):
+            refuse_unknown(spec, layout.options)
         return layout.open(spec).viewed(wanted)
     if not _folder(spec).is_dir():
         raise DataError(f"The labelled data set {_folder(spec)} is not a folder.")

@@ -22,6 +22,7 @@ from geopretrain.data.labelled.classes import (
     read_labels,
     unnamed_values,
 )
+from geopretrain.data.labelled.depth_pairs import DepthFiles
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.sizes import check_original
 from geopretrain.data.text_lists import listed_path, read_lines
@@ -44,8 +45,10 @@ class LabelledPairs(LabelledSource):
         classes: ClassList,
         pairs: dict[str, list[Pair]],
         warnings: tuple[str, ...] = (),
+        depth: DepthFiles | None = None,
     ) -> None:
         """Keep the pairs; raises DataError for an empty split, and for a picture that is listed twice."""
+        self.depth, self.fields = depth, ("labels",) if depth is None else ("labels", "depth")
         self.root, self.kind, self.classes, self.pairs, self.warnings = root, kind, classes, pairs, warnings
         self.class_names, self.class_colours = classes.names, classes.colours
         self.class_ids = classes.ids_of_classes()
@@ -79,7 +82,8 @@ class LabelledPairs(LabelledSource):
                 f"{image_path.name} is {image.shape[1]}x{image.shape[0]}; they must have the same size."
             )
         check_original(labels.shape, image_path)
-        return LabelledImage(image, labels)
+        depth = None if self.depth is None else self.depth.of(image_path, labels.shape)
+        return LabelledImage(image, labels, depth)
 
     def labels_of(self, path: Path) -> NDArray[np.uint8]:
         """Decode a class map ``H W``, 255 = ignore (DataError)."""
@@ -102,7 +106,9 @@ class LabelledPairs(LabelledSource):
         return [list(self.class_names), self.class_colours.tolist(), sorted(self.classes.ids.items())]
 
     def _files(self) -> list[Path]:
-        return [file for split in SPLITS for pair in self.pairs[split] for file in pair]
+        pairs = [pair for split in SPLITS for pair in self.pairs[split]]
+        depth = [] if self.depth is None else [self.depth.files[image] for image, _ in pairs]
+        return [*(file for pair in pairs for file in pair), *depth]
 
 
 def _shared_pictures(root: Path, pairs: dict[str, list[Pair]]) -> tuple[str, ...]:
@@ -225,10 +231,10 @@ def _found_pairs(root: Path) -> dict[str, list[Pair]]:
     labels = _label_folder(root)
     if not (root / "images").is_dir() or labels is None:
         inside = {split: _inside_split(root, split) for split in SPLITS}
-        return {split: _paired(*folders) for split, folders in inside.items() if folders is not None}
+        return {split: paired(*folders) for split, folders in inside.items() if folders is not None}
     folders = {split: split_folder(root / "images", split) for split in SPLITS}
-    found = {split: _paired(f, labels / f.name) for split, f in folders.items() if f is not None}
-    return found or {"all": _paired(root / "images", labels)}
+    found = {split: paired(f, labels / f.name) for split, f in folders.items() if f is not None}
+    return found or {"all": paired(root / "images", labels)}
 
 
 def _label_folder(parent: Path) -> Path | None:
@@ -251,7 +257,8 @@ def split_folder(parent: Path, split: str) -> Path | None:
     return next((p for p in sorted(parent.glob(f"{split}[0-9i]*")) if p.is_dir()), None)
 
 
-def _paired(images: Path, labels: Path) -> list[Pair]:
+def paired(images: Path, labels: Path) -> list[Pair]:
+    """Return the images of a folder with the labels of the same names in another (DataError without any)."""
     if not labels.is_dir():
         raise DataError(f"{images} has no folder of labels beside it: {labels} does not exist.")
     by_stem = _by_stem(labels, IMAGE_SUFFIXES | {".gif"})

@@ -12,6 +12,8 @@ from geopretrain.errors import DataError
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
 MILLIMETRES, KITTI_UNITS = 1000.0, 256.0
 """Units of 16-bit PNGs per metre (of disparity maps per px): of depth cameras, and of KITTI."""
+SAME_VIEW = 0.02
+"""By how much the proportions of a smaller depth map may differ from those of its picture (rounding)."""
 PLAUSIBLE_MEDIAN = (0.05, 1000.0)  # m; a median outside says that the unit is another one
 
 
@@ -125,6 +127,28 @@ def depth_from_disparity(
     depth = np.zeros(disparity.shape, dtype=np.float32)
     depth[valid] = focal * baseline / (disparity[valid].astype(np.float64) + offset)
     return depth
+
+
+def as_large_as(depth: np.ndarray, size: tuple[int, int], file: Path, picture: Path) -> np.ndarray:
+    """Return a depth map at the (height, width) of its picture, each measurement repeated.
+
+    Depth cameras of phones give 256x192 beside 640x480 and the like: the same view, fewer points.
+
+    Raises:
+        DataError: the map is larger than the picture, or shows another part (sides that do not fit).
+    """
+    from geopretrain.data.resize import resize_depth
+
+    if depth.shape == size:
+        return depth
+    height, width = depth.shape
+    stretch = (size[1] / width) / (size[0] / height)
+    if height > size[0] or width > size[1] or abs(stretch - 1) > SAME_VIEW:
+        raise DataError(
+            f"The depth map {file} is {width}x{height} (w x h), but its picture {picture.name} is "
+            f"{size[1]}x{size[0]}; it must have the same size, or be smaller with the same proportions."
+        )
+    return resize_depth(depth, size)
 
 
 def clean_depth(depth: np.ndarray) -> tuple[np.ndarray, str | None]:

@@ -1,0 +1,158 @@
+"""Data sets in tiny, exactly as they are released: folders, names and formats of files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = (64, 96)
+
+
+def picture(path: Path, number: int = 0, size: tuple[int, int] = SIZE) -> Path:
+    """Write a picture that no other number has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([number, 7]).integers(0, 255, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def grey(path: Path, values: np.ndarray, palette: np.ndarray | None = None) -> Path:
+    """Write 8 or 16 bit values, as a palette picture where colours are given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = Image.fromarray(values)
+    if palette is not None:
+        made.putpalette(palette.reshape(-1).tolist())
+    made.save(path)
+    return path
+
+
+def halves(left: int, right: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Return ids with one on the left half and another on the right one."""
+    values = np.full(size, left, np.uint8)
+    values[:, size[1] // 2 :] = right
+    return values
+
+
+def cityscapes(root: Path, counts: dict[str, int], *, depth: bool = True) -> Path:
+    """Write pictures, labels (road on the left, car on the right), disparity and cameras."""
+    number = 0
+    for split, count in counts.items():
+        for i in range(count):
+            number += 1
+            city = ("aachen", "bochum")[i % 2]
+            stem = f"{city}_{i:06d}_000019"
+            picture(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", number)
+            where = root / "gtFine" / split / city
+            grey(where / f"{stem}_gtFine_labelIds.png", halves(7, 26))
+            grey(where / f"{stem}_gtFine_instanceIds.png", halves(7, 26).astype(np.uint16))
+            if depth:
+                disparity = np.full(SIZE, 256 * 20 + 1, np.uint16)
+                disparity[0] = 0
+                grey(root / "disparity" / split / city / f"{stem}_disparity.png", disparity)
+                camera = {
+                    "extrinsic": {"baseline": 0.2},
+                    "intrinsic": {"fx": 2000.0, "fy": 2000.0, "u0": 48.0, "v0": 32.0},
+                }
+                file = root / "camera" / split / city / f"{stem}_camera.json"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(camera))
+    return root
+
+
+def kitti_semantics(root: Path, count: int) -> Path:
+    """Write ``training/image_2`` and ``training/semantic``."""
+    for i in range(count):
+        picture(root / "training" / "image_2" / f"{i:06d}_10.png", i)
+        grey(root / "training" / "semantic" / f"{i:06d}_10.png", halves(7, 21))
+    picture(root / "testing" / "image_2" / "000000_10.png", 99)
+    return root
+
+
+def kitti_stereo(root: Path, count: int) -> Path:
+    """Write pictures, disparities (16-bit PNG, px x 256) and cameras with 0.5 m between them."""
+    for i in range(count):
+        for frame in ("10", "11"):
+            picture(root / "training" / "image_2" / f"{i:06d}_{frame}.png", 2 * i + int(frame) - 10)
+        disparity = np.full(SIZE, 256 * 25, np.uint16)
+        disparity[:8], disparity[8] = 0, 65535
+        grey(root / "training" / "disp_occ_0" / f"{i:06d}_10.png", disparity)
+        file = root / "training" / "calib_cam_to_cam" / f"{i:06d}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = {2: 45.0, 3: 45.0 - 0.5 * 700}
+        file.write_text(
+            "calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.95e-02\n"
+            + "".join(f"P_rect_0{k}: 700 0 48 {x} 0 700 32 0 0 0 1 0\n" for k, x in rows.items())
+        )
+    return root
+
+
+VOC_XML = """<annotation>
+  <folder>VOC2012</folder><filename>{name}.jpg</filename>
+  <source><database>The VOC2008 Database</database></source>
+  <size><width>96</width><height>64</height><depth>3</depth></size>
+  <object><name>dog</name><difficult>0</difficult>
+    <bndbox><xmin>11</xmin><ymin>21</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>
+</annotation>"""
+
+
+def voc(root: Path, palette: np.ndarray, train: int = 12, val: int = 4) -> Path:
+    """Write ``VOCdevkit/VOC2012``: palette labels (background, dog, a border of 255), XML, and lists."""
+    folder = root / "VOCdevkit" / "VOC2012"
+    names = {"train": [f"2007_{i:06d}" for i in range(train)], "val": [f"2008_{i:06d}" for i in range(val)]}
+    for number, name in enumerate([*names["train"], *names["val"]]):
+        picture(folder / "JPEGImages" / f"{name}.jpg", number)
+        ids = halves(0, 12)
+        ids[:, 47] = 255
+        grey(folder / "SegmentationClass" / f"{name}.png", ids, palette)
+        (folder / "Annotations").mkdir(exist_ok=True)
+        (folder / "Annotations" / f"{name}.xml").write_text(VOC_XML.format(name=name))
+    for task in ("Segmentation", "Main"):
+        lists = folder / "ImageSets" / task
+        lists.mkdir(parents=True)
+        for split, listed in names.items():
+            (lists / f"{split}.txt").write_text("\n".join(listed) + "\n")
+    return root
+
+
+CAMVID_FRAMES = (
+    *("0001TP_006690", "0001TP_008520", "0001TP_008550", "0006R0_f00930", "0016E5_00390", "0016E5_07959"),
+    *("0016E5_08159", "0016E5_08190", "Seq05VD_f00000", "Seq05VD_f03300"),
+)
+
+
+def camvid(root: Path, colours: dict[str, tuple[int, int, int]], *, listed: bool = True) -> Path:
+    """Write the original frames and labels: a lane marking, an SUV, and void."""
+    for number, stem in enumerate(CAMVID_FRAMES):
+        picture(root / "701_StillsRaw_full" / f"{stem}.png", number)
+        pixels = np.zeros((*SIZE, 3), np.uint8)
+        pixels[:, :48], pixels[:, 48:90] = colours["LaneMkgsDriv"], colours["SUVPickupTruck"]
+        path = root / "LabeledApproved_full" / f"{stem}_L.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    if listed:
+        lines = [f"{r} {g} {b}\t\t{name}" for name, (r, g, b) in colours.items()]
+        (root / "label_colors.txt").write_text("\r\n".join(lines) + "\r\n")
+    return root
+
+
+def bdd100k(root: Path, counts: dict[str, int]) -> Path:
+    """Write class maps (ids that are learned) and boxes."""
+    for split, count in counts.items():
+        frames = []
+        for i in range(count):
+            name = f"{split}{i:04d}-a"
+            picture(root / "images" / "10k" / split / f"{name}.jpg", 100 * len(split) + i)
+            grey(root / "labels" / "sem_seg" / "masks" / split / f"{name}.png", halves(0, 13))
+            picture(root / "images" / "100k" / split / f"{name}.jpg", 100 * len(split) + i)
+            boxes = [
+                {"category": "car", "box2d": {"x1": 10.0, "y1": 20.0, "x2": 39.0, "y2": 29.0}},
+                {"category": "other vehicle", "box2d": {"x1": 0.0, "y1": 0.0, "x2": 5.0, "y2": 5.0}},
+            ]
+            frames.append({"name": f"{name}.jpg", "attributes": {}, "timestamp": 10000, "labels": boxes})
+        file = root / "labels" / "det_20" / f"det_{split}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(frames))
+    return root
