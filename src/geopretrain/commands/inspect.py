@@ -31,6 +31,7 @@ def inspect(options: InspectOptions) -> Inspection:
         baseline=options.baseline,
         depth_unit=options.depth_unit,
         value_range=options.range,
+        camera_file=options.camera_file,
     )
     if found.unusable:
         console.warn_left_out(f"{len(found.unusable)} of the files and folders cannot be used; see below.")

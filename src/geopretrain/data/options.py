@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from geopretrain.errors import OptionError
-from geopretrain.schema import AnySize, NonNegative, Positive, Words, checked, reads
+from geopretrain.schema import AnySize, FilePath, NonNegative, Positive, Words, checked, reads
 
 Range = tuple[float, float]
 
@@ -45,6 +45,10 @@ class SourceOptions:
     range: ValueRange | None = None
     """Values LOW,HIGH of pictures of more than 8 bits that become black and white, e.g. 7000,9000 of a
     thermal camera; left away: as range.txt beside the pictures says, else 0,65535."""
+    camera_file: FilePath | None = None
+    """Camera of the pictures: transforms.json of nerfstudio or instant-ngp, folder of a COLMAP model,
+    calibration of OpenCV or ROS (YAML, XML); what its lens bends is undone. Left away: looked for beside
+    them."""
 
 
 @checked

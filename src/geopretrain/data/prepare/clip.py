@@ -134,6 +134,7 @@ def prepare_clip(
         "crop": crop,
         "intrinsics": stored_intrinsics(camera.intrinsics, crop, size).tolist(),
         "intrinsics_known": camera.known,
+        "camera": camera.origin,
         "depth_folder": folder if clip.has_depth else "",
         **_stereo_camera(clip, crop, size),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,7 @@ def inspect(
     baseline: float | None = None,
     depth_unit: float | None = None,
     value_range: tuple[float, float] | None = None,
+    camera_file: str | PathLike[str] | None = None,
 ) -> Inspection:
     """Look at a video, folder, data set or store; the first 300 frames of each clip are read.
 
@@ -143,6 +145,7 @@ def inspect(
         baseline: distance in metres between the cameras of left/ and right/, where no calib.txt says it.
         depth_unit: units per metre of 16-bit PNGs in depth/, e.g. 256; left away: 1000 (millimetres).
         value_range: values of pictures of more than 8 bits that become 0 and 255.
+        camera_file: cameras of the clips; None: looked for beside them.
 
     Raises:
         DataError: nothing there, unreadable, or of no known layout.
@@ -155,7 +158,12 @@ def inspect(
     try:
         # images beside flow files are pairs, not video
         clips = open_source(
-            path, baseline=baseline, depth_unit=depth_unit, value_range=value_range, unusable=unusable
+            path,
+            baseline=baseline,
+            depth_unit=depth_unit,
+            value_range=value_range,
+            camera_file=camera_file,
+            unusable=unusable,
         )
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:

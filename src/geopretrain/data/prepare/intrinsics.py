@@ -57,6 +57,7 @@ def choose_camera(
     given_size: tuple[int, int] | None = None,
     fov: float | None = None,
     problem: str | None = None,
+    origin: str = "from the data set",
 ) -> Camera:
     """Decide on the camera of a clip: what the user gave, else what the data set says, else an assumption.
 
@@ -67,6 +68,7 @@ def choose_camera(
         given_size: (height, width) of the images that they were measured on.
         fov: horizontal field of view in degrees, used where nothing is known.
         problem: why the calibration of the data set cannot be used.
+        origin: where ``own`` is from.
 
     Raises:
         DataError: there is a problem and the user gives no camera; the intrinsics given belong to frames of
@@ -78,7 +80,7 @@ def choose_camera(
         return Camera(given, True, GIVEN)
     if own is not None:
         _check_possible(matrix := _check_matrix(own), size, "of the data set")
-        return Camera(matrix, True, "from the data set")
+        return Camera(matrix, True, origin)
     if fov is not None:
         return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
     if problem is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.console import ProgressLine, console
+from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.fingerprint import unread
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
@@ -28,6 +29,7 @@ from geopretrain.data.prepare.sources import Sources, open_sources
 from geopretrain.data.prepare.summary import print_summary, tell_left_out
 from geopretrain.data.prepare.warnings import grouped
 from geopretrain.data.readers import SourceClip
+from geopretrain.data.readers.cameras.beside import files_beside
 from geopretrain.data.sizes import working_size
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.folders import DISCARDED, discard, read_json, save_json, storage_errors
@@ -43,6 +45,9 @@ from geopretrain.data.store.index import (
 )
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.folders import foreign, owned
+
+_LATER = {"range", "camera_file", "calibrate"}
+"""Options that stores of earlier versions do not have; left away, they are left out of the request."""
 
 
 def prepare(
@@ -82,10 +87,9 @@ def prepare(
     if options.intrinsics is not None:
         parse_intrinsics(options.intrinsics)
     chosen = {field.name: getattr(options, field.name) for field in fields(PreparationOptions)}
-    if chosen["range"] is None:  # stores of earlier versions do not have it
-        del chosen["range"]
+    chosen = {name: value for name, value in chosen.items() if value is not None or name not in _LATER}
     out = Path(out)
-    request = {"format": VERSION, "inputs": unread(inputs), "options": chosen}
+    request = {"format": VERSION, "inputs": unread(inputs), "options": chosen} | _cameras(inputs, options)
     request = json.loads(json.dumps(request))  # as it will be read back
     with console.showing(progress):
         with storage_errors(out):
@@ -102,6 +106,17 @@ def prepare(
             print_summary(store)
         tell_left_out(store)
     return store
+
+
+def _cameras(inputs: Sequence[str | Path], options: PreparationOptions) -> dict[str, Any]:
+    """Return what tells apart the files of cameras outside of the inputs; nothing where there are none."""
+    if options.intrinsics is not None:
+        return {}
+    paths = [Path(spec).expanduser() for spec in inputs if not str(spec).startswith(SYNTHETIC)]
+    files = [file for path in paths for file in files_beside(path)]
+    if options.camera_file is not None:
+        files = [Path(options.camera_file)]
+    return {"cameras": unread(files)} if files else {}
 
 
 def _refuse_foreign(out: Path) -> None:

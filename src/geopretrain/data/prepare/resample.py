@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from geopretrain.data.readers import Frame, SourceClip
+from geopretrain.data.readers.derived import DerivedClip
 from geopretrain.data.readers.video import CUT_OFF
 from geopretrain.errors import DataError
 
 _TOLERANCE = 0.02  # fraction of an interval by which times may be early
 
 
-class ResampledClip(SourceClip):
+class ResampledClip(DerivedClip):
     """The first readable frame of each interval of 1 / fps seconds; frames are counted anew.
 
     Times of the source decide, so that video of a changing frame rate is resampled evenly too. Depth, right
@@ -22,18 +23,13 @@ class ResampledClip(SourceClip):
     """
 
     def __init__(self, clip: SourceClip, fps: float) -> None:
-        length = None if clip.length is None or clip.fps is None else -int(-clip.length * fps // clip.fps)
-        super().__init__(clip.name, clip.path, clip.size, fps=fps, intrinsics=clip.intrinsics, length=length)
-        self.kind, self.title, self.ordered = clip.kind, clip.title, clip.ordered
-        self.calibrated_size, self.camera_problem = clip.calibrated_size, clip.camera_problem
-        self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
-        self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
-        self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
-        self.warnings = [
-            *clip.warnings,
-            f"Resampled from {clip.fps:.4g} to {fps:g} frames/s; frame numbers count the frames taken.",
-        ]
-        self._clip = clip
+        super().__init__(clip)
+        if clip.length is not None and clip.fps is not None:
+            self.length = -int(-clip.length * fps // clip.fps)
+        self.fps = fps
+        self.warnings.append(
+            f"Resampled from {clip.fps:.4g} to {fps:g} frames/s; frame numbers count the frames taken."
+        )
         self._taken: list[int] = []
         self._anew: set[int] = set()
 
@@ -72,21 +68,27 @@ class ResampledClip(SourceClip):
         if end is not None and end is not best:
             yield end, False
 
-    def depth(self, index: int) -> np.ndarray | None:
-        """Return measured depth of a frame taken, float32 ``H W`` metres."""
-        return self._clip.depth(self._taken[index])
+    def source_index(self, index: int) -> int:
+        """Return the number of a frame taken among all frames."""
+        return self._taken[index]
 
-    def stereo(self, index: int) -> np.ndarray | None:
-        """Return the right image of a frame taken, ``H W 3`` uint8."""
-        return self._clip.stereo(self._taken[index])
+    def frame(self, index: int) -> Frame:
+        """Return one frame; those before it are gone through again."""
+        return SourceClip.frame(self, index)
 
-    def pose(self, index: int) -> np.ndarray | None:
-        """Return the measured pose of a frame taken, ``4 4``."""
-        return self._clip.pose(self._taken[index])
+    def depth_indices(self) -> list[int]:
+        """Return the frames which may have a depth map."""
+        return SourceClip.depth_indices(self)
+
+    def stereo_indices(self) -> list[int]:
+        """Return the frames which may have a right image."""
+        return SourceClip.stereo_indices(self)
 
     def time(self, index: int) -> float | None:
         """Return the time of a frame already taken, else an estimate."""
-        return self._clip.time(self._taken[index]) if index < len(self._taken) else super().time(index)
+        return (
+            self._clip.time(self._taken[index]) if index < len(self._taken) else SourceClip.time(self, index)
+        )
 
     def starts_anew(self, index: int) -> bool:
         """Return whether frames are missing just before this one."""

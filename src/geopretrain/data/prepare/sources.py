@@ -61,6 +61,8 @@ def _opened(
                 baseline=options.baseline,
                 depth_unit=options.depth_unit,
                 value_range=options.range,
+                camera_file=options.camera_file,
+                intrinsics=parse_intrinsics(options.intrinsics) if options.intrinsics else None,
                 unusable=unusable,
             )
         except DataError as error:
@@ -79,6 +81,7 @@ def _with_camera(clip: SourceClip, options: PreparationOptions) -> tuple[SourceC
         given_size=options.intrinsics_size,
         fov=options.fov,
         problem=clip.camera_problem and f"{clip.name}: {clip.camera_problem}",
+        origin=clip.camera_origin,
     )
     clip.set_intrinsics(camera.intrinsics)
     check_stereo(clip)

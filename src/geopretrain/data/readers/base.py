@@ -59,6 +59,7 @@ class SourceClip:
         intrinsics: ``3 3`` in pixels of the original frames, None when unknown.
         length: number of frames, None when it is only known at the end.
         calibrated_size: (height, width) of the pictures that were calibrated, None where nothing says it.
+        camera_origin: where ``intrinsics`` are from, as the rest of "the camera is".
         camera_problem: why the calibration that is there cannot be used, None when all is well.
         has_depth: whether `depth` can answer for some frame.
         depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
@@ -91,6 +92,7 @@ class SourceClip:
         self.intrinsics = intrinsics
         self.length = length
         self.calibrated_size: tuple[int, int] | None = None
+        self.camera_origin = "from the data set"
         self.camera_problem: str | None = None
         self.has_depth = False
         self.depth_protocol: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.options import SourceOptions
 from geopretrain.data.readers.base import SourceClip, Unusable, files_with, found_below
+from geopretrain.data.readers.cameras.beside import with_cameras
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
 from geopretrain.data.readers.depth_folder import (
@@ -181,6 +183,7 @@ def open_source(
     baseline: float | None = None,
     depth_unit: float | None = None,
     value_range: tuple[float, float] | None = None,
+    camera_file: str | PathLike[str] | None = None,
     unusable: list[Unusable] | None = None,
 ) -> list[SourceClip]:
     """Open a video, folder or data set as clips, its layout recognised from what is there.
@@ -191,6 +194,7 @@ def open_source(
         baseline: distance in metres between the cameras of ``left/`` and ``right/``, instead of calib.txt's.
         depth_unit: units per metre of 16-bit PNGs in ``depth/`` (1000: millimetres).
         value_range: values of pictures of more than 8 bits that become 0 and 255.
+        camera_file: cameras of the clips, see `cameras.beside`; None: looked for beside them.
         unusable: gets the files and folders among others that cannot be opened; where it is None, the first
             of them is an error.
 
@@ -213,8 +217,10 @@ def open_source(
         unusable += bad
     for clip in clips:
         clip.use_range(options.range)
-        if intrinsics is not None:
-            clip.set_intrinsics(intrinsics)
+    if intrinsics is None:
+        return [with_cameras(clip, camera_file) for clip in clips]
+    for clip in clips:
+        clip.set_intrinsics(intrinsics)
     return clips
 
 

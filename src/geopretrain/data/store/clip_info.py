@@ -10,7 +10,9 @@ from geopretrain.records import Finite, Flag, Index, Length, Real, Text
 Size = tuple[Length, Length]
 Matrix = list[list[Finite]]
 
-_NOT_CONTENT = {"name", "source", "kind", "fps", "depth_folder", "broken", "broken_count", "static"}
+_NOT_CONTENT = {
+    *("name", "source", "kind", "fps", "camera", "depth_folder", "broken", "broken_count", "static"),
+}
 _ON_DISK = {"static": "still"}
 """Names in the index that differ from those here."""
 
@@ -49,6 +51,7 @@ class ClipInfo:
             segment.
         broken_count: number of frames that could not be read.
         static: number of frames left out as targets because the picture hardly moves.
+        camera: where the camera is from, in words; empty in stores of earlier versions.
     """
 
     name: Text
@@ -77,6 +80,7 @@ class ClipInfo:
     broken: list[Text] = field(default_factory=list)
     broken_count: Index = 0
     static: Index = 0
+    camera: Text = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""

@@ -1,0 +1,1 @@
+"""Cameras that a user already has: files of others read, what a lens bends undone."""

@@ -1,0 +1,155 @@
+"""A clip with the camera of a file: frames as a pinhole camera sees them, and their poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.readers.calibrated import fit_to_pictures
+from geopretrain.data.readers.cameras.calibration import ADVICE, Calibration, CameraFileError, NamedPicture
+from geopretrain.data.readers.cameras.lens import Lens, Undistortion, undistortion
+from geopretrain.data.readers.derived import DerivedClip
+from geopretrain.data.readers.folder import ImageSequence
+from geopretrain.errors import DataError
+
+
+class CalibratedClip(DerivedClip):
+    """Frames and depth as one pinhole camera sees them, with the poses of a file.
+
+    Args:
+        clip: as its layout gives it.
+        undistortion: of its pictures, None where they are those of a pinhole camera already.
+        lens_of: number of the lens of each frame; the first one for frames that are not in it.
+        poses: ``4 4`` camera to world by frame.
+    """
+
+    def __init__(
+        self,
+        clip: SourceClip,
+        undistortion: Undistortion | None,
+        lens_of: dict[int, int],
+        poses: dict[int, np.ndarray],
+    ) -> None:
+        super().__init__(clip)
+        self._undistort, self._lens_of, self._poses = undistortion, lens_of, poses
+        if undistortion is not None:
+            self.size, self.intrinsics = undistortion.size, undistortion.intrinsics
+            self.calibrated_size = undistortion.size
+        self.has_poses = bool(poses) or clip.has_poses
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """Yield the frames, undistorted."""
+        return map(self._undistorted, super().frames(start))
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame, undistorted."""
+        return self._undistorted(super().frame(index))
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """Return measured depth of a frame; each pixel takes that of the nearest one before."""
+        depth = super().depth(index)
+        if depth is None or self._undistort is None or depth.shape != self._clip.size:
+            return depth
+        return self._undistort(depth, self._lens_of.get(index, 0), nearest=True)
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """Return the pose of the file, camera to world; its unit is that of the file."""
+        return self._poses.get(index, super().pose(index))
+
+    def _undistorted(self, frame: Frame) -> Frame:
+        if self._undistort is None or frame.image is None:
+            return frame
+        return replace(frame, image=self._undistort(frame.image, self._lens_of.get(frame.index, 0)))
+
+
+def apply(clip: SourceClip, calibration: Calibration, *, named: bool) -> SourceClip:
+    """Return a clip with the cameras of a file.
+
+    Args:
+        clip: as its layout gives it.
+        calibration: what the file says.
+        named: whether the user named it; then it must fit.
+
+    Raises:
+        DataError: the lens cannot be undone, or a file that was named does not fit.
+    """
+    pictures = calibration.matched(clip.files) if isinstance(clip, ImageSequence) else {}
+    lenses = calibration.lenses
+    if not pictures and len(lenses) > 1:
+        problem = (
+            f"{calibration.path} holds {len(lenses)} different cameras and names none of the pictures of "
+            f"{clip.name}, so that it is not known which one they are of."
+        )
+        if named:
+            raise CameraFileError(f"{problem} {ADVICE}")
+        clip.warnings.append(problem)
+        return clip
+    lens_of = _lens_of_each(pictures, clip.length or 0)
+    fitted = [_fitted(clip, lens, named=named) for lens in lenses]
+    if None in fitted:  # the pictures were cropped: clip.camera_problem says so
+        return clip
+    return _with_lenses(clip, calibration, [lens for lens in fitted if lens is not None], lens_of, pictures)
+
+
+def _with_lenses(
+    clip: SourceClip,
+    calibration: Calibration,
+    lenses: list[Lens],
+    lens_of: dict[int, int],
+    pictures: dict[int, NamedPicture],
+) -> SourceClip:
+    bent = len(lenses) > 1 or lenses[0].bends(clip.size)
+    if bent and clip.has_stereo:
+        raise CameraFileError(
+            f"{calibration.path} holds a lens that bends lines; pairs of cameras must be rectified before. "
+            f"{ADVICE}"
+        )
+    try:
+        straight = undistortion(lenses, clip.size) if bent else None
+    except DataError as error:
+        raise CameraFileError(f"{calibration.path}: {error}. {ADVICE}") from error
+    if straight is None:
+        clip.set_intrinsics(lenses[0].intrinsics)
+    poses = {index: one.pose for index, one in pictures.items() if one.pose is not None}
+    calibrated = CalibratedClip(clip, straight, lens_of, poses)
+    calibrated.camera_problem = None
+    calibrated.camera_origin = f"from {calibration.path.name}"
+    calibrated.warnings += _sentences(clip, calibration, lenses, straight, len(poses))
+    return calibrated
+
+
+def _fitted(clip: SourceClip, lens: Lens, *, named: bool) -> Lens | None:
+    """Return a lens at the size of the clip's pictures, None where they were cropped (`fit_to_pictures`)."""
+    before = list(clip.warnings)
+    resizing = fit_to_pictures(clip, lens.intrinsics, lens.size)
+    clip.warnings[:] = [*before, *(said for said in clip.warnings if said not in before)]
+    if resizing is None:
+        if named:
+            raise DataError(clip.camera_problem or "")
+        return None
+    return lens.scaled(resizing, clip.size)
+
+
+def _lens_of_each(pictures: dict[int, NamedPicture], length: int) -> dict[int, int]:
+    """Return the lens of each frame; one that is not named has that of the nearest one which is."""
+    if not pictures:
+        return {}
+    named = np.array(sorted(pictures))
+    nearest = (int(named[np.abs(named - index).argmin()]) for index in range(length))
+    return {index: pictures[at].lens for index, at in enumerate(nearest)}
+
+
+def _sentences(
+    clip: SourceClip, calibration: Calibration, lenses: list[Lens], straight: Undistortion | None, poses: int
+) -> list[str]:
+    said = f"The camera is that of {calibration.path.name}"
+    if straight is not None:
+        height, width = straight.size
+        kind = f"its {len(lenses)} cameras" if len(lenses) > 1 else "its lens"
+        said += f"; what {kind} bends is undone, pictures become {width}x{height}"
+        said += ", what lies over 60 degrees from the middle is left away" if straight.cut else ""
+    named = f", with the poses of {poses} of {clip.length} frames" if poses else ""
+    return [f"{said}{named}."]

@@ -1,0 +1,243 @@
+"""Cameras that a user already has: read, scaled, what the lens bends undone, poses kept."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+from bent_pictures import (
+    BROWN,
+    CENTRE,
+    FISHEYE,
+    FOCAL,
+    MATRIX,
+    SIZE,
+    colmap,
+    opencv,
+    picture,
+    plane,
+    rays,
+    ros,
+    transforms,
+    write_pictures,
+)
+from making_clips import sliding_frames, write_images, write_video
+
+from geopretrain.data.prepare.preparation import prepare
+from geopretrain.data.readers import open_source
+from geopretrain.data.readers.cameras.lens import Lens, undistortion
+from geopretrain.errors import DataError
+
+CORNER = (FOCAL, FOCAL, CENTRE[0] + 0.5, CENTRE[1] + 0.5)
+FOUR = BROWN[:4]
+RADIAL = (-0.1, 0.0, 0.0, 0.0, 0.0)
+
+
+def straight(clip) -> None:
+    """The frames are what a pinhole camera with the clip's intrinsics sees of the plane, to the border."""
+    for frame in clip.frames():
+        assert frame.image.shape[:2] == clip.size
+        expected = plane(*rays(clip.intrinsics, clip.size)).astype(float)
+        difference = np.abs(frame.image - expected)
+        assert difference.mean() < 1
+        assert difference.max() < 8
+
+
+WRITTEN = {
+    "transforms": (lambda f: transforms(f, k1=BROWN[0], k2=BROWN[1], p1=BROWN[2], p2=BROWN[3]), BROWN),
+    "transforms, each frame": (
+        lambda f: transforms(f, per_frame=True, k1=BROWN[0], k2=BROWN[1], p1=BROWN[2], p2=BROWN[3]),
+        BROWN,
+    ),
+    "COLMAP text": (lambda f: colmap(f / "sparse/0", "OPENCV", (*CORNER, *FOUR), binary=False), BROWN),
+    "COLMAP binary": (
+        lambda f: colmap(f / "sparse/0", "SIMPLE_RADIAL", (FOCAL, *CORNER[2:], -0.1), binary=True),
+        RADIAL,
+    ),
+    "OpenCV YAML": (lambda f: opencv(f / "calibration.yml"), BROWN),
+    "OpenCV XML": (lambda f: opencv(f / "camera.xml"), BROWN),
+    "ROS": (lambda f: ros(f / "front.yaml"), BROWN),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_what_a_lens_bends_is_undone(tmp_path, kind):
+    write, coefficients = WRITTEN[kind]
+    write_pictures(tmp_path / "images", coefficients=coefficients)
+    write(tmp_path)
+    (clip,) = open_source(tmp_path / "images")
+    straight(clip)
+    assert "its lens bends is undone" in " ".join(clip.warnings)
+    assert 0.9 < clip.size[0] * clip.size[1] / (SIZE[0] * SIZE[1]) <= 1.01
+
+
+@pytest.mark.parametrize("kind", ["transforms", "COLMAP", "OpenCV", "ROS"])
+def test_a_fisheye_lens_is_undone(tmp_path, kind):
+    write_pictures(tmp_path / "images", coefficients=FISHEYE, fisheye=True)
+    if kind == "transforms":
+        k1, k2, k3, k4 = FISHEYE
+        transforms(tmp_path, camera_model="OPENCV_FISHEYE", k1=k1, k2=k2, k3=k3, k4=k4)
+    elif kind == "COLMAP":
+        colmap(tmp_path / "colmap/sparse/0", "OPENCV_FISHEYE", (*CORNER, *FISHEYE), binary=True)
+    elif kind == "OpenCV":
+        opencv(tmp_path / "calibration.yml", FISHEYE, fisheye=True)
+    else:
+        ros(tmp_path / "camera_info.yaml", FISHEYE, model="equidistant")
+    (clip,) = open_source(tmp_path / "images")
+    straight(clip)
+
+
+def test_a_very_wide_lens_keeps_what_a_pinhole_camera_can_show():
+    wide = Lens(np.array([[100.0, 0, 159.5], [0, 100.0, 119.5], [0, 0, 1]]), (0.0,) * 4, True)  # 183 degrees
+    straightened = undistortion([wide], SIZE)
+    half = np.degrees(np.arctan(straightened.size[1] / 2 / straightened.intrinsics[0, 0]))
+    assert straightened.cut
+    assert 55 < half < 61
+    seen = straightened(picture((0.0,) * 4, True, wide.intrinsics))
+    expected = plane(*rays(straightened.intrinsics, straightened.size)).astype(float)
+    assert np.abs(seen - expected).mean() < 1.5
+
+
+def test_pinhole_cameras_change_no_pixel(tmp_path):
+    frames = [picture()] * 3
+    write_images(tmp_path / "images", frames, "frame_{:05d}.png")
+    colmap(tmp_path / "sparse", "PINHOLE", CORNER, binary=False)
+    (clip,) = open_source(tmp_path / "images")
+    assert all(np.array_equal(frame.image, frames[0]) for frame in clip.frames())
+    assert np.allclose(clip.intrinsics, MATRIX)
+
+
+@pytest.mark.parametrize("kind", ["transforms", "text", "binary"])
+def test_poses_are_camera_to_world_with_y_down(tmp_path, kind):
+    write_pictures(tmp_path / "images", count=4)
+    if kind == "transforms":
+        transforms(tmp_path, count=3)
+    else:
+        colmap(tmp_path / "sparse/0", "PINHOLE", CORNER, binary=kind == "binary")
+    (clip,) = open_source(tmp_path / "images")
+    assert clip.has_poses
+    assert clip.pose(3) is None  # not named in the file
+    move = np.linalg.inv(clip.pose(0)) @ clip.pose(2)  # from camera 2 into camera 0
+    assert np.allclose(move[:3, 3], (0.2, 0, 1.0), atol=1e-9)  # to the right, and forward
+    assert np.allclose(move[:3, :3], np.eye(3))
+
+
+def test_pictures_made_smaller_have_their_camera_made_smaller(tmp_path):
+    small = [cv2.resize(picture(BROWN), (160, 120), interpolation=cv2.INTER_AREA)] * 3
+    write_images(tmp_path / "images_2", small, "frame_{:05d}.png")
+    transforms(tmp_path, k1=BROWN[0], k2=BROWN[1], p1=BROWN[2], p2=BROWN[3])
+    (clip,) = open_source(tmp_path / "images_2")
+    straight(clip)
+    assert clip.size[1] < 170
+    assert "calibrated for pictures of 320x240; these are 160x120" in " ".join(clip.warnings)
+
+
+def test_frames_of_two_cameras_are_brought_to_one(tmp_path):
+    other = MATRIX.copy()
+    other[0, 0] = other[1, 1] = 200.0
+    write_pictures(tmp_path / "images", coefficients=BROWN)
+    write_images(tmp_path / "images", [picture(matrix=other)] * 2, "zoom_{:05d}.png")
+    file = transforms(tmp_path, per_frame=True, k1=BROWN[0], k2=BROWN[1], p1=BROWN[2], p2=BROWN[3])
+    import json
+
+    values = json.loads(file.read_text())
+    first = {
+        name: value for name, value in values["frames"][0].items() if name not in ("k1", "k2", "p1", "p2")
+    }
+    values["frames"] += [
+        first | {"file_path": f"images/zoom_0000{i}.png", "fl_x": 200, "fl_y": 200} for i in (0, 1)
+    ]
+    file.write_text(json.dumps(values))
+    (clip,) = open_source(tmp_path / "images")
+    assert clip.length == 5
+    straight(clip)
+
+
+def test_a_video_and_a_store_say_where_the_camera_is_from(tmp_path):
+    write_video(tmp_path / "walk.mp4", sliding_frames(30, size=(240, 320)))
+    write_video(tmp_path / "run.mp4", sliding_frames(30, size=(240, 320)))
+    opencv(tmp_path / "walk.yaml")
+    store = prepare(tmp_path / "walk.mp4", tmp_path / "store", progress=False)
+    assert store.intrinsics_known
+    assert store.clips[0].camera == "from walk.yaml"
+    assert store.clips[0].original_size != SIZE
+    (run,) = open_source(tmp_path / "run.mp4")
+    assert run.intrinsics is None  # the calibration is that of the other video
+    other = prepare(
+        tmp_path / "run.mp4", tmp_path / "other", progress=False, camera_file=tmp_path / "walk.yaml"
+    )
+    assert other.clips[0].intrinsics == store.clips[0].intrinsics
+    given = prepare(tmp_path / "walk.mp4", tmp_path / "given", progress=False, intrinsics="200,200,160,120")
+    assert given.clips[0].original_size == SIZE
+    assert given.clips[0].camera == "given by the user"
+
+
+def test_depth_goes_the_same_way(tmp_path):
+    write_pictures(tmp_path / "images", coefficients=BROWN)
+    x, _ = rays(MATRIX, SIZE, BROWN)
+    (tmp_path / "depth").mkdir()
+    for i in range(3):
+        np.save(tmp_path / "depth" / f"frame_{i + 1:05d}.npy", np.float32(3 + x))
+    ros(tmp_path / "camera.yaml")
+    (clip,) = open_source(tmp_path)
+    depth = clip.depth(0)
+    assert depth.shape == clip.size
+    assert np.abs(depth - (3 + rays(clip.intrinsics, clip.size)[0])).max() < 0.01
+
+
+def cut(path, length=-7):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+BAD = {
+    "cut off": (lambda f: cut(colmap(f, "PINHOLE", CORNER, binary=True) / "images.bin"), "cut off"),
+    "cameras cut off": (lambda f: cut(colmap(f, "PINHOLE", CORNER, binary=True) / "cameras.bin"), "cut off"),
+    "empty": (lambda f: (f / "transforms.json").write_text(""), "is empty"),
+    "no JSON": (lambda f: (f / "transforms.json").write_text('{"frames": ['), "no JSON"),
+    "no frames": (lambda f: (f / "transforms.json").write_text('{"fl_x": 100}'), "frames is missing"),
+    "NaN": (lambda f: transforms(f, fl_x=float("nan")), "finite"),
+    "focal length 0": (lambda f: transforms(f, fl_x=0), "fl_x must be"),
+    "no focal length": (lambda f: transforms(f, fl_x=None, fl_y=None), "no fl_x"),
+    "another model": (
+        lambda f: transforms(f, camera_model="EQUIRECTANGULAR"),
+        "EQUIRECTANGULAR, which cannot",
+    ),
+    "FOV": (lambda f: colmap(f, "FOV", (*CORNER, 0.9), binary=False), "FOV, which cannot"),
+    "too few numbers": (lambda f: colmap(f, "OPENCV", CORNER, binary=False), "has 8 parameters, not 4"),
+    "cropped": (lambda f: colmap(f, "PINHOLE", CORNER, binary=True, size=(240, 400)), "another shape"),
+    "folded": (lambda f: ros(f / "camera.yaml", (-4.0, 0, 0, 0)), "fold the picture over"),
+    "ROS without numbers": (lambda f: ros(f / "camera.yaml", numbers=(1, 2, 3)), "holds 3 numbers"),
+    "ROS NaN": (lambda f: ros(f / "camera.yaml", (".nan", 0, 0, 0, 0)), "finite numbers"),
+    "two": (lambda f: (ros(f / "left.yaml"), ros(f / "right.yaml")), "holds 2 calibrations"),
+    "XML": (lambda f: (f / "camera.xml").write_text("<opencv_storage><a>"), "cannot be read as XML"),
+    "unknown lens": (lambda f: ros(f / "camera.yaml", model="mei"), "lens model mei"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_file_that_cannot_be_used_is_told(tmp_path, kind):
+    write, words = BAD[kind]
+    folder = write_pictures(tmp_path / "images")
+    write(folder)
+    (clip,) = open_source(folder)
+    assert words in clip.camera_problem
+    with pytest.raises(DataError, match=re.escape(words)):
+        prepare(folder, tmp_path / "store", progress=False)
+    prepare(folder, tmp_path / "store", progress=False, intrinsics="170,170,160,120", min_motion=0)
+
+
+def test_files_of_others_are_no_cameras(tmp_path):
+    folder = write_pictures(tmp_path / "images")
+    (folder / "config.yaml").write_text("k: 3\nwidth: 100\nlayers: [1, 2]\n")
+    (folder / "broken.yaml").write_text("a: [1, 2\n")
+    (folder / "mkdocs.yml").write_text("site: !!python/name:x.y\n")
+    (clip,) = open_source(folder)
+    assert clip.camera_problem is None
+    assert clip.intrinsics is None
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    folder = write_pictures(tmp_path / "images")
+    for name, words in (("none.json", "does not exist"), ("images", "no COLMAP model")):
+        with pytest.raises(DataError, match=words):
+            open_source(folder, camera_file=tmp_path / name)
