@@ -32,6 +32,10 @@ USED_BY_NAME = {
 
 
 OPTIONAL = {
+    "datasets": {
+        "src/geopretrain/data/labelled/native/nyu.py",
+        "src/geopretrain/data/labelled/native/lsun.py",
+    },
     "teachers": {"src/geopretrain/prediction/teachers.py"},
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},

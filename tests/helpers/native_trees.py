@@ -156,3 +156,34 @@ def bdd100k(root: Path, counts: dict[str, int]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(frames))
     return root
+
+
+def nyu(root: Path, count: int = 12, *, mapping: bool = True, splits: bool = True) -> Path:
+    """Write ``nyu_depth_v2_labeled.mat`` as MATLAB 7.3 does, axes reversed: a wall, a bed below row 32."""
+    import h5py
+    from scipy.io import savemat
+
+    height, width = SIZE
+    root.mkdir(parents=True, exist_ok=True)
+    images = np.stack([np.random.default_rng(i).integers(0, 255, (*SIZE, 3)) for i in range(count)])
+    labels = np.full((count, height, width), 21, np.uint16)
+    labels[:, 32:], labels[:, 0] = 157, 0
+    depths = np.full((count, height, width), 2.5, np.float32)
+    depths[:, :, :10] = 4
+    raw = depths.copy()
+    raw[:, 5] = 0
+    file = root / "nyu_depth_v2_labeled.mat"
+    with h5py.File(file, "w", userblock_size=512) as content:
+        content["images"] = images.astype(np.uint8).transpose(0, 3, 2, 1)
+        for name, values in (("labels", labels), ("depths", depths), ("rawDepths", raw)):
+            content[name] = values.transpose(0, 2, 1)
+    if splits:
+        train, test = np.arange(1, count + 1)[::2, None], np.arange(2, count + 1)[::2, None]
+        savemat(root / "splits.mat", {"trainNdxs": train, "testNdxs": test})
+    if mapping:
+        numbers, names = np.full((1, 894), 40), np.empty((1, 40), object)
+        numbers[0, 21 - 1], numbers[0, 157 - 1] = 1, 4
+        names[0] = [f"class{k}" for k in range(1, 41)]
+        names[0, 0], names[0, 3] = "wall", "bed"
+        savemat(root / "classMapping40.mat", {"mapClass": numbers, "className": names})
+    return root

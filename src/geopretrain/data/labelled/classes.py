@@ -87,11 +87,12 @@ def camvid_classes() -> ClassList:
     return ClassList(tuple(_CAMVID), np.array(list(_CAMVID.values()), dtype=np.uint8), True, ids)
 
 
-def read_classes(path: Path) -> ClassList:
+def read_classes(path: Path, fewest: int = 2) -> ClassList:
     """Read ``classes.txt``: a name per line, optionally ``id:`` before it and ``R G B`` behind it.
 
     Without ids, the line number (from 0) is the id. Classes called void, ignore or unlabelled are ignored,
-    as is 255 where no line gives it to a class (``255: car``).
+    as is 255 where no line gives it to a class (``255: car``). Of objects,
+    one class may be enough (``fewest``).
 
     Raises:
         DataError: the file is missing or empty, or a line cannot be understood.
@@ -103,9 +104,9 @@ def read_classes(path: Path) -> ClassList:
     lines = read_lines(path, errors="replace")
     entries = [_parse_line(line, number, path) for number, line in enumerate(lines)]
     kept = [entry for entry in entries if entry[1].lower() not in _IGNORED_NAMES]
-    if len(kept) < 2:
+    if len(kept) < fewest:
         raise DataError(
-            f"{path} lists {len(kept)} classes; at least 2 are needed, one name per line. In masks of "
+            f"{path} lists {len(kept)} classes; at least {fewest} are needed, one name per line. In masks of "
             "one kind of thing the rest is a class, too: '0: background' and '255: car', for example."
         )
     if len(kept) > MAX_CLASSES:

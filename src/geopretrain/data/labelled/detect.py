@@ -10,11 +10,13 @@ from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
-from geopretrain.data.labelled.native import bdd100k, camvid, kitti, voc
+from geopretrain.data.labelled.native import bdd100k, camvid, kitti, lsun, nyu, voc
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.spec import place_of, refuse_unknown
 from geopretrain.data.labelled.synthetic import LabelledWorlds
+from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
+from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
 from geopretrain.errors import DataError
 
 LABELS = ("labels",)
@@ -52,6 +54,13 @@ LAYOUTS: list[LabelledLayout] = [
         "synthetic:street or synthetic:rooms",
         lambda spec: spec.startswith(SYNTHETIC),
         LabelledWorlds,
+    ),
+    LabelledLayout(
+        "LSUN",
+        "images:FOLDER with LSUN's CATEGORY_train_lmdb/data.mdb",
+        lambda spec: bool(lsun.databases(spec)),
+        lsun.LsunImages,
+        ("image_labels",),
     ),
     LabelledLayout(
         "images with one class each",
@@ -117,6 +126,28 @@ LAYOUTS: list[LabelledLayout] = [
         lambda spec: bdd100k.has_boxes(_folder(spec)),
         lambda spec: bdd100k.open_boxes(_folder(spec)),
         ("boxes",),
+    ),
+    LabelledLayout(
+        "NYU Depth v2, labelled",
+        "nyu_depth_v2_labeled.mat, with splits.mat and classMapping40.mat beside it",
+        lambda spec: nyu.has_labelled(_folder(spec)),
+        nyu.NyuLabelled,
+        ("labels", "depth"),
+        ("classes", "depth"),
+    ),
+    LabelledLayout(
+        "YOLO",
+        "YOLO's data.yaml, or images/ with labels/*.txt and classes.txt",
+        lambda spec: has_yolo(_folder(spec)),
+        lambda spec: open_yolo(_folder(spec)),
+        ("boxes", "masks", "labels"),
+    ),
+    LabelledLayout(
+        "Labelme",
+        "pictures with the JSON files of Labelme beside them",
+        lambda spec: has_labelme(_folder(spec)),
+        lambda spec: open_labelme(_folder(spec)),
+        ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "lists (CamVid)",

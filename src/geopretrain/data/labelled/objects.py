@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from geopretrain.data.dataset import IGNORE
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import (
     FINGERPRINTED,
@@ -30,6 +31,8 @@ from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 
 BACKGROUND = "background"
+IGNORED = -1
+"""Number of the class of what is of none: 255 in class maps, no object (see ``AnnotatedObject.crowd``)."""
 _TRIED = 20  # images whose headers are looked at until one can be read
 Box = NDArray[np.float32]
 
@@ -244,7 +247,7 @@ class LabelledObjects(LabelledSource):
         """Return the class of each pixel, 0 = background; objects with the smallest boxes are on top."""
         labels = np.zeros(full, np.uint8)
         for one in sorted(objects, key=lambda one: -_area(one.box)):
-            labels[_mask(file, one, full)] = one.label + self._first
+            labels[_mask(file, one, full)] = IGNORE if one.label == IGNORED else one.label + self._first
         return labels
 
     def _pictures(self) -> list[Path]:

@@ -71,22 +71,50 @@ class RunLengths:
 
     def mask(self, size: Size) -> Mask:
         """Return the pixels inside."""
-        if size != self.size:
-            raise DataError(
-                f"a mask was drawn on an image of {_wxh(self.size)} px (w x h), but the image is {_wxh(size)}"
-            )
+        _refuse_other_size(self.size, size)
         return self._pixels()
 
     def box(self) -> NDArray[np.float32] | None:
         """Return the smallest box around the pixels."""
-        rows, columns = np.nonzero(self._pixels())
-        if not len(rows):
-            return None
-        return _with_area(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return _around(self._pixels())
 
     def _pixels(self) -> Mask:
         inside = np.repeat(np.arange(len(self.counts)) % 2 == 1, self.counts)
         return inside.reshape(self.size[::-1]).T
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitmap:
+    """Pixels drawn with a brush: ``H W`` bool, whose first pixel is (x, y) of the image, px.
+
+    Attributes:
+        x: column of its first pixel.
+        y: row of its first pixel.
+        inside: which pixels are covered.
+        size: (height, width) of the image it was drawn on, px; None where nobody said.
+    """
+
+    x: int
+    y: int
+    inside: Mask
+    size: Size | None = None
+
+    def mask(self, size: Size) -> Mask:
+        """Return the pixels inside; what lies beyond the edge of the image is cut off."""
+        _refuse_other_size(self.size, size)
+        covered = np.zeros(size, bool)
+        height, width = self.inside.shape
+        top, left = max(0, self.y), max(0, self.x)
+        bottom, right = min(size[0], self.y + height), min(size[1], self.x + width)
+        if bottom > top and right > left:
+            part = self.inside[top - self.y : bottom - self.y, left - self.x : right - self.x]
+            covered[top:bottom, left:right] = part
+        return covered
+
+    def box(self) -> NDArray[np.float32] | None:
+        """Return the smallest box around the pixels."""
+        found = _around(self.inside)
+        return None if found is None else found + np.array([self.x, self.y] * 2, np.float32)
 
 
 def filled(polygon: Points, size: Size) -> Mask:
@@ -180,9 +208,21 @@ def _from_text(text: bytes) -> list[int]:
     return counts
 
 
+def _refuse_other_size(drawn_on: Size | None, size: Size) -> None:
+    if drawn_on not in (None, size):
+        raise DataError(
+            f"a mask was drawn on an image of {_wxh(drawn_on)} px (w x h), but the image is {_wxh(size)}"
+        )
+
+
+def _around(mask: Mask) -> NDArray[np.float32] | None:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return _with_area(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
+
+
 def _with_area(x0: float, y0: float, x1: float, y1: float) -> NDArray[np.float32] | None:
     return np.array([x0, y0, x1, y1], np.float32) if x1 > x0 and y1 > y0 else None
 
 
-def _wxh(size: Size) -> str:
-    return f"{size[1]}x{size[0]}"
+def _wxh(size: Size | None) -> str:
+    return "" if size is None else f"{size[1]}x{size[0]}"
