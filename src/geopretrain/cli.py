@@ -263,6 +263,8 @@ def _epilog(name: str, words: Sequence[str]) -> str:
     method = next((word for word in words if name == "pretrain" and word in list(PRETEXTS)), None)
     if method is not None:
         return settings_help(method, PRETEXTS)
+    if name == "finetune depth" and "labels" in words:
+        return settings_help("depth", TRANSFERS)
     elsewhere = SETTINGS_ELSEWHERE.get(name)
     return f"`geopretrain {elsewhere} --help` lists its --settings." if elsewhere else ""
 

@@ -76,3 +76,58 @@ def test_what_cannot_work_is_said_before_training(store, tmp_path, capsys):
         geopretrain.finetune("detph", data=store, out=tmp_path)
     assert cli.main(["finetune", "depth", "--help"]) == 0
     assert "--supervision" in capsys.readouterr().out
+
+
+def test_depth_is_learned_from_few_labels_scored_and_resumed(store, first):
+    labelled = {"data": store, "supervision": "labels", "init": first}
+    settings = {"crop": "48x64", "max_depth": 60, "drop_path": 0.1}
+    runs = [
+        geopretrain.finetune_depth(
+            out=store.parent / f"labels{labels}", labels=labels, settings=settings, **labelled, **SMALL
+        )
+        for labels in (2, 4)
+    ]
+    assert _samples(runs[0]) < _samples(runs[1])
+    assert len(_samples(runs[1])) == 4
+    assert runs[1].lineage["method"] == "depth"
+    assert runs[1].config["supervision"] == "labels"
+    scored = json.loads(next((runs[1].path / "evaluation").glob("*.json")).read_text())
+    assert scored["meaning"] == "metric"
+    assert scored["alignment"] == "not aligned"
+    predicted = geopretrain.predict(runs[1], "synthetic:street?frames=2", store.parent / "p", progress=False)
+    assert predicted
+    again = geopretrain.finetune_depth(resume=runs[1].path, progress=False)
+    assert again.path == runs[1].path
+
+
+def test_the_decoder_of_a_depth_run_is_taken_where_the_head_is_the_same(store, first):
+    begun = {
+        head: geopretrain.finetune_depth(
+            data=store,
+            supervision="labels",
+            init=first,
+            labels=2,
+            settings={"head": head},
+            out=store.parent / head,
+            **SMALL,
+        )
+        for head in ("multiscale", "deconv")
+    }
+    fresh = {
+        h: json.loads((run.path / "weights.json").read_text())["reinitialised"] for h, run in begun.items()
+    }
+    assert fresh["multiscale"] == []
+    assert fresh["deconv"]
+    assert all(name.startswith("decoder.") for name in fresh["deconv"])
+
+
+def test_what_contradicts_labels_is_refused(store):
+    for options, message in (
+        ({"labels": 3}, "add --supervision labels"),
+        ({"labels": 3, "subset": "10%", "supervision": "labels"}, "Give one of them"),
+        ({"supervision": "labels", "settings": {"crop": "640x640"}}, "does not fit"),
+        ({"supervision": "labels", "settings": {"head": "other"}}, "deconv"),
+        ({"supervision": "labels", "labels": 10_000}, "training split holds"),
+    ):
+        with pytest.raises(UserError, match=message):
+            geopretrain.finetune_depth(data=store, out=store.parent / "no", **options, **SMALL)

@@ -37,3 +37,21 @@ def test_warm_cosine_is_flat_for_sixty_percent():
     assert values[9:61] == [1.0] * 52
     assert values[80] == pytest.approx(0.5)
     assert values[99] < 0.01
+
+
+def test_triangle_equals_the_schedule_of_mim_depth(golden):
+    data = golden("mim_depth.npz")
+    highest, lowest, iterations, epochs = data["hp_lr_max_min_iters_epochs"]
+    steps = int(iterations * 2 * (epochs // 2))  # of an odd number of epochs the last one is all at the floor
+    found = [
+        highest * learning_rate_factor(int(one) - 1, steps, "triangle", floor=lowest / highest)
+        for one in data["in_lr_steps"]
+    ]
+    assert found == pytest.approx(data["out_lr"].tolist(), rel=1e-9)
+
+
+def test_a_floor_is_where_falling_schedules_end_and_changes_nothing_at_the_top():
+    assert learning_rate_factor(100, 100, "poly", floor=0.1) == pytest.approx(0.1)
+    assert learning_rate_factor(0, 100, "poly", floor=0.1) == 1.0
+    assert learning_rate_factor(50, 100, "poly", floor=0.1) == pytest.approx(0.1 + 0.9 * 0.5**0.9)
+    assert learning_rate_factor(7, 100, "constant", floor=0.1) == pytest.approx(1.0)

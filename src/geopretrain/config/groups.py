@@ -294,6 +294,8 @@ class RecipeOptions:
     """Samples per step; auto: those of the preset, computed in as few parts as the memory takes."""
     schedule: Schedule | None = None
     """How the learning rate changes with the step."""
+    lr_floor: Momentum | None = None
+    """Lowest learning rate of the schedule, as a fraction of the highest, e.g. 0.1; 0 to below 1."""
     warmup_steps: Natural | None = None
     """Steps over which the rate rises."""
     optimizer: OptimizerName | None = None

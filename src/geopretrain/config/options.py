@@ -110,8 +110,11 @@ class FinetuneSegmentationOptions(TrainCommandOptions, LabelledOptions):
 class FinetuneDepthOptions(TrainCommandOptions, VideoOptions):
     """Options of ``finetune depth``."""
 
-    supervision: Literal["mono", "stereo", "both", "M", "S", "MS"] = "mono"
-    """What to learn from: mono (M: neighbours in time), stereo (S) or both (MS)."""
+    supervision: Literal["mono", "stereo", "both", "M", "S", "MS", "labels"] = "mono"
+    """What to learn from: mono (M: neighbours in time), stereo (S), both (MS), or labels (measured depth)."""
+    labels: Count | None = None
+    """Number of pictures with measured depth to learn from, for --supervision labels; left away: all, or
+    --subset of them."""
     evaluate_data: FilePath | None = None
     """What to score on, see evaluate; left away: ``data``, where it is a store with depth."""
     protocol: str | None = None

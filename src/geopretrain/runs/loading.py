@@ -14,7 +14,7 @@ from geopretrain.records import as_type, reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import as_path, parse_size
 from geopretrain.tasks.base import Task
-from geopretrain.tasks.registry import PRETEXTS, segmentation_class, task_class
+from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, segmentation_class, task_class
 from geopretrain.weights import (
     Init,
     load_state,
@@ -127,6 +127,8 @@ def begun_task(run: RunFolder) -> Task:
 
 def _class(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> type[Task]:
     method = str(lineage["method"])
+    if method == "depth":
+        return task_class(method, TRANSFERS)
     if lineage.get("command") == "finetune segmentation" or method not in PRETEXTS:
         return segmentation_class(bool(config.get("as_released")))
     return task_class(method)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
 from geopretrain.schema import (
     Count,
     Natural,
@@ -32,6 +36,8 @@ class Preset:
     """Samples of a step that ``lr`` is meant for; the rate goes with the batch. None: for any."""
     schedule: Schedule = "warm_cosine"
     """Course of the learning rate, see `geopretrain.training.schedules`."""
+    lr_floor: Unit = 0.0
+    """Lowest learning rate of the schedule, as a fraction of the highest."""
     epochs: Count | None = None
     """Passes over the training samples; where neither is said, 20."""
     steps: Count | None = None
@@ -54,6 +60,8 @@ class Preset:
     """Largest norm of all gradients together; larger ones are scaled down to it."""
     accumulate: Count = 1
     """Parts that a step's batch is computed in, one after the other, to save memory."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the method or task that belong to it."""
 
     def total_steps(self, samples: int = 0, batch_size: int | None = None) -> int:
         """Return the optimisation steps for this many training samples."""

@@ -29,6 +29,7 @@ PRETEXTS = {
 """Pre-training methods: ``module:class``."""
 TRANSFERS = {
     "segmentation": "geopretrain.tasks.transfer.segmentation:Segmentation",
+    "depth": "geopretrain.tasks.transfer.depth:DepthTransfer",
 }
 """Transfers with labels."""
 

@@ -85,7 +85,9 @@ class TrainingModule(LightningModule):
         """Return what the learning rate is multiplied by at ``step`` (0-based)."""
         settings = self.settings
         step = self.task.schedule_step(step, self.pace)
-        return learning_rate_factor(step, settings.steps, settings.schedule, settings.warmup_steps)
+        return learning_rate_factor(
+            step, settings.steps, settings.schedule, settings.warmup_steps, settings.lr_floor
+        )
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None

@@ -25,7 +25,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import plain
 from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import task_config
-from geopretrain.tasks.registry import task_class
+from geopretrain.tasks.registry import PRETEXTS, task_class
 from geopretrain.training.batch_size import fitted
 from geopretrain.training.resolve import (
     choose_backbone,
@@ -43,14 +43,21 @@ PICTURES = 3
 Options = PretrainOptions | FinetuneDepthOptions
 
 
-def pretext_training(command: str, method: str, options: Options, settings: Mapping[str, Any]) -> Training:
-    """Return a training of a pretext method that is ready to start.
+def pretext_training(
+    command: str,
+    method: str,
+    options: Options,
+    settings: Mapping[str, Any],
+    among: Mapping[str, str] = PRETEXTS,
+) -> Training:
+    """Return a training of a pretext method, or of a transfer to depth, that is ready to start.
 
     Args:
         command: as config.yaml has it.
-        method: name of the pretext method.
+        method: name of the method.
         options: of the command.
         settings: of the method.
+        among: the methods that are meant.
 
     Raises:
         UserError: data, options, weights or folder cannot be used.
@@ -58,7 +65,7 @@ def pretext_training(command: str, method: str, options: Options, settings: Mapp
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
-    cls = task_class(method)
+    cls = task_class(method, among)
     config = task_config(cls, settings, backbone=backbone)
     task, report, init = with_first_weights(cls, config, options)
     preset = choose_preset(options.preset, device, task.presets)
@@ -107,8 +114,7 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
     """Return the training samples (those of the subset, ascending) and some that are held out."""
     splits = data.splits(task.required)
     train = splits["train"]
-    if options.subset is not None:
-        count = max(1, round(options.subset * len(train)))
+    if (count := _asked(options, len(train))) is not None:
         train = train[sorted(nested_subset(len(train), count, options.subset_seed))]
     held_out = _spread(splits["val"], task.validation_samples)
     if isinstance(data, LabelledSet):  # one damaged file of many is no reason not to learn from the others
@@ -123,6 +129,13 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
     return Samples(data, train, task.required), Samples(data, held_out, task.required)
 
 
+def _asked(options: Options, available: int) -> int | None:
+    """Return how many of the training samples are to be learned from, None where all are."""
+    if isinstance(options, FinetuneDepthOptions) and options.labels is not None:
+        return options.labels
+    return None if options.subset is None else max(1, round(options.subset * available))
+
+
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:
     """Return a few of the positions, evenly spread, always the same."""
     return positions[spread_positions(len(positions), count)]
@@ -130,14 +143,17 @@ def _spread(positions: np.ndarray, count: int) -> np.ndarray:
 
 def _subset(samples: Samples, options: Options) -> dict[str, Any]:
     """Return which samples are learned from, by name; nothing where all are."""
-    if options.subset is None:
+    labels = options.labels if isinstance(options, FinetuneDepthOptions) else None
+    if options.subset is None and labels is None:
         return {}
+    what = f"{labels}" if options.subset is None else f"{options.subset:.3%}"
     console.say(
-        f"Learning from {options.subset:.3%} of the training samples: {len(samples)} (seed "
+        f"Learning from {what} of the training samples: {len(samples)} (seed "
         f"{options.subset_seed}, see subset.json)."
     )
     names = samples.data.names(samples.positions)
-    return {"fraction": options.subset, "seed": options.subset_seed, "samples": names}
+    asked = {"fraction": options.subset} if labels is None else {"labels": labels}
+    return {**asked, "seed": options.subset_seed, "samples": names}
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from geopretrain.weights import Init, LoadReport, backbone_of, parse_init
 
 FROM_PRESET = (
     "schedule",
+    "lr_floor",
     "optimizer",
     "momentum",
     "beta2",

@@ -36,6 +36,8 @@ class LoopSettings:
     """Highest learning rate."""
     schedule: Schedule = "constant"
     """Course of the learning rate (see ``learning_rate_factor``)."""
+    lr_floor: Unit = 0.0
+    """Lowest learning rate of the schedule, as a fraction of the highest."""
     warmup_steps: Natural = 0
     """Steps over which the rate rises linearly."""
     optimizer: OptimizerName = "adam"

@@ -67,11 +67,7 @@ def random_crop(batch: ClipBatch, size: tuple[int, int]) -> ClipBatch:
         ConfigError: the window is larger than the frames.
     """
     height, width = batch.images.shape[-2:]
-    if size[0] > height or size[1] > width or min(size) < 1:
-        raise ConfigError(
-            f"A crop of {size[0]}x{size[1]} (height x width) does not fit into frames of {height}x{width}. "
-            "Choose a smaller crop, or prepare the data at a larger --size."
-        )
+    check_crop(size, (height, width))
     count = len(batch.images)
     top = torch.randint(0, height - size[0] + 1, (count,))
     left = torch.randint(0, width - size[1] + 1, (count,))
@@ -79,19 +75,35 @@ def random_crop(batch: ClipBatch, size: tuple[int, int]) -> ClipBatch:
     camera[:, 0, 2], camera[:, 1, 2] = -left.float(), -top.float()
 
     def cut(values: Tensor) -> Tensor:
-        rows = (top[:, None] + torch.arange(size[0])).to(values.device)
-        columns = (left[:, None] + torch.arange(size[1])).to(values.device)
-        pixels = values.flatten(1, -3)
-        samples, channels = (torch.arange(n, device=values.device) for n in pixels.shape[:2])
-        window = pixels[
-            samples[:, None, None, None],
-            channels[:, None, None],
-            rows[:, None, :, None],
-            columns[:, None, None],
-        ]
-        return window.view(*values.shape[:-2], *size)
+        return cut_windows(values, top, left, size)
 
     return _changed(batch, camera, cut, cut)
+
+
+def check_crop(size: tuple[int, int], frames: tuple[int, int]) -> None:
+    """Raise ConfigError where a window does not fit into frames, both (height, width) px."""
+    height, width = frames
+    if size[0] > height or size[1] > width or min(size) < 1:
+        raise ConfigError(
+            f"A crop of {size[0]}x{size[1]} (height x width) does not fit into frames of {height}x{width}. "
+            "Choose a smaller crop, or prepare the data at a larger --size."
+        )
+
+
+def cut_windows(values: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a window of ``size`` (height, width) px of each sample of ``B ... H W``, at ``top, left``
+    (``B``)."""
+    rows = (top[:, None] + torch.arange(size[0])).to(values.device)
+    columns = (left[:, None] + torch.arange(size[1])).to(values.device)
+    pixels = values.flatten(1, -3)
+    samples, channels = (torch.arange(n, device=values.device) for n in pixels.shape[:2])
+    window = pixels[
+        samples[:, None, None, None],
+        channels[:, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None],
+    ]
+    return window.view(*values.shape[:-2], *size)
 
 
 def _changed(

@@ -69,9 +69,7 @@ class DepthFolder(ImageSequence):
         edges, planes = (self._map(files.get(index)) for files in (self.edge_files, self.plane_files))
         if edges is None and planes is None:
             return None
-        ids = [] if planes is None else [int(one) for one in np.unique(planes) if one > 0]
-        known = [Plane(f"plane {one}", np.equal(planes, one)) for one in ids]
-        return Structure(edges, known, self.intrinsics)
+        return Structure(edges, [] if planes is None else _planes(planes), self.intrinsics)
 
     def _map(self, file: Path | None) -> np.ndarray | None:
         """Return a map of ids ``H W`` (DataError where it is damaged or of another size)."""
@@ -95,6 +93,11 @@ class DepthFolder(ImageSequence):
             if warning:
                 self.warnings.append(f"depth/{file.name}: {warning}")
             return
+
+
+def _planes(ids: np.ndarray) -> list[Plane]:
+    """Return the planes of a map of ids, 0 = none."""
+    return [Plane(f"plane {int(one)}", ids == one) for one in np.unique(ids) if one > 0]
 
 
 class KittiDepth(ImageSequence):

@@ -1,0 +1,121 @@
+"""Heads that turn features of a backbone into depth in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from geopretrain.errors import ConfigError
+from geopretrain.geometry import disparity_to_inverse_depth
+from geopretrain.networks.backbone import Backbone
+from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
+from geopretrain.networks.fitting import resize
+
+DepthHeadName = Literal["deconv", "multiscale"]
+DECONV_CHANNELS = (32, 32, 32)
+
+
+class DeconvDepth(nn.Module):
+    """Three transposed convolutions on the last features: the depth head of Xie et al., *Revealing the Dark
+    Secrets of Masked Image Modeling*, CVPR 2023, appendix.
+
+    Each doubles the size (kernel 2, 32 channels, batch norm, ReLU); then a convolution to an eighth of the
+    features' channels, twice bilinear times two, and two more convolutions, whose sigmoid is the fraction of
+    ``max_depth``. Layers and widths are those of the released code; first weights are its too (normal,
+    0.001).
+
+    Args:
+        channels: of the last features.
+        max_depth: m.
+    """
+
+    def __init__(self, channels: int, max_depth: float) -> None:
+        super().__init__()
+        self.max_depth = max_depth
+        steps: list[nn.Module] = []
+        before = channels
+        for width in DECONV_CHANNELS:
+            steps += [nn.ConvTranspose2d(before, width, 2, stride=2, bias=False), nn.BatchNorm2d(width)]
+            steps += [nn.ReLU(inplace=True)]
+            before = width
+        width = max(8, channels // 8)
+        self.deconvolutions = nn.Sequential(*steps)
+        self.convolution = nn.Sequential(
+            nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.last = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 3, padding=1)
+        )
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.normal_(module.weight, std=0.001)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def read(self, backbone: Backbone, images: Tensor) -> Tensor:
+        """Return the last features after the final norm, of images resized to whole patches."""
+        return backbone.last(backbone.whole_patches(images))
+
+    def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
+        """Map features ``B C h w`` to depth ``B 1 H W`` in m."""
+        x = self.convolution(self.deconvolutions(features))
+        for _ in range(2):
+            x = nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        logits = resize(self.last(x), list(size))
+        return torch.sigmoid(logits.float()) * self.max_depth
+
+
+class MultiscaleDepth(nn.Module):
+    """The decoder of Monodepth2 at its finest scale; its disparity is depth between two limits, as there.
+
+    Args:
+        backbone: that is read.
+        min_depth: at sigmoid 1, m.
+        max_depth: at sigmoid 0, m.
+    """
+
+    def __init__(self, backbone: Backbone, min_depth: float, max_depth: float) -> None:
+        super().__init__()
+        self.min_depth, self.max_depth = min_depth, max_depth
+        self.decoder = MultiscaleDecoder(backbone.channels, backbone.strides, 1, (0,))
+
+    def read(self, backbone: Backbone, images: Tensor) -> list[Tensor]:
+        """Return the whole pyramid."""
+        return backbone(images)
+
+    def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """Map features, finest first, to depth ``B 1 H W`` in m."""
+        sigmoid = torch.sigmoid(self.decoder(features, size=size)[0].float())
+        return 1 / disparity_to_inverse_depth(sigmoid, self.min_depth, self.max_depth)
+
+
+class MetricDepthNet(nn.Module):
+    """A backbone and a head that knows metres.
+
+    Args:
+        backbone: the encoder.
+        head: ``deconv`` (`DeconvDepth`) or ``multiscale`` (`MultiscaleDepth`).
+        min_depth: nearest depth of ``multiscale``, m.
+        max_depth: farthest depth, m.
+
+    Raises:
+        ConfigError: unknown head.
+    """
+
+    def __init__(self, backbone: Backbone, head: DepthHeadName, min_depth: float, max_depth: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        if head == "deconv":
+            self.head: DeconvDepth | MultiscaleDepth = DeconvDepth(backbone.channels[-1], max_depth)
+        elif head == "multiscale":
+            self.head = MultiscaleDepth(backbone, min_depth, max_depth)
+        else:
+            raise ConfigError(f"head must be deconv or multiscale, not {head!r}.")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``B 3 H W`` in [0, 1] to depth ``B 1 H W``, m."""
+        depth: Tensor = self.head(self.head.read(self.backbone, images), images.shape[-2:])
+        return depth
