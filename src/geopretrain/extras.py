@@ -19,4 +19,6 @@ def require_extra(module: str, extra: str, what: str) -> None:
         ConfigError: it is not; the message says how to get it.
     """
     if find_spec(module) is None:
-        raise ConfigError(f"{what} need the package {module}: pip install 'geopretrain[{extra}]'.")
+        raise ConfigError(
+            f"{what} need the package {module.replace('_', '-')}: pip install 'geopretrain[{extra}]'."
+        )

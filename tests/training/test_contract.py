@@ -274,6 +274,8 @@ class Detector(DetectionTask):
     """Classifies the image and finds the width of its box."""
 
     name, Config = "detector", FakeConfig
+    class_names = ("object",)
+    class_colours = np.zeros((1, 3), np.uint8)
     required = Fields(names=("image_labels", "boxes", "masks"))
 
     def __init__(self):

@@ -11,8 +11,8 @@ from geopretrain.runs.lineage import Lineage
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.presets import SHORT, Preset
 from geopretrain.tasks.registry import task_class
+from geopretrain.training.labelled import curve
 from geopretrain.training.resolve import choose_preset, loop_settings
-from geopretrain.training.segmentation import curve
 
 MONODEPTH2 = Preset(batch_size=12, lr=1e-4, schedule="step", epochs=20)
 

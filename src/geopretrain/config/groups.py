@@ -388,6 +388,19 @@ class VideoOptions:
 
 
 @checked
+class TransferOptions:
+    """What is trained, and what is scored."""
+
+    mode: Mode = "full"
+    """What is trained: full (encoder and decoder from init), encoder (fresh decoder), frozen (encoder
+    unchanged)."""
+    curve_points: CurvePoints = 6
+    """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
+    evaluate_on: Literal["test", "val"] = "test"
+    """Split that is scored; val for choosing settings."""
+
+
+@checked
 class LabelledOptions:
     """Labelled data."""
 

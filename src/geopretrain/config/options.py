@@ -21,7 +21,6 @@ from geopretrain.config.groups import (
     KeptOptions,
     LabelledOptions,
     LoopOptions,
-    Mode,
     Modes,
     OutputOptions,
     ProgressOptions,
@@ -31,6 +30,7 @@ from geopretrain.config.groups import (
     Seeds,
     Settings,
     SettingsOptions,
+    TransferOptions,
     VideoOptions,
     require,
     run_to_resume,
@@ -92,18 +92,16 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
 
 @checked
-class FinetuneSegmentationOptions(TrainCommandOptions, LabelledOptions):
+class FinetuneSegmentationOptions(TrainCommandOptions, TransferOptions, LabelledOptions):
     """Options of ``finetune segmentation``."""
 
-    mode: Mode = "full"
-    """What is trained: full (encoder and decoder from init), encoder (fresh decoder), frozen (encoder
-    unchanged)."""
-    curve_points: CurvePoints = 6
-    """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
-    evaluate_on: Literal["test", "val"] = "test"
-    """Split that is scored; val for choosing settings."""
     as_released: bool = False
     """Behave like the released script of Lao et al., defects included."""
+
+
+@checked
+class FinetuneDetectionOptions(TrainCommandOptions, TransferOptions, LabelledOptions):
+    """Options of ``finetune detection``."""
 
 
 @checked

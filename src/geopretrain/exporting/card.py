@@ -8,7 +8,7 @@ from typing import Any
 from geopretrain.exporting.formats import Written
 from geopretrain.exporting.subject import Subject
 from geopretrain.schema import is_number
-from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask
+from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask
 from geopretrain.version import __version__
 
 Rows = Iterator[tuple[str, float, str]]
@@ -65,6 +65,8 @@ def _pipeline(subject: Subject) -> str:
         return "depth-estimation"
     if isinstance(subject.task, SegmentationTask):
         return "image-segmentation"
+    if isinstance(subject.task, DetectionTask):
+        return "object-detection"
     return "image-feature-extraction"
 
 
@@ -82,6 +84,8 @@ def _what(subject: Subject) -> str:
         given = "optical flow between two images, and an encoder for dense vision"
     if isinstance(subject.task, SegmentationTask):
         given = f"{len(subject.task.class_names)} classes for each pixel of an image"
+    if isinstance(subject.task, DetectionTask):
+        given = f"objects of {len(subject.task.class_names)} classes in an image"
     chain = " -> ".join(lineage_steps(subject))
     return f"Trained by the method `{subject.method}` for {given}. Lineage: {chain}."
 

@@ -23,7 +23,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.exporting.subject import Subject
 from geopretrain.networks import Backbone
 from geopretrain.records import reason
-from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
+from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask, Task
 
 Size = tuple[int, int]
 T = TypeVar("T")
@@ -190,6 +190,11 @@ def _output(subject: Subject) -> tuple[str, str]:
     if isinstance(task, SegmentationTask):
         return "logits", f"`B {len(task.class_names)} H W`; the largest is the class: " + ", ".join(
             task.class_names
+        )
+    if isinstance(task, DetectionTask):
+        raise ConfigError(
+            "A detector finds another number of objects in each image, for which this format has no form. "
+            "Use --format safetensors for the whole network, or export its backbone with --part backbone."
         )
     raise ConfigError(
         f"A run of {subject.method} predicts no depth, flow or classes; what it trained is a backbone. "

@@ -152,6 +152,11 @@ class Backbone(nn.Module):
         return self._features(self.normalise(images), self._levels[-1:], norm=True)[0]
 
     @property
+    def is_plain_transformer(self) -> bool:
+        """Whether all blocks work at one stride (ViT, EVA, Mixer)."""
+        return bool(self._patch)
+
+    @property
     def embedding_width(self) -> int:
         """Numbers in an embedding of a whole image."""
         return int(self.model.head_hidden_size)

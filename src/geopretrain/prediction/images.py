@@ -15,11 +15,16 @@ from geopretrain.data.batches import as_float, at_size
 from geopretrain.errors import ConfigError, DataError, short
 from geopretrain.geometry import resize_flow
 from geopretrain.metrics.depth import resize_disparity
-from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
-from geopretrain.tasks.predictions import DepthPrediction, FlowPrediction, SegmentationPrediction
+from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask, Task
+from geopretrain.tasks.predictions import (
+    DepthPrediction,
+    DetectionPrediction,
+    FlowPrediction,
+    SegmentationPrediction,
+)
 
 Size = tuple[int, int]
-Prediction = DepthPrediction | FlowPrediction | SegmentationPrediction
+Prediction = DepthPrediction | FlowPrediction | SegmentationPrediction | DetectionPrediction
 EXPECTED = (
     "Give a path, a Pillow image, an array H W 3, or a tensor 3 H W or B 3 H W; uint8, or floats from 0 to 1"
 )
@@ -82,14 +87,14 @@ def predict_images(task: Task, images: Tensor, size: Size | None, next: Tensor |
     """Return what a network predicts of images, at the size of the images.
 
     Args:
-        task: predicts depth, flow or classes.
+        task: predicts depth, flow, classes or objects.
         images: ``B 3 H W`` in [0, 1], on the task's device.
         size: (height, width) px that the network works at; None = that of the images.
         next: the images after them, which networks that predict flow need.
 
     Returns:
         On the task's device. Disparity is resized as published numbers are, flow is measured in px of the
-        images, logits are interpolated.
+        images, logits and masks are interpolated, boxes are in px of the images.
 
     Raises:
         ConfigError: the task predicts none of these.
@@ -106,9 +111,33 @@ def predict_images(task: Task, images: Tensor, size: Size | None, next: Tensor |
         found = task.predict(seen)
         maps = [resize_disparity(one, (height, width)) for one in found.disparity[:, 0].float().cpu().numpy()]
         return DepthPrediction(torch.from_numpy(np.stack(maps))[:, None].to(images.device), found.meaning)
+    if isinstance(task, DetectionTask):
+        return at_size_of(task.predict(seen), (seen.shape[-2], seen.shape[-1]), (height, width))
     if isinstance(task, SegmentationTask):
         logits = task.predict(seen).logits.float()
         if logits.shape[-2:] != (height, width):
             logits = functional.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
         return SegmentationPrediction(logits)
     raise ConfigError(f"A run of {task.name} predicts nothing of a picture; it trained a backbone.")
+
+
+def at_size_of(found: DetectionPrediction, seen: Size, size: Size) -> DetectionPrediction:
+    """Return objects found in images of the size ``seen`` in px of the images at ``size``."""
+    if tuple(seen) == tuple(size):
+        return found
+    scale = [size[1] / seen[1], size[0] / seen[0]] * 2
+    boxes = [one * one.new_tensor(scale) for one in found.boxes]
+    masks = None
+    if found.masks is not None:
+        masks = [_masks_at(one, size) for one in found.masks]
+    return DetectionPrediction(boxes, found.labels, found.scores, masks)
+
+
+def _masks_at(masks: Tensor, size: Size) -> Tensor:
+    """Return masks ``N h w`` at another size, one by one: all of them as numbers take much memory."""
+    whole = [
+        functional.interpolate(mask[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
+        > 0.5
+        for mask in masks
+    ]
+    return torch.stack(whole) if whole else masks.new_zeros(0, *size)

@@ -63,7 +63,8 @@ class Predictor(nn.Module):
             next: the picture after it, for networks that predict flow.
 
         Returns:
-            A batch (of one): ``DepthPrediction``, ``FlowPrediction`` or ``SegmentationPrediction``.
+            A batch (of one): ``DepthPrediction``, ``FlowPrediction``, ``SegmentationPrediction`` or
+            ``DetectionPrediction``.
 
         Raises:
             DataError: it is no picture, or the next one is missing or of another size.

@@ -13,8 +13,9 @@ from geopretrain.data.batches import at_size
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.prediction.images import as_pixels, predict_images
 from geopretrain.prediction.inputs import Shot
-from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
-from geopretrain.tasks.predictions import DepthPrediction, FlowPrediction
+from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask, Task
+from geopretrain.tasks.drawing import draw_objects
+from geopretrain.tasks.predictions import DepthPrediction, DetectionPrediction, FlowPrediction
 
 Size = tuple[int, int]
 
@@ -51,6 +52,10 @@ def render(task: Task, shot: Shot, size: Size | None) -> Rendering:
         raise DataError(f"'{shot.name}' has no picture after it, and this run looks at pairs.")
     if isinstance(task, SegmentationTask):
         return _overlay(task, image, size)
+    if isinstance(task, DetectionTask):
+        objects = predict_images(task, _pixels(task, image), size)
+        assert isinstance(objects, DetectionPrediction)
+        return Rendering(draw_objects(task, image, objects))
     if isinstance(task, (DepthTask, FlowTask)):
         following = None if shot.next is None else _pixels(task, shot.next)
         found = predict_images(task, _pixels(task, image), size, following)

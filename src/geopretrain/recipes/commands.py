@@ -11,6 +11,7 @@ from geopretrain.config.options import (
     CompareOptions,
     EvaluateOptions,
     FinetuneDepthOptions,
+    FinetuneDetectionOptions,
     FinetuneSegmentationOptions,
     PrepareOptions,
     PretrainOptions,
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "pretrain": ("pretrain", PretrainOptions),
     "finetune segmentation": ("finetune_segmentation", FinetuneSegmentationOptions),
     "finetune depth": ("finetune_depth", FinetuneDepthOptions),
+    "finetune detection": ("finetune_detection", FinetuneDetectionOptions),
     "evaluate": ("evaluate", EvaluateOptions),
     "compare": ("compare", CompareOptions),
 }

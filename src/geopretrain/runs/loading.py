@@ -127,11 +127,11 @@ def begun_task(run: RunFolder) -> Task:
 
 def _class(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> type[Task]:
     method = str(lineage["method"])
-    if method == "depth":
-        return task_class(method, TRANSFERS)
-    if lineage.get("command") == "finetune segmentation" or method not in PRETEXTS:
+    if lineage.get("command") != "finetune segmentation" and method in PRETEXTS:
+        return task_class(method)
+    if method == "segmentation" or method not in TRANSFERS:
         return segmentation_class(bool(config.get("as_released")))
-    return task_class(method)
+    return task_class(method, TRANSFERS)
 
 
 def _config_of_first_edition(config: Mapping[str, Any], lineage: Mapping[str, Any]) -> dict[str, Any]:

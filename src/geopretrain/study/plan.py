@@ -112,8 +112,8 @@ def make_plan(options: CompareOptions) -> Plan:
     from geopretrain.compute import resolve_device
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.tasks.transfer.segmentation import PRESETS
+    from geopretrain.training.labelled import curve
     from geopretrain.training.resolve import choose_preset
-    from geopretrain.training.segmentation import curve
 
     named = read_inits(options.inits)
     device = resolve_device(options.device)

@@ -219,6 +219,16 @@ class SegmentationTask(Task):
 class DetectionTask(Task):
     """A task that predicts boxes, with or without masks."""
 
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+
+    @property
+    @abstractmethod
+    def class_colours(self) -> np.ndarray:
+        """Colours of the classes in pictures, ``K 3`` uint8."""
+
     @abstractmethod
     def predict(self, images: Tensor) -> DetectionPrediction:
         """Map images ``B 3 H W`` in [0, 1] to objects."""

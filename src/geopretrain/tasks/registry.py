@@ -30,6 +30,7 @@ PRETEXTS = {
 TRANSFERS = {
     "segmentation": "geopretrain.tasks.transfer.segmentation:Segmentation",
     "depth": "geopretrain.tasks.transfer.depth:DepthTransfer",
+    "detection": "geopretrain.tasks.transfer.detection:Detection",
 }
 """Transfers with labels."""
 

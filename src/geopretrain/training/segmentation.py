@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,18 +11,21 @@ from geopretrain.config.resume import continued
 from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.labelled.census import check_labels
-from geopretrain.data.labelled.labelled_set import LabelledSet
-from geopretrain.data.subsets import nested_subset, spread_positions
-from geopretrain.errors import DataError, OptionError
+from geopretrain.data.subsets import spread_positions
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.batch_size import fitted
+from geopretrain.training.labelled import (
+    curve,
+    labelled_subset,
+    open_labelled,
+    refuse_choosing_by_test,
+)
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
-    data_of_resumed_run,
     destination,
     loop_settings,
     resolved,
@@ -63,11 +65,11 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     Raises:
         UserError: data, options, weights or folder cannot be used.
     """
-    _refuse_choosing_by_test(options)
+    refuse_choosing_by_test(options)
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
-    labelled = _open(options)
+    labelled = open_labelled(options)
     cls, names = segmentation_class(options.as_released), labelled.class_names
     config = task_config(
         cls,
@@ -120,46 +122,10 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     )
 
 
-def _refuse_choosing_by_test(options: FinetuneSegmentationOptions) -> None:
-    if options.monitor and options.evaluate_on == "test":
-        raise OptionError(
-            "monitor",
-            "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
-        )
-
-
-def _open(options: FinetuneSegmentationOptions) -> LabelledSet:
-    with data_of_resumed_run(options.data, bool(options.resume)):
-        labelled = LabelledSet.open(str(options.data), size=options.size)
-    for needed in ("train", options.evaluate_on):
-        if not labelled.counts.get(needed):
-            raise DataError(
-                f"'{options.data}' has no images in its {needed} split ({labelled.describe().in_words()}). "
-                "Add some, or choose the split that is scored with --evaluate-on."
-            )
-    return labelled
-
-
 def _subset(images: int, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
-    count = images if options.labels is None else options.labels
-    subset = nested_subset(images, count, options.subset_seed)
+    subset = labelled_subset(images, options)
     return list(range(len(subset))) if options.as_released else subset
-
-
-def curve(points: int | Sequence[int], steps: int) -> list[int]:
-    """Return the steps after which to evaluate; the last one always is among them.
-
-    ``6`` of 300 steps means 9, 18, 37, 75, 150, 300; several numbers are taken as given.
-
-    Raises:
-        ConfigError: not numbers between 1 and ``steps``.
-    """
-    if isinstance(points, int):
-        return sorted({max(1, steps >> halvings) for halvings in range(min(points, 64))})
-    if points and not (min(points) >= 1 and max(points) <= steps):
-        raise OptionError("curve_points", f"must lie between 1 and {steps} steps, not {sorted(points)}.")
-    return sorted({*points, steps})
 
 
 def _finish(training: Training, run: RunFolder, split: str) -> None:

@@ -1,0 +1,277 @@
+"""From pre-training to objects: a backbone becomes a detector with few labels.
+
+Lao et al., *On the Viability of Monocular Depth Pre-training for Semantic Segmentation*, ECCV 2024, in the
+supplement, C.4: Mask R-CNN on a ViT, DINOv2 against Depth Anything. No settings are printed there; the
+detector and the settings of ``paper`` are those of ViTDet (Li et al. 2022) on plain transformers, with the
+usual feature pyramid network on other backbones.
+
+Our choice: where a data set has no masks, boxes alone are learned (Faster R-CNN); frozen means that neither
+parameters nor batch-norm statistics of the encoder change; nothing but horizontal flips is augmented; small
+images have small anchors and fewer proposals (`fitted_to`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geopretrain.data.augment.batches import augment_labelled
+from geopretrain.data.batches import LabelledBatch, as_float
+from geopretrain.data.dataset import Fields
+from geopretrain.networks import Backbone
+from geopretrain.networks.batch_norm import recalibrate_batch_norm
+from geopretrain.networks.detection_net import DetectionNet
+from geopretrain.schema import Count, Positive, Unit, checked
+from geopretrain.tasks.base import DetectionTask, Logs
+from geopretrain.tasks.diagnostics import not_a_number
+from geopretrain.tasks.drawing import draw_objects
+from geopretrain.tasks.predictions import DetectionPrediction
+from geopretrain.tasks.presets import Preset
+from geopretrain.tasks.step import Step
+from geopretrain.tasks.transfer.detection_validation import DetectionValidation
+from geopretrain.weights import (
+    Init,
+    LoadReport,
+    init_backbone,
+    init_other_parts,
+    read_init,
+    read_lineage,
+)
+
+PRESETS = {
+    "paper": Preset(
+        epochs=100,
+        batch_size=64,
+        lr=1e-4,
+        lr_batch=64,
+        schedule="cosine",
+        warmup_steps=250,
+        optimizer="adamw",
+        weight_decay=0.1,
+        layer_decay=0.8,
+    ),
+    "short": Preset(steps=300, batch_size=4, lr=5e-4, schedule="cosine", warmup_steps=30, optimizer="adamw"),
+    "tiny": Preset(steps=20, batch_size=2, lr=5e-4, schedule="cosine", warmup_steps=2, optimizer="adamw"),
+}
+"""``paper``: ViTDet, appendix A.2 (its steps of the rate are a cosine here)."""
+LARGE = 200_000
+"""Pixels of images from which on heads have their usual size."""
+MIN_SIDE = 1.0
+"""Sides of boxes, px, below which nothing can be learned from them."""
+HEADS = ("network.heads.box_predictor.", "network.heads.mask_predictor.")
+"""Layers that tell the classes apart."""
+
+
+@checked
+class DetectionConfig:
+    """Options of the transfer.
+
+    Raises:
+        ConfigError: an option has an impossible value.
+    """
+
+    num_classes: Count
+    """Number of classes of objects, numbered from 0."""
+    backbone: str = "resnet18"
+    """Encoder: any timm model, the one that the initial weights were made with."""
+    mode: Literal["full", "encoder", "frozen"] = "full"
+    """``full``: everything that fits starts from the initial weights; ``encoder``: pyramid and heads start
+    fresh; ``frozen``: as ``encoder``, and the encoder does not change in any way."""
+    masks: bool = True
+    """Find a mask of each object, too (Mask R-CNN); without, boxes alone (Faster R-CNN)."""
+    anchor: Positive | None = None
+    """Side of the smallest anchors, px; left away: a 25th of the shorter side of the images, from 8 to 32."""
+    channels: Count | None = None
+    """Channels of pyramid and heads; left away: 256, and 64 where images have less than 200 000 px."""
+    regions: Count | None = None
+    """Regions of each image that the second stage learns from; left away: 512, and 64 in small images."""
+    flip: Unit = 0.5
+    """Probability of a horizontal flip."""
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes in results; None = numbers."""
+    class_colours: tuple[tuple[int, int, int], ...] | None = None
+    """Colours of the classes in pictures; None = colours made up."""
+
+
+def fitted_to(config: DetectionConfig, size: tuple[int, int]) -> DetectionConfig:
+    """Return the options with what was left away chosen for images of (height, width) px."""
+    small = size[0] * size[1] < LARGE
+    power = round(np.log2(min(size) / 25))
+    return replace(
+        config,
+        anchor=config.anchor or float(np.clip(2.0**power, 8, 32)),
+        channels=config.channels or (64 if small else 256),
+        regions=config.regions or (64 if small else 512),
+    )
+
+
+class Detection(DetectionTask):
+    """The transfer as a task: ``network`` and its losses.
+
+    Args:
+        config: options of the transfer; what they leave to the size of images is that of large ones.
+        backbone: the encoder, initialised.
+        new_encoder: the encoder starts from random numbers.
+    """
+
+    name: ClassVar[str] = "detection"
+    Config = DetectionConfig
+
+    def __init__(self, config: DetectionConfig, backbone: Backbone, new_encoder: bool = False) -> None:
+        super().__init__()
+        self.config: DetectionConfig = config
+        self.new_encoder = new_encoder
+        self.required = Fields(names=("boxes", "masks") if config.masks else ("boxes",))
+        self.network = DetectionNet(
+            backbone,
+            config.num_classes,
+            masks=config.masks,
+            anchor=config.anchor or 32.0,
+            channels=config.channels or 256,
+            regions=config.regions or 512,
+        )
+        if config.mode == "frozen":
+            backbone.requires_grad_(False)
+        self.train()
+
+    @classmethod
+    def create(cls, config: DetectionConfig, init: Init) -> tuple[Self, LoadReport]:
+        """Build the task from ``init``; in mode ``full`` a detector also gives pyramid and heads that fit.
+
+        Raises:
+            ConfigError: unknown backbone, or one without the levels that a detector needs.
+            WeightsError: the weights are unreadable or belong to another backbone.
+        """
+        found = read_init(init, config.backbone)
+        backbone, report = init_backbone(config.backbone, init, found)
+        task = cls(config, backbone, init.kind == "random")
+        reason = f"mode '{config.mode}' starts with fresh pyramid and heads"
+        fresh = {} if config.mode == "full" else dict.fromkeys(("pyramid.", "proposals.", "heads."), reason)
+        others = found.others if _same_classes(init, task.class_names) else _without_classes(found.others)
+        init_other_parts(task, others, report, fresh=fresh)
+        return task, report
+
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """Named training settings."""
+        return PRESETS
+
+    @property
+    def weight_parts(self) -> Mapping[str, str]:
+        """Saved prefixes and the modules they stand for."""
+        return {
+            "backbone.": "network.backbone.model.",
+            "pyramid.": "network.pyramid.",
+            "proposals.": "network.rpn.",
+            "heads.": "network.heads.",
+        }
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, or their numbers."""
+        return self.config.class_names or tuple(str(i) for i in range(self.config.num_classes))
+
+    @property
+    def class_colours(self) -> np.ndarray:
+        """Colours of the classes in pictures, ``K 3`` uint8."""
+        from geopretrain.pictures import class_palette
+
+        chosen = self.config.class_colours
+        return class_palette(self.config.num_classes) if chosen is None else np.array(chosen, np.uint8)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; a frozen encoder stays in evaluation mode: its statistics stand still."""
+        super().train(mode)
+        if self.config.mode == "frozen":
+            self.network.backbone.eval()
+        return self
+
+    def prepare_training(self, batches: Iterable[LabelledBatch]) -> None:
+        """Measure the batch-norm statistics of a frozen random encoder once, on the training images."""
+        if self.config.mode == "frozen" and self.new_encoder:
+            recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in batches))
+            self.train(self.training)
+
+    def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
+        """Flip and turn into floats."""
+        return augment_labelled(batch, flip=self.config.flip)
+
+    def eval_transform(self, batch: LabelledBatch) -> LabelledBatch:
+        """Turn into floats."""
+        return augment_labelled(batch, flip=0.0)
+
+    def loss(self, batch: LabelledBatch, step: Step) -> tuple[Tensor, Logs]:
+        """Return the sum of the losses of both stages, and each of them."""
+        losses = self.network.losses(batch.images, targets(batch, masks=self.config.masks))
+        total = torch.stack(list(losses.values())).sum()
+        return total, {name.removeprefix("loss_"): value.detach() for name, value in losses.items()}
+
+    def predict(self, images: Tensor) -> DetectionPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to objects, at most 100 of each image, scores above 0.05."""
+        found = self.network(images)
+        boxes, labels, scores = ([one[name] for one in found] for name in ("boxes", "labels", "scores"))
+        return DetectionPrediction(
+            boxes, labels, scores, [one["masks"] for one in found] if self.config.masks else None
+        )
+
+    def validation(self, seed: int) -> DetectionValidation:
+        """Return the accumulator of mAP of boxes and masks."""
+        return DetectionValidation(self)
+
+    @torch.no_grad()
+    def pictures(self, batch: LabelledBatch) -> dict[str, np.ndarray]:
+        """Return one row per sample: image, true objects, found objects."""
+        from geopretrain import pictures
+
+        images = as_float(batch.images)
+        found, shown = self.predict(images), [pictures.image(one) for one in images.cpu().numpy()]
+        true = DetectionPrediction(
+            list(batch.required("boxes")),
+            list(batch.required("box_labels")),
+            [torch.ones(len(boxes)) for boxes in batch.required("boxes")],
+            list(batch.required("masks")) if self.config.masks else None,
+        )
+        drawn = {
+            name: [
+                draw_objects(self, image, what, i, scores=name == "found") for i, image in enumerate(shown)
+            ]
+            for name, what in (("truth", true), ("found", found))
+        }
+        return pictures.rows({"image": shown, **drawn})
+
+    def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
+        """Return a sentence when the loss is not a number."""
+        return not_a_number(logs, step)
+
+
+def targets(batch: LabelledBatch, *, masks: bool) -> list[dict[str, Tensor]]:
+    """Return what is learned of each image: its objects, without crowds and what is thinner than a pixel."""
+    found = []
+    for i, (boxes, labels) in enumerate(
+        zip(batch.required("boxes"), batch.required("box_labels"), strict=True)
+    ):
+        kept = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(1)
+        if batch.box_crowd is not None:
+            kept &= ~batch.box_crowd[i]
+        drawn = {}
+        if masks:  # of what is small nothing may be left at the working size
+            kept &= batch.required("masks")[i].flatten(1).any(1)
+            drawn["masks"] = batch.required("masks")[i][kept]
+        found.append({"boxes": boxes[kept], "labels": labels[kept], **drawn})
+    return found
+
+
+def _same_classes(init: Init, names: tuple[str, ...]) -> bool:
+    """Return whether a run told the same classes apart, so that its last layers mean something here."""
+    before: Any = read_lineage(init.source).get("classes") if init.kind == "run" else None
+    return before is None or tuple(before["names"]) == names
+
+
+def _without_classes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    last = tuple(name.removeprefix("network.") for name in HEADS)
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(last)}

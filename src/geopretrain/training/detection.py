@@ -1,0 +1,171 @@
+"""Fine-tuning for detection with few labels, from options to a finished run: for commands and studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from geopretrain.compute import resolve_device
+from geopretrain.config.options import FinetuneDetectionOptions
+from geopretrain.config.resume import continued
+from geopretrain.config.saved import as_saved
+from geopretrain.console import console
+from geopretrain.data.dataset import Fields
+from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.data.labelled.object_census import check_objects
+from geopretrain.data.subsets import spread_positions
+from geopretrain.errors import DataError
+from geopretrain.extras import require_extra
+from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.building import setting_defaults, task_config
+from geopretrain.tasks.registry import TRANSFERS
+from geopretrain.tasks.transfer.detection import Detection, DetectionConfig, fitted_to
+from geopretrain.tasks.transfer.detection_validation import PROTOCOL
+from geopretrain.training.batch_size import fitted
+from geopretrain.training.labelled import curve, labelled_subset, open_labelled, refuse_choosing_by_test
+from geopretrain.training.resolve import (
+    choose_backbone,
+    choose_preset,
+    destination,
+    loop_settings,
+    resolved,
+    with_first_weights,
+)
+from geopretrain.training.stream import Samples
+from geopretrain.training.train import Training, finished_run, train
+
+COMMAND = "finetune detection"
+PICTURES = 4
+NUMBERS = ("box_map", "box_map_50", "box_map_75", "mask_map", "mask_map_50", "mask_map_75")
+"""What is scored; those of masks only where masks are found."""
+
+
+def train_detection(options: FinetuneDetectionOptions) -> RunFolder:
+    """Train a detector, score it, and return its run folder.
+
+    Raises:
+        UserError: data, options, weights or folder cannot be used; the message says what to do.
+    """
+    options = continued(
+        COMMAND, options, setting_defaults=lambda run: setting_defaults("detection", TRANSFERS)
+    )
+    if (done := finished_run(options)) is not None:
+        return done
+    training = detection_training(options)
+    return train(
+        training,
+        lambda run, task: _finish(training, run, options.evaluate_on),
+        resume=bool(options.resume),
+        overwrite=options.overwrite,
+    )
+
+
+def detection_training(options: FinetuneDetectionOptions) -> Training:
+    """Return a training that is ready to start; nothing is written yet.
+
+    Raises:
+        UserError: data, options, weights or folder cannot be used.
+    """
+    require_extra("faster_coco_eval", "detection", "Scores of detection")
+    refuse_choosing_by_test(options)
+    out = destination(options)
+    device = resolve_device(options.device)
+    backbone = choose_backbone(options.backbone, options.init)
+    labelled = open_labelled(options, ("boxes", "masks"))
+    config = _config(options, labelled, backbone)
+    task, report, init = with_first_weights(Detection, config, options)
+    preset = choose_preset(options.preset, device, task.presets)
+    splits = labelled.splits(task.required)
+    subset = labelled_subset(len(splits["train"]), options)
+    loop = loop_settings(options, task.presets[preset], device, len(subset), validate_every=0)
+    points = curve(options.curve_points, loop.steps)
+    loop = replace(loop, validate_at=tuple(points))
+    samples = Samples(labelled, splits["train"][subset], task.required)
+    if options.batch_size == "auto":
+        loop = fitted(loop, task, samples, device)
+    scored = splits[options.evaluate_on]
+    if not options.resume:  # what a run began with has been looked at then
+        check_objects(labelled, splits["train"][subset], scored, options.evaluate_on)
+    return Training(
+        command=COMMAND,
+        config=as_saved(
+            COMMAND,
+            options,
+            **resolved(
+                loop,
+                backbone=backbone,
+                preset=preset,
+                size=labelled.size,
+                labels=len(subset),
+                curve_points=points,
+                validate_every=options.validate_every,
+            ),
+        ),
+        out=out,
+        task=task,
+        report=report,
+        init=init,
+        data=labelled,
+        samples=samples,
+        validation=Samples(labelled, scored, task.required),
+        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
+        settings=loop,
+        subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
+    )
+
+
+def _config(options: FinetuneDetectionOptions, labelled: LabelledSet, backbone: str) -> DetectionConfig:
+    """Return the options of the detector; masks are found where the images have some."""
+    has_masks = "masks" in labelled.source.fields
+    settings: dict[str, Any] = {"masks": has_masks, **options.settings}
+    if settings["masks"] is True and not has_masks:
+        labelled.splits(Fields(names=("masks",)))  # says why there are none
+        raise DataError(f"{labelled.path} holds no masks. Leave the setting masks away.")
+    config: DetectionConfig = task_config(
+        Detection,
+        settings,
+        backbone=backbone,
+        mode=options.mode,
+        num_classes=labelled.num_classes,
+        class_names=labelled.class_names,
+        class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
+    )
+    return fitted_to(config, labelled.size)
+
+
+def _finish(training: Training, run: RunFolder, split: str) -> None:
+    """Write results.json, say what came out and what to do next."""
+    scores, last = run.metrics("validation"), run.kept_validation()
+    names = [name for name in NUMBERS if name in last]
+    height, width = training.data.describe().size
+    protocol = PROTOCOL.format(images=len(training.validation), split=split, size=f"{height}x{width}")
+    run.write_results(
+        {
+            "command": training.command,
+            "task": training.task.name,
+            "steps": training.settings.steps,
+            "labels": len(training.samples),
+            "protocol": protocol,
+            **{name: last[name] for name in (*names, "box_ap", "mask_ap") if name in last},
+            "curve": [{name: score[name] for name in ("step", *names)} for score in scores],
+        }
+    )
+    console.say(f"{protocol}: {in_words(last)}.")
+    console.say(f"Pictures are in {run.figures}.")
+
+
+def in_words(scores: dict[str, Any]) -> str:
+    """Return e.g. ``mAP of boxes 31.2 % (mAP50 52.0 %, mAP75 33.1 %), of masks ...``."""
+    kinds = {"box": "boxes", "mask": "masks"}
+    said = [
+        f"of {words} {percent(scores[f'{kind}_map'])} (mAP50 {percent(scores[f'{kind}_map_50'])}, mAP75 "
+        f"{percent(scores[f'{kind}_map_75'])})"
+        for kind, words in kinds.items()
+        if f"{kind}_map" in scores
+    ]
+    return f"mAP {', '.join(said)}"
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction in percent, ``undefined`` where there is none."""
+    return "undefined" if value is None else f"{100 * value:.1f} %"
