@@ -174,13 +174,13 @@ def test_help_lists_all_commands_and_options(capsys):
         (["pretrain", "--out", "x"], "--data is missing: Prepared store"),
         (["pretrain", "--resume"], "--resume needs the folder of the run"),
         (["pretrain", "--resume", "nowhere"], "There is no run in 'nowhere' to continue."),
-        (["pretrain", "--data", "x", "--out", "y", "--settings", "smothness=1"], "'smoothness'"),
-        (["pretrain", "--data", "x", "--out", "y", "--settings", "scales=9"], "scales must be"),
+        (["pretrain", "--data", ".", "--out", "y", "--settings", "smothness=1"], "'smoothness'"),
+        (["pretrain", "--data", ".", "--out", "y", "--settings", "scales=9"], "scales must be"),
         (["data", "prepare", "--out", "x"], "INPUTS is missing: Videos"),
         (["data", "prepare", "a", "--out", "x", "--fov", "200"], "--fov must be an angle"),
         (["data", "prepare", "a", "--out", "x", "--min-motion", "3"], "--target-motion must be above"),
         (["finetune", "segmentation", "--mode", "frosen"], "Did you mean 'frozen'?"),
-        (["compare", "--inits", "random", "--data", "x", "--out", "y"], "at least two initialisations"),
+        (["compare", "--inits", "random", "--data", ".", "--out", "y"], "at least two initialisations"),
         (["compare", "--inits", "random,imagenet", "--seeds", "1"], "--seeds must be at least 2"),
         (["compare", "--inits", "random,imagenet", "--modes", "full,frosen"], "Did you mean 'frozen'?"),
         (["compare", "--inits", "random,imagenet", "--lr", "1e-3,1e-3"], "--lr must be a positive number"),
@@ -226,13 +226,14 @@ def called(monkeypatch):
 
 def test_only_what_was_given_reaches_the_function(called, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"command": "pretrain", "steps": 7, "lr": 0.5}))
-    assert cli.main(["pretrain", "scdepth", "--config", str(tmp_path), "--steps", "9", "--resume"]) == 0
-    assert called == {"method": "scdepth", "steps": "9", "lr": 0.5, "resume": "true"}
+    words = ["pretrain", "scdepth", "--config", str(tmp_path), "--steps", "9", "--resume", "--out", "run"]
+    assert cli.main(words) == 0
+    assert called == {"method": "scdepth", "steps": "9", "lr": 0.5, "resume": "true", "out": "run"}
 
 
 def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
     out = tmp_path / "a run"
-    words = ["pretrain", "monodepth", "--data", "crash here", "--out", str(out), "--overwrite"]
+    words = ["pretrain", "monodepth", "--data", "synthetic:crash", "--out", str(out), "--overwrite"]
     code, _, err = run(capsys, *words)
     assert code == 130
     assert "The run had not begun; repeat the command." in err
@@ -249,7 +250,15 @@ def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
 def test_a_checkpoint_of_the_run_that_was_to_be_replaced_is_none_to_continue(called, capsys, tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
-    words = ["pretrain", "monodepth", "--data", "crash here", "--out", str(tmp_path / "run"), "--overwrite"]
+    words = [
+        "pretrain",
+        "monodepth",
+        "--data",
+        "synthetic:crash",
+        "--out",
+        str(tmp_path / "run"),
+        "--overwrite",
+    ]
     code, _, err = run(capsys, *words)
     assert code == 130
     assert "The run had not begun; repeat the command." in err

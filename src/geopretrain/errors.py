@@ -95,6 +95,14 @@ def _likeness(name: str, other: str) -> float:
     return max(whole, 0.95 * difflib.SequenceMatcher(None, name, other[: len(name) + 1]).ratio())
 
 
+def unknown_init(text: str) -> WeightsError:
+    """Return the error for what is given as ``init`` and is nothing that is known or there."""
+    return WeightsError(
+        f"Unknown initialisation '{text}'.{nearest_name(text, ['random', 'imagenet'])} It is neither "
+        "'random' nor 'imagenet', and there is no such run folder or weights file."
+    )
+
+
 def one_of(name: str, value: str, known: Iterable[str]) -> None:
     """Raise ConfigError naming the nearest where ``value`` is not among ``known``."""
     known = list(known)

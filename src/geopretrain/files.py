@@ -59,7 +59,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """As ``atomic_path``, leaving operating-system errors as they are."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -80,6 +80,18 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a finished file of ours in its place by one rename; what was there is replaced.
+
+    Raises:
+        RunFolderError: that is impossible; the old file is unharmed.
+    """
+    with writing(target):
+        manifest.note(target)
+        os.replace(source, target)
+        _flush_to_disk(target.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -130,7 +142,16 @@ def remove_leftovers(folder: Path) -> None:
 
 def leftovers(folder: Path) -> list[Path]:
     """Return the temporary files of this module in ``folder``."""
-    made = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
-    return [
-        path for path in folder.glob(f".*{PARTIAL_SUFFIX}") if made.fullmatch(path.name) and path.is_file()
-    ]
+    return [path for path in temporaries(folder) if path.is_file()]
+
+
+def temporaries(folder: Path, name: str | None = None) -> list[Path]:
+    """Return temporary files and folders in ``folder``, all of them or those of one ``name``."""
+    of = ".+" if name is None else re.escape(name)
+    made = re.compile(rf"\.{of}\.\d+{re.escape(PARTIAL_SUFFIX)}")
+    return [path for path in folder.glob(f".*{PARTIAL_SUFFIX}") if made.fullmatch(path.name)]
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the name beside ``path`` that this process writes first."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")

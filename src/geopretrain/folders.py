@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from geopretrain import locks, manifest
 from geopretrain.errors import RunFolderError
-from geopretrain.files import leftovers, remove_leftovers, writing
+from geopretrain.files import leftovers, move, remove_leftovers, temporaries, temporary_name, writing
 
 MARKER_FILE = "config.yaml"
 """What says what a folder holds."""
@@ -50,6 +51,57 @@ def _tidy(folder: Path) -> None:
     for inside in folder.iterdir():
         if inside.is_dir() and not (inside.is_symlink() or (inside / manifest.BOOKS).exists()):
             remove_leftovers(inside)
+
+
+@contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """Give a folder beside ``target`` to write into first (see `owned`); it is gone at the end.
+
+    What killed processes have left of such folders for this target is removed.
+    """
+    for left in temporaries(target.parent, target.name):
+        with suppress(RunFolderError):  # of another process that is still at it
+            if left.is_dir() and not left.is_symlink():
+                locks.check_free(left)
+                shutil.rmtree(left, ignore_errors=True)
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish(source: Path, target: Path, files: Iterable[Path]) -> None:
+    """Put files from ``source``, a folder that was staged, into ``target``: by one rename where that is new.
+
+    Args:
+        source: where they are.
+        target: folder that receives them; other files in it stay.
+        files: in the order in which they are moved.
+
+    Raises:
+        RunFolderError: that is impossible.
+    """
+    with writing(target):
+        if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+            target.rmdir()
+    if not target.exists():
+        with writing(target):
+            source.rename(target)
+        return
+    with owned(target):
+        for file in files:
+            move(file, target / file.relative_to(source))
+
+
+def owner_of(folder: Path) -> Path | None:
+    """Return the folder above that this one is a part of, because files of its list lie here; else None."""
+    folder = Path(os.path.realpath(folder))
+    for above in folder.parents:
+        inside = f"{folder.relative_to(above).as_posix()}/"
+        if any(name.startswith(inside) for name in manifest.listed(above)):
+            return above
+    return None
 
 
 def check_free(folder: Path) -> None:

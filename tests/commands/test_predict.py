@@ -154,6 +154,21 @@ def test_what_cannot_be_saved_is_said(run, image, tmp_path):
         geopretrain.predict(run, image, tmp_path / "out", save="cloud", progress=False)
 
 
+def test_nothing_is_written_where_a_later_output_would_be_refused(run, image, tmp_path):
+    out, video = tmp_path / "out", "synthetic:street?frames=3"
+    for save in (["picture", "cloud"], ["picture", "video"]):  # the second source has no camera, no video
+        with pytest.raises(ConfigError):
+            geopretrain.predict(run, [video, image], out, save=save, progress=False)
+        assert not out.exists()
+    for name in ("a", "b", "c"):
+        image.with_name(f"{name}.png").write_bytes(image.read_bytes())
+    out.mkdir()
+    (out / "noise.png").write_bytes(b"mine")  # that of the last picture
+    with pytest.raises(RunFolderError, match=r"noise\.png' exists"):
+        geopretrain.predict(run, tmp_path, out, progress=False)
+    assert [path.name for path in out.iterdir()] == ["noise.png"]
+
+
 def test_overwrite_replaces_predictions_and_no_picture_of_the_user(run, image, tmp_path):
     out = tmp_path / "out"
     for overwrite in (False, True):

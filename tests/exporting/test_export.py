@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +16,10 @@ from safetensors.torch import load_file
 
 import geopretrain as gp
 from geopretrain import cli
+from geopretrain.errors import WeightsError
 from geopretrain.exporting.formats import FORMATS
 from geopretrain.exporting.monodepth2_folder import _normalised
+from geopretrain.exporting.subject import nameless
 from geopretrain.exporting.torchvision_file import TWINS, in_order, torchvision_model
 from geopretrain.networks import Backbone
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
@@ -274,14 +277,16 @@ def test_onnx_runs_on_other_sizes_and_numbers_of_images(small, tmp_path, capsys)
     words = ["--format", "onnx", "--part", "backbone", "--out", tmp_path / "small.onnx"]
     assert export(small, *words) == 0
     said = capsys.readouterr().out
-    assert "any number of images, of any size (where 32 px" in said
-    assert re.search(r"largest difference from PyTorch is \d", said)
-    images = torch.rand(4, 3, 160, 64)  # neither number nor size is among those compared before
-    for found, expected in zip(
-        run_onnx(tmp_path / "small.onnx", images), gp.load(small).backbone(images), strict=True
-    ):
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-    assert run_onnx(tmp_path / "small.onnx", images[:, :, :71, :50])[0].shape[-2:] == (96 // 2, 64 // 2)
+    assert "any number of images, of any height and width of 33 px or more" in said
+    assert re.search(
+        r"run it on 2 of 33x33, 1 of 64x96, .* px; the largest difference from PyTorch is \d", said
+    )
+    for size in ((160, 64), (71, 50), (65, 97)):  # neither number nor size is among those compared before
+        images = torch.rand(4, 3, *size)
+        for found, expected in zip(
+            run_onnx(tmp_path / "small.onnx", images), gp.load(small).backbone(images), strict=True
+        ):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -294,16 +299,21 @@ def test_whole_networks_run_in_onnx_on_any_size(name, tmp_path, request):
     images, task = torch.rand(4, *frames, 3, 160, 64), gp.load(run).task
     expected = next(iter(vars(task.predict(images)).values()))
     torch.testing.assert_close(run_onnx(file, images, taken)[0], expected, atol=1e-5, rtol=1e-4)
-    assert run_onnx(file, images[..., :71, :50], taken)[0].shape == (*expected.shape[:2], 71, 50)
+    for height, width in ((33, 33), (71, 50), (65, 97), (63, 95)):  # one above, one below, and neither
+        part = torch.rand(1, *frames, 3, height, width)
+        expected = next(iter(vars(task.predict(part)).values()))
+        assert expected.shape[-2:] == (height, width)
+        torch.testing.assert_close(run_onnx(file, part, taken)[0], expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow
 @torch.no_grad()
 def test_onnx_of_a_transformers_features(masked, tmp_path):
     file = gp.export(masked, format="onnx", part="backbone", out=tmp_path / "a.onnx", progress=False)
-    images = torch.rand(3, 3, 64, 160)
-    for found, expected in zip(run_onnx(file, images), gp.load(masked).backbone(images), strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    for size in ((64, 160), (61, 77)):
+        images = torch.rand(3, 3, *size)
+        for found, expected in zip(run_onnx(file, images), gp.load(masked).backbone(images), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -311,8 +321,9 @@ def test_onnx_of_a_transformers_features(masked, tmp_path):
 def test_a_program_of_torch_export(small, tmp_path, capsys):
     assert export(small, "--format", "torch-export", "--out", tmp_path) == 0
     program = torch.export.load(tmp_path / "model.pt2").module()
-    images = torch.rand(1, 3, 128, 64)
-    torch.testing.assert_close(program(images)[0], gp.load(small).task.predict(images).disparity)
+    for size in ((128, 64), (75, 101)):
+        images = torch.rand(1, 3, *size)
+        torch.testing.assert_close(program(images)[0], gp.load(small).task.predict(images).disparity)
 
 
 def test_one_size_only_is_said(small, tmp_path, monkeypatch, capsys):
@@ -353,8 +364,99 @@ def test_nothing_of_others_is_replaced(small, tmp_path, capsys):
     (tmp_path / "mine" / "config.json").write_text("{}")
     assert export(small, "--format", "hub-folder", "--out", tmp_path / "mine", "--overwrite") == 2
     assert "was not written by geopretrain" in capsys.readouterr().err
-    assert export(small, "--format", "hub-folder", "--out", small.path, "--overwrite") == 2
-    assert "folder of a run" in capsys.readouterr().err
+
+
+def test_folders_of_runs_and_stores_are_no_place(small, store, tmp_path, capsys):
+    places = [
+        small.path,
+        small.path / "figures",
+        small.path / "checkpoints",
+        store.path,
+        store.path / "depth",
+    ]
+    for place in places:
+        for words in (["hub-folder", "--out", place], ["timm", "--out", place / "backbone.safetensors"]):
+            assert export(small, "--format", *words, "--overwrite") == 2
+            assert "folder of a run, a comparison or a store" in capsys.readouterr().err
+    assert export(small, "--format", "hub-folder", "--out", small.path / "exported") == 0  # beside them
+
+
+@pytest.mark.parametrize(("form", "out"), [("hub-folder", "hub"), ("timm", "files"), ("timm", "one.pth")])
+def test_what_a_killed_export_left_is_in_nobodys_way(form, out, small, tmp_path, monkeypatch):
+    def dies(*more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("geopretrain.commands.export.publish", dies)
+        with pytest.raises(KeyboardInterrupt):
+            gp.export(small, format=form, out=tmp_path / out, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    beside = tmp_path / "files" if out == "files" else tmp_path
+    name = "backbone.safetensors" if out == "files" else out
+    left = beside / f".{name}.4194303.partial"  # what kill -9 leaves
+    (left / ".geopretrain").mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    target = gp.export(small, format=form, out=tmp_path / out, progress=False)
+    assert target.exists()
+    assert not left.exists()
+    assert gp.export(small, format=form, out=tmp_path / out, overwrite=True, progress=False) == target
+
+
+def test_a_folder_is_there_whole_or_not_at_all(small, tmp_path, monkeypatch, capsys):
+    def broken(subject, folder):
+        raise WeightsError("timm makes something else of it.")
+
+    monkeypatch.setattr("geopretrain.exporting.hub_folder._check", broken)
+    assert export(small, "--format", "hub-folder", "--out", tmp_path / "hub") == 2
+    assert "something else" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["timm", "torchvision"])
+def test_a_file_of_pytorch_is_such_a_file(form, depth, tmp_path, capsys):
+    assert export(depth, "--format", form, "--out", tmp_path / "backbone.pth") == 0
+    assert (tmp_path / "backbone.pth").is_file()
+    state = torch.load(tmp_path / "backbone.pth", weights_only=True)
+    assert set(state) >= {"conv1.weight", "layer4.1.bn2.running_var"}
+    loaded(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "match"),
+    [
+        ("hub-folder", "x.pth", "--out must be a folder for the format hub-folder, not the file .*x.pth"),
+        ("monodepth2", "x.pth", "must be a folder"),
+        ("onnx", "x.pth", r"ends in \.onnx, or a folder.*Use .*x\.onnx"),
+        ("safetensors", "x.PTH", r"ends in \.safetensors, or a folder"),
+        ("timm", "x.onnx", r"ends in \.safetensors or \.pth or"),
+    ],
+)
+def test_no_folder_is_called_like_a_file(form, name, match, small, tmp_path, capsys):
+    assert export(small, "--format", form, "--out", tmp_path / name) == 2
+    assert re.search(match, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["timm", "hub-folder", "safetensors", "onnx", "torch-export"])
+def test_nothing_exported_tells_folders_of_this_machine(form, small, tmp_path):
+    gp.export(small, format=form, out=tmp_path / "out", progress=False)
+    here = [str(path).encode() for path in (tmp_path, small.path.parent, Path(gp.__file__).parents[2])]
+    for path in (tmp_path / "out").rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                content = b"".join(archive.read(name) for name in archive.namelist())
+        assert not [folder for folder in here if folder in content], path
+    assert not (tmp_path / "out" / "config.yaml").exists()
+
+
+def test_paths_within_settings_and_sentences_lose_their_folders():
+    told = {"teacher": "/home/me/runs/depth", "size": "64x96", "unit": "1/m", "said": "see /data/my/a.png, b"}
+    shown = nameless({**told, "deep": [("/a/b", 1.0)], "kept": ["synthetic:street", "images and/or 3/4"]})
+    assert shown == {
+        **told, "teacher": "depth", "said": "see a.png, b",
+        "deep": [["b", 1.0]], "kept": ["synthetic:street", "images and/or 3/4"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,15 @@ from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import write_picture
 from geopretrain.folders import check_replaceable, owned
-from geopretrain.prediction.inputs import Shot, shots_of_all
+from geopretrain.prediction.inputs import Shot, previews, shots_of_all
 from geopretrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from geopretrain.prediction.outputs import VideoWriter
     from geopretrain.tasks.base import Task
+
+ENDINGS = {"picture": ".png", "depth": "_depth.png", "cloud": ".ply"}
+"""What is written of each picture, and how its files end."""
 
 
 @takes(PredictOptions)
@@ -49,6 +52,9 @@ def predict(options: PredictOptions) -> list[Path]:
     sources = [Path(source) for source in listed(options.inputs)]
     every = 1 if options.every is None and "video" in options.save else options.every
     pairs = isinstance(task, FlowTask)
+    with console.showing(False), _Writer(task, run, target, options) as rehearsal:
+        for shot in previews(sources, every, with_next=pairs, value_range=options.range):
+            rehearsal.check(shot)  # so that nothing is written where a later picture would be refused
     with owned(target):
         with _Writer(task, run, target, options) as writer:
             reserve_saved(target, "predict")
@@ -83,7 +89,8 @@ class _Writer:
         self._taken: set[str] = set()
         self._strict = manifest.has_list(target) or not _is_of_an_earlier_version(target, options)
         self._doubted: set[tuple[str, int, int]] = set()
-        self._videos: dict[str, VideoWriter] = {}
+        self._video_files: dict[str, Path] = {}
+        self._videos: dict[Path, VideoWriter] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> _Writer:
@@ -93,24 +100,49 @@ class _Writer:
     def __exit__(self, *error: Any) -> None:
         self._open.__exit__(*error)
 
+    def check(self, shot: Shot) -> dict[str, Path]:
+        """Return the files of a picture by what is wanted, all of them allowed, and its camera usable."""
+        from geopretrain.prediction.outputs import camera_of
+
+        if "video" in self.wanted and shot.video is None:
+            raise ConfigError(f"'{shot.name}' is a picture and no video. Leave 'video' out of --save.")
+        if "cloud" in self.wanted:
+            camera_of(shot, self.options.intrinsics, self.options.fov)
+        found = {name: self._path(shot.name, ENDINGS[name]) for name in ENDINGS if name in self.wanted}
+        if "depth" in found:
+            self._check(found["depth"].with_suffix(".json"))
+        if "video" in self.wanted and shot.video is not None:
+            if shot.video not in self._video_files:
+                self._video_files[shot.video] = self._path(shot.video, ".mp4")
+            found["video"] = self._video_files[shot.video]
+        return found
+
     def write(self, shot: Shot) -> None:
+        """Look at a picture and write what is wanted of it."""
         from geopretrain.prediction.outputs import write_cloud, write_depth
         from geopretrain.prediction.rendering import render
         from geopretrain.tasks.base import DepthTask
 
+        files = self.check(shot)
         seen = render(self.task, shot, self.size)
-        if "picture" in self.wanted:
-            write_picture(self._path(shot.name, ".png"), seen.explained)
-        if "depth" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
-            path = self._path(shot.name, "_depth.png")
-            self._check(path.with_suffix(".json"))
-            write_depth(path, seen.disparity, self.task, self.run)
-        if "cloud" in self.wanted and seen.disparity is not None and isinstance(self.task, DepthTask):
-            path, camera = self._path(shot.name, ".ply"), self.options
-            self._doubt_camera(shot)
-            write_cloud(path, seen.disparity, shot, self.task, intrinsics=camera.intrinsics, fov=camera.fov)
-        if "video" in self.wanted:
-            self._video(shot).add(shot.image, seen)
+        if "picture" in files:
+            write_picture(files["picture"], seen.explained)
+        if seen.disparity is not None and isinstance(self.task, DepthTask):
+            if "depth" in files:
+                write_depth(files["depth"], seen.disparity, self.task, self.run)
+            if "cloud" in files:
+                self._doubt_camera(shot)
+                camera = self.options
+                write_cloud(
+                    files["cloud"],
+                    seen.disparity,
+                    shot,
+                    self.task,
+                    intrinsics=camera.intrinsics,
+                    fov=camera.fov,
+                )
+        if "video" in files:
+            self._video(files["video"], shot.fps).add(shot.image, seen)
 
     def _doubt_camera(self, shot: Shot) -> None:
         """Warn of a camera that hardly fits the pictures, once for each video and size."""
@@ -122,15 +154,12 @@ class _Writer:
             if doubt := camera_doubt(shot, self.options.intrinsics, self.options.fov):
                 console.warn(f"{shot.video}: {doubt}" if shot.video else doubt)
 
-    def _video(self, shot: Shot) -> VideoWriter:
+    def _video(self, path: Path, fps: float) -> VideoWriter:
         from geopretrain.prediction.outputs import VideoWriter
 
-        if shot.video is None:
-            raise ConfigError(f"'{shot.name}' is a picture and no video. Leave 'video' out of --save.")
-        if shot.video not in self._videos:
-            path = self._path(shot.video, ".mp4")
-            self._videos[shot.video] = self._open.enter_context(VideoWriter(path, shot.fps))
-        return self._videos[shot.video]
+        if path not in self._videos:
+            self._videos[path] = self._open.enter_context(VideoWriter(path, fps))
+        return self._videos[path]
 
     def _path(self, name: str, ending: str) -> Path:
         """Return a free path, numbered where this call has used it, whatever the case of its letters."""

@@ -156,6 +156,14 @@ def _own_name(command: str) -> str:
     return f"{command.replace(' ', '-')}.yaml"
 
 
+def is_own(folder: Path, *, but: str) -> bool:
+    """Return whether a folder is that of a command: a run, a comparison, a store; not of ``but``."""
+    if (folder / "lineage.json").is_file():
+        return True
+    path = folder / FILE
+    return path.is_file() and _is_ours(path) and _command_of(path) not in ("", but)
+
+
 def _command_of(path: Path) -> str:
     try:
         return str(load(path).get("command", ""))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, OptionError
 
 if TYPE_CHECKING:
     from geopretrain.exporting.subject import Subject
@@ -56,6 +56,15 @@ class Written:
         return loads.replace(PATH, path)
 
 
+TORCH = (".pth", ".pt", ".bin")
+"""Endings of the files that ``torch.save`` writes."""
+OF_FILES = (
+    *(".safetensors", ".onnx", ".pt2", *TORCH, ".ckpt", ".tar", ".pkl", ".npz", ".npy", ".h5", ".pb"),
+    *(".tflite", ".engine", ".mlmodel", ".zip", ".json", ".yaml", ".yml", ".md", ".txt"),
+)
+"""Endings that nobody gives to a folder."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A format of others.
@@ -65,18 +74,37 @@ class Format:
         file: name of the file where ``--out`` is a folder; empty: the format is a folder of files.
         parts: what of a run it can hold, the usual one first.
         sized: whether it has a size of images.
+        endings: other endings of a file that it can write.
     """
 
     writer: str
     file: str = ""
     parts: tuple[str, ...] = ("backbone",)
     sized: bool = False
+    endings: tuple[str, ...] = ()
 
-    def target(self, out: Path) -> Path:
-        """Return the file or folder that ``--out`` means: a name with the format's ending is the file."""
-        if not self.file or (out.suffix == Path(self.file).suffix and not out.is_dir()):
+    def target(self, out: Path, name: str) -> Path:
+        """Return the file or folder that ``--out`` means: a name with an ending of the format is the file.
+
+        Args:
+            out: as the user gave it.
+            name: of the format.
+
+        Raises:
+            OptionError: it has the ending of another kind of file.
+        """
+        own, ending = Path(self.file).suffix, out.suffix.lower()
+        if self.file and not out.is_dir() and ending in (own, *self.endings):
             return out
-        return out / self.file
+        if ending in OF_FILES and not out.is_dir():
+            one = (
+                f"a file that ends in {' or '.join((own, *self.endings))}, or a folder" if own else "a folder"
+            )
+            raise OptionError(
+                "out",
+                f"must be {one} for the format {name}, not the file '{out}'. Use {out.with_suffix(own)}.",
+            )
+        return out / self.file if self.file else out
 
     def write(self, subject: Subject, request: Request) -> Written:
         """Write a run in this format."""
@@ -87,8 +115,8 @@ class Format:
 
 _HOME = "geopretrain.exporting"
 FORMATS = {
-    "timm": Format(f"{_HOME}.timm_file:write", "backbone.safetensors"),
-    "torchvision": Format(f"{_HOME}.torchvision_file:write", "torchvision.safetensors"),
+    "timm": Format(f"{_HOME}.timm_file:write", "backbone.safetensors", endings=TORCH),
+    "torchvision": Format(f"{_HOME}.torchvision_file:write", "torchvision.safetensors", endings=TORCH),
     "monodepth2": Format(f"{_HOME}.monodepth2_folder:write", parts=("task",)),
     "safetensors": Format(f"{_HOME}.whole_file:write", "model.safetensors", parts=("task",)),
     "onnx": Format(f"{_HOME}.onnx_file:write", "model.onnx", parts=("task", "backbone"), sized=True),

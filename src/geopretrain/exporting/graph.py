@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError
 from geopretrain.exporting.subject import Subject
@@ -38,50 +37,37 @@ class Predicts(nn.Module):
 
     Args:
         task: predicts depth, flow or classes.
-        multiple: px that the sides are padded to a multiple of.
     """
 
-    def __init__(self, task: Task, multiple: int) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.task, self.multiple = task, multiple
+        self.task = task
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return disparity ``B 1 H W``, logits ``B K H W`` or flow ``B 2 H W``."""
-        whole, task = padded(images, self.multiple), self.task
+        task = self.task
         if isinstance(task, DepthTask):
-            found = task.predict(whole).disparity
-        elif isinstance(task, FlowTask):
-            found = task.predict(whole).flow
-        else:
-            assert isinstance(task, SegmentationTask)  # see `graph_of`
-            found = task.predict(whole).logits
-        right, below = (whole.shape[side] - images.shape[side] for side in (-1, -2))
-        return (F.pad(found, (0, -right, 0, -below)),)  # a slice would have to be one, also of nothing
+            return (task.predict(images).disparity,)
+        if isinstance(task, FlowTask):
+            return (task.predict(images).flow,)
+        assert isinstance(task, SegmentationTask)  # see `graph_of`
+        return (task.predict(images).logits,)
 
 
 class Features(nn.Module):
-    """A backbone as a function of tensors, its normalisation inside; for arguments see `Predicts`."""
+    """A backbone as a function of tensors, its normalisation inside.
 
-    def __init__(self, backbone: Backbone, multiple: int) -> None:
+    Args:
+        backbone: of any family.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
-        self.backbone, self.multiple = backbone, multiple
+        self.backbone = backbone
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the pyramid of the padded images, finest first."""
-        return tuple(self.backbone(padded(images, self.multiple)))
-
-
-def padded(images: Tensor, multiple: int) -> Tensor:
-    """Return images ``B 3 H W`` or ``B 2 3 H W`` with their right and lower border repeated up to a multiple.
-
-    Sides are written as 32 ((s + 31) // 32), so that an export, for which s is a symbol, sees in every layer
-    that they can be halved; else it writes down sums that grow from layer to layer.
-    """
-    if images.ndim == 5:
-        return torch.stack([padded(frame, multiple) for frame in images.unbind(1)], 1)
-    height, width = images.shape[-2:]
-    right, below = (multiple * ((side + multiple - 1) // multiple) - side for side in (width, height))
-    return F.pad(images, (0, right, 0, below), mode="replicate")
+        """Return the pyramid of the images, finest first."""
+        return tuple(self.backbone(images))
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class Graph:
         input: name of what goes in: ``images`` ``B 3 H W``, or ``frames`` ``B 2 3 H W``, floats in [0, 1].
         outputs: names of what comes out.
         meanings: of the outputs, with shapes and units.
-        multiple: px that the sides are padded to a multiple of.
+        multiple: px that the sides are padded to a multiple of, inside.
         size: (height, width) px of the run.
     """
 
@@ -123,6 +109,11 @@ class Plan:
     batch: bool
     size: bool
 
+    @staticmethod
+    def least(graph: Graph) -> int:
+        """Return the least height and width, px: the coarsest features are no single pixel."""
+        return graph.multiple + 1
+
     def shapes(self, graph: Graph) -> dict[int, Any]:
         """Return which dimensions of the input vary, and by which steps."""
         from torch.export import Dim
@@ -130,16 +121,17 @@ class Plan:
         last = 4 if graph.input == "frames" else 3
         found: dict[int, Any] = {0: Dim("batch")} if self.batch else {}
         if self.size:
-            least = graph.multiple + 1  # so that the coarsest features are no single pixel
+            least = self.least(graph)
             found |= {last - 1: Dim("height", min=least), last: Dim("width", min=least)}
         return found
 
     def examples(self, graph: Graph) -> list[Tensor]:
         """Return input to compare with, of several sizes; the network is followed with the last one."""
         step = graph.multiple
-        several = [graph.size, (4 * step, 3 * step), (3 * step - 5, 5 * step - 9)]
+        least = self.least(graph)
+        several = [(least, least), graph.size, (4 * step, 3 * step + 1), (3 * step - 5, 5 * step - 9)]
         sizes = several if self.size else [graph.size] * 2
-        counts = [1, 3, 2][-len(sizes) :] if self.batch else [1] * len(sizes)
+        counts = [2, 1, 3, 2][-len(sizes) :] if self.batch else [1] * len(sizes)
         return [graph.example(count, size) for count, size in zip(counts, sizes, strict=True)]
 
     def in_words(self, graph: Graph) -> str:
@@ -149,8 +141,8 @@ class Plan:
         if not self.size:
             return f"{number}, of {graph.size[0]}x{graph.size[1]} px (height x width) only"
         return (
-            f"{number}, of any size (where {graph.multiple} px do not divide the sides, the border on "
-            "the right and below is repeated inside)"
+            f"{number}, of any height and width of {self.least(graph)} px or more (where {graph.multiple} px "
+            "do not divide them, the border on the right and below is repeated inside, as in Python)"
         )
 
 
@@ -165,14 +157,14 @@ def graph_of(subject: Subject, part: str, size: Size | None) -> Graph:
         step = _multiple([subject.backbone])
         names = tuple(f"features_{stride}" for stride in subject.backbone.strides)
         meanings = tuple(
-            f"`B {channels} H/{stride} W/{stride}`, of the padded images"
+            f"`B {channels} H/{stride} W/{stride}`, rounded up"
             for channels, stride in zip(subject.backbone.channels, subject.backbone.strides, strict=True)
         )
-        return Graph(Features(subject.backbone, step), "images", names, meanings, step, size)
+        return Graph(Features(subject.backbone), "images", names, meanings, step, size)
     name, meaning = _output(subject)
     taken = "frames" if isinstance(task, FlowTask) else "images"
     step = _multiple([module for module in task.modules() if isinstance(module, Backbone)])
-    return Graph(Predicts(task, step), taken, (name,), (meaning,), step, size)
+    return Graph(Predicts(task), taken, (name,), (meaning,), step, size)
 
 
 def _multiple(backbones: Sequence[Backbone]) -> int:

@@ -74,7 +74,7 @@ def _check(subject: Subject, folder: Path) -> None:
     same = all(tensor.equal(state[name]) for name, tensor in model.state_dict().items())
     if not same or list(told["mean"]) != subject.backbone.normalisation["mean"]:
         raise WeightsError(
-            f"timm makes something else of '{folder}' than the backbone {subject.backbone.name} it holds. "
+            f"timm makes something else of the folder than the backbone {subject.backbone.name}. "
             "Use --format timm."
         )
 

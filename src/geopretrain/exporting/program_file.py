@@ -31,6 +31,8 @@ def write(subject: Subject, request: Request) -> Written:
     with atomic_path(request.target) as temporary:
 
         def attempt(program: Any, plan: Plan) -> tuple[float, str]:
+            for node in (node for module in _graphs(program) for node in module.graph.nodes):
+                node.meta.pop("stack_trace", None)  # lines of source files, with their folders
             content = io.BytesIO()
             torch.export.save(program, content, extra_files=about(subject))
             content.seek(0)
@@ -45,3 +47,7 @@ def write(subject: Subject, request: Request) -> Written:
         f"It was read again and run on {where} px; the largest difference is {difference:.2g}.",
         notes(graph, plan, why),
     )
+
+
+def _graphs(program: Any) -> list[torch.fx.GraphModule]:
+    return [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]

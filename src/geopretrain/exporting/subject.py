@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.schema import as_path, plain
 from geopretrain.tasks.base import Task
+
+_INSIDE = re.compile(r"(?<![\w./~-])(?:[A-Za-z]:)?[/\\](?:[^\s'\",;:/\\]+[/\\])+([^\s'\",;:/\\]+)")
+"""An absolute path within a text, and its last name."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,30 @@ def open_subject(run: str | Path) -> Subject:
         )
     task = load_task(folder).eval().requires_grad_(False)
     lineage = {**folder.lineage, "task": plain(asdict(task.config))}  # version 0.1 kept no options in it
-    return Subject(folder, task, without_folders(lineage), folder.results)
+    return Subject(folder, task, without_folders(lineage), nameless(folder.results))
 
 
 def without_folders(lineage: Mapping[str, Any]) -> dict[str, Any]:
     """Return a lineage whose paths are their last names: what is handed on tells nothing of this machine."""
-    shown = {**lineage, "chain": [_without_folders(step, "init") for step in lineage.get("chain", [])]}
-    return _without_folders(shown, "data", "init")
+    chain = [_last_name(step, "init") for step in lineage.get("chain", [])]
+    shown: dict[str, Any] = nameless(_last_name({**lineage, "chain": chain}, "data", "init"))
+    return shown
 
 
-def _without_folders(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def nameless(value: Any) -> Any:
+    """Return a JSON value in which every absolute path, also within a sentence, is its last name."""
+    if isinstance(value, Mapping):
+        return {nameless(name): nameless(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [nameless(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if os.path.isabs(value):
+        return os.path.basename(value.rstrip(os.sep)) or value
+    return _INSIDE.sub(r"\1", value)
+
+
+def _last_name(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     paths = {name: str(values[name]) for name in names if name in values}
     short = {name: path if path.startswith(SYNTHETIC) else Path(path).name for name, path in paths.items()}
     return {**values, **short}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from geopretrain.exporting.formats import PATH, Request, Written
-from geopretrain.exporting.metadata import about
+from geopretrain.exporting.metadata import about, save_weights
 from geopretrain.exporting.subject import Subject
-from geopretrain.files import atomic_path
-from geopretrain.weights import backbone_state, save_tensors
+from geopretrain.weights import backbone_state
 from geopretrain.weights.timm_model import check_loads, check_plain
 
 LOADS = """\
@@ -19,16 +18,15 @@ model = timm.create_model(
 
 
 def write(subject: Subject, request: Request) -> Written:
-    """Write the backbone's tensors under timm's names, and load them in plain timm before that counts.
+    """Write the backbone's tensors under timm's names, and load them in plain timm.
 
     Raises:
         ConfigError: the run has no backbone, or plain timm does not take its tensors.
     """
     backbone, target = subject.backbone, request.target
     check_plain(backbone.name)
-    with atomic_path(target) as temporary:
-        save_tensors(temporary, backbone_state(backbone), about(subject))
-        check_loads(backbone, temporary)
+    save_weights(target, backbone_state(backbone), about(subject))
+    check_loads(backbone, target)
     return Written(
         (target,),
         LOADS.format(name=backbone.name, path=PATH, **_rounded(backbone.normalisation)),

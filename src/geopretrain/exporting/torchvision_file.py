@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.errors import ConfigError, WeightsError
-from geopretrain.exporting.formats import PATH, Request, Written
-from geopretrain.exporting.metadata import about
+from geopretrain.exporting.formats import PATH, TORCH, Request, Written
+from geopretrain.exporting.metadata import about, save_weights
 from geopretrain.exporting.subject import Subject
-from geopretrain.files import atomic_path
 from geopretrain.networks import Backbone
-from geopretrain.weights import save_tensors
 
 SAME_NAMES = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -29,12 +27,13 @@ TOLERANCE = 1e-4
 """Largest difference allowed between the features of both, relative to the largest feature."""
 LOADS = """\
 import torch, torchvision
-from safetensors.torch import load_file
-
+{reads}
 model = torchvision.models.{name}()
 model.{classifier} = torch.nn.Identity()
-model.load_state_dict(load_file("{path}"), strict=True)
+model.load_state_dict({read}, strict=True)
 # images in [0, 1] are normalised first: mean {mean}, std {std}"""
+_SAFETENSORS = "from safetensors.torch import load_file\n", f'load_file("{PATH}")'
+_PICKLED = "", f'torch.load("{PATH}", weights_only=True)'
 
 
 def write(subject: Subject, request: Request) -> Written:
@@ -50,11 +49,13 @@ def write(subject: Subject, request: Request) -> Written:
     tensors = in_order(dict(backbone.model.state_dict()), model.state_dict())
     model.load_state_dict(tensors)
     difference = _difference(backbone, model)
-    with atomic_path(request.target) as temporary:
-        save_tensors(temporary, tensors, about(subject))
+    save_weights(request.target, tensors, about(subject))
+    pickled = request.target.suffix.lower() in TORCH
+    reads, read = _PICKLED if pickled else _SAFETENSORS
+    named = {"name": name, "classifier": _as_code(classifier), "reads": reads, "read": read}
     return Written(
         (request.target,),
-        LOADS.format(name=name, classifier=_as_code(classifier), path=PATH, **backbone.normalisation),
+        LOADS.format(**named, **backbone.normalisation),
         f"torchvision's {name} gives the same features as timm's; the largest difference is "
         f"{difference:.2g}.",
     )

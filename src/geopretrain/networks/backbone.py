@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
-from geopretrain.networks.fitting import Size, ceil, nearest_multiple, next_multiples, pad, resize
+from geopretrain.networks.fitting import Size, ceil, crop, nearest_multiple, next_multiples, pad, resize
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
 
@@ -181,7 +181,7 @@ class Backbone(nn.Module):
             return features
         levels = zip(features, self.strides, strict=True)
         whole = [(resize(f, [ceil(height, s), ceil(width, s)]), s) for f, s in levels]
-        return [f[..., : ceil(size[0], s), : ceil(size[1], s)] for f, s in whole]
+        return [crop(f, (ceil(size[0], s), ceil(size[1], s))) for f, s in whole]
 
     def as_seen(self, images: Tensor) -> Tensor:
         """Return images in [0, 1] as the model gets them: normalised, padded, resized to whole patches."""

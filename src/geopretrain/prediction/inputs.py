@@ -73,6 +73,30 @@ def shots_of_all(
         raise DataError(failed[0] if len(failed) == 1 else f"No input can be used. The first: {failed[0]}")
 
 
+def previews(
+    sources: Sequence[Path], every: int | None, *, with_next: bool, value_range: Range | None = None
+) -> Iterator[Shot]:
+    """Yield what `shots_of_all` will, as far as it is known without looking at more than the first pictures.
+
+    Names and cameras are right; the images are that of the first picture of each source. What cannot be read
+    is left to `shots_of_all`.
+    """
+    stems = _Stems()
+    for source in sources:
+        try:
+            first = next(shots(source, every, with_next=with_next, value_range=value_range), None)
+            names = [] if first is None or first.video is not None else _file_names(source)
+            names = names[:-1] if with_next else names  # the last one has no next
+            others = [replace(first, name=name) for name in names if first and name != first.name]
+        except DataError:
+            continue
+        yield from (stems.own(shot) for shot in (first, *others) if shot is not None)
+
+
+def _file_names(source: Path) -> list[str]:
+    return [file.stem for file in image_files(source)] if source.is_dir() else []
+
+
 class _Stems:
     """Names of videos: two of one name in different folders must not become one."""
 

@@ -14,10 +14,10 @@ from geopretrain.config.saved import MARKER, migrated, write_saved
 from geopretrain.errors import RunFolderError, short
 from geopretrain.files import remove_leftovers, write_json, write_text, writing
 from geopretrain.folders import check_free, check_marker, foreign, mark_begun
+from geopretrain.lineage_shape import LineageShape
 from geopretrain.records import Object, as_type, mapping, read_json_text, read_yaml
 from geopretrain.runs.shapes import Record, Results
 from geopretrain.schema import AnySize, as_path
-from geopretrain.weights.init import LineageShape
 
 CAPTURED = "diverged/step.pt"
 """The step in which a training stopped being numbers."""

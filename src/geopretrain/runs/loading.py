@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.errors import RunFolderError, UserError, WeightsError
+from geopretrain.lineage_shape import LineageShape
 from geopretrain.records import as_type, reason
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import as_path, parse_size
@@ -24,7 +25,6 @@ from geopretrain.weights import (
     read_tensors,
     set_normalisation,
 )
-from geopretrain.weights.init import LineageShape
 
 LINEAGE = "lineage"
 """Metadata of a file of a whole network: where it comes from, as in lineage.json."""

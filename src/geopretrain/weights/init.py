@@ -10,11 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from geopretrain.errors import WeightsError, nearest_name
+from geopretrain.errors import WeightsError, unknown_init
+from geopretrain.lineage_shape import LineageShape
 from geopretrain.networks import DEFAULT_MEAN, DEFAULT_STD, Backbone
 from geopretrain.networks.packaged import Origin
-from geopretrain.records import Colour, Finite, Object, Positive, Text, as_type, read_json_text
-from geopretrain.schema import AnySize, as_path, parse_size
+from geopretrain.records import as_type, read_json_text
+from geopretrain.schema import as_path, parse_size
 from geopretrain.weights.checkpoint import checkpoint_files, read_checkpoint
 from geopretrain.weights.files import read_tensors
 from geopretrain.weights.formats import BACKBONE, Normalisation
@@ -65,46 +66,7 @@ def parse_init(text: str | os.PathLike[str]) -> Init:
             "(model.safetensors) or of Monodepth2 (encoder.pth). Give a run folder, a weights file, 'random' "
             "or 'imagenet'."
         )
-    raise WeightsError(
-        f"Unknown initialisation '{text}'.{nearest_name(text, ['random', 'imagenet'])} It is neither "
-        "'random' nor 'imagenet', and there is no such run folder or weights file."
-    )
-
-
-Three = tuple[Finite, Finite, Finite]
-
-
-@dataclass(frozen=True)
-class _Normalisation:
-    mean: Three
-    std: tuple[Positive, Positive, Positive]
-
-
-@dataclass(frozen=True)
-class _Step:
-    init: Text
-    kind: Text
-    method: Text | None = None
-
-
-@dataclass(frozen=True)
-class _Classes:
-    names: list[Text]
-    colours: list[tuple[Colour, Colour, Colour]]
-
-
-@dataclass(frozen=True)
-class LineageShape:
-    """What others read from ``lineage.json``; there is more in it."""
-
-    backbone: Text | None = None
-    method: Text | None = None
-    normalisation: _Normalisation | None = None
-    chain: list[_Step] = field(default_factory=list)
-    size: AnySize = None
-    data_fingerprint: Text | None = None
-    classes: _Classes | None = None
-    task: Object = field(default_factory=dict)
+    raise unknown_init(text)
 
 
 def read_lineage(run: str | Path) -> dict[str, Any]:

@@ -88,11 +88,11 @@ def check_loads(found: Backbone, file: Path) -> None:
     Raises:
         WeightsError: names or shapes differ, or a tensor is another one.
     """
-    from safetensors.torch import load_file
+    from timm.models import load_state_dict  # by the ending of the file
 
     state, model = found.model.state_dict(), plain_model(found.name)
     try:
-        model.load_state_dict(load_file(str(file)), strict=True)
+        model.load_state_dict(load_state_dict(str(file), use_ema=False, weights_only=True), strict=True)
     except RuntimeError as error:
         raise WeightsError(
             f"Plain timm does not load this backbone as {found.name}: {str(error).splitlines()[-1].strip()}"

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.networks.decoders.layers import Conv3x3, join_pad, upsample_join_pad
+from geopretrain.networks.fitting import ceil, crop
 
 #: Channels of the stages working at strides 1, 2, 4, 8, 16 (Godard et al. 2019, supplementary material).
 STAGE_CHANNELS = (16, 32, 64, 128, 256)
@@ -34,10 +36,11 @@ class UpStage(nn.Module):
     def forward(self, features: Tensor, skip: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Map ``B C h w`` and the skip ``B C' H W`` to ``B C'' H W``; H and W are double, or 1 less."""
         features = F.elu(self.before(features), inplace=True)
-        if self.upsampling == "bilinear" or size != (2 * features.shape[-2], 2 * features.shape[-1]):
+        general = torch.compiler.is_exporting() or self.upsampling == "bilinear"
+        if general or size != (2 * features.shape[-2], 2 * features.shape[-1]):
             align = {"align_corners": False} if self.upsampling == "bilinear" else {}
             features = F.interpolate(features, scale_factor=2, mode=self.upsampling, **align)
-            padded = join_pad(features[..., : size[0], : size[1]], skip)
+            padded = join_pad(crop(features, size), skip)
         else:
             padded = upsample_join_pad(features, skip)
         return F.elu(self.after.convolve_padded(padded), inplace=True)
@@ -128,7 +131,7 @@ class MultiscaleDecoder(nn.Module):
 
 def _at_stride(size: Sequence[int], stride: int) -> tuple[int, int]:
     """Return the (height, width) of features at a stride, rounded up."""
-    return -(-size[0] // stride), -(-size[1] // stride)
+    return ceil(size[0], stride), ceil(size[1], stride)
 
 
 def stage_channels(stage: int) -> int:

@@ -1,0 +1,82 @@
+"""Mistakes that can be told from names alone are told before anything heavy is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from geopretrain.commands.early import check_early
+from geopretrain.errors import DataError, RunFolderError, WeightsError
+
+REFUSED = [
+    "pretrain monodepth --data nowhere --out run",
+    "pretrain monodept --data . --out run",
+    "pretrain monodepth --data . --out run --device gpuu",
+    "pretrain monodepth --data . --out run --init nowhere",
+    "pretrain classification --data images:nowhere --out run",
+    "finetune segmentation --data nowhere --out run",
+    "finetune depth --data . --out run --evaluate-data nowhere",
+    "compare --inits random,nowhere --data . --out comparison",
+    "predict nowhere picture.png --out pictures",
+    "evaluate nowhere .",
+    "export nowhere --format timm --out x",
+    "data prepare nowhere --out store",
+]
+PROGRAM = f"""
+import sys
+from geopretrain.cli import main
+for command in {REFUSED!r}:
+    code = main(command.split())
+    heavy = [name for name in ("torch", "lightning", "timm", "cv2") if name in sys.modules]
+    assert (code, heavy) == (2, []), (command, code, heavy)
+"""
+
+
+def test_refusals_import_nothing_heavy(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert len(said) == len(REFUSED)
+    assert all(line.startswith("error: ") for line in said)
+    assert sum("nowhere" in line for line in said) == len(REFUSED) - 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def options(**values):
+    return SimpleNamespace(_given=tuple(values), **values)
+
+
+def test_the_nearest_name_is_told_and_what_is_no_path_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street.mp4").touch()
+    with pytest.raises(
+        DataError, match=r"'stret.mp4' does not exist. Did you mean 'street.mp4'\? Give a store"
+    ):
+        check_early(options(data="stret.mp4"))
+    (tmp_path / "odd:name").touch()
+    for data in (
+        "synthetic:street",
+        "toy:FOLDER",
+        "street.mp4",
+        "odd:name",
+        "*.mp4",
+        ["street.mp4", "images:."],
+    ):
+        check_early(options(data=data))
+    with pytest.raises(DataError, match="'gone' does not exist"):
+        check_early(options(data=["street.mp4", "images:gone"]))
+    with pytest.raises(WeightsError, match=r"Unknown initialisation 'imagenett'\. Did you mean 'imagenet'"):
+        check_early(options(inits=("random", "imagenett")))
+    check_early(options(init="gone", resume=True))  # what a run began with is not needed again
+
+
+def test_a_folder_that_cannot_receive_a_run_is_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    training = {"resume": False, "overwrite": True, "init": "random", "devices": 1, "num_nodes": 1}
+    with pytest.raises(RunFolderError, match="was not written by geopretrain"):
+        check_early(options(out=str(tmp_path / "mine"), **training))
+    check_early(options(out=str(tmp_path / "new"), **training))
