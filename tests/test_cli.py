@@ -250,15 +250,9 @@ def test_ctrl_c_says_how_to_go_on(called, capsys, tmp_path):
 def test_a_checkpoint_of_the_run_that_was_to_be_replaced_is_none_to_continue(called, capsys, tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
-    words = [
-        "pretrain",
-        "monodepth",
-        "--data",
-        "synthetic:crash",
-        "--out",
-        str(tmp_path / "run"),
-        "--overwrite",
-    ]
+    write_saved(tmp_path / "run", {"command": "pretrain"}, own=True)
+    words = ["pretrain", "monodepth", "--data", "synthetic:crash", "--out", f"{tmp_path / 'run'}"]
+    words += ["--overwrite"]
     code, _, err = run(capsys, *words)
     assert code == 130
     assert "The run had not begun; repeat the command." in err

@@ -100,7 +100,7 @@ COMMANDS = {
     "evaluate": Command(
         "geopretrain.commands.evaluate:evaluate",
         "EvaluateOptions",
-        "score predicted depth or flow against what was measured, under a named protocol",
+        "score predicted depth, flow or classes against what is known, under a named protocol",
         continues=AGAIN,
     ),
     "compare": Command(

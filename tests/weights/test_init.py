@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import timm
@@ -10,10 +11,12 @@ import torch
 
 from geopretrain.errors import ConfigError, WeightsError
 from geopretrain.networks import Backbone
+from geopretrain.runs.loading import load_trained
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
 from geopretrain.tasks.transfer.segmentation import Segmentation, SegmentationConfig
 from geopretrain.weights import (
     ancestors,
+    backbone_of,
     backbone_state,
     export_state,
     init_backbone,
@@ -188,3 +191,36 @@ def test_normalisation_of_a_file_is_used(tmp_path):
     save_tensors(tmp_path / "a.safetensors", backbone_state(donor), metadata)
     backbone, _ = init_backbone(SMALL, parse_init(tmp_path / "a.safetensors"))
     assert backbone.normalisation == {"mean": [0.0] * 3, "std": [1.0] * 3}
+
+
+def test_what_a_run_is_continued_from_is_no_weights_file(tmp_path):
+    run = tmp_path / "run"
+    make_run(run)
+    (run / "checkpoints").mkdir()
+    content = {"global_step": 1, "state_dict": {"task.depth_net.backbone.model.conv1.weight": torch.ones(1)}}
+    torch.save(content, run / "checkpoints" / "last.ckpt")
+    torch.save(content, tmp_path / "copied.ckpt")
+    with pytest.raises(WeightsError, match=rf"continued from.* Give the run itself: {re.escape(str(run))}\."):
+        backbone_of(parse_init(run / "checkpoints" / "last.ckpt"))
+    with pytest.raises(WeightsError, match="Give the folder of the run it was made in"):
+        backbone_of(parse_init(tmp_path / "copied.ckpt"))
+    with pytest.raises(WeightsError, match="Give the run itself"):
+        load_trained(run / "checkpoints" / "last.ckpt")
+    (run / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=f"not finished: continue it with --resume {re.escape(str(run))}"):
+        backbone_of(parse_init(run / "checkpoints" / "last.ckpt"))
+
+
+def test_a_folder_of_timm_starts_a_run_and_is_no_network_that_predicts(tmp_path):
+    original = make_run(tmp_path / "run").depth_net.backbone
+    save_tensors(tmp_path / "model.safetensors", backbone_state(original))
+    told = {"architecture": SMALL, "pretrained_cfg": original.normalisation}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    init = parse_init(tmp_path)
+    assert backbone_of(init) == SMALL
+    found, _ = init_backbone(SMALL, init)
+    assert found.normalisation == original.normalisation
+    for name, tensor in original.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], tensor)
+    with pytest.raises(WeightsError, match=r"holds a backbone.*geopretrain\.backbone"):
+        load_trained(tmp_path)

@@ -1,4 +1,4 @@
-"""``evaluate``: a run and pictures with measured depth in, errors under a named protocol out."""
+"""``evaluate``: a run and pictures with measured depth or labels in, scores under a named protocol out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from geopretrain.config.command import takes
 from geopretrain.config.options import EvaluateOptions
 from geopretrain.config.saved import as_saved, check_saved, write_saved
 from geopretrain.console import console
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, OptionError
 from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import check_replaceable, owned
 from geopretrain.runs.folder import EVALUATION, RunFolder, own_scores
+from geopretrain.schema import defaults, given
 
 if TYPE_CHECKING:
     from geopretrain.evaluation.measured import MeasuredSet
     from geopretrain.pictures import Picture
-    from geopretrain.tasks.base import DepthTask, FlowTask, Task
+    from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
 
 Size = tuple[int, int]
 
@@ -52,6 +53,8 @@ COLUMNS = {
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Score the depth (or flow) a run predicts against what was measured, beside baselines that saw no image.
 
+    A run that predicts classes is scored on a split of labelled images instead (`score_segmentation`).
+
     Returns:
         ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
@@ -65,13 +68,16 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     from geopretrain.evaluation.depth_pictures import draw_scored
     from geopretrain.evaluation.measured import find_frames
     from geopretrain.runs.loading import load_task
-    from geopretrain.tasks.base import FlowTask
+    from geopretrain.tasks.base import FlowTask, SegmentationTask
 
     folder, data = RunFolder.open(os.fspath(options.run)), os.fspath(options.data)
     target = folder.path / EVALUATION if options.out is None else Path(options.out)
     check_saved(target, "evaluate")
     task = load_task(folder).to(resolve_device(options.device)).eval()
     use_threads(options.threads)
+    _check_options(task, options)
+    if isinstance(task, SegmentationTask):
+        return _evaluate_classes(task, folder, options, target)
     task, size = _checked(task, folder, options.protocol), folder.size
     drawn = None
     if isinstance(task, FlowTask):
@@ -101,11 +107,50 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         **scores,
     }
     console.say(table(result))
+    _keep(result, target, options, drawn)
+    return result
+
+
+def _keep(result: dict[str, Any], target: Path, options: EvaluateOptions, drawn: Picture | None) -> None:
     with owned(target, patience=PATIENCE):  # another evaluation of this run may be writing, too
         manifest.begin(target, own_scores(target))
         _write(result, target, options.csv, drawn)
         write_saved(target, as_saved("evaluate", options))
+
+
+def _evaluate_classes(
+    task: SegmentationTask, run: RunFolder, options: EvaluateOptions, target: Path
+) -> dict[str, Any]:
+    """Score class maps on a split of labelled images, and keep the result as those of depth are."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.evaluation.segmentation import familiarity, score_segmentation, table
+
+    data, split = LabelledSet.open(os.fspath(options.data), size=run.size), options.split or "test"
+    scores = score_segmentation(task, data, split, options.every)
+    result = {
+        "run": str(run.path),
+        "data": as_saved("", options)["data"],
+        "every": options.every,
+        "split": split,
+        "familiarity": familiarity(run, data, split),
+        **scores,
+    }
+    console.say(table(result))
+    _keep(result, target, options, None)
     return result
+
+
+def _check_options(task: Task, options: EvaluateOptions) -> None:
+    """Refuse options that have nothing to do with what the run predicts (OptionError)."""
+    from geopretrain.tasks.base import SegmentationTask
+
+    asked = given(options)
+    of_depth = ("protocol", "frames", "split_file", "flip", "depth_unit", "pictures")
+    foreign = of_depth if isinstance(task, SegmentationTask) else ("split",)
+    for name in foreign:
+        if name in asked and asked[name] != defaults(EvaluateOptions)[name]:
+            what = "depth or flow" if foreign == of_depth else "class maps"
+            raise OptionError(name, f"is for runs that predict {what}; this one is of {task.name}.")
 
 
 def _depth_scores(
@@ -153,7 +198,7 @@ def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | Fl
 
     if not isinstance(task, (DepthTask, FlowTask)):
         raise ConfigError(
-            f"The run in '{run.path}' ({task.name}) predicts neither depth nor flow. Give a "
+            f"The run in '{run.path}' ({task.name}) predicts neither depth nor flow nor classes. Give a "
             "run of a method that learns one of them, such as monodepth."
         )
     is_flow = isinstance(task, FlowTask)
@@ -200,8 +245,9 @@ def _meaning(result: dict[str, Any]) -> str:
 
 def _write(result: dict[str, Any], folder: Path, csv: bool, drawn: Picture | None) -> None:
     """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv`` and ``.png``."""
-    stem = f"{Path(str(result['data'])).name}-{result['frames']}-{result['protocol']}"
-    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem) + ("-flip" * result["flip"])
+    how = "segmentation" if "split" in result else f"{result['protocol']}{'-flip' * result['flip']}"
+    stem = f"{Path(str(result['data'])).name}-{result.get('frames') or result['split']}-{how}"
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem)
     for ending in ("json", "csv", "png"):
         check_replaceable(folder / f"{stem}.{ending}")
     write_json(folder / f"{stem}.json", {k: v for k, v in result.items() if k != "per_image"})

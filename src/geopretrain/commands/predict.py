@@ -108,7 +108,8 @@ class _Writer:
             raise ConfigError(f"'{shot.name}' is a picture and no video. Leave 'video' out of --save.")
         if "cloud" in self.wanted:
             camera_of(shot, self.options.intrinsics, self.options.fov)
-        found = {name: self._path(shot.name, ENDINGS[name]) for name in ENDINGS if name in self.wanted}
+        found: dict[str, Path] = {}
+        found |= {name: self._path(shot.name, end) for name, end in ENDINGS.items() if name in self.wanted}
         if "depth" in found:
             self._check(found["depth"].with_suffix(".json"))
         if "video" in self.wanted and shot.video is not None:

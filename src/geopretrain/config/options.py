@@ -233,9 +233,12 @@ class EvaluateOptions(ProgressOptions, DeviceOptions):
     """Options of ``evaluate``."""
 
     run: FilePath = field(kw_only=False)
-    """Run folder of a method that learns depth or flow."""
+    """Run folder of a method that learns depth or flow, or of a fine-tuning for segmentation."""
     data: FilePath = field(kw_only=False)
-    """Store or data set with depth, folder with images/ and depth/, or pairs with known flow."""
+    """Store or data set with depth, folder with images/ and depth/, pairs with known flow, or labelled
+    images."""
+    split: Literal["train", "val", "test"] | None = None
+    """Split of labelled images that is scored; left away: test."""
     protocol: str | None = None
     """Name of the protocol; left away: the one that suits the data and what the run knows."""
     frames: Literal["auto", "held_out", "in_sample", "all"] = "auto"

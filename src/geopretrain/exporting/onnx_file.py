@@ -72,7 +72,8 @@ def _save(program: Any, graph: Graph, path: Path, metadata: dict[str, str]) -> N
     )
     assert made is not None
     made.model.metadata_props.update({name: text for name, text in metadata.items() if name != "format"})
-    for part in (made.model.graph, *made.model.functions.values()):
+    parts: list[Any] = [made.model.graph, *made.model.functions.values()]
+    for part in parts:
         for node in part.all_nodes():
             node.metadata_props.clear()  # lines of source files, with their folders
     made.save(str(path), external_data=False)

@@ -25,6 +25,7 @@ from geopretrain.weights import (
     read_tensors,
     set_normalisation,
 )
+from geopretrain.weights.checkpoint import CONFIG, checkpoint_files, refuse_own
 
 LINEAGE = "lineage"
 """Metadata of a file of a whole network: where it comes from, as in lineage.json."""
@@ -69,8 +70,15 @@ def load_trained(source: str | os.PathLike[str]) -> Trained:
     """
     path = as_path(source, "run")
     if path.is_file():
+        refuse_own(path, ())
         task, lineage = load_file(path)
         return Trained(task, parse_size(lineage.get("size")))
+    if path.is_dir() and (path / CONFIG).is_file() and checkpoint_files(path):
+        raise WeightsError(
+            f"'{path}' holds a backbone, as timm and model hubs keep it, and no network that predicts. "
+            f"geopretrain.backbone('{path}') gives the backbone; whole networks are exported with --format "
+            "safetensors."
+        )
     run = RunFolder.open(path)
     return Trained(load_task(run), run.size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of the weights in folders of model hubs, the first that is there is read."""
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _ADVICE = "Copy or download the folder again."
+_CHECKPOINTS, _TASK = "checkpoints", "task."
+"""Where a run keeps what it is continued from, and what stands before the names of tensors there."""
 
 Three = tuple[Finite, Finite, Finite]
 
@@ -85,6 +88,31 @@ def checkpoint_files(path: Path) -> list[Path]:
     return [] if index is None else _parts(index)
 
 
+def refuse_own(path: Path, names: Collection[str]) -> None:
+    """Refuse the file that a training of ours is continued from: its run folder says what is in it.
+
+    Args:
+        path: of the file.
+        names: of the tensors in it.
+
+    Raises:
+        WeightsError: it is one.
+    """
+    run = path.parent.parent
+    if (run / "lineage.json").is_file() and path.parent.name == _CHECKPOINTS:
+        finished = (run / SINGLE_FILES[0]).is_file()
+        how = f"Give the run itself: {run}"
+        if not finished:
+            how = f"The run is not finished: continue it with --resume {run}, then give {run}"
+    elif names and all(name.startswith(_TASK) for name in names):
+        how = "Give the folder of the run it was made in"
+    else:
+        return
+    raise WeightsError(
+        f"'{path}' is what a run of geopretrain is continued from, and no weights file. {how}."
+    )
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read weights of others and recognise how they are named.
 
@@ -100,6 +128,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= read_state(file)
+    if path.is_file():
+        refuse_own(path, tensors)
     found = recognise(tensors)
     about = _description(path) if path.is_dir() else None
     backbone = about.architecture if about else read_metadata(files[0]).get("backbone")
