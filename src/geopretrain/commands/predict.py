@@ -109,7 +109,9 @@ class _Writer:
         if "cloud" in self.wanted:
             camera_of(shot, self.options.intrinsics, self.options.fov)
         found: dict[str, Path] = {}
-        found |= {name: self._path(shot.name, end) for name, end in ENDINGS.items() if name in self.wanted}
+        for name, ending in ENDINGS.items():
+            if name in self.wanted:
+                found[name] = self._path(shot.name, ending)
         if "depth" in found:
             self._check(found["depth"].with_suffix(".json"))
         if "video" in self.wanted and shot.video is not None:
