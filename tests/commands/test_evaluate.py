@@ -354,3 +354,27 @@ def test_a_pair_without_a_pixel_of_known_flow_is_skipped_and_counted(flow_run, s
     result = geopretrain.evaluate(flow_run, pairs, out=tmp_path / "out")
     assert (result["images"], result["skipped"], result["left_out"]) == (1, 1, [])
     assert "1 pictures have no pixel that counts" in capsys.readouterr().out
+
+
+def test_steadiness_is_scored_by_poses_and_by_flow(run, store, tmp_path):
+    scored = partial(geopretrain.evaluate, run, out=tmp_path / "out", progress=False)
+    by_pose = scored("synthetic:street?frames=5&height=64&width=96", protocol="temporal-pose", csv=True)
+    assert by_pose["images"] == 4
+    assert by_pose["tae"] > 0
+    assert by_pose["alignment"] == "scaled by the median of each clip"
+    assert by_pose["baselines"]["measured"]["tae"] < 0.1  # pixels are rounded, and things move
+    assert "4 pairs of neighbouring frames" in table(by_pose)
+    by_flow = scored(store, protocol="temporal-flow")
+    assert by_flow["frames"] == "all"  # so short a store has no two neighbours that nobody trained on
+    assert by_flow["flow_change"] > 0
+    assert scored(store, protocol="temporal-flow", frames="in_sample")["images"] < by_flow["images"]
+
+
+def test_what_steadiness_cannot_be_scored_on_is_said(run, store, tmp_path):
+    scored = partial(geopretrain.evaluate, run, out=tmp_path / "out", progress=False)
+    with pytest.raises(DataError, match="use --protocol temporal-flow"):
+        scored(store, protocol="temporal-pose")
+    with pytest.raises(ConfigError, match="scores pairs"):
+        scored(store, protocol="temporal-flow", pictures=2)
+    with pytest.raises(DataError, match="no video to score"):
+        scored(_pairs(tmp_path / "pairs"), protocol="temporal-flow")

@@ -43,6 +43,8 @@ COLUMNS = {
     "dde_0": "DDE0",
     "dde_m": "DDE-",
     "dde_p": "DDE+",
+    "tae": "TAE",
+    "flow_change": "change",
     "epe": "EPE",
     "fl_all": "Fl-all",
 }
@@ -67,6 +69,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """
     from geopretrain.evaluation.depth_pictures import draw_scored
     from geopretrain.evaluation.measured import find_frames
+    from geopretrain.evaluation.temporal import TEMPORAL
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import FlowTask, SegmentationTask
 
@@ -82,6 +85,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     drawn = None
     if isinstance(task, FlowTask):
         scores = _flow_scores(task, data, options.every, size)
+    elif options.protocol in TEMPORAL:
+        scores = _temporal_scores(task, data, folder, options, size)
     else:
         found = find_frames(
             data,
@@ -180,6 +185,27 @@ def _depth_scores(
     return {"frames": found.name, **listed, **told, **scores}
 
 
+def _temporal_scores(
+    task: DepthTask, data: str, run: RunFolder, options: EvaluateOptions, size: Size | None
+) -> dict[str, Any]:
+    """Return how steady depth is (OptionError for options that only single frames have)."""
+    from geopretrain.evaluation.temporal import score_temporal
+
+    for name in ("split_file", "depth_unit", "pictures"):
+        if getattr(options, name):
+            raise OptionError(name, f"is of single frames; --protocol {options.protocol} scores pairs.")
+    return score_temporal(
+        task,
+        data,
+        run,
+        str(options.protocol),
+        frames=options.frames,
+        size=size,
+        flip=options.flip,
+        every=options.every,
+    )
+
+
 def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
     from geopretrain.data.readers.flow_pairs import open_flow_pairs
     from geopretrain.evaluation.flow import score_flow
@@ -213,8 +239,9 @@ def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | Fl
 def table(result: dict[str, Any]) -> str:
     """Return the errors of the run and of the baselines as lines of text, under the name of the protocol."""
     columns = {name: heading for name, heading in COLUMNS.items() if name in result}
+    what = result.get("counted", "pictures")
     lines = [
-        f"{result['protocol']}, {result['images']} pictures ({result['frames'].replace('_', '-')}), "
+        f"{result['protocol']}, {result['images']} {what} ({result['frames'].replace('_', '-')}), "
         f"{'flip average' if result['flip'] else 'no post-processing'}; {_meaning(result)}",
         f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
@@ -225,7 +252,7 @@ def table(result: dict[str, Any]) -> str:
         there = result["listed"] - len(result["missing"])
         lines.append(f"{there} of {result['listed']} listed frames were there to be scored.")
     if result["skipped"]:
-        lines.append(f"{result['skipped']} pictures have no pixel that counts and were left out.")
+        lines.append(f"{result['skipped']} {what} have no pixel that counts and were left out.")
     if result["left_out"]:
         lines.append(f"{len(result['left_out'])} damaged, named above, and in none of these numbers.")
     return "\n".join(lines)

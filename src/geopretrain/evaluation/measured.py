@@ -176,9 +176,9 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
     groups = store_frames(store)
     if store.depth_protocol is None or not any(groups.values()):
         raise DataError(f"The store '{data}' holds no measured depth. Give data that have some.")
-    kind, trained_on = store.depth_protocol, _trained_on(run, store)
+    kind, in_training = store.depth_protocol, trained_on(run, store)
     if frames == "auto":
-        frames = "held_out" if trained_on and groups["held_out"] else "all"
+        frames = "held_out" if in_training and groups["held_out"] else "all"
     if frames == "all":
         return MeasuredSet("all", kind, [*groups["in_sample"], *groups["held_out"]])
     if not groups[frames]:
@@ -187,7 +187,7 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
     return MeasuredSet(frames, kind, groups[frames], others)
 
 
-def _trained_on(run: RunFolder, store: FrameStore) -> bool:
+def trained_on(run: RunFolder, store: FrameStore) -> bool:
     """Return whether a run was trained on this store, wherever it lies now."""
     from geopretrain.runs.loading import load_task
 

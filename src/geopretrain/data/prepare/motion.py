@@ -64,6 +64,14 @@ def flow_lengths(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return float(length.mean()), float(np.median(length))
 
 
+def dense_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the flow ``2 H W`` px (right, down) from one ``H W 3`` uint8 frame to another."""
+    import cv2
+
+    flow = _dis().calc(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second)), None)
+    return np.asarray(flow.transpose(2, 0, 1))
+
+
 def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
     """Return for each pair of neighbouring frames whether the scene changes between them.
 

@@ -41,6 +41,7 @@ class SyntheticClip(SourceClip):
         self.intrinsics = np.asarray(self._render(0).intrinsics, dtype=np.float64)
         self.has_depth = True
         self.depth_protocol = "dense"
+        self.has_poses = True
         self.has_stereo = stereo
         self.stereo_intrinsics = self.intrinsics.copy() if stereo else None
         self.T_to_stereo = np.eye(4) if stereo else None
@@ -60,6 +61,10 @@ class SyntheticClip(SourceClip):
     def stereo(self, index: int) -> np.ndarray | None:
         """Return the picture of the camera ``world.baseline`` m to the right, ``H W 3`` uint8."""
         return np.asarray(self._render(index).stereo()) if self.has_stereo else None
+
+    def pose(self, index: int) -> np.ndarray | None:
+        """Return the exact pose, ``4 4`` from the camera to the world, m."""
+        return np.linalg.inv(np.asarray(self._render(index).pose, np.float64))
 
     def _render(self, index: int) -> WorldFrame:
         """Return a rendered frame; the last is kept, because image and depth are asked for in turn."""

@@ -1,0 +1,325 @@
+"""Steadiness of predicted depth over video, under the protocols ``temporal-pose`` and ``temporal-flow``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geopretrain.console import console
+from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.subsets import spread_positions
+from geopretrain.errors import ConfigError, DataError
+from geopretrain.evaluation.depth import Size, predict_disparity
+from geopretrain.evaluation.measured import readable, trained_on
+from geopretrain.metrics.depth import fit_line, resize_disparity
+from geopretrain.metrics.ibims import mean_of_known
+from geopretrain.metrics.temporal import alignment_error, flow_change
+
+if TYPE_CHECKING:
+    from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.runs.folder import RunFolder
+    from geopretrain.tasks.base import DepthTask
+
+POSE, FLOW = "temporal-pose", "temporal-flow"
+TEMPORAL = (POSE, FLOW)
+"""Names of the protocols."""
+_ALIGNED_ON = 40
+"""Frames of a clip, evenly spread, that its factor is found on."""
+_PIXELS = 2000
+"""Measured pixels of each of them."""
+_FARTHEST = 1000.0
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames in the order of time.
+
+    Attributes:
+        name: what it is called.
+        pairs: numbers of neighbouring frames.
+        image: reads a frame, ``H W 3`` uint8.
+        pose: reads its pose, ``4 4`` to the world, m; None where there is none.
+        depth: reads its measured depth, m; None where there is none.
+        intrinsics: ``3 3`` px, None where they are not known.
+    """
+
+    name: str
+    pairs: Sequence[tuple[int, int]]
+    image: Callable[[int], NDArray[np.uint8]]
+    pose: Callable[[int], NDArray[np.floating] | None]
+    depth: Callable[[int], NDArray[np.floating] | None]
+    intrinsics: NDArray[np.floating] | None
+
+
+def score_temporal(
+    task: DepthTask,
+    data: str,
+    run: RunFolder,
+    protocol: str,
+    *,
+    frames: str = "auto",
+    size: Size | None = None,
+    flip: bool = False,
+    every: int = 1,
+) -> dict[str, Any]:
+    """Return how steady the depth of a task is between neighbouring frames.
+
+    Args:
+        task: predicts depth.
+        data: store, video or data set.
+        run: of the task.
+        protocol: ``temporal-pose`` (known poses and depth) or ``temporal-flow`` (flow by OpenCV's DIS).
+        frames: of a store: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
+        size: (height, width) px the network works at.
+        flip: average predictions with those of the mirrored pictures.
+        every: take every n-th pair.
+
+    Returns:
+        ``tae`` or ``flow_change``, means over all pairs; ``images`` (number of pairs), ``alignment``,
+        ``baselines`` (``measured``: the number of the measured depth itself), and what `score_depth` has.
+
+    Raises:
+        ConfigError: the task knows too little of depth for this.
+        DataError: no pair can be scored.
+    """
+    if task.depth_meaning == "scale_shift" and protocol == FLOW:
+        raise ConfigError(
+            "This run knows disparity only up to a factor and a shift, and the shift changes how much it "
+            "seems to flicker. Use --protocol temporal-pose with data that have poses and depth."
+        )
+    sequences, chosen = _sequences(data, run, frames)
+    predict = partial(_disparity, task, size, flip)
+    scores: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    for sequence in sequences:
+        score = _by_pose if protocol == POSE else _by_flow
+        scores += score(sequence, sequence.pairs[::every], predict, task.depth_meaning, left_out)
+    name = "tae" if protocol == POSE else "flow_change"
+    mean = mean_of_known([row[name] for row in scores])
+    if not np.isfinite(mean):
+        raise DataError(_why_nothing(data, protocol, left_out))
+    measured = mean_of_known([row["measured"] for row in scores if "measured" in row])
+    return {
+        "protocol": protocol,
+        "counted": "pairs of neighbouring frames",
+        "alignment": _alignment(task.depth_meaning, protocol),
+        "images": len(scores),
+        "skipped": sum(not np.isfinite(row[name]) for row in scores),
+        name: mean,
+        "frames": chosen,
+        "predicted": "disparity",
+        "meaning": task.depth_meaning,
+        "flip": flip,
+        "left_out": left_out,
+        "baselines": {"measured": {name: measured}} if np.isfinite(measured) else {},
+        "per_image": scores,
+    }
+
+
+def _alignment(meaning: str, protocol: str) -> str:
+    if protocol == FLOW:
+        return "not aligned (a common factor changes nothing)"
+    return {
+        "metric": "not aligned",
+        "scale": "scaled by the median of each clip",
+        "scale_shift": "scaled and shifted by least squares in disparity in each clip",
+    }[meaning]
+
+
+def _why_nothing(data: str, protocol: str, left_out: Sequence[str]) -> str:
+    needs = "neighbouring frames with poses, measured depth and a camera" if protocol == POSE else "video"
+    other = " Without them use --protocol temporal-flow." if protocol == POSE else ""
+    return f"'{data}' has no {needs} to score.{other}{' ' + left_out[0] if left_out else ''}"
+
+
+def _disparity(
+    task: DepthTask, size: Size | None, flip: bool, image: NDArray[np.uint8]
+) -> NDArray[np.floating]:
+    """Return the disparity ``H W`` at the size of the picture."""
+    found = predict_disparity(task, image, size, flip=flip)
+    return resize_disparity(found, (image.shape[0], image.shape[1]))
+
+
+def _by_pose(
+    sequence: Footage,
+    pairs: Sequence[tuple[int, int]],
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    meaning: str,
+    left_out: list[str],
+) -> list[dict[str, Any]]:
+    K = sequence.intrinsics
+    usable = [pair for pair in pairs if all(sequence.pose(i) is not None for i in pair)]
+    if K is None or not usable:
+        return []
+    to_metres = _clip_alignment(sequence, usable, predict, meaning)
+    if to_metres is None:
+        return []
+    rows, last = [], _Last(lambda i: to_metres(predict(sequence.image(i))))
+    reads = ((f"{sequence.name}/{i:06d}", partial(_moved, sequence, last, (i, j))) for i, j in usable)
+    for name, (maps, truths, T) in readable(reads, left_out):
+        row: dict[str, Any] = {"name": name, "tae": alignment_error(maps[0], maps[1], K, T)}
+        if all(truth is not None and truth.shape == maps[0].shape for truth in truths):
+            row["measured"] = alignment_error(truths[0], truths[1], K, T)
+        rows.append(row)
+    return rows
+
+
+def _moved(
+    sequence: Footage, last: _Last, pair: tuple[int, int]
+) -> tuple[list[Any], list[Any], NDArray[np.floating]]:
+    """Return both depths, both truths, and the motion ``4 4`` of the first camera into the second."""
+    first, second = (np.asarray(sequence.pose(i), np.float64) for i in pair)
+    motion = np.linalg.inv(second) @ first
+    return [last(i) for i in pair], [sequence.depth(i) for i in pair], motion
+
+
+class _Last:
+    """Remembers what was made of the last frames: the second of a pair is the first of the next."""
+
+    def __init__(self, make: Callable[[int], NDArray[np.floating]]) -> None:
+        self._make, self._made = make, dict[int, NDArray[np.floating]]()
+
+    def __call__(self, index: int) -> NDArray[np.floating]:
+        if index not in self._made:
+            self._made = dict([*self._made.items()][-1:]) | {index: self._make(index)}
+        return self._made[index]
+
+
+def _clip_alignment(
+    sequence: Footage,
+    pairs: Sequence[tuple[int, int]],
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    meaning: str,
+) -> Callable[[NDArray[np.floating]], NDArray[np.floating]] | None:
+    """Return what turns disparities of the clip into metres, one rule for all of its frames."""
+    if meaning == "metric":
+        return _inverse
+    chosen = [pairs[k][0] for k in spread_positions(len(pairs), _ALIGNED_ON)]
+    seen, true = [], []
+    for _, (disparity, truth) in readable(
+        ((str(i), partial(_with_truth, sequence, predict, i)) for i in chosen), [], said=False
+    ):
+        known = np.flatnonzero((truth > 0) & np.isfinite(truth))
+        few = known[spread_positions(len(known), _PIXELS)]
+        seen.append(disparity.ravel()[few].astype(np.float64))
+        true.append(1 / truth.ravel()[few].astype(np.float64))
+    x, y = (np.concatenate(parts) if parts else np.zeros(0) for parts in (seen, true))
+    if not x.size:
+        return None
+    factor, shift = (float(np.median(y / x)), 0.0) if meaning == "scale" else fit_line(x, y)
+    return lambda disparity: 1 / np.maximum(factor * disparity + shift, 1 / _FARTHEST)
+
+
+def _with_truth(
+    sequence: Footage, predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]], index: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    image, truth = sequence.image(index), sequence.depth(index)
+    if truth is None:
+        raise DataError("no measured depth")
+    return resize_disparity(predict(image), (truth.shape[0], truth.shape[1])), truth
+
+
+def _inverse(disparity: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 1 / np.maximum(disparity, 1 / _FARTHEST)
+
+
+def _by_flow(
+    sequence: Footage,
+    pairs: Sequence[tuple[int, int]],
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    meaning: str,
+    left_out: list[str],
+) -> list[dict[str, Any]]:
+    from geopretrain.data.prepare.motion import dense_flow
+
+    rows, last = [], _Last(lambda i: predict(sequence.image(i)))
+
+    def both(pair: tuple[int, int]) -> tuple[Any, ...]:
+        images = [sequence.image(i) for i in pair]
+        flows = dense_flow(*images), dense_flow(*images[::-1])
+        return (last(pair[0]), last(pair[1]), *flows)
+
+    reads = ((f"{sequence.name}/{i:06d}", partial(both, (i, j))) for i, j in pairs)
+    for name, maps in readable(reads, left_out):
+        rows.append({"name": name, "flow_change": flow_change(*maps)})
+    return rows
+
+
+def _sequences(data: str, run: RunFolder, frames: str) -> tuple[list[Footage], str]:
+    """Return the sequences of what the user named, and which of its frames they hold."""
+    from geopretrain.data.readers.base import Unusable
+    from geopretrain.data.readers.detect import open_source
+    from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.data.store.index import has_index
+
+    if has_index(data):
+        return _of_store(FrameStore.open(data), run, frames)
+    if frames in ("held_out", "in_sample"):
+        raise ConfigError(
+            f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
+            "store, or --frames all."
+        )
+    unusable: list[Unusable] = []
+    clips = [clip for clip in open_source(data, unusable=unusable) if clip.ordered]
+    for one in unusable:
+        console.warn_left_out(f"Left out: {one.reason}")
+    return [_of_clip(clip) for clip in clips], "all"
+
+
+def _of_clip(clip: SourceClip) -> Footage:
+    length = clip.length if clip.length is not None else sum(1 for _ in clip.frames())
+    pairs = [(i, i + 1) for i in range(length - 1) if not clip.starts_anew(i + 1)]
+    return Footage(clip.name, pairs, _Forward(clip), clip.pose, clip.depth, clip.intrinsics)
+
+
+class _Forward:
+    """Reads the frames of a clip mostly one after the other: a video is not decoded anew for each."""
+
+    def __init__(self, clip: SourceClip) -> None:
+        self._clip, self._last = clip, dict[int, Frame]()
+        self._frames: Iterator[Frame] = iter(())
+        self._next = -1
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        if index not in self._last:
+            if index != self._next:
+                self._frames = self._clip.frames(index)
+            frame = next(self._frames)
+            self._last = dict([*self._last.items()][-1:]) | {index: frame}
+            self._next = index + 1
+        frame = self._last[index]
+        if frame.image is None:
+            raise DataError(str(frame.error))
+        return frame.image
+
+
+def _of_store(store: FrameStore, run: RunFolder, frames: str) -> tuple[list[Footage], str]:
+    """Return the clips of a store: pairs of frames that a sample has next to each other."""
+    if store.still_images:
+        raise DataError(f"{store.path} holds single images, so nothing can be steady in it. Give video.")
+    groups: dict[str, list[Footage]] = {"held_out": [], "in_sample": [], "all": []}
+    for number, clip in enumerate(store.clips):
+        stored = set(clip.frames)
+        pairs = [(i, i + clip.stride) for i in clip.frames if i + clip.stride in stored]
+        held_out = [pair for pair in pairs if pair[0] >= clip.first_held_out]
+        in_sample = [pair for pair in pairs if pair[1] < clip.first_held_out]
+        for name, chosen in (("held_out", held_out), ("in_sample", in_sample), ("all", pairs)):
+            image, depth = partial(store.frame_image, number), partial(_stored_depth, store, number)
+            footage = Footage(clip.name, chosen, image, _no_pose, depth, store.intrinsics(number))
+            groups[name] += [footage] if chosen else []
+    if frames == "auto":
+        frames = "held_out" if groups["held_out"] and trained_on(run, store) else "all"
+    return groups[frames], frames
+
+
+def _no_pose(frame: int) -> None:
+    """A store keeps no poses."""
+
+
+def _stored_depth(store: FrameStore, clip: int, frame: int) -> NDArray[np.floating] | None:
+    return store.depth(clip, frame) if frame in store.clips[clip].depth_frames else None
