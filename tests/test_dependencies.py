@@ -40,6 +40,7 @@ OPTIONAL = {
     "teachers": {"src/geopretrain/prediction/teachers.py"},
     "detection": set(),
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
+    "heads": {"src/geopretrain/networks/heads/segmentation.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
 }
 """Extras, and the files that import what they bring."""

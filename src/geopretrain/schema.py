@@ -38,7 +38,7 @@ MAX_SIDE = 16_384
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal[
-    "constant", "step", "late_step", "halve", "tenth", "poly", "triangle", "cosine", "warm_cosine"
+    "constant", "step", "late_step", "halve", "tenth", "poly", "linear", "triangle", "cosine", "warm_cosine"
 ]
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Strategy = Literal["ddp", "fsdp"]

@@ -525,3 +525,51 @@ def test_trials_behind_a_link_are_not_taken_for_those_of_another_comparison(labe
     with pytest.raises(RunFolderError, match="trials' is a link"):
         run(labelled, depth, out, overwrite=True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_linear_probe_is_compared_frozen(tmp_path, labelled):
+    options = {
+        "data": labelled,
+        "out": tmp_path / "probe",
+        "backbone": BACKBONE,
+        "settings": {"head": "linear"},
+    }
+    pretrained(tmp_path / "depth")
+    inits = ("random", str(tmp_path / "depth"))
+    with pytest.raises(UserError, match="modes may only be frozen, not full, frozen"):
+        compare(inits, modes=("full", "frozen"), progress=False, **options)
+    done = compare(
+        inits, seeds=2, steps=2, batch_size=2, labels=3, jobs=1, device="cpu", progress=False, **options
+    )
+    assert done.results["modes"] == ["frozen"]
+    assert {trial["mode"] for trial in done.results["trials"]} == {"frozen"}
+    assert done.results["protocol"]["head"] == "linear"
+    assert "linear" in done.report.read_text(encoding="utf-8")
+    assert "Adam" in done.report.read_text(encoding="utf-8")
+
+
+def test_rates_are_found_around_that_of_the_preset_and_beyond_where_an_end_is_best(labelled, depth, tmp_path):
+    out = tmp_path / "cmp"
+    comparison = run(labelled, depth, out, lr="auto", modes="full")
+    found = {row["init"]: row for row in comparison.results["learning_rates"]}
+    around = [1e-4, 3.2e-4, 1e-3, 3.2e-3, 1e-2]
+    assert [row["lr"] for row in found["random"]["rates"]] == around
+    assert [row["lr"] for row in found["depth"]["rates"]] == [3.2e-5, *around]
+    assert {name: (row["chosen"], row["at_end"]) for name, row in found.items()} == {
+        "random": (1e-3, None),
+        "depth": (1e-4, None),
+    }
+    assert len([line for line in calls(out) if line.startswith("val")]) == (5 + 6) * 2
+    done = len(calls(out))
+    run(labelled, depth, out, lr="auto", modes="full")
+    assert len(calls(out)) == done
+
+
+def test_a_preset_may_have_a_rate_for_each_kind_of_initialisation(labelled, depth, tmp_path):
+    comparison = run(labelled, depth, tmp_path / "cmp", preset="cityscapes", size="64x64", modes="full")
+    rates = {trial["init"]: trial["lr"] for trial in comparison.results["trials"]}
+    assert rates == {"random": 0.01, "depth": 0.1}
+    assert comparison.results["learning_rates"] == []
+    page = comparison.report.read_text(encoding="utf-8")
+    assert "random 0.01" in page
+    assert "depth 0.1" in page

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from geopretrain.config.several import Mode, different, parts_of, whole
 from geopretrain.errors import OptionError
 from geopretrain.schema import (
     AnySize,
@@ -43,7 +44,6 @@ from geopretrain.schema import (
     checked,
     descriptions,
     is_number,
-    path_text,
     reads,
 )
 
@@ -118,7 +118,7 @@ def _curve(points: Any) -> Any:
     """Return the number of evaluations, or the steps after which to evaluate, ascending."""
     several = isinstance(points, (list, tuple)) or (isinstance(points, str) and "," in points)
     try:
-        chosen = [_whole(part) for part in _list(points)]
+        chosen = [whole(part) for part in parts_of(points)]
     except (TypeError, ValueError, OverflowError):
         chosen = []
     if not chosen or min(chosen) < 1 or (not several and chosen[0] > MAX_CURVE_POINTS):
@@ -129,70 +129,8 @@ def _curve(points: Any) -> Any:
     return tuple(sorted(set(chosen))) if several else chosen[0]
 
 
-def _whole(part: Any) -> int:
-    if isinstance(part, bool) or not isinstance(part, (int, str)):
-        raise ValueError("no whole number")
-    return int(part)
-
-
-def _list(value: Any) -> Any:
-    """Return the parts of ``'a,b'``, of a list, or of one value."""
-    parts = value if isinstance(value, (list, tuple)) else [value]
-    split = [words for part in parts for words in (part.split(",") if isinstance(part, str) else [part])]
-    return [words for part in split if (words := part.strip() if isinstance(part, str) else part) != ""]
-
-
-def _inits(value: Any) -> Any:
-    """Return words and paths; a comma is part of a path that exists."""
-    parts = value if isinstance(value, (list, tuple)) else [value]
-    whole = [[part] if isinstance(part, str) and _exists(part) else _list(part) for part in parts]
-    return [path_text(one) if isinstance(one, str) else one for part in whole for one in part]
-
-
-def _exists(text: str) -> bool:
-    try:
-        return os.path.exists(text)
-    except ValueError:  # a zero byte
-        return False
-
-
-def _different(value: Any) -> Any:
-    """Return a list without what is in it twice."""
-    if not (parts := _list(value)):
-        raise ValueError("at least one")
-    return list(dict.fromkeys(str(part) for part in parts))
-
-
-def _seeds(value: Any) -> Any:
-    """Return the seeds of ``5`` (0 to 4), ``'3,4,5'`` or a list, ascending."""
-    several = isinstance(value, (list, tuple)) or (isinstance(value, str) and "," in value)
-    try:
-        chosen = [_whole(part) for part in _list(value)]
-    except (TypeError, ValueError, OverflowError):
-        chosen = []
-    if not several and len(chosen) == 1 and 0 <= chosen[0] <= MAX_SEEDS:
-        chosen = list(range(chosen[0]))
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen) or min(chosen) < 0 or max(chosen) >= 2**63:
-        raise ValueError(
-            "at least 2, to tell a difference from chance (5 are better): a number, or different whole "
-            "numbers with commas"
-        )
-    return sorted(chosen)
-
-
-def _rates(value: Any) -> Any:
-    try:
-        rates = [float(rate) for rate in _list(value)]
-    except (TypeError, ValueError, OverflowError):
-        rates = []
-    if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
-        raise ValueError("a positive number, or different ones with commas such as 1e-4,1e-3")
-    return sorted(rates)
-
-
 _DECIMAL = re.compile(r"[-+]?(0|[1-9]\d*|\d*\.\d*([eE][-+]?\d+)?)", re.ASCII)
 MAX_CURVE_POINTS = 10_000
-MAX_SEEDS = 1000
 Resume = Annotated[
     bool | str | os.PathLike[str], reads(_resume), Words("true, false or a run folder", "FOLDER")
 ]
@@ -200,15 +138,11 @@ Settings = Annotated[Mapping[str, Any], reads(_settings), Words("name=value", "N
 CurvePoints = Annotated[
     int | tuple[int, ...], reads(_curve), Words("a number of evaluations, or steps", "N", many=True)
 ]
-Mode = Literal["full", "encoder", "frozen"]
-Modes = Annotated[tuple[Mode, ...], reads(_different), Words("full, encoder or frozen", "MODE", many=True)]
-Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
-Inits = Annotated[tuple[str, ...], reads(_inits), Words("initialisations", "INIT", many=True)]
-CompareRates = Annotated[tuple[Positive, ...], reads(_rates), Words("positive numbers", "X", many=True)]
-Jobs = Annotated[Literal["auto"] | Count, Words("auto or a whole number of at least 1", "auto|N")]
+
+
 Saves = Annotated[
     tuple[Literal["picture", "depth", "cloud", "video"], ...],
-    reads(_different),
+    reads(different),
     Words("picture, depth, cloud or video", "WHAT", many=True),
 ]
 AutoBatchSize = Annotated[
@@ -216,7 +150,7 @@ AutoBatchSize = Annotated[
 ]
 Loggers = Annotated[
     tuple[Literal["tensorboard", "csv", "wandb", "mlflow", "none"], ...],
-    reads(_different),
+    reads(different),
     Words("tensorboard, csv, wandb, mlflow or none", "WHERE", many=True),
 ]
 Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]
@@ -332,12 +266,18 @@ class DistributedOptions:
 
 
 @checked
-class KeptOptions:
+class AverageOptions:
     """Which weights are kept."""
 
     ema: Decay | None = None
     """Keep a moving average of the weights, of which this fraction stays at each step, e.g. 0.999; it is what
     is validated and handed on."""
+
+
+@checked
+class KeptOptions(AverageOptions):
+    """Which weights are kept."""
+
     monitor: str | None = None
     """Number of the validation that decides which weights are best, e.g. validation/loss."""
     monitor_best: Best = "auto"

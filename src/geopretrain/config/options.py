@@ -10,24 +10,20 @@ from typing import Annotated, Literal
 
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import (
-    CompareRates,
+    AverageOptions,
     ComputeOptions,
     CurvePoints,
     DeviceOptions,
     DistributedOptions,
     InitOptions,
-    Inits,
-    Jobs,
     KeptOptions,
     LabelledOptions,
     LoopOptions,
-    Modes,
     OutputOptions,
     ProgressOptions,
     RateOptions,
     RecipeOptions,
     Saves,
-    Seeds,
     Settings,
     SettingsOptions,
     TransferOptions,
@@ -35,6 +31,7 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
+from geopretrain.config.several import CompareRates, Inits, Jobs, Modes, Seeds
 from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
@@ -123,7 +120,9 @@ class FinetuneDepthOptions(TrainCommandOptions, VideoOptions):
 
 # ---- comparing
 @checked
-class CompareOptions(ProgressOptions, ComputeOptions, SettingsOptions, RecipeOptions, LabelledOptions):
+class CompareOptions(
+    ProgressOptions, ComputeOptions, SettingsOptions, AverageOptions, RecipeOptions, LabelledOptions
+):
     """Options of ``compare``."""
 
     inits: Inits = field(default=(), kw_only=False, metadata=BY_NAME)
@@ -139,7 +138,8 @@ class CompareOptions(ProgressOptions, ComputeOptions, SettingsOptions, RecipeOpt
     """What is trained, with commas: full (all layers), encoder (fresh decoder), frozen (encoder
     unchanged)."""
     lr: CompareRates | None = None
-    """Learning rate; several with commas are tried on validation images for each initialisation and mode."""
+    """Learning rate; several with commas are tried on validation images for each initialisation and mode;
+    auto: five around that of the preset, half a power of ten apart, and further ones where an end is best."""
     search_seeds: Few = 2
     """Trainings for each learning rate that is tried; their seeds are not the reported ones."""
     curve_points: CurvePoints = 6

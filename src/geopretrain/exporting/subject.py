@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ class Subject:
             raise RunFolderError(f"'{self.run.path}' does not say at which size it was trained. Give --size.")
         return self.run.size
 
-    @property
+    @cached_property
     def backbone(self) -> Backbone:
-        """The backbone of the run.
+        """The backbone of the run, as its name has it: without the dilation that a head wanted.
 
         Raises:
             ConfigError: it has none.
@@ -65,7 +66,7 @@ class Subject:
                 f"The run '{self.run.path}' ({self.method}) has no backbone to export. Use a format of whole "
                 "networks: safetensors."
             )
-        return self.task.backbone
+        return self.task.backbone.undilated()
 
 
 def open_subject(run: str | Path) -> Subject:

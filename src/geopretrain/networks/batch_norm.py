@@ -24,3 +24,10 @@ def recalibrate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> Non
         network(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def set_momentum(network: nn.Module, momentum: float | None) -> None:
+    """Let the statistics of all batch norms follow by this fraction of each batch; None changes nothing."""
+    for module in network.modules():
+        if momentum is not None and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = momentum

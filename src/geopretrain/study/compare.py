@@ -65,11 +65,20 @@ Trained = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Numbers of trials, and errors."""
 
 
-def _search(plan: Plan, train: Callable[[list[Trial], str], Trained]) -> Trained:
-    if len(plan.rates) < 2:
+def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
+    if not plan.searches:
         return [], []
     outcomes, failures = train(plan.search_trials(), "Choosing learning rates")
     found = choose_rates(outcomes)
+    tried = {trial.folder for trial in plan.search_trials()}
+    for _ in range(plan.extensions):
+        beyond = [trial for trial in plan.search_trials(found) if trial.folder not in tried]
+        if not beyond:
+            break
+        tried |= {trial.folder for trial in beyond}
+        more, failed = train(beyond, "Trying rates beyond", needed=False)
+        outcomes, failures = outcomes + more, failures + failed
+        found = choose_rates(outcomes)
     missing = [
         (m, i.name)
         for m in plan.modes
@@ -83,8 +92,14 @@ def _search(plan: Plan, train: Callable[[list[Trial], str], Trained]) -> Trained
     return found, failures
 
 
-def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str) -> Trained:
-    """Train the trials that are not complete yet; return the numbers of all and the errors."""
+def _train(
+    plan: Plan, options: CompareOptions, trials: list[Trial], title: str, *, needed: bool = True
+) -> Trained:
+    """Train the trials that are not complete yet; return the numbers of all and the errors.
+
+    Raises:
+        UserError: none succeeded, and one is ``needed``.
+    """
     missing = [trial for trial in trials if trial.outcome() is None]
     failures: list[dict[str, Any]] = []
     for trial in trials:
@@ -108,7 +123,7 @@ def _train(plan: Plan, options: CompareOptions, trials: list[Trial], title: str)
                 on_done=done,
             )
     outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
-    if not outcomes:
+    if needed and not outcomes:
         raise UserError(
             f"No training succeeded. The first error, of {failures[0]['trial']}: {failures[0]['error']}"
         )

@@ -8,6 +8,27 @@ from typing import Any
 from geopretrain.study.statistics import mean, standard_deviation
 
 FIRST_SEED = 1000
+HALVES = range(-2, 3)
+"""Of a factor of ten, from the rate of the preset on: what ``auto`` tries first."""
+EXTENSIONS = 2
+"""How often ``auto`` tries a rate beyond the end of what it has tried, where the best one is there."""
+
+
+def rates_of(asked: Sequence[float] | str | None, standard: float) -> list[float]:
+    """Return the rates of an initialisation: those asked for, a log-spaced grid (auto) or the standard."""
+    if asked is None:
+        return [standard]
+    return [_round(standard * 10 ** (k / 2)) for k in HALVES] if isinstance(asked, str) else list(asked)
+
+
+def rates_beyond(found: Mapping[str, Any]) -> list[float]:
+    """Return the next rate beyond the end at which the best one of a row of `choose_rates` is, if it is."""
+    step = {"lowest": 10**-0.5, "highest": 10**0.5}.get(found["at_end"])
+    return [] if step is None else [_round(found["chosen"] * step)]
+
+
+def _round(rate: float) -> float:
+    return float(f"{rate:.2g}")
 
 
 def seeds_for_search(reported: Sequence[int], count: int) -> list[int]:

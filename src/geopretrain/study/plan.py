@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.config.groups import Mode, RecipeOptions
+from geopretrain.config.groups import RecipeOptions
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
+from geopretrain.config.several import Mode
 from geopretrain.console import console
-from geopretrain.errors import ConfigError
-from geopretrain.schema import Device
+from geopretrain.errors import ConfigError, OptionError
+from geopretrain.schema import Device, given
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
-from geopretrain.study.learning_rate import seeds_for_search
+from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.trials import Trial
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
 
 TRIAL_OPTIONS = (
-    *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last"),
+    *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last", "ema"),
     *(one.name for one in fields(RecipeOptions)),
 )
 """Options of ``compare`` that every trial gets."""
@@ -37,7 +39,10 @@ class Plan:
     inits: list[NamedInit]
     modes: list[Mode]
     seeds: list[int]
-    rates: list[float]
+    rates: dict[str, list[float]]
+    """Learning rates of each initialisation; where there are several, one is chosen."""
+    extensions: int
+    """How often rates beyond an end of those are tried, where the best one is there."""
     search_seeds: list[int]
     curve: tuple[int, ...]
     pictures: tuple[int, ...]
@@ -66,14 +71,24 @@ class Plan:
                 training = segmentation_training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
 
-    def search_trials(self) -> list[Trial]:
-        """Trials that only choose the learning rate: other seeds, validation images, scored at the end."""
-        folder = self.out / "search"
+    @property
+    def searches(self) -> bool:
+        """Whether learning rates are chosen among several."""
+        return max(map(len, self.rates.values())) > 1
+
+    def search_trials(self, found: list[dict[str, Any]] | None = None) -> list[Trial]:
+        """Trials that only choose the learning rate: other seeds, validation images, scored at the end.
+
+        Args:
+            found: what `choose_rates` made of those before; then only rates beyond the ends that were best.
+        """
+        folder, rates = self.out / "search", self.rates
+        beyond = {(row["mode"], row["init"]): rates_beyond(row) for row in found or ()}
         return [
             self._trial(folder, one, mode, seed, rate, searching=True)
             for mode in self.modes
             for one in self.inits
-            for rate in self.rates
+            for rate in (rates[one.name] if found is None else beyond.get((mode, one.name), []))
             for seed in self.search_seeds
         ]
 
@@ -82,7 +97,7 @@ class Plan:
         chosen = {(row["mode"], row["init"]): row["chosen"] for row in searched}
         folder = trials_folder(self.out)
         return [
-            self._trial(folder, one, mode, seed, chosen.get((mode, one.name), self.rates[0]))
+            self._trial(folder, one, mode, seed, chosen.get((mode, one.name), self.rates[one.name][0]))
             for seed in self.seeds
             for mode in self.modes
             for one in self.inits
@@ -111,45 +126,68 @@ def make_plan(options: CompareOptions) -> Plan:
     """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
     from geopretrain.compute import resolve_device
     from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.tasks.transfer.segmentation import PRESETS
+    from geopretrain.tasks.transfer.segmentation_presets import PRESETS
     from geopretrain.training.labelled import curve
     from geopretrain.training.resolve import choose_preset
 
     named = read_inits(options.inits)
     device = resolve_device(options.device)
-    preset = choose_preset(options.preset, device, PRESETS)
-    rates = (PRESETS[preset].lr,) if options.lr is None else options.lr
-    steps = PRESETS[preset].total_steps() if options.steps is None else options.steps
+    name = choose_preset(options.preset, device, PRESETS)
+    preset = PRESETS[name]
+    settings = {**preset.settings, **options.settings}
+    rates = {one.name: rates_of(options.lr, preset.of_init(one.kind).lr) for one in named}
+    steps = preset.total_steps() if options.steps is None else options.steps
     points = curve(options.curve_points, steps)
-    labelled = LabelledSet.open(os.fspath(options.data or ""), size=options.size)
+    labelled = LabelledSet.open(os.fspath(options.data or ""), size=options.size or preset.size)
     resolved = {
         "backbone": _common_backbone(options.backbone, named),
         "labels": labelled.counts["train"] if options.labels is None else options.labels,
         "size": labelled.size,
-        "preset": preset,
+        "preset": name,
+        "settings": settings,
         "steps": steps,
-        "batch_size": PRESETS[preset].batch_size if options.batch_size is None else options.batch_size,
-        "lr": list(rates),
+        "batch_size": preset.batch_size if options.batch_size is None else options.batch_size,
+        "lr": _saved_rates(options.lr, rates),
         "curve_points": points,
         "inits": [one.source for one in named],
+        "modes": _modes(options, settings),
     }
     config = as_saved("compare", options, **resolved)
+    searches = max(map(len, rates.values())) > 1
     return Plan(
         out=Path(options.out or "").resolve(),
         data=labelled,
         inits=named,
-        modes=list(options.modes),
+        modes=resolved["modes"],
         seeds=list(options.seeds),
-        rates=list(rates),
+        rates=rates,
+        extensions=EXTENSIONS if options.lr == "auto" else 0,
         search_seeds=seeds_for_search(options.seeds, options.search_seeds),
         curve=tuple(points),
-        pictures=_check_data(
-            labelled, config["labels"], options.subset_seed, options.pictures, len(rates) > 1
-        ),
+        pictures=_check_data(labelled, config["labels"], options.subset_seed, options.pictures, searches),
         settings={name: config[name] for name in TRIAL_OPTIONS if config[name] is not None},
         config=config,
         device=device,
     )
+
+
+def _saved_rates(asked: Any, rates: Mapping[str, list[float]]) -> Any:
+    """Return what config.yaml keeps; None where the preset has a rate for each kind of initialisation."""
+    if asked == "auto":
+        return asked
+    different = {tuple(found) for found in rates.values()}
+    return list(*different) if len(different) == 1 else None
+
+
+def _modes(options: CompareOptions, settings: Mapping[str, Any]) -> list[Mode]:
+    """Return what is trained: under a linear probe the head alone (raises where more was asked for)."""
+    from geopretrain.training.segmentation import LINEAR_IS_FROZEN
+
+    if settings.get("head") != "linear":
+        return list(options.modes)
+    if "modes" in given(options) and options.modes != ("frozen",):
+        raise OptionError("modes", LINEAR_IS_FROZEN.format(mode=", ".join(options.modes)))
+    return ["frozen"]
 
 
 def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geopretrain.compute import fewer_threads_where_shared
-from geopretrain.config.groups import Mode
 from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, WeightsError
 from geopretrain.files import atomic_path, write_json

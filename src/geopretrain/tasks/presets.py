@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from geopretrain.schema import (
@@ -60,6 +60,8 @@ class Preset:
     """Largest norm of all gradients together; larger ones are scaled down to it."""
     accumulate: Count = 1
     """Parts that a step's batch is computed in, one after the other, to save memory."""
+    lr_of: Mapping[str, Positive] = field(default_factory=dict)
+    """``lr`` of initialisations of a kind (``random``, ``imagenet``, ``run``, ``file``) that has another."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the method or task that belong to it."""
 
@@ -72,6 +74,10 @@ class Preset:
     def rate(self, batch_size: int) -> float:
         """Return the highest learning rate for steps of this many samples."""
         return self.lr if self.lr_batch is None else self.lr * batch_size / self.lr_batch
+
+    def of_init(self, kind: str) -> Preset:
+        """Return the preset for initialisations of a kind, with their own rate."""
+        return replace(self, lr=self.lr_of.get(kind, self.lr))
 
     def warmup(self, steps: int) -> int:
         """Return over how many of ``steps`` the rate rises, at most a fifth of them."""

@@ -22,14 +22,16 @@ def refuse_choosing_by_test(options: Options) -> None:
         )
 
 
-def open_labelled(options: Options, names: Sequence[str] = LABELS.names) -> LabelledSet:
-    """Return the images of a transfer, opened for some fields.
+def open_labelled(
+    options: Options, names: Sequence[str] = LABELS.names, size: tuple[int, int] | None = None
+) -> LabelledSet:
+    """Return the images of a transfer, opened for some fields, at the size of the options or else ``size``.
 
     Raises:
         DataError: there are none, or none to learn from or to score.
     """
     with data_of_resumed_run(options.data, bool(options.resume)):
-        labelled = LabelledSet.open(str(options.data), size=options.size, names=names)
+        labelled = LabelledSet.open(str(options.data), size=options.size or size, names=names)
     for needed in ("train", options.evaluate_on):
         if not labelled.counts.get(needed):
             raise DataError(

@@ -21,7 +21,8 @@ def learning_rate_factor(
 
     ``constant``: 1. ``step``: x0.1 after 75 % of the steps, ``late_step``: after 7/8 of them. ``halve``: x0.5
     after half of them (Lao et al., supplement, B.5). ``tenth``: x0.1 after half of them (ibid., B.3).
-    ``poly``: (1 - t)^0.9 (Chen et al., *DeepLab*, 2017). ``cosine``: from 1 to 0 over all steps.
+    ``poly``: (1 - t)^0.9 (Chen et al., *DeepLab*, 2017). ``linear``: 1 - t.
+    ``cosine``: from 1 to 0 over all steps.
     ``triangle``: rises to 1 over half of the steps with power 0.9 and falls likewise (Xie et al., *Revealing
     the Dark Secrets of Masked Image Modeling*, released code, whose epochs // 2 is half of the steps where
     their number is even). ``warm_cosine``: 1, then cosine to 0 over the last 40 %. All rise linearly over
@@ -45,6 +46,8 @@ def _shape(step: int, steps: int, schedule: str) -> float:
         return 1.0 if step < 0.5 * steps else 0.1
     if schedule == "poly":
         return float((1 - min(1.0, step / steps)) ** POLY_POWER)
+    if schedule == "linear":
+        return 1 - min(1.0, step / steps)
     if schedule == "triangle":
         place = 2 * (step + 1) / steps
         return float(place**POLY_POWER if place <= 1 else 1 - min(1.0, place - 1) ** POLY_POWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from shlex import quote
 from typing import Any
@@ -10,12 +11,16 @@ from geopretrain.compute import resolve_device
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.config.resume import continued
 from geopretrain.config.saved import as_saved
+from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.data.labelled.census import check_labels
 from geopretrain.data.subsets import spread_positions
+from geopretrain.errors import OptionError
 from geopretrain.runs.folder import RunFolder
+from geopretrain.schema import given
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
+from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.batch_size import fitted
 from geopretrain.training.labelled import (
@@ -36,6 +41,10 @@ from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training, finished_run, train
 
 PICTURES = 4
+LINEAR_IS_FROZEN = (
+    "may only be frozen, not {mode}: head=linear is a linear probe of a frozen encoder. Leave it away, or "
+    "choose another head."
+)
 
 
 def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
@@ -70,23 +79,25 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
-    labelled = open_labelled(options)
+    preset = choose_preset(options.preset, device, PRESETS)
+    settings = {**PRESETS[preset].settings, **options.settings}
+    mode = mode_of(options, settings)
+    labelled = open_labelled(options, size=PRESETS[preset].size)
     cls, names = segmentation_class(options.as_released), labelled.class_names
     config = task_config(
         cls,
-        options.settings,
+        settings,
         backbone=backbone,
-        mode=options.mode,
+        mode=mode,
         as_released=options.as_released,
         num_classes=len(names),
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
     task, report, init = with_first_weights(cls, config, options)
-    preset = choose_preset(options.preset, device, task.presets)
     splits = labelled.splits(task.required)
     subset = _subset(len(splits["train"]), options)
-    loop = loop_settings(options, task.presets[preset], device, len(subset), validate_every=0)
+    loop = loop_settings(options, PRESETS[preset].of_init(init.kind), device, len(subset), validate_every=0)
     points = curve(options.curve_points, loop.steps)
     loop = replace(loop, validate_at=tuple(points))
     samples = Samples(labelled, splits["train"][subset], task.required)
@@ -103,7 +114,9 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
             **resolved(
                 loop,
                 backbone=backbone,
+                mode=mode,
                 preset=preset,
+                settings=settings,
                 size=labelled.size,
                 labels=len(subset),
                 curve_points=points,
@@ -121,6 +134,19 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         settings=loop,
         subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
     )
+
+
+def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -> Mode:
+    """Return what is trained: under a linear probe the head alone.
+
+    Raises:
+        OptionError: a linear probe that trains the encoder was asked for.
+    """
+    if settings.get("head") != "linear":
+        return options.mode
+    if options.mode != "frozen" and "mode" in given(options):
+        raise OptionError("mode", LINEAR_IS_FROZEN.format(mode=options.mode))
+    return "frozen"
 
 
 def _subset(images: int, options: FinetuneSegmentationOptions) -> list[int]:

@@ -17,10 +17,10 @@ from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import DataError
+from geopretrain.losses.segmentation import segmentation_loss
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.tasks.pretext.segmentation import SupervisedSegmentation, SupervisedSegmentationConfig
-from geopretrain.tasks.transfer.segmentation import segmentation_loss
 from geopretrain.training.schedules import learning_rate_factor
 from geopretrain.weights import parse_init, read_tensors
 

@@ -10,12 +10,14 @@ import torch
 
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.errors import ConfigError, WeightsError
+from geopretrain.losses.segmentation import segmentation_loss
 from geopretrain.metrics.segmentation import as_released_kitti_labels
 from geopretrain.networks import Backbone
 from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
 from geopretrain.tasks.registry import segmentation_class
 from geopretrain.tasks.step import Pace, Step
-from geopretrain.tasks.transfer.segmentation import Segmentation, SegmentationConfig, segmentation_loss
+from geopretrain.tasks.transfer.segmentation import Segmentation
+from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.weights import export_state, parse_init, save_weights
 
 STEP = Step(0, 1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch, as_float, as_images
+from geopretrain.data.dataset import IGNORE
 
 Range = tuple[float, float]
 
@@ -85,9 +86,41 @@ def labelled_views(
     images, labels = as_float(batch.images), batch.required("labels")
     windows = random_windows(len(images), scale, ratio)
     mirror = (torch.rand(len(images)) < flip)[:, None]
-    views = resize_windows(images, windows, (images.shape[-2], images.shape[-1]))
-    ids = _nearest_windows(labels, windows)
-    chosen = mirror.to(images.device)
+    size = (images.shape[-2], images.shape[-1])
+    views = resize_windows(images, windows, size)
+    return _mirrored_views(batch, views, _nearest_windows(labels, windows, size), mirror)
+
+
+def scaled_crops(
+    batch: LabelledBatch, *, zoom: Range, size: tuple[int, int], flip: float, fill: Tensor
+) -> LabelledBatch:
+    """Return images and class maps made larger or smaller at random and cut to ``size`` at a random place.
+
+    Where the crop reaches beyond the image, at a random side of it, it has the colour ``fill`` and no label
+    (the augmentation of DeepLab and its descendants; Chen et al. 2017, section 4.1). Ids are taken, never
+    averaged.
+
+    Args:
+        batch: ``images B 3 H W``, ``labels B H W``.
+        zoom: least and largest factor, uniform, of both sides.
+        size: (height, width) px of the crops.
+        flip: chance of a crop to be mirrored.
+        fill: 3 channels in [0, 1].
+    """
+    images, labels = as_float(batch.images), batch.required("labels")
+    factor = zoom[0] + (zoom[1] - zoom[0]) * torch.rand(len(images), 1)
+    sides = torch.tensor([size[1] / images.shape[-1], size[0] / images.shape[-2]]) / factor
+    corner = torch.rand(len(images), 2) * (1 - sides)
+    windows = torch.cat([corner, corner + sides], 1)
+    mirror = (torch.rand(len(images)) < flip)[:, None]
+    inside = _nearest_windows(torch.ones_like(labels), windows, size)[:, None] == 1
+    views = torch.where(inside, resize_windows(images, windows, size), fill.to(images).view(1, 3, 1, 1))
+    return _mirrored_views(batch, views, _nearest_windows(labels, windows, size), mirror)
+
+
+def _mirrored_views(batch: LabelledBatch, views: Tensor, ids: Tensor, mirror: Tensor) -> LabelledBatch:
+    """Return the batch with these images and class maps, those chosen by ``mirror B 1`` mirrored."""
+    chosen = mirror.to(views.device)
     return replace(
         batch,
         images=torch.where(chosen[:, :, None, None], views.flip(-1), views),
@@ -95,19 +128,23 @@ def labelled_views(
     )
 
 
-def _nearest_windows(maps: Tensor, windows: Tensor) -> Tensor:
-    """Return windows ``B 4`` of maps ``B H W`` at the size of the maps, each pixel the nearest one."""
-    height, width = maps.shape[-2:]
+def _nearest_windows(maps: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return windows ``B 4`` of maps ``B H W`` at ``size``, each pixel the nearest one, outside IGNORE."""
     left, top, right, bottom = windows.to(maps.device).unbind(1)
 
-    def nearest(first: Tensor, last: Tensor, length: int) -> Tensor:
-        middles = (torch.arange(length, device=maps.device) + 0.5) / length
+    def nearest(first: Tensor, last: Tensor, length: int, pixels: int) -> Tensor:
+        middles = (torch.arange(pixels, device=maps.device) + 0.5) / pixels
         places = (first[:, None] + (last - first)[:, None] * middles) * length
-        return places.floor().long().clamp(0, length - 1)
+        return places.floor().long()
 
-    rows, columns = nearest(top, bottom, height), nearest(left, right, width)
+    height, width = maps.shape[-2:]
+    rows, columns = nearest(top, bottom, height, size[0]), nearest(left, right, width, size[1])
     samples = torch.arange(len(maps), device=maps.device)
-    return maps[samples[:, None, None], rows[:, :, None], columns[:, None]]
+    found = maps[
+        samples[:, None, None], rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
+    ]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    return found.masked_fill(~inside, IGNORE)
 
 
 def transformed_views(

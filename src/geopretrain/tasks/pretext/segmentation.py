@@ -23,7 +23,8 @@ from geopretrain.data.dataset import Description
 from geopretrain.errors import require
 from geopretrain.schema import Unit, checked
 from geopretrain.tasks.presets import SHORT, TINY, Preset
-from geopretrain.tasks.transfer.segmentation import Segmentation, SegmentationConfig
+from geopretrain.tasks.transfer.segmentation import Segmentation
+from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.tasks.transfer.segmentation_validation import SegmentationValidation
 from geopretrain.tasks.validation import LossValidation
 
@@ -55,7 +56,7 @@ class SupervisedSegmentationConfig(SegmentationConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
+        require(self.head != "linear", "head", "one that trains the encoder, too", self.head)
 
 
 class SupervisedSegmentation(Segmentation):
@@ -79,8 +80,10 @@ class SupervisedSegmentation(Segmentation):
             "class_colours": data.class_colours or None,
         }
 
-    def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
-        """Cut out a random window and flip, image and labels alike."""
+    def views(self, batch: LabelledBatch) -> LabelledBatch:
+        """Cut out a random window (or what else the settings say) and flip, image and labels alike."""
+        if self.config.crops:
+            return super().views(batch)
         return labelled_views(batch, scale=(self.config.min_scale, 1.0), flip=self.config.flip)
 
     def validation(self, seed: int) -> LossValidation:  # type: ignore[override]

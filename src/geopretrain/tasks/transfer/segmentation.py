@@ -16,26 +16,29 @@ does instead lives in ``released.py`` and is switched on by ``as_released``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from geopretrain.data.augment.batches import augment_labelled
+from geopretrain.data.augment.batches import augment_labelled, jitter_colours
+from geopretrain.data.augment.views import labelled_views, scaled_crops
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE, Fields
-from geopretrain.errors import ConfigError
+from geopretrain.losses.segmentation import class_weights, segmentation_loss
 from geopretrain.networks import Backbone, SegmentationNet
-from geopretrain.networks.batch_norm import recalibrate_batch_norm
-from geopretrain.schema import Unit, checked
+from geopretrain.networks.batch_norm import recalibrate_batch_norm, set_momentum
 from geopretrain.tasks.base import Logs, SegmentationTask
 from geopretrain.tasks.diagnostics import not_a_number
+from geopretrain.tasks.parameters import parameter_groups
 from geopretrain.tasks.predictions import SegmentationPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
+from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
+from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import SegmentationValidation
 from geopretrain.weights import (
     Init,
@@ -45,42 +48,6 @@ from geopretrain.weights import (
     read_init,
     read_lineage,
 )
-
-PRESETS = {
-    "paper": Preset(steps=20_000, batch_size=16, lr=1e-5, schedule="cosine"),
-    "short": Preset(steps=300, batch_size=8, lr=1e-3, schedule="cosine", warmup_steps=20),
-    "tiny": Preset(steps=20, batch_size=4, lr=1e-3, schedule="cosine", warmup_steps=2),
-}
-"""``paper``: section 4 of the paper, KITTI."""
-
-
-@checked
-class SegmentationConfig:
-    """Options of the transfer; the defaults are the paper's, with correct behaviour.
-
-    Raises:
-        ConfigError: an option has an impossible value.
-    """
-
-    num_classes: int
-    """Number of classes; labels are 0 to ``num_classes - 1``, 255 = no label."""
-    backbone: str = "resnet18"
-    """Encoder: any timm model, the one that the initial weights were made with."""
-    mode: Literal["full", "encoder", "frozen"] = "full"
-    """``full``: encoder and decoder start from the initial weights; ``encoder``: the decoder starts fresh;
-    ``frozen``: as ``encoder``, and the encoder does not change in any way."""
-    flip: Unit = 0.5
-    """Probability of a horizontal flip."""
-    as_released: bool = False
-    """Behave as the released script does, defects included (see ``tasks/transfer/released.py``)."""
-    class_names: tuple[str, ...] | None = None
-    """Names of the classes in results; None = numbers."""
-    class_colours: tuple[tuple[int, int, int], ...] | None = None
-    """Colours of the classes in pictures; None = colours made up."""
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= IGNORE:
-            raise ConfigError(f"num_classes must be 2 to {IGNORE}, not {self.num_classes}.")
 
 
 class Segmentation(SegmentationTask):
@@ -94,20 +61,29 @@ class Segmentation(SegmentationTask):
 
     name: ClassVar[str] = "segmentation"
     Config = SegmentationConfig
+    class_weights: Tensor | None
     required = Fields(names=("labels",))
 
     def __init__(self, config: SegmentationConfig, backbone: Backbone, new_encoder: bool = False) -> None:
         super().__init__()
         self.config: SegmentationConfig = config
         self.new_encoder = new_encoder
-        self.network = SegmentationNet(backbone, config.num_classes)
-        if config.mode == "frozen":
+        self.network = SegmentationNet(
+            backbone, config.num_classes, config.head, config.output_stride, config.blocks
+        )
+        set_momentum(self.network.backbone, config.backbone_bn_momentum)
+        set_momentum(self.network.decoder, config.head_bn_momentum)
+        weighted = config.class_weights != "none"
+        self.register_buffer("class_weights", torch.ones(config.num_classes) if weighted else None)
+        if config.frozen:
             self.freeze()
         self.train()
 
     @classmethod
     def create(cls, config: SegmentationConfig, init: Init) -> tuple[Self, LoadReport]:
         """Build the task from ``init``; in mode ``full`` a run also gives its decoder without last layer.
+
+        Heads other than the depth decoder start fresh, in every mode.
 
         Raises:
             ConfigError: unknown backbone.
@@ -116,9 +92,15 @@ class Segmentation(SegmentationTask):
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
         task = cls(config, backbone, init.kind == "random")
-        reason = f"mode '{config.mode}' starts with a fresh decoder"
-        fresh = {} if config.mode == "full" else {"decoder.": reason}
         others = found.others if _same_classes(init, task.class_names) else _without_heads(found.others)
+        if not config.depth_head:
+            fresh = {"head.": f"head={config.head} starts fresh; only the depth decoder is taken over"}
+            report.skipped += [(name, fresh["head."]) for name in others if name.startswith("decoder.")]
+            others = {name: t for name, t in others.items() if not name.startswith("decoder.")}
+        elif config.mode != "full":
+            fresh = {"decoder.": f"mode '{config.mode}' starts with a fresh decoder"}
+        else:
+            fresh = {}
         init_other_parts(task, others, report, fresh=fresh)
         return task, report
 
@@ -130,7 +112,8 @@ class Segmentation(SegmentationTask):
     @property
     def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for."""
-        return {"backbone.": "network.backbone.model.", "decoder.": "network.decoder."}
+        saved = "decoder." if self.config.depth_head else "head."
+        return {"backbone.": "network.backbone.model.", saved: "network.decoder."}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -152,23 +135,61 @@ class Segmentation(SegmentationTask):
     def train(self, mode: bool = True) -> Self:
         """Switch to training; a frozen encoder stays in evaluation mode: its statistics stand still."""
         super().train(mode)
-        if self.config.mode == "frozen":
+        if self.config.frozen:
             self.network.backbone.eval()
         return self
 
     def prepare_training(self, batches: Iterable[LabelledBatch]) -> None:
-        """Measure the batch-norm statistics of a frozen random encoder once, on the training images.
+        """Count classes and measure the batch-norm statistics of a frozen random encoder, where asked for.
 
         As built it believes in mean 0 and variance 1 everywhere, so its features are badly scaled, and any
         pre-training would win for that reason alone.
         """
-        if self.config.mode == "frozen" and self.new_encoder:
-            recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in batches))
+        counted = self._counting(batches) if self.class_weights is not None else batches
+        if self.config.frozen and self.new_encoder:
+            recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in counted))
             self.train(self.training)
+        for _ in counted if self.class_weights is not None else ():
+            pass  # counting what was not looked at above
+
+    def _counting(self, batches: Iterable[LabelledBatch]) -> Iterator[LabelledBatch]:
+        """Return the batches; after the last one the weights of the classes are known."""
+        pixels, images = torch.zeros(2, self.config.num_classes, dtype=torch.long)
+        for batch in batches:
+            for labels in self.learned_labels(batch.required("labels")):
+                found = labels[labels != IGNORE].flatten().bincount(minlength=len(pixels)).cpu()
+                pixels += found
+                images += torch.where(found > 0, found.sum(), 0)
+            yield batch
+        assert self.class_weights is not None  # see `prepare_training`
+        self.class_weights.copy_(class_weights(pixels, images, self.config.class_weights))
+
+    def parameter_groups(
+        self, lr: float, weight_decay: float = 0.0, layer_decay: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """Return optimiser groups of the trained parameters; the backbone's rate has a factor of its own."""
+        backbone = self.network.backbone
+        return parameter_groups(self, backbone, lr, weight_decay, layer_decay, self.config.backbone_lr)
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
-        """Flip and turn into floats."""
-        return augment_labelled(batch, flip=self.config.flip)
+        """Cut, flip, change colours and turn into floats, as the settings say."""
+        views, strength = self.views(batch), self.config.jitter
+        return replace(views, images=jitter_colours(views.images, strength)) if strength else views
+
+    def views(self, batch: LabelledBatch) -> LabelledBatch:
+        """Return what is shown of images and labels, flipped at random, as floats."""
+        config = self.config
+        if config.crops:
+            return scaled_crops(
+                batch,
+                zoom=config.zoom or (1.0, 1.0),
+                size=config.crop or (batch.images.shape[-2], batch.images.shape[-1]),
+                flip=config.flip,
+                fill=self.network.backbone.mean.flatten()[:3],
+            )
+        if config.min_scale < 1:
+            return labelled_views(batch, scale=(config.min_scale, 1.0), flip=config.flip)
+        return augment_labelled(batch, flip=config.flip)
 
     def eval_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Turn into floats."""
@@ -179,10 +200,16 @@ class Segmentation(SegmentationTask):
         return labels
 
     def loss(self, batch: LabelledBatch, step: Step) -> tuple[Tensor, Logs]:
-        """Return the cross-entropy over labelled pixels, and the fraction of them that is right."""
+        """Return the cross-entropy over the pixels that count, and which fraction of all is right."""
         logits = self.network(batch.images).float()
         labels = self.learned_labels(batch.required("labels"))
-        loss = segmentation_loss(logits, labels)
+        loss = segmentation_loss(
+            logits,
+            labels,
+            weights=self.class_weights,
+            hard_fraction=self.config.ohem_fraction,
+            hard_threshold=self.config.ohem_threshold,
+        )
         labelled = labels != IGNORE
         right = ((logits.detach().argmax(1) == labels) & labelled).sum() / labelled.sum().clamp(min=1)
         return loss, {"cross_entropy": loss.detach(), "pixel_accuracy": right}
@@ -225,15 +252,3 @@ def _same_classes(init: Init, names: tuple[str, ...]) -> bool:
 
 def _without_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.heads.")}
-
-
-def segmentation_loss(logits: Tensor, labels: Tensor, ignore: int = IGNORE) -> Tensor:
-    """Return the mean cross-entropy over labelled pixels, no class weights; 0 where no pixel is labelled.
-
-    Args:
-        logits: ``B K H W``.
-        labels: ``B H W`` int64.
-        ignore: id of pixels without a label.
-    """
-    total = F.cross_entropy(logits, labels, ignore_index=ignore, reduction="sum")
-    return total / (labels != ignore).sum().clamp(min=1)

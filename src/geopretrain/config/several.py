@@ -1,0 +1,87 @@
+"""How users write what is several: initialisations, modes, seeds, learning rates."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from geopretrain.schema import Count, Positive, Words, has_plain_digits, path_text, reads
+
+MAX_SEEDS = 1000
+
+
+def parts_of(value: Any) -> Any:
+    """Return the parts of ``'a,b'``, of a list, or of one value."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    split = [words for part in parts for words in (part.split(",") if isinstance(part, str) else [part])]
+    return [words for part in split if (words := part.strip() if isinstance(part, str) else part) != ""]
+
+
+def whole(part: Any) -> int:
+    """Return a whole number of any of its forms (ValueError for what is none)."""
+    if isinstance(part, bool) or not isinstance(part, (int, str)):
+        raise ValueError("no whole number")
+    return int(part)
+
+
+def _inits(value: Any) -> Any:
+    """Return words and paths; a comma is part of a path that exists."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    several = [[part] if isinstance(part, str) and _exists(part) else parts_of(part) for part in parts]
+    return [path_text(one) if isinstance(one, str) else one for part in several for one in part]
+
+
+def _exists(text: str) -> bool:
+    try:
+        return os.path.exists(text)
+    except ValueError:  # a zero byte
+        return False
+
+
+def different(value: Any) -> Any:
+    """Return a list without what is in it twice."""
+    if not (parts := parts_of(value)):
+        raise ValueError("at least one")
+    return list(dict.fromkeys(str(part) for part in parts))
+
+
+def _seeds(value: Any) -> Any:
+    """Return the seeds of ``5`` (0 to 4), ``'3,4,5'`` or a list, ascending."""
+    several = isinstance(value, (list, tuple)) or (isinstance(value, str) and "," in value)
+    try:
+        chosen = [whole(part) for part in parts_of(value)]
+    except (TypeError, ValueError, OverflowError):
+        chosen = []
+    if not several and len(chosen) == 1 and 0 <= chosen[0] <= MAX_SEEDS:
+        chosen = list(range(chosen[0]))
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen) or min(chosen) < 0 or max(chosen) >= 2**63:
+        raise ValueError(
+            "at least 2, to tell a difference from chance (5 are better): a number, or different whole "
+            "numbers with commas"
+        )
+    return sorted(chosen)
+
+
+def _rates(value: Any) -> Any:
+    if value == "auto":
+        return value
+    parts = parts_of(value)
+    try:
+        rates = [float(rate) if has_plain_digits(str(rate)) else 0.0 for rate in parts]
+    except (TypeError, ValueError, OverflowError):
+        rates = []
+    if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
+        raise ValueError("auto, a positive number, or different ones with commas such as 1e-4,1e-3")
+    return sorted(rates)
+
+
+Mode = Literal["full", "encoder", "frozen"]
+Modes = Annotated[tuple[Mode, ...], reads(different), Words("full, encoder or frozen", "MODE", many=True)]
+Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
+Inits = Annotated[tuple[str, ...], reads(_inits), Words("initialisations", "INIT", many=True)]
+CompareRates = Annotated[
+    Literal["auto"] | tuple[Positive, ...],
+    reads(_rates),
+    Words("auto or positive numbers", "auto|X", many=True),
+]
+Jobs = Annotated[Literal["auto"] | Count, Words("auto or a whole number of at least 1", "auto|N")]

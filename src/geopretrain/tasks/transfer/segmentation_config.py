@@ -1,0 +1,118 @@
+"""Options of the transfer to segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from geopretrain.data.dataset import IGNORE
+from geopretrain.data.options import Range, parse_range
+from geopretrain.errors import ConfigError, require
+from geopretrain.networks.heads.segmentation import HeadName
+from geopretrain.networks.segmentation_net import DEPTH
+from geopretrain.schema import AnySize, Count, Unit, Words, checked, defaults, reads
+
+HEADS_OF: Mapping[str, tuple[str, ...]] = {
+    "output_stride": ("deeplabv3", "deeplabv3plus"),
+    "blocks": ("linear",),
+}
+"""Settings that only some heads have."""
+RELEASED = ("mode", "flip", "num_classes", "backbone", "as_released", "class_names", "class_colours")
+"""Options that the released script knows."""
+Zoom = Annotated[Range | None, reads(parse_range), Words("two numbers LOW,HIGH", "LOW,HIGH")]
+
+
+@checked
+class SegmentationConfig:
+    """Options of the transfer; the defaults are the paper's, with correct behaviour.
+
+    Raises:
+        ConfigError: an option has an impossible value.
+    """
+
+    num_classes: int
+    """Number of classes; labels are 0 to ``num_classes - 1``, 255 = no label."""
+    backbone: str = "resnet18"
+    """Encoder: any timm model, the one that the initial weights were made with."""
+    mode: Literal["full", "encoder", "frozen"] = "full"
+    """``full``: encoder and decoder start from the initial weights; ``encoder``: the decoder starts fresh;
+    ``frozen``: as ``encoder``, and the encoder does not change in any way."""
+    head: HeadName = "depth"
+    """What stands on the backbone: depth (the depth network's decoder), linear (a linear probe: one 1x1
+    layer, the encoder frozen), or a decoder of segmentation-models-pytorch: deeplabv3, deeplabv3plus, fpn,
+    unet, upernet, segformer, dpt."""
+    output_stride: Literal[8, 16] | None = None
+    """Stride that the backbone ends at under deeplabv3 (left away: 8) and deeplabv3plus (left away: 16)."""
+    blocks: Count = 1
+    """Last blocks of the backbone that the layer of head=linear sees."""
+    backbone_bn_momentum: Unit | None = None
+    """Of the backbone's batch norms: how fast their statistics follow; left away: as timm builds them."""
+    head_bn_momentum: Unit | None = None
+    """The same of the head's, where it has any."""
+    backbone_lr: Unit = 1.0
+    """Factor on the learning rate of the backbone."""
+    flip: Unit = 0.5
+    """Probability of a horizontal flip."""
+    crop: AnySize = None
+    """Height and width in px of random crops that are learned from, e.g. 512x512; what reaches beyond the
+    image has no label. Left away: the whole image."""
+    zoom: Zoom = None
+    """Least and largest factor LOW,HIGH that images are made larger by before they are cropped, e.g. 0.5,2;
+    left away: 1. The crop is as large as the image where ``crop`` is left away."""
+    min_scale: Unit = 1.0
+    """Least area of a random window of the image that is shown at full size, as a fraction, e.g. 0.25; 1: the
+    whole image. Instead of crop and zoom."""
+    jitter: Unit = 0.0
+    """Largest random change of brightness, contrast and saturation, as a fraction; 0: none."""
+    class_weights: Literal["none", "balanced", "median"] = "none"
+    """Weights of the classes in the loss, from the labels that are learned from: balanced (inverse
+    frequency) or median (median frequency over that of the class)."""
+    ohem_fraction: Unit | None = None
+    """Fraction of the labelled pixels of a batch that counts, the hardest ones (online hard example mining);
+    left away: all, or with ``ohem_threshold`` 1/16 at least."""
+    ohem_threshold: Unit | None = None
+    """Only pixels whose true class has a probability below this count, e.g. 0.7."""
+    as_released: bool = False
+    """Behave as the released script does, defects included (see ``tasks/transfer/released.py``)."""
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes in results; None = numbers."""
+    class_colours: tuple[tuple[int, int, int], ...] | None = None
+    """Colours of the classes in pictures; None = colours made up."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_classes <= IGNORE:
+            raise ConfigError(f"num_classes must be 2 to {IGNORE}, not {self.num_classes}.")
+        standard = defaults(type(self))
+        changed = [name for name in standard if getattr(self, name) != standard[name]]
+        for name, heads in HEADS_OF.items():
+            if name in changed and self.head not in heads:
+                raise ConfigError(f"{name} is a setting of head={' and '.join(heads)}, not of {self.head}.")
+        if self.as_released and (more := [name for name in changed if name not in RELEASED]):
+            raise ConfigError(f"The released script knows no {more[0]}: leave it or as_released away.")
+        if self.crops and "min_scale" in changed:
+            raise ConfigError("min_scale shows windows at full size, crop and zoom cut: give one of them.")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
+        require(self.backbone_lr > 0, "backbone_lr", "above 0", self.backbone_lr)
+        require(self.zoom is None or self.zoom[0] > 0, "zoom", "above 0", self.zoom)
+        for name in ("ohem_fraction", "ohem_threshold"):
+            require(
+                getattr(self, name) is None or getattr(self, name) > 0, name, "above 0", getattr(self, name)
+            )
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the encoder does not change; under a linear probe it never does."""
+        return self.mode == "frozen" or self.head == "linear"
+
+    @property
+    def crops(self) -> bool:
+        """Whether crops are learned from."""
+        return self.crop is not None or self.zoom is not None
+
+    @property
+    def depth_head(self) -> bool:
+        """Whether the head is the depth network's decoder, which a run hands on."""
+        return self.head == DEPTH
