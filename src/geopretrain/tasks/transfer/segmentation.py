@@ -169,7 +169,8 @@ class Segmentation(SegmentationTask):
     ) -> list[dict[str, Any]]:
         """Return optimiser groups of the trained parameters; the backbone's rate has a factor of its own."""
         backbone = self.network.backbone
-        return parameter_groups(self, backbone, lr, weight_decay, layer_decay, self.config.backbone_lr)
+        factor = self.config.backbone_lr
+        return parameter_groups(self, backbone, lr, weight_decay, layer_decay, backbone_lr=factor)
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Cut, flip, change colours and turn into floats, as the settings say."""
