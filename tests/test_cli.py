@@ -21,6 +21,8 @@ from geopretrain.errors import UserError
 from geopretrain.runs.folder import RunFolder
 
 REQUIRED = {
+    "data list": [],
+    "data check": ["camvid", "--data-root", "data"],
     "data inspect": ["store"],
     "data prepare": ["a.mp4", "b.mp4", "--out", "store"],
     "data pseudo-depth": ["store", "--teacher", "runs/depth"],
@@ -105,7 +107,8 @@ def test_every_training_option_exists_on_every_training_command(name):
 
 def test_the_public_api_is_what_the_commands_call():
     for name, command in cli.COMMANDS.items():
-        public = name.removeprefix("data ").replace(" ", "_").replace("-", "_")
+        short = name if name in ("data list", "data check") else name.removeprefix("data ")
+        public = short.replace(" ", "_").replace("-", "_")
         if not command.target.startswith("geopretrain.recipes."):
             assert getattr(gp, public) is command.function()
             assert public in dir(gp)

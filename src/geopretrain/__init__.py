@@ -10,6 +10,7 @@ from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.commands.compare import compare
+    from geopretrain.commands.data_sets import data_check, data_list
     from geopretrain.commands.evaluate import evaluate
     from geopretrain.commands.export import export
     from geopretrain.commands.finetune import finetune
@@ -36,6 +37,8 @@ __all__ = [
     "__version__",
     "backbone",
     "compare",
+    "data_check",
+    "data_list",
     "evaluate",
     "export",
     "finetune",
@@ -53,6 +56,8 @@ __all__ = [
 
 _HOMES = {
     "inspect": "geopretrain.commands.inspect",
+    "data_check": "geopretrain.commands.data_sets",
+    "data_list": "geopretrain.commands.data_sets",
     "prepare": "geopretrain.commands.prepare",
     "pretrain": "geopretrain.commands.pretrain",
     "evaluate": "geopretrain.commands.evaluate",

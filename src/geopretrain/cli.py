@@ -27,6 +27,7 @@ class Command:
         options: name of the class of its options in ``geopretrain.config.options``.
         summary: what it does, in a line.
         shows: what is printed of the returned value; None = the function has said everything.
+        fails: whether the returned value is bad news, for which the exit code is 2.
         continues: how to go on after an interruption.
     """
 
@@ -34,6 +35,7 @@ class Command:
     options: str
     summary: str
     shows: Callable[[Any], str] | None = None
+    fails: Callable[[Any], bool] = lambda result: False
     continues: str = ""
 
     def function(self) -> Callable[..., Any]:
@@ -46,6 +48,8 @@ class Command:
         return getattr(importlib.import_module("geopretrain.config.options"), self.options)
 
 
+BAD = 2
+"""Exit code where the user has to mend something first."""
 PARTLY = 3
 """Exit code where the rest is done and a part failed."""
 REPEAT = "Repeat the command to continue; what is finished is kept."
@@ -59,6 +63,21 @@ COMMANDS = {
         "InspectOptions",
         "say in words what a video, folder or data set is and whether it is fit for training",
         shows=lambda inspection: inspection.text(),
+        continues=AGAIN,
+    ),
+    "data list": Command(
+        "geopretrain.commands.data_sets:data_list",
+        "DataListOptions",
+        "list the data sets that are known by name, what each needs and where it is had",
+        shows=lambda listing: listing.text(),
+        continues=AGAIN,
+    ),
+    "data check": Command(
+        "geopretrain.commands.data_sets:data_check",
+        "DataCheckOptions",
+        "verify a copy of a data set and say in words what is missing",
+        shows=lambda report: report.text(),
+        fails=lambda report: not report.whole,
         continues=AGAIN,
     ),
     "data prepare": Command(
@@ -249,7 +268,7 @@ def _run(words: list[str]) -> int:
         result = command.function()(**given)
         if command.shows is not None:
             print(calm(command.shows(result), lines=True))
-        return PARTLY if console.left_out else 0
+        return BAD if command.fails(result) else PARTLY if console.left_out else 0
     return 0
 
 

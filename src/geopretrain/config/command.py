@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -22,6 +23,9 @@ CALLBACKS = {
     "config.yaml, and named in lineage.json."
 }
 """The keyword of trainings that only Python has."""
+OPTIONS_OF_DATA = ("data", "evaluate_data", "probe", "path", "inputs")
+"""Options that may name a data set instead of a path, in commands that have ``data_root``."""
+NAME_OF_DATA = re.compile(r"[\w./ -]+")
 
 
 def takes(
@@ -42,7 +46,7 @@ def takes(
         @wraps(function)
         def public(*values: P.args, **named: P.kwargs) -> R:
             own = {name: named.pop(name) for name in python_only or () if name in named}
-            options = options_class(*values, **named)
+            options = with_data_found(options_class(*values, **named))
             token = _objects.set(own)
             try:
                 with console.command(), console.showing(getattr(options, "progress", True)):
@@ -54,6 +58,27 @@ def takes(
         return public
 
     return decorate
+
+
+def with_data_found(options: Options) -> Options:
+    """Return options with the place of a data set instead of its name (``camvid``), see ``data_root``."""
+    if not hasattr(options, "data_root"):
+        return options
+    for name in OPTIONS_OF_DATA:
+        value = getattr(options, name, None)
+        found = [_found(one, options) for one in value] if isinstance(value, list) else _found(value, options)
+        if found != value:  # frozen for everybody else
+            object.__setattr__(options, name, found)
+    return options
+
+
+def _found(value: Any, options: Any) -> Any:
+    """Return where data are; what cannot be the name of a data set is not looked up."""
+    if not isinstance(value, str) or not NAME_OF_DATA.fullmatch(value.partition("?")[0]):
+        return value
+    from geopretrain.data.catalogue.finding import resolved
+
+    return resolved(value, options.data_root)
 
 
 def options_class(function: Callable[..., Any]) -> type:

@@ -314,7 +314,16 @@ class SettingsOptions:
 
 
 @checked
-class VideoOptions:
+class DataRootOptions:
+    """Data sets by name."""
+
+    data_root: FilePath | None = None
+    """Folder that data sets lie in, where data is the name of one (``geopretrain data list``); left away:
+    $GEOPRETRAIN_DATA_ROOT."""
+
+
+@checked
+class VideoOptions(DataRootOptions):
     """Data without labels."""
 
     data: FilePaths | None = None
@@ -341,7 +350,7 @@ class TransferOptions:
 
 
 @checked
-class LabelledOptions:
+class LabelledOptions(DataRootOptions):
     """Labelled data."""
 
     data: FilePath | None = None

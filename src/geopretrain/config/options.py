@@ -13,6 +13,7 @@ from geopretrain.config.groups import (
     AverageOptions,
     ComputeOptions,
     CurvePoints,
+    DataRootOptions,
     DeviceOptions,
     DistributedOptions,
     InitOptions,
@@ -229,7 +230,7 @@ class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
 
 # ---- looking and scoring
 @checked
-class EvaluateOptions(ProgressOptions, DeviceOptions):
+class EvaluateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Options of ``evaluate``."""
 
     run: FilePath = field(kw_only=False)
@@ -323,7 +324,20 @@ class ExportOptions(ProgressOptions):
 
 # ---- data
 @checked
-class InspectOptions(SourceOptions):
+class DataListOptions(DataRootOptions):
+    """Options of ``data list``."""
+
+
+@checked
+class DataCheckOptions(DataRootOptions):
+    """Options of ``data check``."""
+
+    name: str = field(kw_only=False)
+    """Data set, as `geopretrain data list` calls it."""
+
+
+@checked
+class InspectOptions(SourceOptions, DataRootOptions):
     """Options of ``data inspect``."""
 
     path: FilePath = field(kw_only=False)
@@ -331,7 +345,7 @@ class InspectOptions(SourceOptions):
 
 
 @checked
-class PrepareOptions(ProgressOptions, PreparationOptions):
+class PrepareOptions(ProgressOptions, PreparationOptions, DataRootOptions):
     """Options of ``data prepare``."""
 
     inputs: FilePaths = field(kw_only=False)

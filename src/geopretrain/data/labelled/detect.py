@@ -180,6 +180,9 @@ LAYOUTS: list[LabelledLayout] = [
 """Known layouts; the first that recognises the data opens them. A new reader is a class and a row here."""
 
 
+_OF_ONES_OWN = ("synthetic worlds", "images with one class each", "lists (CamVid)", "images and labels")
+
+
 def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledSource:
     """Open a set of labelled images, its layout recognised from what is there.
 
@@ -212,5 +215,7 @@ def is_known(spec: str) -> bool:
 
 
 def in_words() -> str:
-    """Return what the known layouts look like."""
-    return "; ".join(layout.words for layout in LAYOUTS)
+    """Return the known layouts: in full what people make themselves, of the others the names."""
+    in_full = [layout.words for layout in LAYOUTS if layout.name in _OF_ONES_OWN]
+    others = [layout.name for layout in LAYOUTS if layout.name not in _OF_ONES_OWN]
+    return f"{'; '.join(in_full)}; or {', '.join(others)} (docs/data.md shows how each looks)"

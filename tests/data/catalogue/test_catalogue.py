@@ -1,0 +1,152 @@
+"""Data sets by name: where they lie, whether they are whole, and what is said where they are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from native_trees import camvid, cityscapes, kitti_semantics, nyu, picture, voc
+
+from geopretrain.data.catalogue import checking, finding
+from geopretrain.data.catalogue.finding import VARIABLE, found, not_found, resolved
+from geopretrain.data.catalogue.table import data_set, data_sets
+from geopretrain.data.dataset import NAMES
+from geopretrain.data.labelled.native.camvid import CLASSES_32
+from geopretrain.data.labelled.native.voc import palette
+from geopretrain.errors import ConfigError, DataError
+
+
+def test_every_data_set_says_what_it_needs_and_where_it_is_had():
+    known = data_sets()
+    assert {"cityscapes", "kitti-raw", "nyuv2", "voc2012", "coco", "ade20k", "lsun", "7scenes"} <= set(known)
+    for one in known.values():
+        assert one.parts
+        assert one.folders
+        assert one.page
+        assert one.terms
+        assert set(one.fields) <= set(NAMES)
+        assert one.counted or one.count is None
+
+
+@pytest.mark.parametrize("folder", ["", "Cityscapes", "street/cityscapes", "mes données"])
+def test_a_data_set_is_found_in_the_root_or_two_levels_below(tmp_path, folder):
+    place = cityscapes(tmp_path / folder, {"train": 4, "val": 2})
+    assert found("cityscapes", tmp_path) == place
+    assert resolved("cityscapes", tmp_path) == str(place)
+
+
+def test_of_several_copies_the_most_complete_then_the_usual_name_is_taken(tmp_path):
+    cityscapes(tmp_path / "a copy", {"train": 4, "val": 2}, depth=False)
+    cityscapes(tmp_path / "other", {"train": 4, "val": 2})
+    usual = cityscapes(tmp_path / "cityscapes", {"train": 4, "val": 2})
+    assert found("cityscapes", tmp_path) == usual
+
+
+def test_options_stand_behind_the_name(tmp_path):
+    place = kitti_semantics(tmp_path / "kitti", 10)
+    assert resolved("kitti-semantics?train=4", tmp_path) == f"{place}?train=4"
+
+
+def test_the_root_may_be_said_once_for_all(tmp_path, monkeypatch):
+    place = kitti_semantics(tmp_path / "kitti", 10)
+    with pytest.raises(ConfigError, match=f"--data-root FOLDER or the variable {VARIABLE}"):
+        resolved("kitti-semantics", None)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert resolved("kitti-semantics", None) == str(place)
+
+
+def test_what_is_a_path_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "camvid").mkdir()
+    (tmp_path / "root" / "mine" / "images").mkdir(parents=True)
+    for path in ("camvid", "synthetic:street", "images:x", str(tmp_path), "nobody knows it"):
+        assert resolved(path, tmp_path / "root") == path
+    assert resolved("mine/images", "root") == "root/mine/images"  # below the root
+
+
+def test_a_root_of_the_wrong_level_is_said(tmp_path):
+    place = kitti_semantics(tmp_path / "a" / "b" / "kitti", 4)
+    assert f"lies deeper, in {place}" in not_found("kitti-semantics", tmp_path)
+    assert f"Give {place.parent}." in not_found("kitti-semantics", tmp_path)
+    inside = place / "training" / "image_2"
+    assert f"lies inside KITTI semantics ({place})" in not_found("kitti-semantics", inside)
+    with pytest.raises(DataError, match="wrong level"):
+        resolved("kitti-semantics", tmp_path)
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    said = not_found("kitti-semantics", nothing)
+    assert "no training/semantic/*.png" in said
+    assert "www.cvlibs.net" in said
+    assert "is not a folder" in not_found("kitti-semantics", tmp_path / "nowhere")
+
+
+def test_an_unknown_name_names_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'cityscapes'"):
+        data_set("cityscape")
+
+
+def checked(monkeypatch, name, root, count):
+    """Check a copy of a data set as if all of it had so many images."""
+    row = data_set(name)
+    smaller = {name: type(row)(**{**vars(row), "count": count, "size": None})}
+    for module in (checking, finding):
+        monkeypatch.setattr(module, "data_set", lambda name: smaller[name])
+    return checking.check(name, root)
+
+
+def test_a_whole_copy_is_whole(tmp_path, monkeypatch):
+    cityscapes(tmp_path / "cityscapes", {"train": 4, "val": 2})
+    report = checked(monkeypatch, "cityscapes", tmp_path, 6)
+    assert report.whole
+    assert "6 images are read" in report.text()
+    assert "6 pictures were decoded" in report.text()
+    assert report.text().endswith("is whole as far as was looked.")
+
+
+def test_parts_pictures_and_samples_that_are_missing_are_said(tmp_path, monkeypatch):
+    root = cityscapes(tmp_path / "cityscapes", {"train": 4, "val": 2}, depth=False)
+    report = checked(monkeypatch, "cityscapes", tmp_path, 8)
+    assert not report.whole
+    assert any(said.startswith("2 of 8 images: 6 images are read") for said in report.missing)
+    assert any("disparity_trainvaltest.zip" in said and "no fault" in said for said in report.found)
+    picture = min((root / "leftImg8bit" / "train").rglob("*.png"))
+    picture.write_bytes(picture.read_bytes()[:200])
+    report = checked(monkeypatch, "cityscapes", tmp_path, 6)
+    assert any(picture.name in said and "damaged" in said for said in report.missing)
+
+
+def test_an_archive_that_was_not_unpacked_is_named(tmp_path):
+    root = cityscapes(tmp_path / "cityscapes", {"train": 4, "val": 2})
+    (root / "leftImg8bit").rename(tmp_path / "elsewhere")
+    report = checking.check("cityscapes", tmp_path)
+    assert any("leftImg8bit_trainvaltest.zip" in said for said in report.missing)
+
+
+def test_fields_that_cannot_be_read_are_missing(tmp_path):
+    nyu(tmp_path / "nyuv2", mapping=False)
+    report = checking.check("nyuv2", tmp_path)
+    assert any(said.startswith("class maps: classMapping40.mat") for said in report.missing)
+
+
+def test_pictures_of_another_size_than_released_are_said(tmp_path):
+    camvid(tmp_path / "camvid", CLASSES_32)
+    report = checking.check("camvid-original", tmp_path)
+    assert any("Pictures are 96x64 (w x h), not 960x720 as released" in said for said in report.found)
+    assert any(said.startswith("691 of 701 images") for said in report.missing)
+
+
+def test_several_data_sets_in_one_folder_are_told_apart(tmp_path):
+    voc(tmp_path, palette(256))
+    for name, classes in (("voc2012", 1464), ("voc2012-detection", 5717)):
+        report = checking.check(name, tmp_path)
+        assert report.place is not None
+        assert any("16 images are read" in said and str(classes) in said for said in report.missing)
+
+
+def test_frames_are_checked_too(tmp_path):
+    for frame in range(3):
+        stem = tmp_path / "7scenes" / "chess" / "seq-01" / f"frame-{frame:06d}"
+        picture(stem.with_name(f"{stem.name}.color.png"), frame, (480, 640))
+        np.savetxt(stem.with_name(f"{stem.name}.pose.txt"), np.eye(4))
+    report = checking.check("7scenes", tmp_path)
+    assert any("frame-*.depth.png" in said for said in report.missing)
+    assert any(said.startswith("45 of 46 sequences: 1 sequences are read") for said in report.missing)
