@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {
     **packages_distributions(),
+    "rerun": ["rerun-sdk"],  # too large for the extra of developers
     "pydantic_core": ["pydantic"],  # which requires one version of it, and documents what is imported from it
 }
 USED_BY_NAME = {
@@ -39,6 +40,7 @@ OPTIONAL = {
     },
     "teachers": {"src/geopretrain/prediction/teachers.py"},
     "detection": set(),
+    "rerun": {"src/geopretrain/prediction/viewer.py"},
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "heads": {"src/geopretrain/networks/heads/segmentation.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},

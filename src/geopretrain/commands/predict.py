@@ -23,6 +23,7 @@ from geopretrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from geopretrain.prediction.outputs import VideoWriter
+    from geopretrain.prediction.viewer import ViewerFile
     from geopretrain.tasks.base import Task
 
 ENDINGS = {"picture": ".png", "depth": "_depth.png", "cloud": ".ply"}
@@ -35,7 +36,8 @@ def predict(options: PredictOptions) -> list[Path]:
 
     Returns:
         The files written: ``NAME.png``, ``NAME_depth.png``, ``NAME.ply`` for an image, ``NAME_000042.png``
-        for frame 42 of a video, ``NAME.mp4``. Flow is that from each image or frame to the next one.
+        for frame 42 of a video, ``NAME.mp4``, ``predictions.rrd``. Flow is that from each image or frame to
+        the next one.
 
     Raises:
         UserError: run, inputs or folder cannot be used; the message says what to do.
@@ -69,6 +71,10 @@ def _check_wanted(wanted: Sequence[str], task: Task, run: RunFolder) -> None:
     """Raise ConfigError where the run cannot give what is to be saved."""
     from geopretrain.tasks.base import DepthTask
 
+    if "rerun" in wanted:
+        from geopretrain.prediction.viewer import require_viewer
+
+        require_viewer()
     for name in ("depth", "cloud"):
         if name in wanted and not isinstance(task, DepthTask):
             raise ConfigError(f"The run in '{run.path}' predicts no depth, so there is no {name} to save.")
@@ -91,6 +97,8 @@ class _Writer:
         self._doubted: set[tuple[str, int, int]] = set()
         self._video_files: dict[str, Path] = {}
         self._videos: dict[Path, VideoWriter] = {}
+        self._viewer_file: Path | None = None
+        self._viewer: ViewerFile | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> _Writer:
@@ -114,6 +122,9 @@ class _Writer:
                 found[name] = self._path(shot.name, ending)
         if "depth" in found:
             self._check(found["depth"].with_suffix(".json"))
+        if "rerun" in self.wanted:
+            self._viewer_file = self._viewer_file or self._path("predictions", ".rrd")
+            found["rerun"] = self._viewer_file
         if "video" in self.wanted and shot.video is not None:
             if shot.video not in self._video_files:
                 self._video_files[shot.video] = self._path(shot.video, ".mp4")
@@ -146,6 +157,8 @@ class _Writer:
                 )
         if "video" in files:
             self._video(files["video"], shot.fps).add(shot.image, seen)
+        if "rerun" in files:
+            self._viewer_of(files["rerun"]).add(shot, seen)
 
     def _doubt_camera(self, shot: Shot) -> None:
         """Warn of a camera that hardly fits the pictures, once for each video and size."""
@@ -163,6 +176,14 @@ class _Writer:
         if path not in self._videos:
             self._videos[path] = self._open.enter_context(VideoWriter(path, fps))
         return self._videos[path]
+
+    def _viewer_of(self, path: Path) -> ViewerFile:
+        from geopretrain.prediction.viewer import ViewerFile
+
+        if self._viewer is None:
+            viewer = ViewerFile(path, self.task, self.options.intrinsics, self.options.fov)
+            self._viewer = self._open.enter_context(viewer)
+        return self._viewer
 
     def _path(self, name: str, ending: str) -> Path:
         """Return a free path, numbered where this call has used it, whatever the case of its letters."""

@@ -141,9 +141,9 @@ CurvePoints = Annotated[
 
 
 Saves = Annotated[
-    tuple[Literal["picture", "depth", "cloud", "video"], ...],
+    tuple[Literal["picture", "depth", "cloud", "video", "rerun"], ...],
     reads(different),
-    Words("picture, depth, cloud or video", "WHAT", many=True),
+    Words("picture, depth, cloud, video or rerun", "WHAT", many=True),
 ]
 AutoBatchSize = Annotated[
     Literal["auto"] | BatchSize, Words("auto or a whole number of at least 1", "auto|N")

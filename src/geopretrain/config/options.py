@@ -272,7 +272,8 @@ class PredictOptions(ProgressOptions, DeviceOptions):
     """Folder to write into."""
     save: Saves = ("picture",)
     """What to write, with commas: picture (PNG in colour), depth (16-bit PNG with a JSON file that says what
-    a value means), cloud (PLY, coloured points), video (MP4, for videos)."""
+    a value means), cloud (PLY, coloured points), video (MP4, for videos), rerun (all of it with camera poses,
+    for the viewer Rerun)."""
     every: Count | None = None
     """Take every n-th frame of a video; left away: about 50 of them, or all with --save video."""
     intrinsics: str | None = None

@@ -32,6 +32,7 @@ class Shot:
         intrinsics: ``3 3`` px of the picture, where its source knows them.
         size_known: whether they are known to be of pictures of this size.
         camera_problem: why the calibration that its source has cannot be used.
+        pose: ``4 4`` from its camera to the world, m, where its source knows it.
         video: stem of the video it is from, None for image files.
         source: path of that video.
         fps: frames per second of the shots taken from that video.
@@ -46,6 +47,7 @@ class Shot:
     fps: float = 10.0
     size_known: bool = False
     camera_problem: str | None = None
+    pose: np.ndarray | None = None
 
 
 def shots_of_all(
@@ -231,6 +233,7 @@ def _of_clip(clip: SourceClip, step: int) -> Iterator[tuple[Shot, bool]]:
             fps=(clip.fps or 10.0) / step,
             size_known=clip.calibrated_size is not None,
             camera_problem=clip.camera_problem,
+            pose=clip.pose(frame.index) if clip.has_poses else None,
         )
         yield shot, frame.index % step == 0
 
