@@ -86,7 +86,7 @@ def test_drop_path_rises_linearly_over_the_blocks():
         set_drop_path(Backbone("vgg11"), 0.1)
 
 
-@pytest.mark.parametrize("head", ["deconv", "multiscale"])
+@pytest.mark.parametrize("head", ["deconv", "multiscale", "dpt"])
 def test_depth_has_the_size_of_the_picture_and_stays_in_range(head):
     net = task(head=head, max_depth=5.0).eval()
     for size in ((64, 96), (70, 81)):
@@ -152,3 +152,11 @@ def test_pictures_show_image_depth_truth_and_error():
     drawn = task().eval().pictures(batch())
     assert set(drawn) == {"sample_00", "sample_01"}
     assert drawn["sample_00"].shape[1] > 4 * 96
+
+
+def test_a_plain_transformer_takes_the_decoder_of_dpt():
+    torch.manual_seed(0)
+    config = DepthTransferConfig(backbone="test_vit", head="dpt")
+    net = DepthTransfer.create(config, Init("random", ""))[0].eval()
+    predicted = net.predict(torch.rand(1, 3, 70, 96))
+    assert predicted.disparity.shape == (1, 1, 70, 96)

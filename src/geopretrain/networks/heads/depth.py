@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from geopretrain.errors import ConfigError
 from geopretrain.geometry import disparity_to_inverse_depth
 from geopretrain.networks.backbone import Backbone
 from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
-from geopretrain.networks.fitting import resize
+from geopretrain.networks.fitting import Size, crop, pad, resize
+from geopretrain.networks.heads.segmentation import HeadOptions, make_head
 
-DepthHeadName = Literal["deconv", "multiscale"]
+DepthHeadName = Literal["deconv", "multiscale", "dpt"]
 DECONV_CHANNELS = (32, 32, 32)
 
 
@@ -92,12 +93,41 @@ class MultiscaleDepth(nn.Module):
         return 1 / disparity_to_inverse_depth(sigmoid, self.min_depth, self.max_depth)
 
 
+class DptDepth(nn.Module):
+    """The decoder of DPT (Ranftl et al., ICCV 2021), of segmentation-models-pytorch; its sigmoid is the
+    fraction of ``max_depth``.
+
+    Args:
+        backbone: that is read: blocks of a plain transformer, or four levels of a pyramid.
+        max_depth: m.
+
+    Raises:
+        ConfigError: it does not fit the backbone, or its library is missing.
+    """
+
+    def __init__(self, backbone: Backbone, max_depth: float) -> None:
+        super().__init__()
+        self.max_depth = max_depth
+        self.dense = make_head("dpt", backbone, HeadOptions(num_classes=1))
+
+    def read(self, backbone: Backbone, images: Tensor) -> tuple[Any, Size]:
+        """Return what the decoder reads of padded images, and their (height, width)."""
+        whole = backbone.padded_size((images.shape[-2], images.shape[-1]))
+        return self.dense.read(backbone, pad(images, whole)), whole
+
+    def forward(self, features: tuple[Any, Size], size: Sequence[int]) -> Tensor:
+        """Map what `read` returns to depth ``B 1 H W`` in m."""
+        found, whole = features
+        logits = crop(resize(self.dense(found), list(whole)), (size[0], size[1]))
+        return torch.sigmoid(logits.float()) * self.max_depth
+
+
 class MetricDepthNet(nn.Module):
     """A backbone and a head that knows metres.
 
     Args:
         backbone: the encoder.
-        head: ``deconv`` (`DeconvDepth`) or ``multiscale`` (`MultiscaleDepth`).
+        head: ``deconv`` (`DeconvDepth`), ``multiscale`` (`MultiscaleDepth`) or ``dpt`` (`DptDepth`).
         min_depth: nearest depth of ``multiscale``, m.
         max_depth: farthest depth, m.
 
@@ -109,11 +139,15 @@ class MetricDepthNet(nn.Module):
         super().__init__()
         self.backbone = backbone
         if head == "deconv":
-            self.head: DeconvDepth | MultiscaleDepth = DeconvDepth(backbone.channels[-1], max_depth)
+            self.head: DeconvDepth | MultiscaleDepth | DptDepth = DeconvDepth(
+                backbone.channels[-1], max_depth
+            )
         elif head == "multiscale":
             self.head = MultiscaleDepth(backbone, min_depth, max_depth)
+        elif head == "dpt":
+            self.head = DptDepth(backbone, max_depth)
         else:
-            raise ConfigError(f"head must be deconv or multiscale, not {head!r}.")
+            raise ConfigError(f"head must be deconv, multiscale or dpt, not {head!r}.")
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``B 3 H W`` in [0, 1] to depth ``B 1 H W``, m."""

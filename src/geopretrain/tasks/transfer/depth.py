@@ -102,7 +102,8 @@ class DepthTransferConfig:
     """Encoder of the depth network: any timm model."""
     head: DepthHeadName = "deconv"
     """``deconv``: three transposed convolutions on the last features (MIM-Depth); ``multiscale``: the decoder
-    of Monodepth2, which begins as that of a depth run where the run has one."""
+    of Monodepth2, which begins as that of a depth run where the run has one; ``dpt``: that of Ranftl et al.
+    on blocks of a ViT or levels of a pyramid (extra ``heads``)."""
     max_depth: float = 10.0
     """Farthest depth that is told, m (NYU 10, KITTI 80); measurements beyond it do not count."""
     min_depth: float = 0.1
