@@ -86,5 +86,47 @@ def test_a_damaged_image_is_left_out_and_what_cannot_be_scored_is_refused(run, t
     other = write_set(tmp_path / "other", names=("right", "left"))
     with pytest.raises(ConfigError, match="have 'right' as class 0, the run 'left'"):
         gp.evaluate(run, other, progress=False)
-    with pytest.raises(OptionError, match="flip is for runs that predict depth or flow"):
-        gp.evaluate(run, few, flip=True, progress=False)
+    with pytest.raises(OptionError, match="frames is for runs that predict depth or flow"):
+        gp.evaluate(run, few, frames="all", progress=False)
+
+
+def independent(confusion):
+    """The IoU of each class from a confusion matrix, without our code."""
+    right = [confusion[i][i] for i in range(len(confusion))]
+    true = [sum(row) for row in confusion]
+    taken = [sum(column) for column in zip(*confusion, strict=True)]
+    return [r / (t + p - r) for r, t, p in zip(right, true, taken, strict=True)], true
+
+
+def test_each_class_the_confusion_and_the_calibration_are_told(run, data, capsys):
+    found = gp.evaluate(run, data, progress=True, device="cpu")
+    said = capsys.readouterr().out
+    assert "calibration error" in said
+    assert "precision" in said
+    iou, true = independent(found["confusion"])
+    assert list(found["iou"].values()) == pytest.approx(iou)
+    assert [row["iou"] for row in found["classes"].values()] == pytest.approx(iou)
+    assert (
+        [row["pixels"] for row in found["classes"].values()] == true == [64 * (16 + 22 + 28 + 34), 64 * 156]
+    )
+    assert found["miou"] == pytest.approx(np.mean(iou))
+    assert sum(row["pixels"] for row in found["reliability"]) == 4 * 64 * 64
+    assert 0 <= found["ece"] <= 1
+    with Image.open(run.path / "evaluation" / "few-test-segmentation.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_windows_scales_and_mirrored_images_are_told_and_kept_apart(run, data):
+    plain = gp.evaluate(run, data, progress=False, device="cpu")
+    many = gp.evaluate(
+        run, data, window="48x64", stride=16, scales="1,1.5", flip=True, progress=False, device="cpu"
+    )
+    assert many["protocol"].startswith(plain["protocol"])
+    assert "windows of 48x64 every 16x16 px and scales 1, 1.5 and mirrored images" in many["protocol"]
+    assert many["ece"] != plain["ece"]
+    kept = run.path / "evaluation" / "few-test-segmentation-window48x64-16x16-scales1-1.5-flip.json"
+    assert json.loads(kept.read_text())["miou"] == many["miou"]
+    with pytest.raises(OptionError, match="stride must be at most the window"):
+        gp.evaluate(run, data, window="32x32", stride=40, progress=False)
+    with pytest.raises(OptionError, match="scales must be"):
+        gp.evaluate(run, data, scales="0", progress=False)

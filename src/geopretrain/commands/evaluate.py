@@ -128,20 +128,24 @@ def _evaluate_classes(
 ) -> dict[str, Any]:
     """Score class maps on a split of labelled images, and keep the result as those of depth are."""
     from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.evaluation.averaging import Averaging
     from geopretrain.evaluation.segmentation import familiarity, score_segmentation, table
+    from geopretrain.pictures import draw_confusion
 
+    averaging = Averaging(options.window, options.stride, options.scales, options.flip)
     data, split = LabelledSet.open(os.fspath(options.data), size=run.size), options.split or "test"
-    scores = score_segmentation(task, data, split, options.every)
+    scores = score_segmentation(task, data, split, options.every, averaging)
     result = {
         "run": str(run.path),
         "data": as_saved("", options)["data"],
         "every": options.every,
         "split": split,
+        "averaging": averaging.slug,
         "familiarity": familiarity(run, data, split),
         **scores,
     }
     console.say(table(result))
-    _keep(result, target, options, None)
+    _keep(result, target, options, draw_confusion(result["confusion"], task.class_names))
     return result
 
 
@@ -150,8 +154,9 @@ def _check_options(task: Task, options: EvaluateOptions) -> None:
     from geopretrain.tasks.base import SegmentationTask
 
     asked = given(options)
-    of_depth = ("protocol", "frames", "split_file", "flip", "depth_unit", "pictures")
-    foreign = of_depth if isinstance(task, SegmentationTask) else ("split",)
+    of_depth = ("protocol", "frames", "split_file", "depth_unit", "pictures")
+    of_classes = ("split", "window", "stride", "scales")
+    foreign = of_depth if isinstance(task, SegmentationTask) else of_classes
     for name in foreign:
         if name in asked and asked[name] != defaults(EvaluateOptions)[name]:
             what = "depth or flow" if foreign == of_depth else "class maps"
@@ -272,7 +277,8 @@ def _meaning(result: dict[str, Any]) -> str:
 
 def _write(result: dict[str, Any], folder: Path, csv: bool, drawn: Picture | None) -> None:
     """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv`` and ``.png``."""
-    how = "segmentation" if "split" in result else f"{result['protocol']}{'-flip' * result['flip']}"
+    classes = "split" in result
+    how = f"segmentation{result['averaging']}" if classes else result["protocol"] + "-flip" * result["flip"]
     stem = f"{Path(str(result['data'])).name}-{result.get('frames') or result['split']}-{how}"
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem)
     for ending in ("json", "csv", "png"):

@@ -32,7 +32,7 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
-from geopretrain.config.several import CompareRates, Inits, Jobs, Modes, Seeds
+from geopretrain.config.several import CompareRates, Inits, Jobs, Modes, Scales, Seeds
 from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
@@ -250,6 +250,13 @@ class EvaluateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Take every n-th frame."""
     flip: bool = False
     """Average the prediction with that of the mirrored image."""
+    window: AnySize = None
+    """Height and width in px of windows that are predicted one by one, e.g. 512x512; where they overlap,
+    probabilities of classes are averaged. Left away: the whole image."""
+    stride: Count | None = None
+    """Rows and columns in px from each window to the next; left away: two thirds of the window."""
+    scales: Scales = (1.0,)
+    """Factors on the size of the image, with commas, over which probabilities of classes are averaged."""
     csv: bool = False
     """Also write the errors of each image as a table."""
     pictures: Natural = 0

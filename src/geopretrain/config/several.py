@@ -75,6 +75,17 @@ def _rates(value: Any) -> Any:
     return sorted(rates)
 
 
+def _scales(value: Any) -> Any:
+    parts = parts_of(value)
+    try:
+        scales = [float(part) if has_plain_digits(str(part)) else 0.0 for part in parts]
+    except (TypeError, ValueError, OverflowError):
+        scales = []
+    if not scales or not all(0.1 <= scale <= 10 for scale in scales) or len(set(scales)) < len(scales):
+        raise ValueError("a number from 0.1 to 10, or different ones with commas such as 0.5,1,2")
+    return tuple(sorted(scales))
+
+
 Mode = Literal["full", "encoder", "frozen"]
 Modes = Annotated[tuple[Mode, ...], reads(different), Words("full, encoder or frozen", "MODE", many=True)]
 Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
@@ -84,4 +95,5 @@ CompareRates = Annotated[
     reads(_rates),
     Words("auto or positive numbers", "auto|X", many=True),
 ]
+Scales = Annotated[tuple[float, ...], reads(_scales), Words("numbers from 0.1 to 10", "X", many=True)]
 Jobs = Annotated[Literal["auto"] | Count, Words("auto or a whole number of at least 1", "auto|N")]

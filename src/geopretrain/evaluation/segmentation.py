@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from geopretrain.console import console
+from geopretrain.data.batches import as_float
+from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.errors import ConfigError, DataError
+from geopretrain.evaluation.averaging import AveragedTask, Averaging
+from geopretrain.metrics.calibration import BINS, CalibrationError
 from geopretrain.tasks.transfer.segmentation_validation import (
     PER_IMAGE_PROTOCOL,
     PROTOCOL,
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from geopretrain.tasks.base import SegmentationTask
 
 BATCH = 8
+ECE_PROTOCOL = f"expected calibration error over all labelled pixels, {BINS} intervals of confidence"
 _NAMED = 5  # images left out that are named in a sentence
 
 
@@ -49,7 +54,7 @@ def check_classes(task: SegmentationTask, data: LabelledSet) -> None:
 
 
 def score_segmentation(
-    task: SegmentationTask, data: LabelledSet, split: str, every: int = 1
+    task: SegmentationTask, data: LabelledSet, split: str, every: int = 1, averaging: Averaging | None = None
 ) -> dict[str, Any]:
     """Return the scores of ``task.predict`` on the images of a split, as at the end of a fine-tuning.
 
@@ -58,11 +63,15 @@ def score_segmentation(
         data: labelled images at the size that the network works at.
         split: name of the split.
         every: take every n-th image.
+        averaging: how each image is looked at; None: once, whole.
 
     Returns:
         ``protocol``, ``images``, ``miou``, ``pixel_accuracy``, ``iou`` by class (all in [0, 1], None where
-        nothing was to be scored), ``per_image_miou`` with its protocol, ``left_out`` (a sentence about each
-        image that cannot be read) and ``per_image``: ``name`` and ``miou`` of each.
+        nothing was to be scored), ``classes`` (of each the ``iou``, the ``accuracy`` of its true pixels, the
+        ``precision`` of those predicted and the number of ``pixels``), ``confusion`` (pixels by true class,
+        rows, and predicted class), ``ece`` with its protocol and ``reliability``, ``per_image_miou`` with its
+        protocol, ``left_out`` (a sentence about each image that cannot be read) and ``per_image``: ``name``
+        and ``miou`` of each.
 
     Raises:
         ConfigError: the classes are not those of the run.
@@ -82,22 +91,51 @@ def score_segmentation(
     kept = [int(row) for row in rows if int(row) not in damaged]
     if not kept:
         raise DataError(f"None of the {len(rows)} {split} images of '{data.path}' can be used, see above.")
-    validation = SegmentationValidation(task)
+    averaging = averaging or Averaging()
+    validation = FullValidation(AveragedTask(task, averaging))
     with torch.no_grad():
         for batch in _batches(data, kept):
             validation.update(batch.to(str(task.device)))
     scores, (height, width) = validation.compute(), data.size
     if scores["miou"] is None:
         raise DataError(f"All labels of the {split} split of '{data.path}' are ignored (255).")
+    protocol = PROTOCOL.format(images=len(kept), split=split, size=f"{height}x{width}")
     names = zip(data.names(kept), validation.per_image, strict=True)
     return {
-        "protocol": PROTOCOL.format(images=len(kept), split=split, size=f"{height}x{width}"),
+        "protocol": ", ".join(part for part in (protocol, averaging.words) if part),
         "images": len(kept),
         **scores,
         "per_image_protocol": PER_IMAGE_PROTOCOL,
         "left_out": left_out,
         "per_image": [{"name": name, "miou": number(miou)} for name, miou in names],
     }
+
+
+class FullValidation(SegmentationValidation):
+    """The scores of a validation, and what it costs more to know: calibration, and what is taken for what."""
+
+    def __init__(self, averaged: AveragedTask) -> None:
+        super().__init__(averaged)
+        self.calibration = CalibrationError(ignore=IGNORE)
+
+    def update(self, batch: LabelledBatch) -> None:
+        """Add the images of a batch."""
+        prediction = self.task.predict(as_float(batch.images))
+        self.add(prediction.classes.long(), batch.required("labels"))
+        self.calibration.update(prediction.logits.float().softmax(1), batch.required("labels"))
+
+    def compute(self) -> dict[str, Any]:
+        """Return the numbers over everything that was added."""
+        total, confusion = self.score.compute(), self.score.confusion()
+        classes = {
+            name: {
+                **{what: number(total[what][i]) for what in ("iou", "accuracy", "precision")},
+                "pixels": int(confusion[i].sum()),
+            }
+            for i, name in enumerate(self.task.class_names)
+        }
+        told = {"classes": classes, "confusion": confusion.tolist(), "ece_protocol": ECE_PROTOCOL}
+        return {**super().compute(), **told, **self.calibration.compute()}
 
 
 def _batches(data: LabelledSet, rows: list[int]) -> Iterator[LabelledBatch]:
@@ -123,14 +161,21 @@ def familiarity(run: RunFolder, data: LabelledSet, split: str) -> str:
 
 def table(result: dict[str, Any]) -> str:
     """Return the scores as lines of text, the classes from best to worst."""
-    known = {name: value for name, value in result["iou"].items() if value is not None}
-    width = max([len(name) for name in result["iou"]] + [14])
+    known = {name: row for name, row in result["classes"].items() if row["iou"] is not None}
+    width, total = (
+        max([len(name) for name in result["iou"]] + [17]),
+        sum(row["pixels"] for row in known.values()),
+    )
     lines = [
         f"{result['protocol']}:",
         f"{'mIoU':{width}}{_percent(result['miou'])}",
         f"{'pixel accuracy':{width}}{_percent(result['pixel_accuracy'])}",
-        *(f"{name:{width}}{_percent(known[name])}" for name in sorted(known, key=lambda name: -known[name])),
+        f"{'calibration error':{width}}{_percent(result['ece'])}",
+        f"{'':{width}}{'IoU':>9}{'accuracy':>11}{'precision':>11}{'pixels':>9}",
     ]
+    for name, row in sorted(known.items(), key=lambda item: -item[1]["iou"]):
+        cells = f"{_percent(row['iou'])}  {_percent(row['accuracy'])}  {_percent(row['precision'])}"
+        lines.append(f"{name:{width}}{cells}{_percent(row['pixels'] / total)}")
     if absent := [name for name in result["iou"] if name not in known]:
         lines.append(f"Neither in labels nor in predictions: {', '.join(absent)}.")
     if result["left_out"]:
@@ -140,5 +185,5 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:7.1f} %"
+def _percent(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{100 * value:7.1f} %"

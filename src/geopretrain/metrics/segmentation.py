@@ -70,17 +70,26 @@ class SegmentationScore:
         return self._matrix.confmat.cpu().numpy().astype(np.int64)
 
     def compute(self) -> dict[str, Any]:
-        """Return ``miou``, ``pixel_accuracy`` (both in [0, 1]) and ``iou`` of each class (NaN = absent)."""
+        """Return ``miou``, ``pixel_accuracy`` (both in [0, 1]) and, of each class (NaN = absent), ``iou``,
+        ``accuracy`` (of its true pixels) and ``precision`` (of those predicted).
+        """
         matrix = self.confusion().astype(np.float64)
         correct = np.diag(matrix)
         union = matrix.sum(0) + matrix.sum(1) - correct
-        iou = np.divide(correct, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        iou = _fractions(correct, union)
         chosen = iou[self.class_subset]
+        accuracy, precision = (_fractions(correct, matrix.sum(axis)) for axis in (1, 0))
         return {
             "miou": float(np.nanmean(chosen)) if np.isfinite(chosen).any() else float("nan"),
             "pixel_accuracy": float(correct.sum() / matrix.sum()) if matrix.sum() else float("nan"),
             "iou": [float(value) for value in iou],
+            "accuracy": [float(value) for value in accuracy],
+            "precision": [float(value) for value in precision],
         }
+
+
+def _fractions(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 
 def as_released_kitti_labels(raw: NDArray[Any]) -> NDArray[Any]:

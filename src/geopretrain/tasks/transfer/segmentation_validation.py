@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,14 +11,23 @@ import torch
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE
 from geopretrain.metrics.segmentation import SegmentationScore, per_image_score
-
-if TYPE_CHECKING:
-    from geopretrain.tasks.base import SegmentationTask
+from geopretrain.tasks.predictions import SegmentationPrediction
 
 PROTOCOL = "One confusion matrix over all {images} images of '{split}' at {size} px (h x w)"
 PER_IMAGE_PROTOCOL = (
     "mean over images of the mean IoU over the classes in the image (variant of Lao et al.'s code)"
 )
+
+
+class PredictsClasses(Protocol):
+    """What is scored: a task, or one that looks at each image in several ways."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their ids."""
+
+    def predict(self, images: torch.Tensor) -> SegmentationPrediction:
+        """Map images ``B 3 H W`` in [0, 1] to classes."""
 
 
 class SegmentationValidation:
@@ -29,16 +38,19 @@ class SegmentationValidation:
 
     protocol = "one confusion matrix over all images"
 
-    def __init__(self, task: SegmentationTask) -> None:
+    def __init__(self, task: PredictsClasses) -> None:
         self.task = task
         self.score = SegmentationScore(len(task.class_names), ignore=IGNORE)
         self.per_image: list[float] = []
 
     def update(self, batch: LabelledBatch) -> None:
         """Add the images of a batch."""
-        predicted = self.task.predict(as_float(batch.images)).classes.long()
-        self.score.update(predicted, batch.required("labels"))
-        self.per_image += per_image_miou(predicted, batch.required("labels"), len(self.task.class_names))
+        self.add(self.task.predict(as_float(batch.images)).classes.long(), batch.required("labels"))
+
+    def add(self, predicted: torch.Tensor, labels: torch.Tensor) -> None:
+        """Add predicted and true classes, ``B H W`` int64 each."""
+        self.score.update(predicted, labels)
+        self.per_image += per_image_miou(predicted, labels, len(self.task.class_names))
 
     def compute(self) -> dict[str, Any]:
         """Return the numbers over everything that was added."""
