@@ -15,6 +15,8 @@ from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fi
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.spec import place_of, refuse_unknown
 from geopretrain.data.labelled.synthetic import LabelledWorlds
+from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
+from geopretrain.data.labelled.tools.label_studio import label_studio_file, open_label_studio
 from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
 from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
 from geopretrain.errors import DataError
@@ -126,6 +128,20 @@ LAYOUTS: list[LabelledLayout] = [
         lambda spec: bdd100k.has_boxes(_folder(spec)),
         lambda spec: bdd100k.open_boxes(_folder(spec)),
         ("boxes",),
+    ),
+    LabelledLayout(
+        "CVAT",
+        "annotations.xml of CVAT for images 1.1, with the pictures in images/",
+        lambda spec: cvat_file(_folder(spec)) is not None,
+        lambda spec: open_cvat(_folder(spec)),
+        ("boxes", "masks", "labels"),
+    ),
+    LabelledLayout(
+        "Label Studio",
+        "the JSON export of Label Studio, with the pictures in images/",
+        lambda spec: label_studio_file(_folder(spec)) is not None,
+        lambda spec: open_label_studio(_folder(spec)),
+        ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "NYU Depth v2, labelled",

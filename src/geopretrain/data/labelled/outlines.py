@@ -138,10 +138,16 @@ def ellipse(
     centre: Sequence[float], radii: Sequence[float], degrees: float = 0.0, corners: int = 64
 ) -> Points:
     """Return an ellipse as a polygon ``corners 2``, px; turned clockwise on the screen."""
-    angle, turn = np.linspace(0, 2 * np.pi, corners, endpoint=False), np.deg2rad(degrees)
-    x, y = radii[0] * np.cos(angle), radii[1] * np.sin(angle)
-    turned = [x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)]
-    return np.stack(turned, 1) + np.asarray(centre, float)
+    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    around = np.stack([radii[0] * np.cos(angle), radii[1] * np.sin(angle)], 1) + np.asarray(centre, float)
+    return rotated(around, np.asarray(centre, float), degrees)
+
+
+def rotated(corners: Points, centre: Points, degrees: float) -> Points:
+    """Return corners ``K 2`` turned around a point, clockwise on the screen."""
+    turn = np.deg2rad(degrees)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.asarray((corners - centre) @ matrix.T + centre)
 
 
 def polygon(values: Any) -> Points | None:

@@ -7,6 +7,7 @@ tools write boxes in the same form (XML beside the pictures).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -152,7 +153,7 @@ def _box_folders(root: Path) -> tuple[Path, Path] | None:
 
 def _is_of_voc(file: Path) -> bool:
     try:
-        return b"<annotation" in file.read_bytes()[:1000]
+        return re.search(rb"<annotation[\s>]", file.read_bytes()[:1000]) is not None  # CVAT: <annotations>
     except OSError:
         return False
 

@@ -62,6 +62,10 @@ class Pictures:
             self.missing.append(name)
         return same[0] if same else None
 
+    def knows(self, name: str) -> bool:
+        """Return whether a picture of this bare name is anywhere in the folder."""
+        return name in self._by_name
+
     def sentences(self, root: Path) -> tuple[str, ...]:
         """Return how many pictures are not there (DataError where not one is)."""
         if not self.missing:
