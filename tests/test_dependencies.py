@@ -35,7 +35,7 @@ USED_BY_NAME = {
 
 OPTIONAL = {
     "datasets": {
-        "src/geopretrain/data/labelled/native/nyu.py",
+        "src/geopretrain/data/readers/mat.py",
         "src/geopretrain/data/labelled/native/lsun.py",
     },
     "teachers": {"src/geopretrain/prediction/teachers.py"},

@@ -187,3 +187,41 @@ def nyu(root: Path, count: int = 12, *, mapping: bool = True, splits: bool = Tru
         names[0, 0], names[0, 3] = "wall", "bed"
         savemat(root / "classMapping40.mat", {"mapClass": numbers, "className": names})
     return root
+
+
+def ibims(root: Path, names: tuple[str, ...] = ("corridor_01", "office_02")) -> Path:
+    """Write ``ibims1_core_mat`` as its files are: plane 1 of the floor, and glass that is masked."""
+    from scipy.io import savemat
+
+    folder = root / "ibims1_core_mat"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        floor, clear, edges = np.zeros(SIZE, np.uint8), np.ones(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+        floor[40:], clear[:, :5], edges[40] = 1, 0, 1
+        data = {
+            "rgb": np.random.default_rng(number).integers(0, 255, (*SIZE, 3)).astype(np.uint8),
+            "depth": np.full(SIZE, 3.0),
+            "calib": np.array([[500.0, 0, 0], [0, 510, 0], [49, 33, 1]]),  # transposed
+            "edges": edges,
+            "mask_transp": clear,
+            "mask_invalid": np.ones(SIZE, np.uint8),
+            "mask_floor": floor,
+            "mask_floor_paras": np.array([[1, 0, 0, 0, 0.0, 0.0, 1.0, 1]]),  # the normal is up
+            "mask_wall": np.zeros(SIZE, np.uint8),
+            "mask_wall_paras": np.zeros((0, 8)),
+        }
+        savemat(folder / f"{name}.mat", {"data": data})
+    (root / "imagelist.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+def coco_stuff(root: Path, counts: dict[str, int]) -> Path:
+    """Write class maps of pixels: person (0), a stuff class (181), nothing (255) on top."""
+    for split, count in counts.items():
+        for i in range(count):
+            picture(root / f"{split}2017" / f"{i:012d}.jpg", i + 100 * len(split))
+            ids = halves(0, 181)
+            ids[:4] = 255
+            grey(root / "stuffthingmaps" / f"{split}2017" / f"{i:012d}.png", ids)
+    (root / "labels.txt").write_text("0: unlabeled\n1: person\n182: wood\n")
+    return root

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from geopretrain.data.structure import Plane, Structure
+from geopretrain.data.structure import Plane, Structure, ibims_normal
 from geopretrain.errors import DataError
 from geopretrain.metrics import depth_errors
 from geopretrain.metrics.boundaries import boundary_errors, canny, depth_edges
 from geopretrain.metrics.ibims import directed_errors, errors_by_distance, structure_errors
-from geopretrain.metrics.planes import ibims_normal, planarity_error
+from geopretrain.metrics.planes import planarity_error
 
 KINDS = ("floor", "wall", "table")
 

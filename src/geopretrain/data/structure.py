@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,9 @@ class Structure:
     edges: NDArray[np.generic] | None = None
     planes: Sequence[Plane] = ()
     intrinsics: NDArray[np.floating] | None = None
+
+
+def ibims_normal(normal: ArrayLike) -> NDArray[np.float64]:
+    """Turn a normal of iBims-1 (X right, Y forward, Z up) into camera axes (x right, y down, z forward)."""
+    x, y, z = np.asarray(normal, np.float64)
+    return np.array([x, -z, y])

@@ -18,12 +18,6 @@ SMALLEST_PLANE = 0.05
 """Fraction of the picture below which a plane is not scored."""
 
 
-def ibims_normal(normal: ArrayLike) -> NDArray[np.float64]:
-    """Turn a normal of iBims-1 (X right, Y forward, Z up) into camera axes (x right, y down, z forward)."""
-    x, y, z = np.asarray(normal, np.float64)
-    return np.array([x, -z, y])
-
-
 def planarity_error(
     truth: ArrayLike,
     prediction: ArrayLike,

@@ -181,9 +181,9 @@ def test_sources_depth_folder_units(tmp_path):
 
 def test_sources_depth_folder_problems(tmp_path):
     write_images(tmp_path / "images", sliding_frames(3))
-    write_depth(tmp_path / "depth" / "000000.png", np.ones((48, 64)))
+    write_depth(tmp_path / "depth" / "000000.png", np.ones((48, 48)))
     (clip,) = open_source(tmp_path)
-    with pytest.raises(DataError, match=r"000000\.png is 64x48, the frames are 128x96"):
+    with pytest.raises(DataError, match=r"000000\.png is 48x48, the frames are 128x96"):
         clip.depth(0)
     (tmp_path / "depth" / "000000.png").rename(tmp_path / "depth" / "x.png")
     with pytest.raises(DataError, match="no depth map of any image"):

@@ -10,7 +10,7 @@ from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
-from geopretrain.data.labelled.native import bdd100k, camvid, kitti, lsun, nyu, voc
+from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti, lsun, nyu, voc
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
 from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
 from geopretrain.data.labelled.spec import place_of, refuse_unknown
@@ -19,6 +19,7 @@ from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
 from geopretrain.data.labelled.tools.label_studio import label_studio_file, open_label_studio
 from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
 from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
+from geopretrain.data.readers.mat import nyu_file
 from geopretrain.errors import DataError
 
 LABELS = ("labels",)
@@ -146,7 +147,7 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "NYU Depth v2, labelled",
         "nyu_depth_v2_labeled.mat, with splits.mat and classMapping40.mat beside it",
-        lambda spec: nyu.has_labelled(_folder(spec)),
+        lambda spec: nyu_file(_folder(spec)) is not None,
         nyu.NyuLabelled,
         ("labels", "depth"),
         ("classes", "depth"),
@@ -176,6 +177,13 @@ LAYOUTS: list[LabelledLayout] = [
         "annotations/panoptic_train2017.json with its PNG files, and the pictures in train2017/",
         lambda spec: has_panoptic(_folder(spec)),
         lambda spec: open_panoptic(_folder(spec)),
+        ("labels",),
+    ),
+    LabelledLayout(
+        "COCO-Stuff",
+        "stuffthingmaps/train2017 with the pictures of COCO",
+        lambda spec: coco_stuff.maps_folder(_folder(spec)) is not None,
+        lambda spec: coco_stuff.open_maps(_folder(spec)),
         ("labels",),
     ),
     LabelledLayout(

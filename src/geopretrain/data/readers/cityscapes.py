@@ -65,9 +65,9 @@ class CityscapesCity(ImageSequence):
 
 
 def read_disparity(file: Path) -> np.ndarray:
-    """Return ``H W`` px, (p - 1) / 256; 0 = unknown (DataError)."""
+    """Return ``H W`` px, (p - 1) / 256; 0 and 65535 are unknown (DataError)."""
     values = read_grey16(file).astype(np.float32)
-    return np.where(values > 0, (values - 1) / 256, np.float32(0))
+    return np.where((values > 0) & (values < 65535), (values - 1) / 256, np.float32(0))
 
 
 def read_camera(file: Path) -> tuple[np.ndarray, float]:

@@ -14,6 +14,7 @@ from geopretrain.data.readers.depth_maps import (
     DEPTH_SUFFIXES,
     KITTI_UNITS,
     MILLIMETRES,
+    is_smaller_view,
     read_depth,
     read_depth_png,
     read_id_map,
@@ -54,6 +55,7 @@ class DepthFolder(ImageSequence):
                 f"name (for example {images.name}/{files[0].name} and depth/{files[0].stem}.png)."
             )
         self.add_depth(pairs, "dense")
+        self._note_size()
         self.edge_files, self.plane_files = (
             matched_by_name(files, files_with(folder / kind, {".png"})) for kind in ("edges", "planes")
         )
@@ -78,6 +80,19 @@ class DepthFolder(ImageSequence):
         ids = read_id_map(file)
         self._check_shape(file, ids.shape, "Map")
         return ids
+
+    def _note_size(self) -> None:
+        """Say where depth maps are smaller than the pictures, as those of phones are."""
+        first = self.depth_files[min(self.depth_files)]
+        try:
+            shape = self.read_depth(first).shape if first.suffix != ".png" else image_size(first)
+        except DataError:  # whoever reads it says what is wrong
+            return
+        if is_smaller_view(shape, self.size):
+            self.warnings.append(
+                f"Depth maps are {shape[1]}x{shape[0]} (w x h), smaller than the images: each measurement is "
+                "repeated."
+            )
 
     def _note_unit(self, assumed: bool) -> None:
         first = self.depth_files[min(self.depth_files)]

@@ -129,6 +129,14 @@ def depth_from_disparity(
     return depth
 
 
+def is_smaller_view(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Return whether a depth map is smaller than a picture of ``size`` (height, width) and shows the same."""
+    height, width = shape[:2]
+    stretch = (size[1] / max(1, width)) / (size[0] / max(1, height))
+    smaller = height < size[0] and width < size[1]
+    return smaller and abs(stretch - 1) <= SAME_VIEW
+
+
 def as_large_as(depth: np.ndarray, size: tuple[int, int], file: Path, picture: Path) -> np.ndarray:
     """Return a depth map at the (height, width) of its picture, each measurement repeated.
 
@@ -141,9 +149,8 @@ def as_large_as(depth: np.ndarray, size: tuple[int, int], file: Path, picture: P
 
     if depth.shape == size:
         return depth
-    height, width = depth.shape
-    stretch = (size[1] / width) / (size[0] / height)
-    if height > size[0] or width > size[1] or abs(stretch - 1) > SAME_VIEW:
+    if not is_smaller_view(depth.shape, size):
+        height, width = depth.shape
         raise DataError(
             f"The depth map {file} is {width}x{height} (w x h), but its picture {picture.name} is "
             f"{size[1]}x{size[0]}; it must have the same size, or be smaller with the same proportions."

@@ -31,6 +31,7 @@ from geopretrain.data.readers.foreign import hint_for_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
 from geopretrain.data.readers.kitti_raw import KittiDrive, find_drives
+from geopretrain.data.readers.mat_clips import open_ibims, open_nyu_labelled
 from geopretrain.data.readers.seven_scenes import SevenScenesSequence, find_sequences
 from geopretrain.data.readers.stereo_folder import (
     MiddleburyPair,
@@ -89,7 +90,7 @@ def _worlds(spec: str, options: SourceOptions) -> Sequence[SourceClip]:
 
 def _video(spec: str, options: SourceOptions) -> list[SourceClip]:
     path = _path(spec)
-    is_video = path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES
+    is_video = path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES | {".mat"}
     return [VideoClip(path, path.name)] if is_video else []
 
 
@@ -158,6 +159,12 @@ LAYOUTS: list[ClipLayout] = [
     ),
     ClipLayout("TUM RGB-D", "TUM RGB-D (rgb.txt, depth.txt)", _folders(find_tum, TumSequence)),
     ClipLayout("NYU Depth v2", "NYU Depth v2 (rgb_*, sync_depth_*)", _folders(find_nyu_scenes, NyuScene)),
+    ClipLayout(
+        "NYU Depth v2, labelled",
+        "nyu_depth_v2_labeled.mat",
+        lambda spec, options: open_nyu_labelled(_path(spec)),
+    ),
+    ClipLayout("iBims-1", "iBims-1 (ibims1_core_mat)", lambda spec, options: open_ibims(_path(spec))),
     ClipLayout("CamVid", "CamVid in the SegNet layout (val/, valannot/)", _camvid),
     ClipLayout(
         "stereo or depth folder", "left/ + right/ with calib.txt, images/ + depth/", _stereo_and_depth

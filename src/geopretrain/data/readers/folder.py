@@ -12,6 +12,7 @@ import numpy as np
 from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
 from geopretrain.data.readers.base import NO_RANGE_NEEDED, Frame, SourceClip, files_with
 from geopretrain.data.readers.calibrated import fit_to_pictures
+from geopretrain.data.readers.depth_maps import as_large_as, is_smaller_view
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.readers.no_pictures import without_depth_maps
 from geopretrain.data.text_lists import read_lines
@@ -102,12 +103,15 @@ class ImageSequence(SourceClip):
         """Return the depth map of a frame as `read_depth` gives it, None where there is none.
 
         Raises:
-            DataError: it is unreadable or of another size than the frames.
+            DataError: it is unreadable, or neither of the size of the frames nor smaller with their
+                proportions.
         """
         file = self.depth_files.get(index)
         if file is None:
             return None
         depth = self.read_depth(file)
+        if is_smaller_view(depth.shape[:2], self.size):
+            return as_large_as(depth, self.size, file, self.files[index])
         self._check_shape(file, depth.shape[:2], "Depth map")
         return depth
 

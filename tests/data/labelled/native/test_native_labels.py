@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from native_trees import SIZE, bdd100k, camvid, cityscapes, grey, halves, kitti_semantics, kitti_stereo, voc
+from native_trees import (
+    SIZE,
+    bdd100k,
+    camvid,
+    cityscapes,
+    coco_stuff,
+    grey,
+    halves,
+    kitti_semantics,
+    kitti_stereo,
+    voc,
+)
 from PIL import Image
 
 from geopretrain.data.dataset import Fields
@@ -240,3 +251,21 @@ def test_paths_with_spaces_and_any_letters_are_paths(tmp_path):
     data = LabelledSet.open(f"{kitti_semantics(root, 10)}?train=4", SIZE)
     assert data.counts["train"] == 4
     assert open_labelled_source(str(cityscapes(root / "c s", {"train": 4, "val": 1}))).kind == "Cityscapes"
+
+
+# ---------------------------------------------------------------- COCO-Stuff
+
+
+@pytest.mark.parametrize("level", ["", "stuffthingmaps"])
+def test_coco_stuff_has_171_classes_without_those_that_coco_left_out(tmp_path, level):
+    data = LabelledSet.open(coco_stuff(tmp_path, {"train": 12, "val": 3}) / level, SIZE)
+    assert len(data.class_names) == 171
+    assert (data.class_names[0], data.class_names[-1]) == ("person", "wood")
+    assert sides(data) == (0, 170, {0, 170, 255})
+    assert data.counts == {"train": 11, "val": 1, "test": 3}
+
+
+def test_maps_of_coco_stuff_without_pictures_are_counted(tmp_path):
+    root = coco_stuff(tmp_path, {"train": 12, "val": 3})
+    (root / "train2017" / "000000000000.jpg").unlink()
+    assert "1 maps have no picture and are left out" in open_labelled_source(str(root)).warnings

@@ -101,7 +101,8 @@ def _image(
         number = class_number(numbers, label, where)
         masks = [outline for outline in outlines if isinstance(outline, Bitmap)]
         parts = [part for outline in outlines if isinstance(outline, Polygons) for part in outline.parts]
-        for outline in [*masks, *([Polygons(tuple(parts))] if parts or not masks else [])]:
+        found: list[Outline] = [*masks, *([Polygons(tuple(parts))] if parts or not masks else [])]
+        for outline in found:
             objects += kept.add(number, file, outline=outline)
     return AnnotatedImage(picture, tuple(objects), size)
 

@@ -148,7 +148,7 @@ def _outline(result: _Result) -> Outline:
     x, y = float(value["x"]) / 100, float(value["y"]) / 100
     if "radiusX" in value:
         radii = float(value["radiusX"]) / 100, float(value["radiusY"]) / 100 / aspect
-        centre = np.array([x, y / aspect])
+        centre = (x, y / aspect)
         return Polygons((ellipse(centre, radii, turn) * [1, aspect],) if min(radii) > 0 else ())
     width, height = float(value["width"]) / 100, float(value["height"]) / 100
     corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]]) / [1, aspect]
@@ -218,6 +218,6 @@ def _objects(
         outline, box = shape.outline, None
         if isinstance(outline, Bitmap) and (around := outline.box()) is not None:
             height, width = outline.inside.shape  # of the whole picture
-            box = around / np.array([width, height] * 2, np.float32)
+            box = (around / np.array([width, height] * 2)).astype(np.float32)
         objects += kept.add(names.index(shape.label), file, box=box, outline=outline)
     return tuple(objects)
