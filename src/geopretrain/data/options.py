@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,9 @@ class CameraOptions:
     """Height and width of the images the intrinsics were measured on."""
     fov: Degrees | None = None
     """Horizontal field of view in degrees, used where the intrinsics are unknown."""
+    calibrate: Literal["focal", "distortion"] | None = None
+    """Estimate unknown cameras from the video itself (extra calibrate): the focal length, or one coefficient
+    of distortion too, which is undone; where the frames do not tell it, a sentence says so."""
 
 
 @checked

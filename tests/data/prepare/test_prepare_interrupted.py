@@ -22,7 +22,7 @@ SIZE = (64, 96)
 def work(out, sources, dies_at=0, answers=None):
     """What a child process does: prepare; it dies at the chosen moment, or says how many there were."""
     moments = dying.Moments(out, dies_at)
-    decode_module.measure = moments.at_each(decode_module.measure)  # once a frame
+    decode_module.measure_if_due = moments.at_each(decode_module.measure_if_due)  # once a frame
     prepare(sources, out, size=SIZE, progress=False)
     if answers is not None:
         answers.put(moments.count)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import IO
 
 import numpy as np
 
-from geopretrain.data.prepare.motion import PairMotion, measure
+from geopretrain.data.prepare.ahead import read_ahead
+from geopretrain.data.prepare.motion import PairMotion
+from geopretrain.data.prepare.sparse_motion import measure_if_due
 from geopretrain.data.readers import Frame, SourceClip
 from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.resize import apply_crop, resize, resize_depth
@@ -26,6 +28,7 @@ from geopretrain.data.store.index import DEPTH_FILE, DEPTH_UNITS_PER_METRE, FRAM
 from geopretrain.errors import DataError
 
 _FRAMES_PER_WRITE = 16
+_MOST_AHEAD, _BYTES_AHEAD = 16, 64 * 2**20
 _NO_MOTION = (float("nan"),) * 4
 _MAX_DEPTH = 65534 / DEPTH_UNITS_PER_METRE  # m, the most that the map at source resolution can say
 
@@ -40,12 +43,14 @@ class Entry:
         error: why it is broken, None when it is stored.
         gap: whether frames are known to be missing before it.
         depth: whether it has a depth map.
-        motion: what changed since the frame before (PairMotion as a list), None when that one is not there.
+        motion: what changed since the frame before (PairMotion as a list), None when that one is not there or
+            what changes is steady (`sparse_motion`).
         depth_error: why a depth map that is there cannot be read, None when all is well.
         depth_cleaned: which of its values were no depths, None when all were.
         depth_unit: why its unit looks wrong, None when it does not.
         stereo: whether it has a right image.
         stereo_error: why a right image that is there cannot be read, None when all is well.
+        difference: of the grey values to the frame before, None when that one is not there.
     """
 
     index: int
@@ -59,6 +64,7 @@ class Entry:
     depth_unit: str | None = None
     stereo: bool = False
     stereo_error: str | None = None
+    difference: float | None = None
 
 
 @dataclass
@@ -80,6 +86,7 @@ class Decoded:
         self.frames = [entry.index for entry in good]
         self.row = {index: row for row, index in enumerate(self.frames)}
         self.steps = np.array([entry.motion or _NO_MOTION for entry in good], dtype=np.float64).reshape(-1, 4)
+        self.differences = {entry.index: entry.difference for entry in good if entry.difference is not None}
         self.pixels = self._mapped(FRAMES_FILE, np.uint8, (len(good), *size, 3))
         self._stereo = self._mapped(STEREO_FILE, np.uint8, (len(good), *size, 3))
         self._depth = self._mapped(DEPTH_FILE, np.float16, (len(good), *size))
@@ -134,15 +141,17 @@ def decode(
     entries = _recover(folder, _row_bytes(clip, size))
     advance(len(entries))
     before = _last_image(folder, entries, size)
+    last = next((e.difference for e in reversed(entries) if e.motion is not None), None)
     with ExitStack() as stack:
         rows = [stack.enter_context((folder / name).open("ab")) for name in _row_bytes(clip, size)]
         journal = stack.enter_context((folder / "journal.jsonl").open("a", encoding="utf-8"))
         pending: list[tuple[Entry, _Rows]] = []
-        for frame in clip.frames(len(entries)):
+        for frame in _frames(clip, len(entries)):
             if max_frames is not None and frame.index >= max_frames:
                 break
             image = None if frame.image is None else resize(frame.image, crop, size)
-            entry = _entry(clip, frame, image, before if motion else None)
+            entry = _entry(clip, frame, image, before if motion else None, last)
+            last = entry.difference if entry.motion is not None else last
             added = _Rows(image)
             if image is not None and clip.has_stereo:
                 added.stereo = _read_stereo(clip, entry, crop, size)
@@ -168,13 +177,30 @@ def _row_bytes(clip: SourceClip, size: tuple[int, int]) -> dict[str, int]:
     return files
 
 
-def _entry(clip: SourceClip, frame: Frame, image: np.ndarray | None, before: np.ndarray | None) -> Entry:
+def _frames(clip: SourceClip, start: int) -> Iterator[Frame]:
+    """Yield the frames, read ahead where nothing else is read from the clip meanwhile."""
+    frames = clip.frames(start)
+    if clip.has_depth or clip.has_stereo:
+        return frames
+    return read_ahead(frames, min(_MOST_AHEAD, max(1, _BYTES_AHEAD // (3 * clip.size[0] * clip.size[1]))))
+
+
+def _entry(
+    clip: SourceClip,
+    frame: Frame,
+    image: np.ndarray | None,
+    before: np.ndarray | None,
+    last: float | None,
+) -> Entry:
     motion: PairMotion | None = None
+    difference: float | None = None
     if image is not None and before is not None:
-        motion = measure(before, image)
+        difference, motion = measure_if_due(frame.index, before, image, last)
+        difference = round(difference, 6)
     numbers = [round(float(v), 5) for v in astuple(motion)] if motion else None
+    anew = clip.starts_anew(frame.index)
     return Entry(
-        frame.index, clip.time(frame.index), frame.error, clip.starts_anew(frame.index), False, numbers
+        frame.index, clip.time(frame.index), frame.error, anew, False, numbers, difference=difference
     )
 
 

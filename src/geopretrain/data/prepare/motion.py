@@ -51,17 +51,31 @@ def measure(first: np.ndarray, second: np.ndarray) -> PairMotion:
     columns, rows = cv2.split(grid + flow)
     warped = cv2.remap(grey_second, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     error = float(cv2.absdiff(grey_first, warped).mean()) / 255
-    distance = 0.5 * float(np.abs(_colours(first) - _colours(second)).sum())
+    distance = 0.5 * float(np.abs(colours(first) - colours(second)).sum())
     return PairMotion(float(length.mean()), float(np.median(length)), error, distance)
 
 
 def flow_lengths(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """Return the mean and the median flow length in px between two ``H W 3`` uint8 frames."""
+    moved = flow(first, second)
+    length = np.hypot(moved[..., 0], moved[..., 1])
+    return float(length.mean()), float(np.median(length))
+
+
+def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the optical flow ``H W 2`` px (right, down) from one ``H W 3`` uint8 frame to another."""
     import cv2
 
-    flow = _dis().calc(*(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second)), None)
-    length = np.hypot(flow[..., 0], flow[..., 1])
-    return float(length.mean()), float(np.median(length))
+    grey = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
+    return np.asarray(_dis().calc(*grey, None))
+
+
+def grey_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean absolute difference of the grey values of two ``H W 3`` uint8 frames, 0..1."""
+    import cv2
+
+    grey_first, grey_second = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
+    return float(cv2.absdiff(grey_first, grey_second).mean()) / 255
 
 
 def dense_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -77,10 +91,10 @@ def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
 
     A cut is where flow cannot explain the next frame: the error left after warping is above 0.05 and above
     four times the clip's median, and either the colours change as well (histogram distance above 0.2) or the
-    error is above 0.1.
+    error is above 0.1. NaN: not measured, since the two frames hardly differ.
     """
+    usual = float(np.nanmedian(errors)) if np.isfinite(errors).any() else 0.0
     errors, histograms = np.nan_to_num(errors), np.nan_to_num(histograms)
-    usual = np.median(errors) if len(errors) else 0.0
     return (errors > max(0.05, 4 * usual)) & ((histograms > 0.2) | (errors > 0.1))
 
 
@@ -138,7 +152,7 @@ def _stalled(motions: dict[int, float], stride: int, motion: float) -> bool:
     return motion < before * (1 + _MIN_GROWTH * (stride / last - 1))
 
 
-def _colours(image: np.ndarray) -> np.ndarray:
+def colours(image: np.ndarray) -> np.ndarray:
     """Return the normalised 8x8x8 colour histogram."""
     bins = image >> 5
     codes = (bins[..., 0].astype(np.int32) << 6) | (bins[..., 1].astype(np.int32) << 3) | bins[..., 2]

@@ -20,6 +20,7 @@ from geopretrain.console import ProgressLine, console
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.fingerprint import unread
 from geopretrain.data.options import PreparationOptions
+from geopretrain.data.prepare.calibrate.clips import need_colmap, with_estimated_cameras
 from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
 from geopretrain.data.prepare.intrinsics import parse_intrinsics
 from geopretrain.data.prepare.publishing import finish_publishing, publish
@@ -86,6 +87,8 @@ def prepare(
     options = PreparationOptions(**given) if options is None else options
     if options.intrinsics is not None:
         parse_intrinsics(options.intrinsics)
+    if options.calibrate is not None:
+        need_colmap()
     chosen = {field.name: getattr(options, field.name) for field in fields(PreparationOptions)}
     chosen = {name: value for name, value in chosen.items() if value is not None or name not in _LATER}
     out = Path(out)
@@ -160,7 +163,7 @@ def _build(
     """Fill the working folder clip by clip and move it into place."""
     work = out / WORK_FOLDER
     if not (work / INDEX_FILE).is_file():
-        sources = _sources(inputs, options, work)
+        sources = _sources(inputs, options, work, line)
         size = working_size(sources.clips[0].size, options.size)
         _check_space(sources.clips, size, out, options.max_frames)
         infos, warnings = _prepare_clips(sources, size, options, work, line)
@@ -170,10 +173,18 @@ def _build(
     publish(work, out)
 
 
-def _sources(inputs: Sequence[str | Path], options: PreparationOptions, work: Path) -> Sources:
+def _sources(
+    inputs: Sequence[str | Path], options: PreparationOptions, work: Path, line: ProgressLine
+) -> Sources:
     """Open the inputs; where they cannot be used, other options may be tried in the same folder."""
+
+    def calibrated(clips: list[SourceClip]) -> list[SourceClip]:
+        if options.calibrate is None or options.intrinsics is not None:
+            return clips
+        return with_estimated_cameras(clips, options.calibrate, work, line)
+
     try:
-        return open_sources(inputs, options)
+        return open_sources(inputs, options, calibrated)
     except UserError:
         if [path.name for path in work.iterdir()] == ["request.json"]:  # nothing is decoded yet
             discard(work)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
-from geopretrain.data.prepare.motion import choose_stride, flow_lengths, is_cut, target_frames
+from geopretrain.data.prepare.motion import (
+    choose_stride,
+    flow_lengths,
+    grey_difference,
+    is_cut,
+    target_frames,
+)
+from geopretrain.data.prepare.sparse_motion import filled, lengths_between
 from geopretrain.data.store.clip_info import ClipInfo
 
 _MIN_TO_HOLD_OUT = 5  # targets a segment needs before some of them are held out
@@ -80,7 +87,7 @@ def analyse_segment(
         target_motion: wanted mean flow between the frames of a sample, px.
         min_motion: least mean flow of a target to both of its neighbours, px; with 0 a static camera is put
             up with.
-        advance: called with the number of targets measured since the last call.
+        advance: called with the number of pairs measured since the last call.
     """
     rows = [decoded.row[frame] for frame in frames]
     following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
@@ -91,23 +98,28 @@ def analyse_segment(
             return float(measured[0]), float(measured[1])
         return flow_lengths(decoded.image(first), decoded.image(second))
 
-    steps = np.array([following.get(frame, np.nan) for frame in frames])
+    def difference(first: int, second: int) -> float:
+        if second == first + 1 and second in decoded.differences:
+            return decoded.differences[second]
+        return grey_difference(decoded.image(first), decoded.image(second))
+
+    steps = filled(np.array([following.get(frame, np.nan) for frame in frames]))
     stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
     segment = Segment(frames, stride, tried)
-    to_next: dict[int, tuple[float, float]] = {}
+    targets = target_frames(frames, stride)
+    starts = sorted({first for target in targets for first in (target - stride, target)})
+    to_next = lengths_between(
+        starts, lambda a: lengths(a, a + stride), lambda a: difference(a, a + stride), min_motion, advance
+    )
     found: dict[int, tuple[float, float]] = {}
     static_camera = 0
-    for target in target_frames(frames, stride):
-        for first in (target - stride, target):
-            if first not in to_next:
-                to_next[first] = lengths(first, first + stride)
+    for target in targets:
         before, after = to_next[target - stride], to_next[target]
         if min(before[0], after[0]) >= min_motion:
             found[target] = (round(before[0], 3), round(after[0], 3))
             static_camera += all(median < _STATIC_CAMERA * mean for mean, median in (before, after))
         else:
             segment.static += 1
-        advance(1)
     if min_motion > 0 and static_camera >= _STATIC_FRACTION * len(found):
         segment.static_camera, found = len(found), {}
     segment.targets, segment.target_motion = list(found), list(found.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,17 @@ class Sources:
     unusable: list[Unusable]
 
 
-def open_sources(inputs: Sequence[str | Path], options: PreparationOptions) -> Sources:
+def open_sources(
+    inputs: Sequence[str | Path],
+    options: PreparationOptions,
+    calibrated: Callable[[list[SourceClip]], list[SourceClip]] = list,
+) -> Sources:
     """Open all inputs; a file or folder that cannot be used does not cost the others.
+
+    Args:
+        inputs: paths or ``synthetic:...``.
+        options: of the preparation.
+        calibrated: returns the clips with the cameras that their frames tell (`calibrate.clips`).
 
     Raises:
         DataError: not one can be used, or the intrinsics that the user gave do not fit to a clip.
@@ -35,7 +44,7 @@ def open_sources(inputs: Sequence[str | Path], options: PreparationOptions) -> S
     unusable: list[Unusable] = []
     clips: list[SourceClip] = []
     cameras: list[Camera] = []
-    for clip in _opened(inputs, options, unusable):
+    for clip in calibrated(_opened(inputs, options, unusable)):
         try:
             ready, camera = _with_camera(clip, options)
         except DataError as error:
