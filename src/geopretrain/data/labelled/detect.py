@@ -10,9 +10,10 @@ from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
+from geopretrain.data.labelled.lists import has_lists, open_lists
 from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti, lsun, nyu, voc
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
-from geopretrain.data.labelled.pairs import has_folders, has_lists, open_folders, open_lists
+from geopretrain.data.labelled.pairs import has_folders, open_folders
 from geopretrain.data.labelled.spec import place_of, refuse_unknown
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
@@ -168,7 +169,7 @@ LAYOUTS: list[LabelledLayout] = [
     ),
     LabelledLayout(
         "lists (CamVid)",
-        "train.txt, val.txt and test.txt with 'image label' lines (CamVid, or with classes.txt)",
+        "train.txt, val.txt, test.txt, or one list, of 'image label' lines (CamVid, or with classes.txt)",
         lambda spec: has_lists(_folder(spec)),
         lambda spec: open_lists(_folder(spec)),
     ),

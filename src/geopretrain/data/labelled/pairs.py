@@ -1,4 +1,4 @@
-"""Image files with a class map each, and the two layouts they come in: lists, and folders."""
+"""Image files with a class map each, and the layout most people have: folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource
 from geopretrain.data.labelled.classes import (
     ADE20K_LIST,
     ClassList,
-    camvid_classes,
     read_ade20k_classes,
     read_classes,
     read_labels,
@@ -25,7 +24,6 @@ from geopretrain.data.labelled.classes import (
 from geopretrain.data.labelled.depth_pairs import DepthFiles
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.sizes import check_original
-from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
 
@@ -61,8 +59,8 @@ class LabelledPairs(LabelledSource):
             self.warnings += (warning,)
 
     def name(self, split: str, index: int) -> str:
-        """Return the path of the image relative to the data set."""
-        return self.pairs[split][index][0].relative_to(self.root).as_posix()
+        """Return the path of the image relative to the data set, the whole path where it lies elsewhere."""
+        return shown(self.root, self.pairs[split][index][0])
 
     def original_size(self) -> tuple[int, int]:
         """Return the (height, width) of the first training image whose header can be read."""
@@ -133,11 +131,16 @@ def _shared_pictures(root: Path, pairs: dict[str, list[Pair]]) -> tuple[str, ...
     return tuple(said)
 
 
+def shown(root: Path, file: Path) -> str:
+    """Return the name of a file within the data set; of one elsewhere, where a list names it, its path."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+
+
 def _by_identity(root: Path, split: str, pairs: list[Pair]) -> dict[tuple[int, int], str]:
     """Return the name of each picture by what file it is; raises DataError where one is there twice."""
     found: dict[tuple[int, int], str] = {}
     for image, _ in pairs:
-        stat, name = image.stat(), image.relative_to(root).as_posix()
+        stat, name = image.stat(), shown(root, image)
         key = (stat.st_dev, stat.st_ino)
         if key in found:
             raise DataError(
@@ -145,54 +148,6 @@ def _by_identity(root: Path, split: str, pairs: list[Pair]) -> dict[tuple[int, i
             )
         found[key] = name
     return found
-
-
-# ---------------------------------------------------------------- lists (SegNet's layout)
-
-
-def has_lists(root: Path) -> bool:
-    """Return whether ``train.txt``, ``val.txt`` and ``test.txt`` are there."""
-    return all((root / f"{split}.txt").is_file() for split in SPLITS)
-
-
-def open_lists(root: Path) -> LabelledPairs:
-    """Read ``train.txt``, ``val.txt``, ``test.txt`` with ``image label`` lines; CamVid without classes.txt.
-
-    Raises:
-        DataError: a line, a file or the class list cannot be used.
-    """
-    own_classes = (root / "classes.txt").is_file()
-    classes = read_classes(root / "classes.txt") if own_classes else camvid_classes()
-    pairs = {split: _read_list(root, root / f"{split}.txt") for split in SPLITS}
-    return LabelledPairs(root, "listed folder" if own_classes else "CamVid", classes, pairs)
-
-
-def _read_list(root: Path, listing: Path) -> list[Pair]:
-    pairs: list[Pair] = []
-    lines: dict[Path, int] = {}
-    for number, text in read_lines(listing):
-        parts = text.split()
-        if len(parts) != 2:
-            raise DataError(f"{listing}, line {number}: expected 'image label', got '{text}'.")
-        image, label = (_resolve(root, listed_path(part), listing) for part in parts)
-        if image in lines:
-            raise DataError(
-                f"{listing} names {parts[0]} twice, in lines {lines[image]} and {number}. Keep one of them."
-            )
-        lines[image] = number
-        pairs.append((image, label))
-    if not pairs:
-        raise DataError(f"{listing} is empty; it must hold lines of 'image label'.")
-    return pairs
-
-
-def _resolve(root: Path, text: str, listing: Path) -> Path:
-    """Find a listed file; lists as released start with a foreign root, so the last two parts also do."""
-    relative = Path(text.lstrip("/"))
-    for candidate in (root / relative, root.joinpath(*relative.parts[-2:])):
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"{listing} names {text}, which does not exist under {root}.")
 
 
 # ---------------------------------------------------------------- folders
