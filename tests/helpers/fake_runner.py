@@ -31,6 +31,10 @@ def run(trial, threads=None, device="auto"):
     curve = [{"step": i, "miou": miou * i / trial.curve[-1], "pixel_accuracy": 0.5} for i in trial.curve]
     if trial.name == os.environ.get("FAKE_UNDEFINED"):
         curve = [{**point, "miou": None, "pixel_accuracy": None} for point in curve]
+    if trial.task == "depth":
+        curve = [{"step": trial.curve[-1], "abs_rel": 0.6 - miou, "rmse": 3.0}]
+    if trial.task == "detection":
+        curve = [{"step": i, "box_map": miou, "box_map_50": 0.5} for i in trial.curve]
     outcome = {
         **{name: getattr(trial, name) for name in ("init", "mode", "seed", "lr", "evaluate_on")},
         "curve": curve,
@@ -38,6 +42,8 @@ def run(trial, threads=None, device="auto"):
         "pixel_accuracy": 0.5,
         "per_image_miou": miou,
         "iou": [miou, None, 1.0],
+        **({"abs_rel": 0.6 - miou, "images": 7, "protocol": "dense-80"} if trial.task == "depth" else {}),
+        **({"box_map": miou, "box_ap": [miou] * 9} if trial.task == "detection" else {}),
         "seconds": 1.0,
         "run": trial.folder,
         "weights": trial.weights,

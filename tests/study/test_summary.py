@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from geopretrain.study.learning_rate import choose_rates, seeds_for_search
-from geopretrain.study.sentences import cautions, headline, points, sentences
+from geopretrain.study.measures import ABS_REL, BOX_MAP, MIOU
+from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import few_point, per_class, row_as_dict, row_from_dict, summarise
 
 
@@ -27,7 +28,7 @@ def test_rows_by_hand():
     ]
     assert rows[1].mean == pytest.approx(0.3)
     assert rows[1].sd == pytest.approx(0.02**0.5)
-    assert rows[1].pixel_accuracy == pytest.approx(0.8)
+    assert rows[1].second == pytest.approx(0.8)
     assert rows[1].difference.values == pytest.approx((0.1, 0.1))
     assert [row_from_dict(row_as_dict(row)) for row in rows] == rows
 
@@ -81,7 +82,7 @@ def test_sentences_hold_numbers_and_verdicts():
     assert "depth reaches 30.4 ± 0.5 mIoU against 30.0 ± 1.0 for random (3 seeds)" in text
     assert "+0.4 points (95 % interval \N{MINUS SIGN}2.6 to +3.4): no difference could be told." in text
     assert any("Only 3 seeds" in caution for caution in cautions(rows))
-    assert points(-0.012, sign=True) == "\N{MINUS SIGN}1.2"
+    assert MIOU.show(-0.012, sign=True) == "\N{MINUS SIGN}1.2"
 
 
 def test_rates_are_chosen_by_mean_and_ends_of_the_grid_are_told():
@@ -108,3 +109,65 @@ def test_version_0_1_counted_iterations():
     new = row_as_dict(row)
     old = {"iteration" if name == "step" else name: value for name, value in new.items()}
     assert row_from_dict(old) == row_from_dict(new)
+
+
+def test_what_version_0_2_called_pixel_accuracy_is_read():
+    (row,) = summarise([trial("random", 0, [0.2])], ["random"], ["full"])
+    old = {"pixel_accuracy" if name == "second" else name: value for name, value in row_as_dict(row).items()}
+    assert row_from_dict(old) == row
+
+
+def depth_trials(errors):
+    """Return trials of two initialisations, AbsRel of each seed."""
+    return [
+        {"init": i, "mode": "full", "seed": s, "curve": [{"step": 10, "abs_rel": e, "rmse": 10 * e}]}
+        for i, values in errors.items()
+        for s, e in enumerate(values)
+    ]
+
+
+def test_less_is_better_where_errors_are_compared():
+    trials = depth_trials({"random": [0.30, 0.32, 0.31], "depth": [0.20, 0.23, 0.21]})
+    rows = summarise(trials, ["random", "depth"], ["full"], ABS_REL)
+    assert rows[1].difference.verdict == "better"
+    assert rows[1].difference.mean < 0
+    assert rows[1].second == pytest.approx(2.1333, abs=1e-3)
+    assert row_from_dict(row_as_dict(rows[1])).difference.verdict == "better"
+    said = headline(rows, 16, ABS_REL)
+    assert (
+        "depth is better than random (\N{MINUS SIGN}0.097 of AbsRel, lower is better, 95 % interval" in said
+    )
+    (sentence,) = sentences(rows, ABS_REL)
+    assert "depth reaches 0.213 \N{PLUS-MINUS SIGN} 0.015 AbsRel (lower is better) against 0.310" in sentence
+    assert sentence.endswith("depth is better.")
+    worse = summarise(trials, ["depth", "random"], ["full"], ABS_REL)
+    assert worse[1].difference.verdict == "worse"
+    assert "random is worse than depth" in headline(worse, 16, ABS_REL)
+
+
+def test_the_rate_with_the_least_error_is_chosen_and_undefined_errors_are_no_good_ones():
+    trials = [
+        {"init": "a", "mode": "full", "lr": lr, "seed": seed, "abs_rel": error}
+        for lr, errors in {1e-4: (0.5, 0.4), 5e-4: (0.2, 0.2), 1e-3: (0.1, None)}.items()
+        for seed, error in enumerate(errors)
+    ]
+    (row,) = choose_rates(trials, ABS_REL)
+    assert row["chosen"] == 5e-4
+
+
+def test_scores_of_detection_are_percent_and_points_of_map():
+    trials = [
+        {
+            "init": i,
+            "mode": "full",
+            "seed": s,
+            "curve": [{"step": 9, "box_map": v, "box_map_50": 2 * v}],
+            "box_ap": [v, None],
+        }
+        for i, values in {"random": (0.10, 0.12), "depth": (0.15, 0.16)}.items()
+        for s, v in enumerate(values)
+    ]
+    rows = summarise(trials, ["random", "depth"], ["full"], BOX_MAP)
+    assert "points of mAP" in headline(rows, None, BOX_MAP)
+    assert per_class(trials, BOX_MAP)["full"]["depth"] == [pytest.approx(0.155), None]
+    assert per_class(depth_trials({"a": [0.1]}), ABS_REL) == {}

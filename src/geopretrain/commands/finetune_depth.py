@@ -11,24 +11,17 @@ see `geopretrain.tasks.transfer.depth`.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import Any
 
-from geopretrain.compute import resolve_device
 from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
-from geopretrain.config.resume import continued
 from geopretrain.console import console
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.errors import ConfigError, DataError, OptionError
+from geopretrain.errors import DataError
 from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.ranks import follows
 from geopretrain.runs.folder import RunFolder
-from geopretrain.tasks.building import setting_defaults
-from geopretrain.tasks.registry import TRANSFERS
-from geopretrain.training.pretext import finish, pretext_training
-from geopretrain.training.resolve import choose_preset
-from geopretrain.training.train import Training, finished_run, train
+from geopretrain.training.depth import continued_depth, depth_training, run_training
+from geopretrain.training.train import Training, finished_run
 
 
 @takes(FinetuneDepthOptions, CALLBACKS)
@@ -41,54 +34,20 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     Raises:
         UserError: data, options, weights or folder cannot be used; the message says what to do.
     """
-    options = continued("finetune depth", options, setting_defaults=_setting_defaults)
-    supervision = SUPERVISION.get(options.supervision, options.supervision)
-    _check_given(options, supervision)
-    if "supervision" in options.settings:
-        raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")
+    options = continued_depth(options)
+    mono = SUPERVISION.get(options.supervision, options.supervision) == "mono"
     if options.protocol is not None:  # before time is spent
-        fitting_protocol("scale" if supervision == "mono" else "metric", options.protocol)
+        fitting_protocol("scale" if mono else "metric", options.protocol)
     if options.evaluate_data is not None:
         _check_measured(os.fspath(options.evaluate_data))
     done = finished_run(options)
     if done is not None and any((done.path / "evaluation").glob("*.json")):
         return done  # else it was interrupted before it was scored
-    training = _training(options, supervision)
-    run = train(
-        training,
-        lambda run, task: finish(training, run),
-        resume=bool(options.resume),
-        overwrite=options.overwrite,
-    )
+    training = depth_training(options)
+    run = run_training(training, options)
     if not follows(options.devices, options.num_nodes):
         _score(run, training, options)
     return run
-
-
-def _setting_defaults(options: FinetuneDepthOptions) -> dict[str, Any]:
-    """Return those of the method that the options choose."""
-    by_labels = options.supervision == "labels"
-    return setting_defaults("depth", TRANSFERS) if by_labels else setting_defaults("monodepth")
-
-
-def _check_given(options: FinetuneDepthOptions, supervision: str) -> None:
-    """Refuse options that contradict each other."""
-    if options.labels is not None and supervision != "labels":
-        raise OptionError("labels", "counts pictures with measured depth: add --supervision labels.")
-    if options.labels is not None and options.subset is not None:
-        raise OptionError("labels", "and --subset both say how much is learned from. Give one of them.")
-
-
-def _training(options: FinetuneDepthOptions, supervision: str) -> Training:
-    """Return the training that the options ask for, ready to start."""
-    if supervision != "labels":
-        settings = {**options.settings, "supervision": supervision}
-        return pretext_training("finetune depth", "monodepth", options, settings)
-    from geopretrain.tasks.transfer.depth import PRESETS
-
-    preset = choose_preset(options.preset, resolve_device(options.device), PRESETS)
-    settings = {**PRESETS[preset].settings, **options.settings}
-    return pretext_training("finetune depth", "depth", replace(options, preset=preset), settings, TRANSFERS)
 
 
 def _check_measured(data: str) -> None:

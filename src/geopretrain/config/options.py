@@ -131,8 +131,17 @@ class CompareOptions(
     reference."""
     out: FilePath | None = None
     """Folder to write the comparison into."""
+    task: Literal["segmentation", "detection", "depth"] = "segmentation"
+    """What is learned with few labels and compared: segmentation (mIoU), detection (mAP of boxes) or depth
+    (AbsRel, lower is better)."""
     labels: Count | None = 16
     """Number of labelled images to learn from, the same ones for all."""
+    supervision: Literal["labels", "mono", "stereo", "both"] = "labels"
+    """What depth is learned from: measured depth (labels), or video without labels (mono, stereo, both)."""
+    evaluate_data: FilePath | None = None
+    """What depth is scored on; left away: ``data``, where it is a store with depth."""
+    protocol: str | None = None
+    """Protocol that depth is scored under; left away: the one that suits the data."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """Number of trainings for each initialisation and mode, at least 2; or the seeds with commas."""
     modes: Modes = ("full", "frozen")

@@ -229,12 +229,14 @@ def _file(path: Path, command: str) -> Path:
 COMMANDS = {"finetune": "finetune segmentation"}
 RENAMED_SETTINGS = {"still": "static"}
 DROPPED = ("compile_loss", "task")
-"""The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command."""
+"""The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command (but
+for ``compare``, which has that option)."""
 
 
 def migrated(settings: Mapping[str, Any]) -> Settings:
     """Return settings of any earlier version in the names of today."""
-    found = {RENAMED.get(name, name): value for name, value in settings.items() if name not in DROPPED}
+    dropped = DROPPED[:1] if settings.get("command") == "compare" else DROPPED
+    found = {RENAMED.get(name, name): value for name, value in settings.items() if name not in dropped}
     if isinstance(own := found.get("settings"), dict):
         found["settings"] = {RENAMED_SETTINGS.get(name, name): value for name, value in own.items()}
     if "command" in found:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.report import figures
 from geopretrain.report.page import embedded, write_page
-from geopretrain.study.sentences import MODE_WORDS, points, spread
+from geopretrain.study.contests import contest_of
+from geopretrain.study.measures import Measure
+from geopretrain.study.sentences import MODE_WORDS, ends_of, spread
 from geopretrain.study.summary import Row, headline_points
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def build_report(comparison: Comparison, path: str | Path) -> Path:
     return write_page(
         Path(path),
         "report.html.j2",
-        {"percent": _percent, "signed": _signed, "rate": lambda value: f"{value:g}"},
+        {"percent": partial(_shown, comparison.measure), "rate": lambda value: f"{value:g}"},
         **_content(comparison),
         plotly_script=get_plotlyjs(),
     )
@@ -44,25 +47,29 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     results, rows = comparison.results, comparison.rows
     inits = [one["name"] for one in results["inits"]]
     names = results["classes"]["names"]
-    search = results["learning_rates"]
+    search, measure = results["learning_rates"], comparison.measure
     return {
+        "measure": measure,
+        "words": contest_of(results.get("task", "segmentation")).words,
         "results": results,
         "protocol": results["protocol"],
         "inits": results["inits"],
         "colours": figures.colour_of(inits),
         "mode_words": MODE_WORDS,
         "created": datetime.fromisoformat(results["protocol"]["created"]).strftime("%d %B %Y, %H:%M UTC"),
-        "table": _table(rows, len(results["protocol"]["seeds"])),
-        "whole_table": _table(rows, len(results["protocol"]["seeds"]), every_point=True),
+        "table": _table(rows, len(results["protocol"]["seeds"]), measure),
+        "whole_table": _table(rows, len(results["protocol"]["seeds"]), measure, every_point=True),
         "seeds": sorted({*results["protocol"]["seeds"], *(seed for row in rows for seed in row.seeds)}),
-        "differences": figures.to_html(figures.differences(rows, inits)),
-        "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"])),
+        "differences": figures.to_html(figures.differences(rows, inits, measure)),
+        "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"], measure)),
         "classes": [
-            (mode, figures.to_html(figures.class_bars(results["per_class"][mode], names, inits)))
+            (mode, figures.to_html(figures.class_bars(results["per_class"][mode], names, inits, measure)))
             for mode in results["modes"]
             if mode in results["per_class"]
         ],
-        "rates": figures.to_html(figures.rate_curves(search, inits, results["modes"])) if search else "",
+        "rates": figures.to_html(figures.rate_curves(search, inits, results["modes"], measure))
+        if search
+        else "",
         "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
         "searches": max((len(row["values"]) for one in search for row in one["rates"]), default=0),
         "legend": [
@@ -74,7 +81,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row], seeds: int, every_point: bool = False) -> list[dict[str, Any]]:
+def _table(rows: list[Row], seeds: int, measure: Measure, every_point: bool = False) -> list[dict[str, Any]]:
     """Group the rows by mode and point; each group holds one line for each initialisation."""
     wanted = set(headline_points(sorted({row.step for row in rows})))
     groups: dict[tuple[str, int], list[Row]] = {}
@@ -88,13 +95,13 @@ def _table(rows: list[Row], seeds: int, every_point: bool = False) -> list[dict[
             "lines": [
                 {
                     "init": row.init,
-                    "mean": _percent(row.mean),
-                    "spread": spread(row),
-                    "values": dict(zip(row.seeds, (points(value) for value in row.values), strict=True)),
-                    "accuracy": _percent(row.pixel_accuracy),
+                    "mean": _shown(measure, row.mean),
+                    "spread": spread(row, measure),
+                    "values": dict(zip(row.seeds, map(measure.show, row.values), strict=True)),
+                    "second": _shown(measure, row.second),
                     "seeds": _fewer_seeds(row, seeds),
                     "reference": row.init == rows[0].init,
-                    "difference": _difference(row),
+                    "difference": _difference(row, measure),
                 }
                 for row in group
             ],
@@ -107,15 +114,13 @@ def _fewer_seeds(row: Row, seeds: int) -> str:
     return f"{len(row.seeds)} of {seeds} seeds" if len(row.seeds) < seeds else ""
 
 
-def _difference(row: Row) -> dict[str, str] | None:
+def _difference(row: Row, measure: Measure) -> dict[str, str] | None:
     if row.difference is None:
         return None
     d = row.difference
     return {
-        "mean": points(d.mean, sign=True),
-        "interval": f"{points(d.low, sign=True)} to {points(d.high, sign=True)}"
-        if d.has_interval
-        else "none",
+        "mean": measure.show(d.mean, sign=True),
+        "interval": ends_of(d, measure) if d.has_interval else "none",
         "verdict": d.verdict.replace(" ", "-"),
         "words": VERDICTS[d.verdict],
     }
@@ -168,9 +173,5 @@ def _hex(colour: list[int]) -> str:
     return "#" + "".join(f"{int(value):02x}" for value in colour)
 
 
-def _percent(value: float | None) -> str:
-    return "\u2013" if value is None or value != value else points(value)
-
-
-def _signed(value: float) -> str:
-    return points(value, sign=True)
+def _shown(measure: Measure, value: float | None) -> str:
+    return "\u2013" if value is None or value != value else measure.show(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.summary import Row, headline_points
 
@@ -25,26 +26,26 @@ def colour_of(inits: Sequence[str]) -> dict[str, str]:
     return {inits[0]: REFERENCE_COLOUR, **rest}
 
 
-def differences(rows: Sequence[Row], inits: Sequence[str]) -> Figure:
+def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MIOU) -> Figure:
     """Difference to the first initialisation with its interval, by mode, after few and all steps."""
     from plotly.graph_objects import Figure, Scatter
 
     chosen = headline_points(sorted({row.step for row in rows}))
     shown = [row for row in rows if row.difference is not None and row.step in chosen]
-    figure = Figure()
+    figure, scale = Figure(), measure.scale
     colours = colour_of(inits)
     for number, init in enumerate(inits[1:], 1):
         own = [row for row in shown if row.init == init]
         ends = [row.difference for row in own if row.difference is not None]
         figure.add_trace(
             Scatter(
-                x=[100 * d.mean for d in ends],
+                x=[scale * d.mean for d in ends],
                 y=[_label(row, len(inits) > 2) for row in own],
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [100 * (d.high - d.mean) for d in ends],
-                    "arrayminus": [100 * (d.mean - d.low) for d in ends],
+                    "array": [scale * (d.high - d.mean) for d in ends],
+                    "arrayminus": [scale * (d.mean - d.low) for d in ends],
                     "thickness": 2.5,
                     "width": 7,
                     "color": colours[init],
@@ -52,25 +53,25 @@ def differences(rows: Sequence[Row], inits: Sequence[str]) -> Figure:
                 mode="markers",
                 marker={"size": 12, "color": colours[init], "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 name=init,
-                hovertemplate="%{y}<br>%{x:+.1f} points<extra></extra>",
+                hovertemplate=f"%{{y}}<br>%{{x:+.{measure.decimals}f}}<extra></extra>",
             )
         )
-        figure.add_trace(_seed_dots(own, colours[init], len(inits) > 2))
+        figure.add_trace(_seed_dots(own, colours[init], len(inits) > 2, measure))
     figure.add_vline(x=0, line={"color": INK, "width": 1.5})
     _style(figure, height=110 + 46 * max(1, len(shown)), left=10)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticksuffix="  ")
-    figure.update_xaxes(title_text=f"difference to {inits[0]}, points of mIoU")
+    figure.update_xaxes(title_text=f"difference to {inits[0]}, {measure.difference_title}")
     figure.update_xaxes(zeroline=False)
     figure.update_layout(showlegend=False)
     return figure
 
 
-def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool) -> Any:
+def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool, measure: Measure) -> Any:
     """Show the difference of every seed as a small hollow dot."""
     from plotly.graph_objects import Scatter
 
     pairs = [
-        (100 * value, _label(row, with_init))
+        (measure.scale * value, _label(row, with_init))
         for row in rows
         if row.difference
         for value in row.difference.values
@@ -80,7 +81,7 @@ def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool) -> Any:
         y=[label for _, label in pairs],
         mode="markers",
         marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": colour, "width": 1}},
-        hovertemplate="one seed: %{x:+.1f}<extra></extra>",
+        hovertemplate=f"one seed: %{{x:+.{measure.decimals}f}}<extra></extra>",
     )
 
 
@@ -89,8 +90,10 @@ def _label(row: Row, with_init: bool) -> str:
     return f"{row.init + ': ' if with_init else ''}{words},<br>after {row.step} steps"
 
 
-def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str]) -> Figure:
-    """Mean mIoU over the steps, one panel for each mode; bands are one standard deviation."""
+def learning_curves(
+    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+) -> Figure:
+    """Mean score over the steps, one panel for each mode; bands are one standard deviation."""
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
@@ -99,7 +102,7 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
     figure = make_subplots(
         1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
     )
-    colours = colour_of(inits)
+    colours, unit = colour_of(inits), " %" * measure.percent
     for column, mode in enumerate(present, 1):
         for number, init in enumerate(inits):
             own = [row for row in rows if row.mode == mode and row.init == init and row.values]
@@ -108,7 +111,8 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
             x = [row.step for row in own]
             spread = [row.sd if len(row.values) > 1 else 0.0 for row in own]
             low, high = (
-                [100 * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)] for s in (-1, 1)
+                [measure.scale * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)]
+                for s in (-1, 1)
             )
             band = Scatter(
                 x=x + x[::-1],
@@ -123,28 +127,31 @@ def learning_curves(rows: Sequence[Row], inits: Sequence[str], modes: Sequence[s
             )
             line = Scatter(
                 x=x,
-                y=[100 * row.mean for row in own],
+                y=[measure.scale * row.mean for row in own],
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
                 marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 name=init,
                 legendgroup=init,
                 showlegend=column == 1,
-                hovertemplate=f"{init}: %{{y:.1f}} % after %{{x}}<extra></extra>",
+                hovertemplate=f"{init}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}<extra></extra>",
             )
             figure.add_trace(band, 1, column)
             figure.add_trace(line, 1, column)
         figure.update_xaxes(title_text="steps", rangemode="tozero", row=1, col=column)
-    figure.update_yaxes(title_text="test mIoU, %", row=1, col=1)
+    figure.update_yaxes(title_text=_axis("test", measure), row=1, col=1)
     _style(figure, height=400, left=60)
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})
     return figure
 
 
 def class_bars(
-    per_class: dict[str, list[float | None]], names: Sequence[str], inits: Sequence[str]
+    per_class: dict[str, list[float | None]],
+    names: Sequence[str],
+    inits: Sequence[str],
+    measure: Measure = MIOU,
 ) -> Figure:
-    """IoU of each class at the end in one mode, classes sorted by the first initialisation."""
+    """Score of each class at the end in one mode, classes sorted by the first initialisation."""
     from plotly.graph_objects import Bar, Figure
 
     first = next(iter(per_class.values()))
@@ -171,12 +178,14 @@ def class_bars(
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "reversed"},
     )
     figure.update_yaxes(automargin=True, showgrid=False, ticksuffix=" ")
-    figure.update_xaxes(title_text="IoU, %", range=[0, 100])
+    figure.update_xaxes(title_text=f"{measure.name.removeprefix('m')}, %", range=[0, 100])
     return figure
 
 
-def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> Figure:
-    """Validation mIoU at each learning rate that was tried; the chosen one is ringed."""
+def rate_curves(
+    search: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+) -> Figure:
+    """Validation score at each learning rate that was tried; the chosen one is ringed."""
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
@@ -185,11 +194,11 @@ def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: S
     figure = make_subplots(
         1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
     )
-    colours = colour_of(inits)
+    colours, unit = colour_of(inits), " %" * measure.percent
     for one in search:
         column = present.index(one["mode"]) + 1
         rates = [row["lr"] for row in one["rates"]]
-        means = [None if row["mean"] is None else 100 * row["mean"] for row in one["rates"]]
+        means = [None if row["mean"] is None else measure.scale * row["mean"] for row in one["rates"]]
         ring = [16 if rate == one["chosen"] else 8 for rate in rates]
         figure.add_trace(
             Scatter(
@@ -201,16 +210,20 @@ def rate_curves(search: Sequence[dict[str, Any]], inits: Sequence[str], modes: S
                 showlegend=column == 1,
                 line={"color": colours[one["init"]], "width": 2},
                 marker={"size": ring, "symbol": ["circle-open-dot" if s == 16 else "circle" for s in ring]},
-                hovertemplate=f"{one['init']}, lr %{{x}}: %{{y:.1f}} %<extra></extra>",
+                hovertemplate=f"{one['init']}, lr %{{x}}: %{{y:.{measure.decimals}f}}{unit}<extra></extra>",
             ),
             1,
             column,
         )
         figure.update_xaxes(title_text="learning rate", type="log", dtick=1, row=1, col=column)
-    figure.update_yaxes(title_text="validation mIoU, %", row=1, col=1)
+    figure.update_yaxes(title_text=_axis("validation", measure), row=1, col=1)
     _style(figure, height=330, left=60)
     figure.update_layout(legend={"orientation": "h", "y": -0.3, "x": 0})
     return figure
+
+
+def _axis(split: str, measure: Measure) -> str:
+    return f"{split} {measure.title}{' (lower is better)' * measure.lower}"
 
 
 def _style(figure: Figure, height: int, left: int) -> None:

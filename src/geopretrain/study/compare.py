@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def run_comparison(options: CompareOptions, finish: Callable[[Comparison], objec
 def _run(plan: Plan, options: CompareOptions) -> Comparison:
     start = time.perf_counter()
     prepare_folder(
-        plan.out, plan.config, plan.weights(), plan.data.fingerprint(), overwrite=options.overwrite
+        plan.out, plan.config, plan.weights(), plan.data.fingerprint(plan.fields), overwrite=options.overwrite
     )
     for sentence in same_content(plan.inits):
         console.warn(sentence)
@@ -69,7 +70,7 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
     if not plan.searches:
         return [], []
     outcomes, failures = train(plan.search_trials(), "Choosing learning rates")
-    found = choose_rates(outcomes)
+    found = choose_rates(outcomes, plan.contest.measure)
     tried = {trial.folder for trial in plan.search_trials()}
     for _ in range(plan.extensions):
         beyond = [trial for trial in plan.search_trials(found) if trial.folder not in tried]
@@ -78,7 +79,7 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
         tried |= {trial.folder for trial in beyond}
         more, failed = train(beyond, "Trying rates beyond", needed=False)
         outcomes, failures = outcomes + more, failures + failed
-        found = choose_rates(outcomes)
+        found = choose_rates(outcomes, plan.contest.measure)
     missing = [
         (m, i.name)
         for m in plan.modes
@@ -140,17 +141,23 @@ def _conclude(
     from geopretrain.study.pictures import draw_pictures
     from geopretrain.study.protocol import describe_inits, describe_protocol
 
-    rows = summarise(outcomes, [one.name for one in plan.inits], plan.modes)
+    measure, described = plan.contest.measure, plan.data.describe()
+    rows = summarise(outcomes, [one.name for one in plan.inits], plan.modes, measure)
     results: dict[str, Any] = {
         "format": 1,
-        "headline": headline(rows, plan.settings["labels"]),
-        "sentences": sentences(rows),
+        "task": plan.contest.task,
+        "measure": asdict(measure),
+        "headline": headline(rows, plan.settings["labels"], measure),
+        "sentences": sentences(rows, measure),
         "cautions": [*same_content(plan.inits), *cautions(rows)],
         "inits": describe_inits(plan.inits),
         "modes": plan.modes,
-        "classes": {"names": list(plan.data.class_names), "colours": plan.data.class_colours.tolist()},
+        "classes": {
+            "names": list(described.class_names),
+            "colours": [list(colour) for colour in described.class_colours],
+        },
         "summary": [row_as_dict(row) for row in rows],
-        "per_class": per_class(outcomes),
+        "per_class": per_class(outcomes, measure),
         "learning_rates": searched,
         "trials": outcomes,
         "failures": failures,

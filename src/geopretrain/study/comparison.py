@@ -13,22 +13,19 @@ from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json, write_text
 from geopretrain.records import Object, as_type, damaged, read_json
 from geopretrain.schema import as_path
-from geopretrain.study.sentences import NO_SPREAD, points, score
+from geopretrain.study.measures import Measure
+from geopretrain.study.sentences import NO_SPREAD, score
 from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
 from geopretrain.study.summary import Row, row_from_dict
 
-COLUMNS = (
-    *("mode", "init", "step", "seeds", "miou_mean", "miou_sd", "pixel_accuracy_mean"),
-    *(
-        "difference_mean",
-        "difference_low",
-        "difference_high",
-        "verdict",
-        "miou_per_seed",
-        "difference_per_seed",
-    ),
-)
+
+def columns(measure: Measure) -> list[str]:
+    """Return the heads of the columns of ``comparison.csv``."""
+    scores = [f"{measure.key}_mean", f"{measure.key}_sd", f"{measure.second}_mean"]
+    differences = [f"difference_{name}" for name in ("mean", "low", "high")]
+    rest = ["verdict", f"{measure.key}_per_seed", "difference_per_seed"]
+    return ["mode", "init", "step", "seeds", *scores, *differences, *rest]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Comparison:
 
     Attributes:
         path: folder with ``comparison.json``, ``comparison.csv``, ``report.html`` and the trials.
-        results: everything, in plain values; scores are in [0, 1].
+        results: everything, in plain values; scores that are fractions are in [0, 1].
     """
 
     path: Path
@@ -63,6 +60,11 @@ class Comparison:
         return str(self.results["headline"])
 
     @property
+    def measure(self) -> Measure:
+        """The score that is compared."""
+        return Measure.of(self.results)
+
+    @property
     def rows(self) -> list[Row]:
         """The lines of the table."""
         return [row_from_dict(row) for row in self.results["summary"]]
@@ -78,30 +80,31 @@ class Comparison:
         write_text(self.path / "comparison.csv", self.csv())
 
     def csv(self) -> str:
-        """One line for each mode, point of the curve and initialisation; scores in [0, 1]."""
+        """One line for each mode, point of the curve and initialisation; fractions are in [0, 1]."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns(self.measure))
         for row in self.rows:
             d = row.difference
             writer.writerow(
                 [row.mode, row.init, row.step, " ".join(map(str, row.seeds))]
-                + [_number(value) for value in (row.mean, row.sd, row.pixel_accuracy)]
+                + [_number(value) for value in (row.mean, row.sd, row.second)]
                 + (["", "", "", ""] if d is None else [_number(d.mean), *_ends(d), d.verdict])
                 + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]
             )
         return text.getvalue()
 
     def table(self, every_point: bool = False) -> str:
-        """Return the table as text: scores in percent, differences in points with their 95 % interval."""
+        """Return the table as text: scores (fractions in percent), differences with their 95 % interval."""
         from geopretrain.study.summary import headline_points
 
         rows, seeds = self.rows, len(self.results["protocol"]["seeds"])
         wanted = set(headline_points(sorted({row.step for row in rows})))
-        lines = [f"{'mode':8} {'steps':>10} {'init':16} {'mIoU %':>13}   difference to the first"]
+        head = self.measure.title.replace(",", "")
+        lines = [f"{'mode':8} {'steps':>10} {'init':16} {head:>13}   difference to the first"]
         for row in rows:
             if every_point or row.step in wanted:
-                lines.append(_line(row, seeds))
+                lines.append(_line(row, seeds, self.measure))
         return "\n".join(lines)
 
 
@@ -139,17 +142,17 @@ def depth_of(depth: Any) -> Any:
     }
 
 
-def _line(row: Row, seeds: int) -> str:
+def _line(row: Row, seeds: int, measure: Measure) -> str:
     d = row.difference
     text = ""
     if d is not None and not d.has_interval:
-        text = f"{points(d.mean, sign=True)} {NO_SPREAD}"
+        text = f"{measure.show(d.mean, sign=True)} {NO_SPREAD}"
     elif d is not None:
-        ends = f"[{points(d.low, sign=True)}, {points(d.high, sign=True)}]"
-        text = f"{points(d.mean, sign=True)} {ends} {d.verdict}"
+        ends = f"[{measure.show(d.low, sign=True)}, {measure.show(d.high, sign=True)}]"
+        text = f"{measure.show(d.mean, sign=True)} {ends} {d.verdict}"
     if len(row.seeds) < seeds:
         text = f"{text} ({len(row.seeds)} of {seeds} seeds)".strip()
-    return f"{row.mode:8} {row.step:>10} {row.init:16} {score(row):>13}   {text}".rstrip()
+    return f"{row.mode:8} {row.step:>10} {row.init:16} {score(row, measure):>13}   {text}".rstrip()
 
 
 def _ends(difference: PairedDifference) -> list[str]:

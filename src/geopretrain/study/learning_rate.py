@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.statistics import mean, standard_deviation
 
 FIRST_SEED = 1000
@@ -37,11 +38,13 @@ def seeds_for_search(reported: Sequence[int], count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> list[dict[str, Any]]:
     """Return, for each mode and initialisation, every rate with its validation scores, and the chosen one.
 
     Args:
-        outcomes: trials scored on ``val``: ``init, mode, lr, seed, miou``; those that failed are absent.
+        outcomes: trials scored on ``val``: ``init, mode, lr, seed`` and the score; those that failed are
+            absent.
+        measure: the score.
 
     Returns:
         ``{'mode', 'init', 'chosen', 'at_end', 'rates': [{'lr', 'values', 'mean', 'sd'}]}``; ``at_end`` is
@@ -50,8 +53,9 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     groups: dict[tuple[str, str], dict[float, list[float]]] = {}
     for trial in outcomes:
-        score = float(trial["miou"] or 0.0)
-        groups.setdefault((trial["mode"], trial["init"]), {}).setdefault(float(trial["lr"]), []).append(score)
+        scores = groups.setdefault((trial["mode"], trial["init"]), {}).setdefault(float(trial["lr"]), [])
+        if trial[measure.key] is not None or not measure.lower:
+            scores.append(float(trial[measure.key] or 0.0))  # what is undefined is the worst that can be
     result: list[dict[str, Any]] = []
     for (mode, init), rates in groups.items():
         rows: list[dict[str, Any]] = [
@@ -59,7 +63,8 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for lr, values in sorted(rates.items())
         ]
         whole = max(len(row["values"]) for row in rows)  # a rate at which trainings fail is no good rate
-        chosen = max((r for r in rows if len(r["values"]) == whole), key=lambda row: row["mean"])["lr"]
+        usable = [row for row in rows if len(row["values"]) == whole]
+        chosen = (min if measure.lower else max)(usable, key=lambda row: row["mean"])["lr"]
         ends = {rows[0]["lr"]: "lowest", rows[-1]["lr"]: "highest"} if len(rows) > 1 else {}
         result.append(
             {"mode": mode, "init": init, "chosen": chosen, "at_end": ends.get(chosen), "rates": rows}

@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain import pictures
 from geopretrain.console import console
+from geopretrain.data.dataset import IMAGES
 from geopretrain.errors import UserError
 from geopretrain.files import write_picture
 
@@ -29,21 +30,16 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     if not plan.pictures:
         return []
     folder = plan.out / "figures"
-    chosen = plan.data.splits()["test"][list(plan.pictures)]
-    batch = plan.data.read(chosen)
-    shown: list[dict[str, Any]] = []
-    for k, name in enumerate(plan.data.names(chosen)):
-        image, truth = batch.images[k].permute(1, 2, 0).numpy(), batch.required("labels")[k].numpy()
-        coloured = pictures.colour_labels(truth, plan.data.class_colours)
-        shown.append(
-            {
-                "name": name,
-                "image": _write(folder, f"test{k}-image", image),
-                "truth": _write(folder, f"test{k}-truth", coloured),
-                "predictions": {},
-                "depth": {},
-            }
-        )
+    shown = [
+        {
+            "name": name,
+            "image": _write(folder, f"test{k}-image", image),
+            "truth": _write(folder, f"test{k}-truth", truth),
+            "predictions": {},
+            "depth": {},
+        }
+        for k, (name, image, truth) in enumerate(plan.contest.shown(plan.data, plan.pictures))
+    ]
     _draw_predictions(plan, trials, folder, shown)
     _draw_depth(plan, folder, shown)
     return shown
@@ -56,12 +52,11 @@ def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list
             continue
         try:
             with np.load(trial.predictions, allow_pickle=False) as file:
-                predicted = np.asarray(file["predicted"], np.uint8)
+                predicted = plan.contest.drawn(file, plan.data)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             console.warn(f"'{trial.predictions}' is damaged: its pictures are left out of the report.")
             continue
-        for k, entry in enumerate(shown[: len(predicted)]):
-            picture = pictures.colour_labels(predicted[k], plan.data.class_colours)
+        for k, (entry, picture) in enumerate(zip(shown, predicted, strict=False)):
             name = _write(folder, f"test{k}-{trial.mode}-{trial.init}", picture)
             entry["predictions"].setdefault(trial.mode, {})[trial.init] = name
             found.setdefault(trial.mode, {}).setdefault(trial.init, []).append(picture)
@@ -90,7 +85,7 @@ def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
     from geopretrain.tasks.base import DepthTask
 
     chosen = plan.data.splits()["test"][list(plan.pictures)]
-    images = plan.data.read(chosen).images.permute(0, 2, 3, 1).numpy()
+    images = plan.data.read(chosen, IMAGES).images.permute(0, 2, 3, 1).numpy()
     for init in plan.inits:
         if init.kind != "run":
             continue

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,18 @@ from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
 from geopretrain.console import console
-from geopretrain.errors import ConfigError, OptionError
-from geopretrain.schema import Device, given
+from geopretrain.errors import ConfigError
+from geopretrain.schema import Device
+from geopretrain.study.contests import Contest, contest_of
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.trials import Trial
 
 if TYPE_CHECKING:
+    from geopretrain.data.dataset import Fields
     from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.data.store.frame_store import FrameStore
 
 TRIAL_OPTIONS = (
     *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last", "ema"),
@@ -34,8 +36,10 @@ TRIAL_OPTIONS = (
 class Plan:
     """Everything that was resolved before the first training."""
 
+    contest: Contest
     out: Path
-    data: LabelledSet
+    data: LabelledSet | FrameStore
+    fields: Fields
     inits: list[NamedInit]
     modes: list[Mode]
     seeds: list[int]
@@ -47,7 +51,7 @@ class Plan:
     curve: tuple[int, ...]
     pictures: tuple[int, ...]
     settings: dict[str, Any]
-    """What all trials share, as options of ``finetune segmentation``."""
+    """What all trials share, as options of the fine-tuning."""
     config: dict[str, Any]
     """What ``config.yaml`` keeps."""
     device: Device
@@ -64,11 +68,9 @@ class Plan:
         Raises:
             UserError: a trial could not begin.
         """
-        from geopretrain.training.segmentation import segmentation_training
-
         for trial in self.trials([])[: len(self.modes) * len(self.inits)]:  # those of the first seed
             with console.showing(False):
-                training = segmentation_training(trial.options(device=self.device, overwrite=True))
+                training = self.contest.training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
 
     @property
@@ -119,53 +121,61 @@ class Plan:
             pictures=self.pictures if seed == self.seeds[0] and not searching else (),
             settings=dict(self.settings),
             weights=init.identity,
+            task=self.contest.task,
         )
 
 
 def make_plan(options: CompareOptions) -> Plan:
     """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
     from geopretrain.compute import resolve_device
-    from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.tasks.transfer.segmentation_presets import PRESETS
     from geopretrain.training.labelled import curve
     from geopretrain.training.resolve import choose_preset
 
-    named = read_inits(options.inits)
+    contest, named = contest_of(options.task), read_inits(options.inits)
     device = resolve_device(options.device)
-    name = choose_preset(options.preset, device, PRESETS)
-    preset = PRESETS[name]
+    presets = contest.presets(options)
+    name = choose_preset(options.preset, device, presets)
+    preset = presets[name]
     settings = {**preset.settings, **options.settings}
-    rates = {one.name: rates_of(options.lr, preset.of_init(one.kind).lr) for one in named}
-    steps = preset.total_steps() if options.steps is None else options.steps
-    points = curve(options.curve_points, steps)
-    labelled = LabelledSet.open(os.fspath(options.data or ""), size=options.size or preset.size)
+    modes = contest.modes_of(options, settings)
+    batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)
+    rates = {one.name: rates_of(options.lr, preset.of_init(one.kind).rate(batch_size)) for one in named}
+    searches = max(map(len, rates.values())) > 1
+    contest.check_options(replace(options, modes=modes), searches)
+    data, fields_of = contest.open(options, preset), contest.fields(options)
+    available = len(data.splits(fields_of)["train"])
+    labels = available if options.labels is None else options.labels
+    steps = preset.total_steps(labels, batch_size) if options.steps is None else options.steps
+    points = curve(options.curve_points, steps) if contest.has_curve else [steps]
     resolved = {
         "backbone": _common_backbone(options.backbone, named),
-        "labels": labelled.counts["train"] if options.labels is None else options.labels,
-        "size": labelled.size,
+        "labels": labels,
+        "size": data.size,
         "preset": name,
         "settings": settings,
         "steps": steps,
-        "batch_size": preset.batch_size if options.batch_size is None else options.batch_size,
+        "batch_size": batch_size,
         "lr": _saved_rates(options.lr, rates),
         "curve_points": points,
         "inits": [one.source for one in named],
-        "modes": _modes(options, settings),
+        "modes": modes,
     }
     config = as_saved("compare", options, **resolved)
-    searches = max(map(len, rates.values())) > 1
+    own = {one: config[one] for one in (*TRIAL_OPTIONS, *contest.own_options) if config[one] is not None}
     return Plan(
+        contest=contest,
         out=Path(options.out or "").resolve(),
-        data=labelled,
+        data=data,
+        fields=fields_of,
         inits=named,
-        modes=resolved["modes"],
+        modes=list(modes),
         seeds=list(options.seeds),
         rates=rates,
         extensions=EXTENSIONS if options.lr == "auto" else 0,
         search_seeds=seeds_for_search(options.seeds, options.search_seeds),
         curve=tuple(points),
-        pictures=_check_data(labelled, config["labels"], options.subset_seed, options.pictures, searches),
-        settings={name: config[name] for name in TRIAL_OPTIONS if config[name] is not None},
+        pictures=contest.check_data(data, options, labels, searches),
+        settings=own | contest.settings(data, available),
         config=config,
         device=device,
     )
@@ -177,17 +187,6 @@ def _saved_rates(asked: Any, rates: Mapping[str, list[float]]) -> Any:
         return asked
     different = {tuple(found) for found in rates.values()}
     return list(*different) if len(different) == 1 else None
-
-
-def _modes(options: CompareOptions, settings: Mapping[str, Any]) -> list[Mode]:
-    """Return what is trained: under a linear probe the head alone (raises where more was asked for)."""
-    from geopretrain.training.segmentation import LINEAR_IS_FROZEN
-
-    if settings.get("head") != "linear":
-        return list(options.modes)
-    if "modes" in given(options) and options.modes != ("frozen",):
-        raise OptionError("modes", LINEAR_IS_FROZEN.format(mode=", ".join(options.modes)))
-    return ["frozen"]
 
 
 def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:
@@ -213,18 +212,3 @@ def _backbone_of_files(inits: list[NamedInit]) -> str | None:
     for name, backbone in list(known.items())[:1]:
         console.say(f"The weights '{name}' look like {backbone}: --backbone {backbone}.")
     return next(iter(known.values()), None)
-
-
-def _check_data(
-    data: LabelledSet, labels: int, subset_seed: int, pictures: int, search: bool
-) -> tuple[int, ...]:
-    """Read all labels that will be needed, so that a bad one is told now; return the test images to show."""
-    from geopretrain.data.labelled.census import check_labels
-    from geopretrain.data.subsets import nested_subset
-
-    splits = data.splits()
-    train = splits["train"][nested_subset(len(splits["train"]), labels, subset_seed)]
-    for split in ("test", "val") if search else ("test",):
-        check_labels(data, train, splits[split], split)
-    count = min(max(0, pictures), data.counts["test"])
-    return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from geopretrain.console import ProgressLine, clock_time, console
+from geopretrain.study.contests import contest_of
 from geopretrain.study.trials import Trial
 
 
@@ -31,15 +32,17 @@ class TrialProgress:
     def done(self, trial: Trial, answer: dict[str, Any]) -> None:
         """Count a training and say its score or its error."""
         self.count += 1
-        text = f"{trial.name}: {_score(answer)}"
+        text = f"{trial.name}: {_score(trial, answer)}"
         left = (time.perf_counter() - self.start) / self.count * (self.total - self.count)
         rest = f"; about {clock_time(left)} left" if self.count < self.total else ""
         self.line.update(self.count, text + rest, always=True)
 
 
-def _score(answer: dict[str, Any]) -> str:
+def _score(trial: Trial, answer: dict[str, Any]) -> str:
     if "error" in answer:
         return f"FAILED: {answer['error']}"
     outcome = answer["outcome"]
-    miou = outcome["miou"]
-    return f"mIoU {'undefined' if miou is None else f'{100 * miou:.1f} %'} ({outcome['seconds']:.0f} s)"
+    measure = contest_of(trial.task).measure
+    score = outcome[measure.key]
+    shown = "undefined" if score is None else f"{measure.show(score)}{' %' if measure.percent else ''}"
+    return f"{measure.name} {shown} ({outcome['seconds']:.0f} s)"

@@ -28,13 +28,13 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
 
     settings = plan.settings
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
-    train = plan.data.splits()["train"]
+    train = plan.data.splits(plan.fields)["train"]
     subset = nested_subset(len(train), settings["labels"], settings["subset_seed"])
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": settings["data"],
+        "data": plan.config["data"],
         "data_description": plan.data.describe().in_words(remarks=True),
-        "splits": plan.data.counts,
+        "splits": {"train": 0, "val": 0, "test": 0} | dict(plan.data.describe().counts) | _scored(outcomes),
         "labels": settings["labels"],
         "subset_seed": settings["subset_seed"],
         "subset": plan.data.names(train[subset]),
@@ -53,14 +53,23 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "seeds": plan.seeds,
         "search_seeds": plan.search_seeds if plan.searches else [],
         "curve": list(plan.curve),
-        "score": "mIoU and pixel accuracy from one confusion matrix over all test images; "
-        "classes in neither truth nor prediction are left out of the mean",
+        "score": _score(plan, outcomes),
         "training_seconds": round(sum(outcome["seconds"] for outcome in outcomes), 1),
         "device": plan.device,
         "hardware": hardware(plan.device),
         "versions": versions(),
         "command": command_line(CompareOptions, plan.config),
     }
+
+
+def _scored(outcomes: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return how many pictures were scored, where that is no split of the data."""
+    return {"test": outcomes[0]["images"]} if "images" in outcomes[0] else {}
+
+
+def _score(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> str:
+    words, protocol = plan.contest.words.protocol, outcomes[0].get("protocol")
+    return words if protocol is None else f"{words}; protocol {protocol}"
 
 
 def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:

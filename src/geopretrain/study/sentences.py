@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.statistics import PairedDifference
 from geopretrain.study.summary import Row, headline_points
 
@@ -12,44 +13,43 @@ MODE_WORDS = {
     "encoder": "a new decoder, all layers trained",
     "frozen": "the encoder frozen",
 }
-MINUS = "\N{MINUS SIGN}"
 UNCLEAR = "no difference could be told"
 NO_SPREAD = "the difference is the same with every seed, so there is no interval"
 
 
-def points(value: float, *, sign: bool = False) -> str:
-    """Write a fraction in [0, 1] as percentage points with one decimal and a real minus sign."""
-    text = f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
-    return text.replace("-", MINUS)
+def score(row: Row, measure: Measure = MIOU) -> str:
+    """Write the scores of a row: ``31.2 ± 0.4``, or why there is no such thing."""
+    return f"{measure.show(row.mean)} {spread(row, measure)}" if row.values else spread(row, measure)
 
 
-def score(row: Row) -> str:
-    """Write the scores of a row in percent: ``31.2 ± 0.4``, or why there is no such thing."""
-    return f"{points(row.mean)} {spread(row)}" if row.values else spread(row)
-
-
-def spread(row: Row) -> str:
+def spread(row: Row, measure: Measure = MIOU) -> str:
     """Write the spread of the seeds, or why there is none."""
     if not row.values:
         return "no result"
-    return "(one seed, no spread)" if len(row.values) == 1 else f"\N{PLUS-MINUS SIGN} {points(row.sd)}"
+    if len(row.values) == 1:
+        return "(one seed, no spread)"
+    return f"\N{PLUS-MINUS SIGN} {measure.show(row.sd)}"
 
 
-def interval(difference: PairedDifference) -> str:
+def interval(difference: PairedDifference, measure: Measure = MIOU) -> str:
     """Write ``+0.7 points (95 % interval -2.9 to +4.3)``."""
     if not difference.has_interval:
-        return f"{points(difference.mean, sign=True)} points with every seed"
-    ends = f"{points(difference.low, sign=True)} to {points(difference.high, sign=True)}"
-    return f"{points(difference.mean, sign=True)} points ({difference.level:.0%} interval {ends})".replace(
-        "%", " %"
-    )
+        return f"{measure.shift(difference.mean)} with every seed"
+    ends = ends_of(difference, measure)
+    return f"{measure.shift(difference.mean)} ({difference.level:.0%} interval {ends})".replace("%", " %")
 
 
-def row_sentence(row: Row, baseline: Row, last: int) -> str:
+def ends_of(difference: PairedDifference, measure: Measure) -> str:
+    """Write ``-2.9 to +4.3``."""
+    return f"{measure.show(difference.low, sign=True)} to {measure.show(difference.high, sign=True)}"
+
+
+def row_sentence(row: Row, baseline: Row, last: int, measure: Measure = MIOU) -> str:
     """Say what one row shows against the first initialisation."""
     where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.step, last)}"
     values = (
-        f"{row.init} reaches {score(row)} mIoU against {score(baseline)} for {baseline.init} "
+        f"{row.init} reaches {score(row, measure)} {measure.with_direction()} against "
+        f"{score(baseline, measure)} for {baseline.init} "
         f"({len(row.values)} {'seed' if len(row.values) == 1 else 'seeds'})"
     )
     missing = [one.init for one in (row, baseline) if not one.values]
@@ -63,16 +63,16 @@ def row_sentence(row: Row, baseline: Row, last: int) -> str:
         "unclear": UNCLEAR,
         "no spread": NO_SPREAD,
     }[row.difference.verdict]
-    return f"{where[0].upper()}{where[1:]}: {values}; {interval(row.difference)}: {verdict}."
+    return f"{where[0].upper()}{where[1:]}: {values}; {interval(row.difference, measure)}: {verdict}."
 
 
 def _when(step: int, last: int) -> str:
     return f"after all {last} steps" if step == last else f"after {step} of {last} steps"
 
 
-def sentences(rows: Sequence[Row]) -> list[str]:
+def sentences(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     """One sentence for each initialisation but the first, each mode, after few steps and at the end."""
-    return [row_sentence(row, baseline, last) for row, baseline, last in _claims(rows)]
+    return [row_sentence(row, baseline, last, measure) for row, baseline, last in _claims(rows)]
 
 
 def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
@@ -89,14 +89,14 @@ def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
     return claims
 
 
-def headline(rows: Sequence[Row], labels: int | None) -> str:
+def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -> str:
     """Say what came out: one sentence for each mode and each initialisation but the first."""
     claims = _claims(rows)
     first = f"With {labels} labelled images" if labels else "With all labelled images"
     if not claims:
         return f"{first}: there is nothing to compare."
     pairs = list(dict.fromkeys((row.mode, row.init) for row, _, _ in claims))
-    parts = [_headline_of([c for c in claims if (c[0].mode, c[0].init) == pair]) for pair in pairs]
+    parts = [_headline_of([c for c in claims if (c[0].mode, c[0].init) == pair], measure) for pair in pairs]
     opening = f"{first} and {parts[0][0]}, {parts[0][1]}"
     return " ".join([opening, *(f"With {mode}, {text}" for mode, text in parts[1:])])
 
@@ -120,31 +120,32 @@ _ONE_POINT = {
 }
 
 
-def _headline_of(claims: Sequence[tuple[Row, Row, int]]) -> tuple[str, str]:
+def _headline_of(claims: Sequence[tuple[Row, Row, int]], measure: Measure) -> tuple[str, str]:
     """Return the mode in words and what happened in it to one initialisation."""
     row, baseline, _ = claims[-1]
     mode = MODE_WORDS.get(row.mode, row.mode)
     if row.difference is None:
         return mode, f"{row.init} and {baseline.init} have too few common seeds to be compared."
     if not row.difference.has_interval:
-        return mode, _without_spread(row, baseline)
+        return mode, _without_spread(row, baseline, measure)
     early = claims[0][0].difference
     course = (
         _COURSES[early.verdict, row.difference.verdict]
         if len(claims) > 1 and early is not None and early.has_interval
         else _ONE_POINT[row.difference.verdict]
     )
-    ends = f"{points(row.difference.low, sign=True)} to {points(row.difference.high, sign=True)}"
-    amount = f"{points(row.difference.mean, sign=True)} points of mIoU, 95 % interval {ends}"
+    ends = ends_of(row.difference, measure)
+    less = ", lower is better" if measure.lower else ""
+    amount = f"{measure.shift_of(row.difference.mean)}{less}, 95 % interval {ends}"
     return mode, f"{course.format(init=row.init, other=baseline.init)} ({amount})."
 
 
-def _without_spread(row: Row, baseline: Row) -> str:
+def _without_spread(row: Row, baseline: Row, measure: Measure) -> str:
     assert row.difference is not None  # the caller has looked
     what = (
         f"{row.init} and {baseline.init} score the same with every seed"
         if not round(row.difference.mean, 9)
-        else f"{row.init} and {baseline.init} differ by {interval(row.difference)}"
+        else f"{row.init} and {baseline.init} differ by {interval(row.difference, measure)}"
     )
     return f"{what}: {NO_SPREAD}."
 

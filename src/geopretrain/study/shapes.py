@@ -31,11 +31,12 @@ class Difference:
     low: Real
     high: Real
     level: Real
+    lower: bool = False
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table; version 0.1 called the step an iteration."""
+    """A row of the table; version 0.1 called the step an iteration, and 0.2 the second score by its name."""
 
     mode: Text
     init: Text
@@ -43,8 +44,9 @@ class Line:
     values: list[Real]
     mean: Score
     sd: Score
-    pixel_accuracy: Score
     difference: Difference | None
+    second: Score = None
+    pixel_accuracy: Score = None
     step: Index | None = None
     iteration: Index | None = None
 
@@ -154,6 +156,19 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The score, see `geopretrain.study.measures.Measure`."""
+
+    key: Text
+    name: Text
+    second: Text
+    second_name: Text
+    lower: bool
+    percent: bool
+    by_class: Text | None
+
+
+@dataclass(frozen=True)
 class Results:
     """The whole of it."""
 
@@ -169,6 +184,8 @@ class Results:
     failures: list[Failure]
     pictures: list[Shown]
     protocol: Protocol
+    task: Text = "segmentation"
+    measure: Measured | None = None
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:

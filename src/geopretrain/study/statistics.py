@@ -26,6 +26,7 @@ class PairedDifference:
         low: lower end of the t interval of the mean.
         high: upper end; the same where all values are, and then it is no interval.
         level: coverage of the interval, e.g. 0.95.
+        lower: whether less is better of what differs.
     """
 
     values: tuple[float, ...]
@@ -34,6 +35,7 @@ class PairedDifference:
     low: float
     high: float
     level: float = LEVEL
+    lower: bool = False
 
     @property
     def has_interval(self) -> bool:
@@ -45,9 +47,9 @@ class PairedDifference:
         """``'better'`` or ``'worse'`` where the interval excludes zero, ``'unclear'``, or ``'no spread'``."""
         if not self.has_interval:
             return "no spread"
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "unclear"
+        if self.low <= 0 <= self.high:
+            return "unclear"
+        return "better" if (self.high < 0) == self.lower else "worse"
 
 
 def mean(values: Sequence[float]) -> float:
@@ -64,11 +66,17 @@ def standard_deviation(values: Sequence[float]) -> float:
 
 
 def paired_difference(
-    values: Sequence[float], baseline: Sequence[float], level: float = LEVEL
+    values: Sequence[float], baseline: Sequence[float], level: float = LEVEL, *, lower: bool = False
 ) -> PairedDifference:
     """Difference ``values - baseline``, seed by seed, with the interval of the paired t-test (Student, 1908).
 
     Pairing takes out what a seed does to both sides (order of the images, flips), so fewer seeds tell more.
+
+    Args:
+        values: of one side, one for each seed.
+        baseline: of the other side.
+        level: coverage of the interval.
+        lower: whether less is better, which decides on the verdict.
 
     Raises:
         ConfigError: the lengths differ, there are fewer than two pairs, a value is no finite number, or the
@@ -88,7 +96,13 @@ def paired_difference(
         warnings.simplefilter("ignore", RuntimeWarning)  # equal differences are a result: no spread at all
         low, high = ttest_rel(values, baseline).confidence_interval(level)
     return PairedDifference(
-        differences, mean(differences), standard_deviation(differences), float(low), float(high), level
+        differences,
+        mean(differences),
+        standard_deviation(differences),
+        float(low),
+        float(high),
+        level,
+        lower,
     )
 
 

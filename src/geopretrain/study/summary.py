@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
 
 FEW = 1 / 3
@@ -22,10 +23,10 @@ class Row:
         init: name of the initialisation.
         step: point of the curve.
         seeds: those that ended with a score; () where none did.
-        values: mIoU in [0, 1] of each of them.
+        values: score of each of them (mIoU in [0, 1], for instance).
         mean: of the values; NaN without.
         sd: standard deviation of the values (n - 1); NaN with fewer than two.
-        pixel_accuracy: mean over the seeds, in [0, 1]; NaN without.
+        second: mean over the seeds of the score that is shown beside it; NaN without.
         difference: paired with the first initialisation; None for itself, or with fewer than two common
             seeds.
     """
@@ -37,22 +38,27 @@ class Row:
     values: tuple[float, ...]
     mean: float
     sd: float
-    pixel_accuracy: float
+    second: float
     difference: PairedDifference | None
 
 
-def summarise(trials: Sequence[dict[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> list[Row]:
+def summarise(
+    trials: Sequence[dict[str, Any]],
+    inits: Sequence[str],
+    modes: Sequence[str],
+    measure: Measure = MIOU,
+) -> list[Row]:
     """Return one row for each mode, point of the curve and initialisation; the first is the reference.
 
-    A trial is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``; trials
-    that failed are absent, scores that are undefined are None, and differences use the seeds for which both
-    sides have one. Where nothing ended there is a row without values.
+    A trial is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``, with the keys
+    of the measure; trials that failed are absent, scores that are undefined are None, and differences use
+    the seeds for which both sides have one. Where nothing ended there is a row without values.
     """
     table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
     for trial in trials:
         for point in trial["curve"]:
             there = table.setdefault((trial["mode"], trial["init"], step_of(point)), {})
-            if _is_score(point["miou"]):
+            if _is_score(point[measure.key]):
                 there[int(trial["seed"])] = point
     points = sorted({step for _, _, step in table})
     rows = []
@@ -61,7 +67,8 @@ def summarise(trials: Sequence[dict[str, Any]], inits: Sequence[str], modes: Seq
             reference = table.get((mode, inits[0], step), {})
             for init in inits:
                 there = table.get((mode, init, step), {})
-                rows.append(_row(mode, init, step, there, None if init == inits[0] else reference))
+                other = None if init == inits[0] else reference
+                rows.append(_row(mode, init, step, there, other, measure))
     return rows
 
 
@@ -81,26 +88,34 @@ def _row(
     step: int,
     there: dict[int, dict[str, float]],
     reference: dict[int, dict[str, float]] | None,
+    measure: Measure,
 ) -> Row:
     seeds = tuple(sorted(there))
-    values = tuple(float(there[seed]["miou"]) for seed in seeds)
+    values = tuple(float(there[seed][measure.key]) for seed in seeds)
     difference = None
     common = [seed for seed in seeds if reference is not None and seed in reference]
     if reference is not None and len(common) >= 2:
         difference = paired_difference(
-            [there[seed]["miou"] for seed in common], [reference[seed]["miou"] for seed in common]
+            [there[seed][measure.key] for seed in common],
+            [reference[seed][measure.key] for seed in common],
+            lower=measure.lower,
         )
-    accuracy = mean([float(a) for seed in seeds if _is_score(a := there[seed]["pixel_accuracy"])])
-    return Row(
-        mode, init, step, seeds, values, mean(values), standard_deviation(values), accuracy, difference
-    )
+    second = mean([float(a) for seed in seeds if _is_score(a := there[seed].get(measure.second))])
+    return Row(mode, init, step, seeds, values, mean(values), standard_deviation(values), second, difference)
 
 
-def per_class(trials: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
-    """Mean IoU of each class at the end, by mode and initialisation; None for classes that never occur."""
+def per_class(
+    trials: Sequence[dict[str, Any]], measure: Measure = MIOU
+) -> dict[str, dict[str, list[float | None]]]:
+    """Mean score of each class at the end, by mode and initialisation; None for classes that never occur.
+
+    Empty where the score is none of classes.
+    """
+    if measure.by_class is None:
+        return {}
     groups: dict[tuple[str, str], list[list[float | None]]] = {}
     for trial in trials:
-        groups.setdefault((trial["mode"], trial["init"]), []).append(trial["iou"])
+        groups.setdefault((trial["mode"], trial["init"]), []).append(trial[measure.by_class])
     result: dict[str, dict[str, list[float | None]]] = {}
     for (mode, init), lists in groups.items():
         columns = [
@@ -128,11 +143,14 @@ def row_as_dict(row: Row) -> dict[str, Any]:
     return content
 
 
-_MAY_BE_NAN = ("mean", "sd", "pixel_accuracy")
+_MAY_BE_NAN = ("mean", "sd", "second")
+_EARLIER = {"pixel_accuracy": "second"}
+"""Names that earlier versions wrote."""
 
 
 def row_from_dict(content: dict[str, Any]) -> Row:
     """Return the row that ``row_as_dict`` wrote."""
+    content = {_EARLIER.get(name, name): value for name, value in content.items()}
     difference = content["difference"]
     if difference is not None:
         fields = {name: value for name, value in difference.items() if name != "verdict"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from geopretrain.compute import fewer_threads_where_shared
-from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.config.options import TrainCommandOptions
 from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.errors import RunFolderError, WeightsError
@@ -16,6 +19,7 @@ from geopretrain.files import atomic_path, write_json
 from geopretrain.folders import owned
 from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
+from geopretrain.study.contests import contest_of
 from geopretrain.study.inits import weights_digest
 
 PATIENCE = 30.0
@@ -36,8 +40,9 @@ class Trial:
         evaluate_on: ``test``, or ``val`` for trials that only choose the learning rate.
         curve: steps after which to score.
         pictures: positions in the test split to keep the predictions of.
-        settings: what all trials share (data, labels, steps, ...), as options of ``finetune segmentation``.
+        settings: what all trials share (data, labels, steps, ...), as options of the fine-tuning.
         weights: what the initialisation is recognised by, see ``NamedInit.identity``.
+        task: what is compared on, see `geopretrain.study.contests`.
     """
 
     folder: str
@@ -51,6 +56,7 @@ class Trial:
     pictures: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
+    task: str = "segmentation"
 
     @property
     def name(self) -> str:
@@ -65,7 +71,7 @@ class Trial:
 
     @property
     def predictions(self) -> Path:
-        """File with the predicted class maps of the pictured test images."""
+        """File with what was predicted of the pictured test images."""
         return Path(f"{self.folder}.npz")
 
     def outcome(self) -> dict[str, Any] | None:
@@ -82,56 +88,24 @@ class Trial:
         except RunFolderError as error:
             console.warn(str(error))
             return None
-        same = found.lr == self.lr and found.weights in (None, self.weights)
+        measured = all(contest_of(self.task).measure.key in point for point in (numbers, *numbers["curve"]))
+        same = measured and found.lr == self.lr and found.weights in (None, self.weights)
         return dict(numbers) if same else None
 
-    def options(self, **more: Any) -> FinetuneSegmentationOptions:
-        """Return what is trained as options of ``finetune segmentation``."""
-        return FinetuneSegmentationOptions(
-            out=self.folder,
-            init=self.source,
-            mode=self.mode,
-            lr=self.lr,
-            seed=self.seed,
-            curve_points=self.curve,
-            evaluate_on=self.evaluate_on,
-            **{**self.settings, **more},
-        )
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of a learning curve, as records have it; version 0.1 called the step an iteration."""
-
-    miou: Real | None
-    pixel_accuracy: Real | None
-    step: Index | None = None
-    iteration: Index | None = None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What the results of a finished trial hold."""
-
-    curve: list[Point]
-    miou: Real | None
-    pixel_accuracy: Real | None
-    per_image_miou: Real | None
-    iou: dict[str, Real | None]
+    def options(self, **more: Any) -> TrainCommandOptions:
+        """Return what is trained, as options of the command that trains it."""
+        return contest_of(self.task).options(self, more)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the record of a finished trial holds."""
+    """What the record of a finished trial holds, beside the scores of its task."""
 
     init: Text
     mode: Text
     seed: Index
     lr: Real
-    curve: list[Point]
-    miou: Real | None
-    pixel_accuracy: Real | None
-    iou: list[Real | None]
+    curve: list[dict[str, Real | None]]
     seconds: Real
     run: Text
     weights: Text | None = None
@@ -150,31 +124,25 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
 
 def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, Any]:
     from geopretrain.runs.folder import RunFolder
-    from geopretrain.training.segmentation import train_segmentation
 
-    there = RunFolder(trial.folder)
+    contest, there = contest_of(trial.task), RunFolder(trial.folder)
     begun = there.is_ours() and there.config.get("lr") == trial.lr
     if trial.weights and weights_digest(trial.source) not in ("", trial.weights):
         raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
     options = trial.options(threads=threads, device=device, resume=begun, overwrite=not begun)
     with console.showing(False), fewer_threads_where_shared():  # many runs side by side stay quiet
-        run = train_segmentation(options)
-    results, file = run.results, run.path / "results.json"
-    as_type(Scores, results, file, error=RunFolderError, advice="Start again with --overwrite.")
+        run = contest.train(options)
+        numbers = contest.numbers(run, trial)
     if trial.pictures:
-        _keep_predictions(trial, run)
+        _keep_predictions(trial, contest.predictions(run, trial))
     outcome = {
         "init": trial.init,
         "mode": trial.mode,
         "seed": trial.seed,
         "lr": trial.lr,
         "evaluate_on": trial.evaluate_on,
-        "curve": results["curve"],
-        "miou": results["miou"],
-        "pixel_accuracy": results["pixel_accuracy"],
-        "per_image_miou": results["per_image_miou"],
-        "iou": list(results["iou"].values()),
+        **numbers,
         "seconds": round(time.perf_counter() - start, 1),
         "run": trial.folder,
         "weights": trial.weights,
@@ -183,20 +151,6 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
     return outcome
 
 
-def _keep_predictions(trial: Trial, run: Any) -> None:
-    import numpy as np
-    import torch
-
-    from geopretrain.data.batches import as_float
-    from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.runs.loading import load_task
-    from geopretrain.tasks.base import SegmentationTask
-
-    task = load_task(run).eval()
-    assert isinstance(task, SegmentationTask)  # trials are of nothing else
-    data = LabelledSet.open(trial.settings["data"], size=run.size)
-    batch = data.read(data.splits()["test"][list(trial.pictures)])
-    with torch.no_grad():
-        predicted = task.predict(as_float(batch.images)).classes
+def _keep_predictions(trial: Trial, kept: Mapping[str, np.ndarray]) -> None:
     with atomic_path(trial.predictions) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, predicted=predicted.numpy().astype(np.uint8))
+        np.savez_compressed(file, **kept)  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""What a transfer is to a comparison: how a trial is trained, which of its numbers counts, what is shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from geopretrain.config.options import CompareOptions, TrainCommandOptions
+from geopretrain.config.several import Mode
+from geopretrain.data.dataset import Fields
+from geopretrain.errors import OptionError
+from geopretrain.schema import given
+from geopretrain.study.measures import Measure
+
+if TYPE_CHECKING:
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.runs.folder import RunFolder
+    from geopretrain.study.trials import Trial
+    from geopretrain.tasks.presets import Preset
+    from geopretrain.training.train import Training
+
+DEPTH_OPTIONS = ("supervision", "evaluate_data", "protocol")
+"""Options of ``compare`` that only depth has."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a report speaks of it.
+
+    Attributes:
+        network: that is trained, e.g. ``segmentation network``.
+        score: the score spelled out, at the beginning of a sentence.
+        by_class: what the score of a class is called.
+        protocol: how the score is computed.
+    """
+
+    network: str
+    score: str
+    by_class: str
+    protocol: str
+
+
+class Contest(ABC):
+    """A transfer that initialisations are compared on.
+
+    Attributes:
+        task: its name.
+        measure: the number that counts.
+        words: of reports.
+        modes: that it knows, the usual ones of a comparison first.
+        own_modes: number of these that are compared where none are named.
+        own_options: options of ``compare`` that its trials get beside those that all get.
+        has_curve: whether it is scored in the midst of training, too.
+    """
+
+    task: ClassVar[str]
+    measure: ClassVar[Measure]
+    words: ClassVar[Words]
+    modes: ClassVar[tuple[Mode, ...]] = ("full", "frozen", "encoder")
+    own_modes: ClassVar[int] = 2
+    own_options: ClassVar[tuple[str, ...]] = ()
+    has_curve: ClassVar[bool] = True
+
+    @abstractmethod
+    def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
+        """Return the named settings of its training."""
+
+    def modes_of(self, options: CompareOptions, settings: Mapping[str, Any]) -> tuple[Mode, ...]:
+        """Return what is trained: what was asked for, or what is usual.
+
+        Args:
+            options: of ``compare``.
+            settings: of the task, those of the preset included.
+
+        Raises:
+            OptionError: the task does not know a mode that was asked for.
+        """
+        if "modes" not in given(options):
+            return self.modes[: self.own_modes]
+        if unknown := [mode for mode in options.modes if mode not in self.modes]:
+            raise OptionError(
+                "modes",
+                f"has {unknown[0]}, which --task {self.task} does not know, but {', '.join(self.modes)}.",
+            )
+        return options.modes
+
+    @abstractmethod
+    def open(self, options: CompareOptions, preset: Preset) -> LabelledSet | FrameStore:
+        """Return the data (DataError where there are none of the kind)."""
+
+    def check_options(self, options: CompareOptions, searches: bool) -> None:
+        """Refuse options of other tasks."""
+        for name in DEPTH_OPTIONS:
+            if getattr(options, name) != getattr(CompareOptions, name):
+                raise OptionError(name, f"belongs to --task depth, and this is --task {self.task}.")
+
+    @abstractmethod
+    def check_data(self, data: Any, options: CompareOptions, labels: int, searches: bool) -> tuple[int, ...]:
+        """Look at all that will be needed; return the positions of the test images to show."""
+
+    @abstractmethod
+    def fields(self, options: CompareOptions) -> Fields:
+        """Return what a sample that is learned from must have."""
+
+    def settings(self, data: Any, available: int) -> dict[str, Any]:
+        """Return what trials get of the data that were opened, of which so many are to learn from."""
+        return {}
+
+    @abstractmethod
+    def options(self, trial: Trial, more: Mapping[str, Any]) -> TrainCommandOptions:
+        """Return what is trained, as options of the command that trains it."""
+
+    @abstractmethod
+    def training(self, options: Any) -> Training:
+        """Return the training that is ready to start."""
+
+    @abstractmethod
+    def train(self, options: Any) -> RunFolder:
+        """Train and return the run."""
+
+    @abstractmethod
+    def numbers(self, run: RunFolder, trial: Trial) -> dict[str, Any]:
+        """Return ``curve`` and the final numbers of a finished run."""
+
+    def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
+        """Return what is kept of the pictured test images, by name; nothing where nothing is shown."""
+        return {}
+
+    def drawn(self, kept: Mapping[str, np.ndarray], data: Any) -> Sequence[np.ndarray]:
+        """Return the pictures of what `predictions` kept."""
+        return list(kept["pictures"])
+
+    def shown(self, data: Any, positions: Sequence[int]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Return name, image and picture of the truth of test images."""
+        return []

@@ -1,0 +1,90 @@
+"""The number that a comparison is about: its name, which way is better, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of trained networks.
+
+    Attributes:
+        key: of the score in results and records.
+        name: in sentences, tables and figures.
+        second: key of a score that is shown beside it.
+        second_name: its name.
+        by_class: key of the score of each class; None where there are no classes.
+        lower: whether less of it is better.
+        percent: whether it is a fraction, written in percent, and differences in points.
+    """
+
+    key: str
+    name: str
+    second: str
+    second_name: str
+    by_class: str | None = None
+    lower: bool = False
+    percent: bool = True
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any]) -> Measure:
+        """Return that of a finished comparison; earlier versions compared segmenters only."""
+        told = results.get("measure")
+        return MIOU if told is None else cls(**told)
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by where they are shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def decimals(self) -> int:
+        """Digits behind the point."""
+        return 1 if self.percent else 3
+
+    @property
+    def title(self) -> str:
+        """Name with unit, for heads of columns: ``mIoU, %``."""
+        return f"{self.name}, %" if self.percent else self.name
+
+    @property
+    def second_title(self) -> str:
+        """The same of the second score."""
+        return f"{self.second_name}, %" if self.percent else self.second_name
+
+    @property
+    def direction(self) -> str:
+        """``higher is better`` or ``lower is better``."""
+        return "lower is better" if self.lower else "higher is better"
+
+    @property
+    def difference_title(self) -> str:
+        """What differences are counted in: ``points of mIoU``, or ``AbsRel, lower is better``."""
+        return f"points of {self.name}" if self.percent else f"{self.name}, {self.direction}"
+
+    def show(self, value: float, *, sign: bool = False) -> str:
+        """Write a score or a difference with a real minus sign, fractions in percent."""
+        text = f"{self.scale * value:{'+' if sign else ''}.{self.decimals}f}"
+        return text.replace("-", MINUS)
+
+    def shift(self, value: float) -> str:
+        """Write a difference with its unit: ``+0.7 points``, ``-0.012``."""
+        return self.show(value, sign=True) + (" points" if self.percent else "")
+
+    def shift_of(self, value: float) -> str:
+        """Write a difference with its name: ``+0.7 points of mIoU``, ``-0.012 of AbsRel``."""
+        return f"{self.shift(value)} of {self.name}"
+
+    def with_direction(self) -> str:
+        """Return the name, and that less is better where it is."""
+        return f"{self.name} ({self.direction})" if self.lower else self.name
+
+
+MIOU = Measure("miou", "mIoU", "pixel_accuracy", "pixel accuracy", "iou")
+BOX_MAP = Measure("box_map", "mAP", "box_map_50", "mAP50", "box_ap")
+ABS_REL = Measure("abs_rel", "AbsRel", "rmse", "RMSE, m", lower=True, percent=False)
