@@ -77,9 +77,9 @@ def test_depth_networks_are_compared_by_an_error_of_which_less_is_better(tmp_pat
     comparison = run("depth", VIDEO, tmp_path / "cmp", other, labels=3)
     assert {row.mode for row in comparison.rows} == {"full"}
     (row,) = [row for row in comparison.rows if row.difference is not None]
-    assert row.difference.mean == pytest.approx(0.1 - 0.0012, abs=3e-3)  # its error is larger
-    assert row.difference.verdict == "worse"
-    assert "is worse than random" in comparison.sentence
+    assert row.difference.mean == pytest.approx(-0.051)  # its error is smaller
+    assert row.difference.verdict == "better"
+    assert "is better than random" in comparison.sentence
     assert "of AbsRel, lower is better" in comparison.sentence
     assert "AbsRel" in comparison.table()
     assert "%" not in comparison.table().splitlines()[0]

@@ -1,4 +1,4 @@
-"""``compare``: which initialisation makes the better segmenter from few labels, and how sure is that?"""
+"""``compare``: which initialisation serves a task with few labels best, and how sure is that?"""
 
 from __future__ import annotations
 

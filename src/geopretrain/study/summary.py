@@ -100,7 +100,7 @@ def _row(
             [reference[seed][measure.key] for seed in common],
             lower=measure.lower,
         )
-    second = mean([float(a) for seed in seeds if _is_score(a := there[seed].get(measure.second))])
+    second = mean([float(a) for seed in seeds if _is_score(a := there[seed].get(measure.second, math.nan))])
     return Row(mode, init, step, seeds, values, mean(values), standard_deviation(values), second, difference)
 
 
