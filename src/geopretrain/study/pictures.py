@@ -30,7 +30,8 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     if not plan.pictures:
         return []
     folder = plan.out / "figures"
-    shown = [
+    looked_at = plan.contest.shown(plan.data, plan.pictures)
+    shown: list[dict[str, Any]] = [
         {
             "name": name,
             "image": _write(folder, f"test{k}-image", image),
@@ -38,14 +39,21 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
             "predictions": {},
             "depth": {},
         }
-        for k, (name, image, truth) in enumerate(plan.contest.shown(plan.data, plan.pictures))
+        for k, (name, image, truth) in enumerate(looked_at)
     ]
-    _draw_predictions(plan, trials, folder, shown)
+    known = {"image": [one for _, one, _ in looked_at], "truth": [one for _, _, one in looked_at]}
+    _draw_predictions(plan, trials, folder, shown, known)
     _draw_depth(plan, folder, shown)
     return shown
 
 
-def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list[dict[str, Any]]) -> None:
+def _draw_predictions(
+    plan: Plan,
+    trials: list[Trial],
+    folder: Path,
+    shown: list[dict[str, Any]],
+    known: dict[str, list[pictures.Picture]],
+) -> None:
     found: dict[str, dict[str, list[pictures.Picture]]] = {}
     for trial in trials:
         if not trial.pictures or not trial.predictions.is_file():
@@ -61,20 +69,17 @@ def _draw_predictions(plan: Plan, trials: list[Trial], folder: Path, shown: list
             entry["predictions"].setdefault(trial.mode, {})[trial.init] = name
             found.setdefault(trial.mode, {}).setdefault(trial.init, []).append(picture)
     for mode, columns in found.items():
-        _draw_beside(plan, folder, mode, columns)
+        _draw_beside(plan, folder / f"inits-{mode}.png", {**known, **columns})
 
 
-def _draw_beside(plan: Plan, folder: Path, mode: str, columns: dict[str, list[pictures.Picture]]) -> None:
+def _draw_beside(plan: Plan, file: Path, columns: dict[str, list[pictures.Picture]]) -> None:
     """Write one picture of all initialisations beside image and truth, with the names of the classes."""
-    chosen = plan.data.splits()["test"][list(plan.pictures)]
     rows = min(len(column) for column in columns.values())
-    batch = plan.data.read(chosen[:rows])
-    images, truth = batch.images.permute(0, 2, 3, 1).numpy(), batch.required("labels").numpy()
-    colours = plan.data.class_colours
-    known = {"image": list(images), "truth": [pictures.colour_labels(one, colours) for one in truth]}
-    table = pictures.beside({**known, **{name: column[:rows] for name, column in columns.items()}})
-    key = pictures.legend(plan.data.class_names, colours, table.shape[1])
-    _write(folder, f"inits-{mode}", pictures.grid([table, key]))
+    table = pictures.beside({name: column[:rows] for name, column in columns.items()})
+    described = plan.data.describe()
+    colours = np.array(described.class_colours, np.uint8)
+    key = pictures.legend(described.class_names, colours, table.shape[1])
+    write_picture(file, pictures.grid([table, key]))
 
 
 def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
