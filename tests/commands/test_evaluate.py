@@ -237,6 +237,11 @@ def test_flow_and_depth_are_not_mixed_up(flow_run, run, store):
         geopretrain.evaluate(run, store, protocol="flow-epe", progress=False)
 
 
+def test_pictures_of_depth_are_refused_of_a_run_of_flow(flow_run, tmp_path):
+    with pytest.raises(ConfigError, match="predicts flow"):
+        geopretrain.evaluate(flow_run, tmp_path, pictures=2, out=tmp_path / "out", progress=False)
+
+
 def test_pictures_of_flow_are_those_from_each_frame_to_the_next(flow_run, tmp_path):
     video = "synthetic:street?frames=5&seed=3"
     written = geopretrain.predict(flow_run, video, tmp_path, every=2, progress=False)

@@ -151,8 +151,10 @@ def _evaluate_classes(
 
 def _check_options(task: Task, options: EvaluateOptions) -> None:
     """Refuse options that have nothing to do with what the run predicts (OptionError)."""
-    from geopretrain.tasks.base import SegmentationTask
+    from geopretrain.tasks.base import FlowTask, SegmentationTask
 
+    if isinstance(task, FlowTask) and options.pictures:
+        raise OptionError("pictures", f"shows depth; this run, of {task.name}, predicts flow.")
     asked = given(options)
     of_depth = ("protocol", "frames", "split_file", "depth_unit", "pictures")
     of_classes = ("split", "window", "stride", "scales")
