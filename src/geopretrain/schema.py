@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, wraps
@@ -24,7 +25,6 @@ from geopretrain.errors import ConfigError, OptionError, nearest_name, short
 
 RENAMED = {"iterations": "steps", "curve": "curve_points"}
 """Options that had another name in earlier versions; files of theirs are still read."""
-
 
 T = TypeVar("T")
 
@@ -245,8 +245,7 @@ def _in_words(init: Callable[..., None]) -> Callable[..., None]:
             init(self, *values, **given_values)
         except ValidationError as error:
             raise sentence(error, type(self)) from None
-        positional = [one.name for one in fields(self) if not one.kw_only]
-        object.__setattr__(self, "_given", (*positional[: len(values)], *named))
+        object.__setattr__(self, "_given", (*positions[: len(values)], *named))
 
     return checked_init
 
@@ -316,7 +315,7 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
         return OptionError(name, f"is missing: {descriptions(cls).get(name, '')}")
     hint = _hints(cls).get(name)
     choices = choices_of(hint)
-    if choices and not isinstance(value, (dict, list)):
+    if choices and first["type"] != "words" and not isinstance(value, (dict, list)):
         near = nearest_name(str(value), choices)
         return OptionError(name, f"must be one of {', '.join(choices)}, not {short(value)}.{near}")
     return OptionError(name, f"must be {_problem(dict(first), hint)}, not {short(value)}.")
@@ -326,8 +325,7 @@ def _name_of(place: tuple[int | str, ...], cls: type) -> str:
     """Return the field that an error is about; arguments without a keyword are known by their number."""
     if not place:
         return ""
-    positional = [one.name for one in fields(cls) if not one.kw_only]
-    at = place[0]
+    at, positional = place[0], [one.name for one in fields(cls) if not one.kw_only]
     return positional[at] if isinstance(at, int) and at < len(positional) else str(at)
 
 
@@ -348,18 +346,15 @@ def descriptions(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         infos = base.__dict__.get("__pydantic_fields__", {})
-        found |= {
-            name: " ".join(info.description.split()) for name, info in infos.items() if info.description
-        }
+        found |= {n: " ".join(info.description.split()) for n, info in infos.items() if info.description}
     return {one.name: found.get(one.name, "") for one in fields(cls)}
 
 
 def defaults(cls: type) -> dict[str, Any]:
     """Return the default of each field of a checked dataclass, ``MISSING`` where there is none."""
-    found = {}
-    for one in fields(cls):
-        factory = one.default_factory
-        found[one.name] = factory() if factory is not MISSING else one.default
+    made = {one.name: one.default_factory for one in fields(cls)}
+    found = {one.name: one.default for one in fields(cls)}
+    found |= {name: factory() for name, factory in made.items() if factory is not MISSING}
     return {name: _default(value) for name, value in found.items()}
 
 
@@ -374,9 +369,7 @@ def hints(cls: type) -> dict[str, Any]:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    from typing import get_type_hints
-
-    return get_type_hints(cls, include_extras=True)
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def choices_of(hint: Any) -> list[str]:

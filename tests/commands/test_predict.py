@@ -115,13 +115,13 @@ def test_an_odd_camera_of_the_data_is_told_once_and_one_of_no_use_explained(run,
     geopretrain.predict(run, tmp_path / "sequences", tmp_path / "out", save="cloud")
     assert capsys.readouterr().out.count("field of view is 8 degrees") == 1
     (sequence / "calib.txt").write_text("P2: 718.856 0 607.1928 0 0 718.856 185.2157 0 0 0 1 0\n")
-    with pytest.raises(ConfigError, match=r"1241x376, another shape.* So no points can be made"):
+    with pytest.raises(ConfigError, match=r"376x1241, another shape.* So no points can be made"):
         geopretrain.predict(run, tmp_path / "sequences", tmp_path / "cut", save="cloud", progress=False)
 
 
 def test_intrinsics_of_other_pictures_are_refused_or_warned_of_once(run, tmp_path, capsys):
     shot = Shot("small", np.zeros((70, 110, 3), np.uint8))
-    with pytest.raises(ConfigError, match=r"for 'small' must be .*px of the pictures of 110x70"):
+    with pytest.raises(ConfigError, match=r"for 'small' must be .*px of the pictures of 70x110"):
         camera_of(shot, "721,721,609,172", None)
     for name in "ab":
         Image.fromarray(shot.image).save(tmp_path / f"{name}.png")

@@ -83,7 +83,7 @@ def test_dataset_describes_what_it_has(store, labelled):
     assert described.fields == ("labels",)
     assert described.class_names == ("road", "sky")
     assert described.class_colours == ((1, 2, 3), (4, 5, 6))
-    assert described.in_words() == "folder: 7 train, 1 val, 2 test, 2 classes, 96x64 px"
+    assert described.in_words() == "folder: 7 train, 1 val, 2 test, 2 classes, 64x96 px (height x width)"
 
 
 def test_dataset_says_what_is_missing(dataset):

@@ -30,6 +30,16 @@ def test_what_a_task_needs_decides_what_a_folder_is_opened_as(frames):
         open_dataset([f"images:{frames}", frames], ALONE)
 
 
+def test_photographs_given_as_video_are_told_how_to_be_given(tmp_path):
+    for number, size in enumerate([(64, 96), (96, 64), (80, 80), (70, 90)]):
+        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError, match=f"mixes image sizes.* give images:{tmp_path}"):
+        open_dataset(tmp_path, ALONE)
+    with pytest.raises(DataError) as refused:
+        open_dataset(tmp_path, TRIPLETS)  # which needs video
+    assert "images:" not in str(refused.value)
+
+
 def test_labelled_images_are_opened_where_labels_are_needed(tmp_path):
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()

@@ -179,13 +179,13 @@ def test_trying_a_size_changes_no_statistics_and_no_random_numbers():
 
 
 def test_images_that_are_too_large_for_a_model_of_one_size_are_refused_with_it():
-    with pytest.raises(DataError, match=r"mixer_s32_224 refuses images of 256 x 96 .*at most 224 x 224"):
+    with pytest.raises(DataError, match=r"mixer_s32_224 refuses images of 256x96 px .*at most 224x224"):
         Backbone("mixer_s32_224")(torch.rand(1, 3, 250, 96))
 
 
 def test_images_too_small_for_the_decoder_are_refused_with_the_least_size():
     net = SegmentationNet(Backbone("resnet18"), num_classes=2)
-    with pytest.raises(DataError, match=r"too small \(32x64, height x width\): both sides need 33 px"):
+    with pytest.raises(DataError, match=r"too small, 32x64 px \(height x width\): both sides need 33 px"):
         net(torch.rand(1, 3, 32, 64))
     assert net.eval()(torch.rand(1, 3, 33, 64)).shape == (1, 2, 33, 64)
 

@@ -16,7 +16,7 @@ from geopretrain.runs.folder import CAPTURED, RunFolder
 from geopretrain.training.capture import Captured, Guard, captured_step
 from geopretrain.training.diagnostics import TrainingDiverged
 from geopretrain.training.optimisers import make_optimiser
-from geopretrain.training.replay import watched_step
+from geopretrain.training.replay import ModuleRow, Replay, watched_step
 
 NAN = float("nan")
 
@@ -107,6 +107,17 @@ def test_the_module_whose_output_is_no_number_first_is_named():
     assert [row.name for row in found.rows.values()] == ["net.first", "net.middle", "net.last"]
     assert not found.rows["net.middle"].bad_input
     assert found.bad_gradients
+
+
+def test_the_table_shows_the_modules_around_the_first_bad_number_or_the_largest():
+    found = Replay(1, rows={f"m{i}": ModuleRow(f"m{i}", "Linear", output=float(i)) for i in range(40)})
+    assert [row.name for row in found.shown()] == [f"m{i}" for i in range(28, 40)]
+    assert "... and 28 modules more; these are the ones with the largest outputs." in found.table()
+    found.first_forward = "m20"
+    assert [row.name for row in found.shown()] == [f"m{i}" for i in range(16, 25)]
+    assert "... and 31 modules more; these are the ones around the first bad number." in found.table()
+    few = Replay(1, rows={"m": ModuleRow("m", "Linear")})
+    assert "more" not in few.table()
 
 
 def test_weights_that_were_none_before_are_told():

@@ -48,7 +48,7 @@ def test_buffers_count_as_weights():
     assert not weights_are_finite(task)
 
 
-def ended(first_loss, loss, validation=(), growth=1.0):
+def ended(first_loss, loss, validation=(), growth=1.0, kept=""):
     """Return what is said of a training that ends with these numbers, interrupted and continued."""
     task, outcome = FakeTask(), Outcome()
     outcome.begin(task)
@@ -59,7 +59,7 @@ def ended(first_loss, loss, validation=(), growth=1.0):
     with torch.no_grad():
         for parameter in task.parameters():
             parameter.mul_(growth)
-    return continued.sentences(task, loss, list(validation))
+    return continued.sentences(task, loss, list(validation), kept)
 
 
 def test_an_end_that_came_to_nothing_is_told():
@@ -71,6 +71,12 @@ def test_an_end_that_came_to_nothing_is_told():
     assert "the weights are 400 times as large as at first" in said
     (said,) = ended(1.0, 1e6, [1.0, 1e7], growth=400)
     assert said.count("began at") == 2
+
+
+def test_kept_weights_are_not_called_of_no_use():
+    (said,) = ended(1.0, 1e6, kept="step 40")
+    assert "Its last weights are of no use; those of step 40, the best by --monitor, are handed on" in said
+    assert "Its weights are of no use" in ended(1.0, 1e6)[0]
 
 
 def test_an_end_that_is_worse_or_begins_at_nothing_is_not_told():

@@ -50,6 +50,12 @@ def test_numbers_as_a_table(tmp_path):
     assert [path.name for path in (run.path / "csv").iterdir()] == ["mine.txt"]
 
 
+def test_nowhere_stands_alone():
+    with pytest.raises(OptionError, match="loggers must be none alone, or names without it"):
+        PretrainOptions("simmim", data="x", out="y", loggers="tensorboard,none")
+    assert PretrainOptions("simmim", data="x", out="y", loggers="none").loggers == ("none",)
+
+
 def test_nowhere_else(tmp_path):
     run = train(tmp_path / "run", loggers=("none",))
     assert not (run.path / "tensorboard").exists()

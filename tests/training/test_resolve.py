@@ -55,8 +55,10 @@ def test_settings_know_their_names_and_values():
     assert asdict(config)["backbone"] == "resnet18"
     with pytest.raises(ConfigError, match="Did you mean 'smoothness'"):
         task_config(cls, {"smothness": 1}, backbone="resnet18")
-    with pytest.raises(ConfigError, match="Unknown setting 'backbone'"):
+    with pytest.raises(ConfigError, match="'backbone' is no setting of"):
         task_config(cls, {"backbone": "x"}, backbone="resnet18")
+    with pytest.raises(ConfigError, match="'class_names' is no setting of classification"):
+        task_config(task_class("classification"), {"class_names": ["a"]}, backbone="resnet18")
     with pytest.raises(ConfigError, match="smoothness must be"):
         task_config(cls, {"smoothness": "rough"}, backbone="resnet18")
     assert setting_defaults("monodepth")["smoothness"] == 1e-3

@@ -9,7 +9,8 @@ from torch import nn
 
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
-from geopretrain.weights import backbone_state, load_backbone, load_matching
+from geopretrain.weights import LoadReport, backbone_state, load_backbone, load_matching
+from geopretrain.weights.report import NOTHING
 
 
 def small() -> nn.Module:
@@ -29,7 +30,7 @@ def test_report_says_what_was_loaded_skipped_and_left():
     assert report.reinitialised == ["0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"]
     assert (module[0].weight == 1).all()
     assert torch.equal(module[1].weight, untouched)
-    assert "1 tensors loaded" in report.summary()
+    assert "1 tensor loaded" in report.summary()
     assert "newly initialised: 5" in report.summary()
     assert "not used: 2" in report.summary()
 
@@ -88,3 +89,10 @@ def test_weights_of_another_backbone_are_refused(made_with, used_for, reason):
 def test_weights_of_another_family_are_refused():
     with pytest.raises(WeightsError, match="Nothing in file fits the backbone resnet18"):
         load_backbone(Backbone("resnet18"), backbone_state(Backbone("vit_tiny_patch16_224")), source="file")
+
+
+def test_random_numbers_are_nothing_loaded_and_parts_have_words():
+    said = LoadReport(NOTHING, reinitialised=["backbone.a", "painter.b"]).summary()
+    assert said == "Weights: random numbers, nothing was loaded."
+    said = LoadReport("a file", loaded=["backbone.a"], reinitialised=["painter.b"]).summary()
+    assert "newly initialised: 1 (painting head 1)" in said

@@ -129,6 +129,14 @@ def _curve(points: Any) -> Any:
     return tuple(sorted(set(chosen))) if several else chosen[0]
 
 
+def _loggers(value: Any) -> Any:
+    """Return where numbers are written; ``none`` stands alone."""
+    names = different(value)
+    if "none" in names and len(names) > 1:
+        raise ValueError("none alone, or names without it")
+    return names
+
+
 _DECIMAL = re.compile(r"[-+]?(0|[1-9]\d*|\d*\.\d*([eE][-+]?\d+)?)", re.ASCII)
 MAX_CURVE_POINTS = 10_000
 Resume = Annotated[

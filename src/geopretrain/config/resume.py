@@ -14,6 +14,7 @@ from geopretrain.console import console
 from geopretrain.errors import RunFolderError
 from geopretrain.ranks import Place, connect, place_among
 from geopretrain.schema import given
+from geopretrain.wording import counted
 
 T = TypeVar("T")
 
@@ -170,8 +171,8 @@ def _more_steps(before: Any, run: Path, steps: int) -> str:
     """Return the sentence on more steps; raises where the run would be another one."""
     if steps < before.steps:
         raise RunFolderError(
-            f"The run in '{run}' is one of {before.steps} steps and cannot become one of {steps}. Leave "
-            "--steps away to continue it, or start another run in another --out."
+            f"The run in '{run}' is one of {counted(before.steps, 'step')} and cannot become one of {steps}. "
+            "Leave --steps away to continue it, or start another run in another --out."
         )
     if before.schedule != "constant":
         raise RunFolderError(
@@ -180,7 +181,7 @@ def _more_steps(before: Any, run: Path, steps: int) -> str:
             "Only runs with --schedule constant can be made longer; to train on from its weights use "
             f"--init {run} with another --out."
         )
-    return f"The run had {before.steps} steps and goes on to {steps}."
+    return f"The run had {counted(before.steps, 'step')} and goes on to {steps}."
 
 
 def _check_settings(new: Mapping[str, Any], before: Any, run: Path, defaults: Mapping[str, Any]) -> None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.schema import choices_of, defaults, descriptions, hints
-
-OWN_OPTIONS = ("backbone", "mode", "as_released", "num_classes", "class_names", "class_colours")
-"""Fields of a task that have an option of their own, or that the data decide."""
+from geopretrain.tasks.registry import OWN_OPTIONS
 
 
 @dataclass(frozen=True)

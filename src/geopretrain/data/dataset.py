@@ -14,6 +14,7 @@ import numpy as np
 
 from geopretrain.errors import ConfigError, nearest_name, one_of, require
 from geopretrain.schema import plain
+from geopretrain.wording import in_px
 
 NAMES = {
     "stereo": "stereo pairs",
@@ -148,7 +149,7 @@ class Description:
         counts = ", ".join(f"{count} {split}" for split, count in self.counts.items())
         classes = f", {len(self.class_names)} classes" if self.class_names else ""
         said = f" ({'; '.join(self.sentences)})" if remarks and self.sentences else ""
-        return f"{self.kind}: {counts}{classes}, {self.size[1]}x{self.size[0]} px{said}"
+        return f"{self.kind}: {counts}{classes}, {in_px(self.size)}{said}"
 
 
 class Batch(Protocol):

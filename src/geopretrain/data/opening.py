@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from geopretrain.data.dataset import IMAGE_FOLDER, Fields
 from geopretrain.data.labelled.detect import is_known
+from geopretrain.data.labelled.image_folder import image_names
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.prepare.resolve import is_store, resolve_store
 from geopretrain.data.store.frame_store import FrameStore
@@ -57,7 +59,8 @@ def open_dataset(
         )
     # a method that looks at single frames can learn from every frame, also where the camera is static
     more: dict[str, Any] = {"still_images": True} if fields.alone else {}
-    store = resolve_store(inputs, size=size or default_size, **more)
+    with _photographs_told(inputs, fields):
+        store = resolve_store(inputs, size=size or default_size, **more)
     if size is not None and store.size != tuple(size):
         asked, there = (f"{height}x{width}" for height, width in (size, store.size))
         raise ConfigError(
@@ -65,6 +68,22 @@ def open_dataset(
             f"prepare the video again with --size {asked}."
         )
     return store
+
+
+@contextmanager
+def _photographs_told(inputs: Sequence[str | Path], fields: Fields) -> Iterator[None]:
+    """Say how a folder of photographs is given, where a method of single images cannot take it as video."""
+    try:
+        yield
+    except DataError as error:
+        folder = Path(inputs[0]).expanduser()
+        if not fields.alone or fields.names or len(inputs) > 1 or not folder.is_dir():
+            raise
+        if next(image_names(folder), None) is None:
+            raise
+        raise DataError(
+            f"{error} If these are photographs and no frames of video, give {IMAGE_FOLDER}{folder}."
+        ) from error
 
 
 def _several(data: Any) -> list[Any]:

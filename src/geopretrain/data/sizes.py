@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 Size = tuple[int, int]
 MULTIPLE = 32
@@ -37,6 +38,5 @@ def check_original(size: Size, name: object) -> None:
     """Raise the DataError for images under 64 px."""
     if min(size) < MIN_ORIGINAL:
         raise DataError(
-            f"{name}: {size[1]}x{size[0]} (w x h); at least {MIN_ORIGINAL} pixels a side are needed to learn "
-            "from."
+            f"{name}: {in_px(size)}; at least {MIN_ORIGINAL} pixels a side are needed to learn from."
         )

@@ -10,6 +10,7 @@ from geopretrain.exporting.subject import Subject
 from geopretrain.schema import is_number
 from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask
 from geopretrain.version import __version__
+from geopretrain.wording import metric
 
 Rows = Iterator[tuple[str, float, str]]
 NO_SCORES = ("steps", "iterations", "images", "samples", "labels", "skipped", "factor", "ratio_spread")
@@ -152,7 +153,7 @@ def scores(results: Mapping[str, Any], place: str = "", protocol: str = "") -> R
     """Yield name, value and protocol of each score of results.json."""
     protocol = str(results.get("protocol", protocol))
     for name, value in results.items():
-        shown = f"{place} {name}".strip().replace("_", " ")
+        shown = f"{place} {metric(str(name))}".strip()
         if isinstance(value, Mapping):
             yield from scores(value, shown, protocol)
         elif (

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from geopretrain.errors import DataError
 from geopretrain.networks.building import REFUSALS, create_model, describe_levels, dilated_model
 from geopretrain.networks.fitting import Size, ceil, crop, nearest_multiple, next_multiples, pad, resize
+from geopretrain.wording import in_px, sides
 
 if TYPE_CHECKING:
     from timm.layers import PatchEmbed
@@ -321,9 +322,9 @@ class Backbone(nn.Module):
         if not self._is_of_size(error, size):
             return
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "they do not fit"
-        legal = f"images of at most {own[0]} x {own[1]}, the size" if own else "the size"
+        legal = f"images of at most {sides(own)}, the size" if own else "the size"
         raise DataError(
-            f"{self.name} refuses images of {size[0]} x {size[1]} (height x width): {reason}. Use {legal} it "
+            f"{self.name} refuses images of {in_px(size)}: {reason}. Use {legal} it "
             "was made for, or a convolutional backbone, which takes any size."
         ) from error
 

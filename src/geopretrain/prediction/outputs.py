@@ -12,6 +12,7 @@ import numpy as np
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import atomic_path, write_json
 from geopretrain.tasks.predictions import MEANINGS
+from geopretrain.wording import in_px
 
 if TYPE_CHECKING:
     from geopretrain.prediction.inputs import Shot
@@ -116,7 +117,7 @@ def camera_of(shot: Shot, intrinsics: str | None, fov: float | None) -> np.ndarr
         which = "The intrinsics that come with" if intrinsics is None else "--intrinsics for"
         raise ConfigError(
             f"{which} '{shot.name}' must be {problem}. Give fx,fy,cx,cy in px of the pictures of "
-            f"{size[1]}x{size[0]} with --intrinsics{' or correct them' * (intrinsics is None)}."
+            f"{in_px(size)} with --intrinsics{' or correct them' * (intrinsics is None)}."
         )
     return camera
 

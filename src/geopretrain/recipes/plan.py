@@ -86,6 +86,15 @@ class Measured:
         return f"{self.row.name}, seed {self.seed}"
 
 
+CAUTIONS = {
+    "tiny": "This is the tiny form: it shows that every stage runs. With so few steps and images its numbers "
+    "prove nothing about the rows, whatever the verdicts say.",
+    "small": "This is the small form: trainings are a small part of the paper's, so which row is better here "
+    "need not be so at full length.",
+}
+"""What stands beside the numbers of each scale."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a recipe comes to.
@@ -109,6 +118,11 @@ class Plan:
     data: Mapping[str, str]
     stages: Sequence[Step]
     measured: Sequence[Measured]
+
+    @property
+    def caution(self) -> str:
+        """What a small scale cannot show, as a sentence; empty at that of the paper."""
+        return CAUTIONS.get(self.scale, "")
 
     @property
     def steps(self) -> list[Step]:

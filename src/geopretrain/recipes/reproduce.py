@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain import manifest
+from geopretrain.compute import fewer_threads_where_shared
 from geopretrain.config.command import takes
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import FILE, as_saved, command_line, load, write_saved
@@ -55,8 +56,8 @@ class Reproduction:
         """Return what came out, or the calls where nothing was run."""
         if self.outcome is None:
             return self.plan.text()
-        said = [self.outcome.headline(), *self.outcome.sentences(), f"The report is {self.report}."]
-        return "\n".join(said)
+        said = [self.outcome.headline(), *self.outcome.sentences(), self.plan.caution]
+        return "\n".join([*filter(None, said), f"The report is {self.report}."])
 
     def as_json(self, failures: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what came out in plain values."""
@@ -107,8 +108,9 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     for step in plan.steps:
         manifest.note_folder(step.folder)
     journal = Journal(plan.out, anew=overwrite)
-    run_stages(plan, journal, overwrite=overwrite)
-    failures = run_rows(plan, journal, overwrite=overwrite)
+    with fewer_threads_where_shared():
+        run_stages(plan, journal, overwrite=overwrite)
+        failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     made = Reproduction(plan, collect(plan, done))
     write_json(plan.out / "results.json", made.as_json(failures))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.summary import Row, headline_points
+from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -87,7 +88,7 @@ def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool, measure: Measu
 
 def _label(row: Row, with_init: bool) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
-    return f"{row.init + ': ' if with_init else ''}{words},<br>after {row.step} steps"
+    return f"{row.init + ': ' if with_init else ''}{words},<br>after {counted(row.step, 'step')}"
 
 
 def learning_curves(

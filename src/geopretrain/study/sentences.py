@@ -67,7 +67,9 @@ def row_sentence(row: Row, baseline: Row, last: int, measure: Measure = MIOU) ->
 
 
 def _when(step: int, last: int) -> str:
-    return f"after all {last} steps" if step == last else f"after {step} of {last} steps"
+    if step == last:
+        return f"after all {last} steps" if last > 1 else "after the only step"
+    return f"after {step} of {last} steps"
 
 
 def sentences(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:

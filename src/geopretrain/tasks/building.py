@@ -10,7 +10,7 @@ from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.schema import defaults
 from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
-from geopretrain.tasks.registry import PRETEXTS, task_class
+from geopretrain.tasks.registry import OWN_OPTIONS, PRETEXTS, task_class
 from geopretrain.weights import Init, LoadReport
 
 
@@ -25,8 +25,13 @@ def task_config(cls: type[Task], settings: Mapping[str, Any], **own: Any) -> Any
     Raises:
         ConfigError: an unknown setting (the nearest is named), or an impossible value.
     """
-    known = [field.name for field in fields(cls.Config) if field.name not in own]
+    reserved = {*own, *OWN_OPTIONS}
+    known = [field.name for field in fields(cls.Config) if field.name not in reserved]
     for name in settings:
+        if name in OWN_OPTIONS:
+            raise ConfigError(
+                f"'{name}' is no setting of {cls.name}: it has an option of its own, or the data decide it."
+            )
         if name not in known:
             hint = nearest_name(name, known)
             raise ConfigError(f"Unknown setting '{name}' of {cls.name}.{hint} Known: {', '.join(known)}.")

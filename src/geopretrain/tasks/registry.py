@@ -34,6 +34,9 @@ TRANSFERS = {
 }
 """Transfers with labels."""
 
+OWN_OPTIONS = ("backbone", "mode", "as_released", "num_classes", "class_names", "class_colours")
+"""Fields of a task that have an option of their own, or that the data decide: never settings."""
+
 
 def task_class(name: str, among: Mapping[str, str] = PRETEXTS) -> type[Task]:
     """Return the class of a method.

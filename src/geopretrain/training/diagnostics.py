@@ -142,13 +142,16 @@ class Outcome:
         """Continue from ``state_dict()``; empty where an earlier version did not keep it."""
         self.loss, self.weights = state.get("loss"), state.get("weights")
 
-    def sentences(self, module: nn.Module, loss: float, validation: Sequence[float]) -> list[str]:
+    def sentences(
+        self, module: nn.Module, loss: float, validation: Sequence[float], kept: str = ""
+    ) -> list[str]:
         """Return what speaks against the weights, empty where nothing does.
 
         Args:
             module: that was trained.
             loss: of the last interval.
             validation: losses on held-out samples, in their order.
+            kept: whose weights are handed on in place of the last ones, empty where these are.
         """
         found, began = [], [] if self.loss is None else [self.loss.item()]
         losses = {"loss": [*began, loss], "loss on held-out samples": [*validation[:1], *validation[1:][-1:]]}
@@ -161,10 +164,13 @@ class Outcome:
             found.append(f"the weights are {size / self.weights:.0f} times as large as at first")
         if not found:
             return []
-        return [
-            f"The training has come to nothing: {', and '.join(found)}. Its weights are of no use. Start "
-            "again with a smaller --lr (a tenth, say)."
-        ]
+        what = f"The training has come to nothing: {', and '.join(found)}"
+        if kept:
+            return [
+                f"{what}. Its last weights are of no use; those of {kept}, the best by --monitor, are handed "
+                "on: hold their validation against that before the first step, and try a smaller --lr."
+            ]
+        return [f"{what}. Its weights are of no use. Start again with a smaller --lr (a tenth, say)."]
 
 
 def trained_size(module: nn.Module) -> float:

@@ -36,6 +36,7 @@ from geopretrain.training.recorder import Recorder, Stopped
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
 from geopretrain.training.validate import names_of_validation
+from geopretrain.wording import counted
 
 _RESTORING = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError)
 """What comes of a damaged state of the optimiser or of the loop while a checkpoint is restored."""
@@ -122,11 +123,12 @@ def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, 
 
 
 def _say_start(samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
-    begin = f"from step {first_step} of {settings.steps}" if first_step else f"for {settings.steps} steps"
+    whole = f"for {counted(settings.steps, 'step')}"
+    begin = f"from step {first_step} of {settings.steps}" if first_step else whole
     among = f", divided among {settings.processes} processes" if settings.processes > 1 else ""
     console.say(
-        f"Training on {len(samples)} samples in batches of {settings.batch_size}{among} on {device} in "
-        f"{resolve_precision(settings.precision, device)}, {begin}."
+        f"Training on {counted(len(samples), 'sample')} in batches of {settings.batch_size}{among} on "
+        f"{device} in {resolve_precision(settings.precision, device)}, {begin}."
     )
 
 

@@ -38,6 +38,7 @@ from geopretrain.training.progress import Clock, ProgressLine
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
 from geopretrain.training.validate import evaluating, validate
+from geopretrain.wording import metric
 
 
 class Recorder(Callback):
@@ -251,10 +252,17 @@ class Recorder(Callback):
         records = self.run.metrics("validation")
         losses = [loss for record in records if isinstance(loss := record.get("loss"), float)]
         with whole_weights(trainer):
-            sentences = self.outcome.sentences(trainer.lightning_module, self.last_loss, losses)
+            sentences = self.outcome.sentences(
+                trainer.lightning_module, self.last_loss, losses, kept=self._kept(step)
+            )
         for sentence in sentences:
             self.run.append_metrics({"kind": "warning", "step": step, "sentence": sentence})
             console.warn(sentence)
+
+    def _kept(self, step: int) -> str:
+        """Return which earlier weights are handed on instead of the last ones, empty where these are."""
+        best = None if self.monitor is None or self.settings.keep != "best" else self.monitor.best_step
+        return f"step {best}" if best and best < step else ""
 
     def _validate(self, trainer: Trainer, step: int) -> None:
         task = cast(TrainingModule, trainer.lightning_module).task
@@ -287,7 +295,7 @@ class Recorder(Callback):
         self.run.append_metrics({"kind": "validation", "step": step, **record})
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
         self._log_elsewhere(trainer, numbers, step)
-        shown = ", ".join(f"{k.split('/')[1].replace('_', ' ')} {v:.4g}" for k, v in numbers.items())
+        shown = ", ".join(f"{metric(k.split('/')[1])} {v:.4g}" for k, v in numbers.items())
         if shown:
             console.say(f"Step {step}: validation {shown}")
 

@@ -18,6 +18,10 @@ from geopretrain.tasks.base import Task
 from geopretrain.tasks.step import Step
 from geopretrain.training.capture import Captured, captured_step, description_of
 from geopretrain.training.computing import loss_of_part
+from geopretrain.wording import counted
+
+MAX_ROWS, AROUND = 12, 4
+"""Modules that a table shows at most where none is bad, and on either side of a bad one."""
 
 
 @dataclass
@@ -94,13 +98,27 @@ class Replay:
             )
         return found
 
+    def shown(self) -> list[ModuleRow]:
+        """Return the modules worth a look: around the first bad number, else those of the largest outputs."""
+        rows = list(self.rows.values())
+        marked = {self.first_forward, self.first_backward} - {""}
+        if not marked:
+            largest = sorted(rows, key=lambda row: -row.output)[:MAX_ROWS]
+            return [row for row in rows if row in largest]
+        at = [place for place, row in enumerate(rows) if row.name in marked]
+        return [row for place, row in enumerate(rows) if min(abs(place - one) for one in at) <= AROUND]
+
     def table(self) -> str:
-        """Return the modules, with the largest output and gradient of each."""
-        width = max((len(row.name) for row in self.rows.values()), default=6)
+        """Return the modules `shown`, with the largest output and gradient of each."""
+        width = max((len(row.name) for row in self.shown()), default=6)
         lines = [f"{'module':<{width}}  {'class':<20}  {'largest output':>14}  {'largest gradient':>16}"]
-        for row in self.rows.values():
+        for row in self.shown():
             gradient = "" if row.gradient is None else f"{row.gradient:.3g}"
             lines.append(f"{row.name:<{width}}  {row.kind:<20.20}  {row.output:>14.3g}  {gradient:>16}")
+        if left := len(self.rows) - len(self.shown()):
+            bad = self.first_forward or self.first_backward
+            which = "around the first bad number" if bad else "with the largest outputs"
+            lines.append(f"... and {counted(left, 'module')} more; these are the ones {which}.")
         return "\n".join(lines)
 
     def text(self) -> str:

@@ -24,6 +24,7 @@ from geopretrain.training.monitoring import kept_in_words
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 from geopretrain.weights import Init, LoadReport, save_weights
+from geopretrain.wording import in_px, sides
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _say_if_size_differs(init: Init, size: tuple[int, int]) -> None:
     before = init.trained_size()
     if before is not None and before != size:
         console.say(
-            f"These weights were trained at {before[0]}x{before[1]} px (height x width); here they see "
-            f"{size[0]}x{size[1]}. Features depend on the size of things; --size {before[0]}x{before[1]} "
+            f"These weights were trained at {in_px(before)}; here they see "
+            f"{sides(size)}. Features depend on the size of things; --size {sides(before)} "
             "keeps it."
         )

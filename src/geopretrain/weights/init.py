@@ -21,7 +21,7 @@ from geopretrain.weights.files import read_tensors
 from geopretrain.weights.formats import BACKBONE, Normalisation
 from geopretrain.weights.loading import fits_whole, load_backbone, load_matching, rename
 from geopretrain.weights.proposals import propose_backbones
-from geopretrain.weights.report import LoadReport, examples
+from geopretrain.weights.report import NOTHING, LoadReport, examples
 from geopretrain.weights.runs import Saved
 
 
@@ -235,7 +235,7 @@ def init_backbone(
     """
     if init.kind == "random":
         backbone = Backbone(backbone_name)
-        return backbone, LoadReport("random numbers", reinitialised=_saved_names(backbone))
+        return backbone, LoadReport(NOTHING, reinitialised=_saved_names(backbone))
     if init.kind == "imagenet":
         backbone = Backbone(backbone_name, pretrained=True)
         normalise_like_timm(backbone)

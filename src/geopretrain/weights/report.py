@@ -6,6 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from geopretrain.wording import counted
+
+NOTHING = "random numbers"
+"""Source of weights that come from nowhere."""
+PARTS = {
+    "painter": "painting head",
+    "projection": "projection head",
+    "key_backbone": "momentum encoder",
+    "key_projection": "head of the momentum encoder",
+    "teacher_backbone": "teacher",
+    "teacher_projection": "head of the teacher",
+    "pose": "pose network",
+    "mask": "mask token",
+}
+"""Prefixes of saved tensors that say little, and what they are; others are said as they are."""
 MAX_REASONS = 6
 """Rows of the table for what was not used; more are counted together."""
 
@@ -49,7 +64,10 @@ class LoadReport:
 
     def summary(self) -> str:
         """Return a few lines for the screen."""
-        lines = [f"Weights from {self.source}: {len(self.loaded)} tensors loaded{_by_part(self.loaded)}."]
+        if self.source == NOTHING:
+            return "\n".join([f"Weights: {NOTHING}, nothing was loaded.", *self._warnings()])
+        count = counted(len(self.loaded), "tensor")
+        lines = [f"Weights from {self.source}: {count} loaded{_by_part(self.loaded)}."]
         if self.format:
             lines.append(f"  format: {self.format}")
         if self.reinitialised:
@@ -62,7 +80,7 @@ class LoadReport:
             lines.append(f"  changed: {self.changed[0]}{more}")
         if self.format and self.normalisation:
             lines.append("  images: mean {mean}, standard deviation {std}".format(**self.normalisation))
-        return "\n".join(lines + [f"  {warning}" for warning in self.warnings])
+        return "\n".join(lines + self._warnings())
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain values, as ``weights.json`` of a run keeps it."""
@@ -77,6 +95,9 @@ class LoadReport:
             "skipped": [{"tensor": name, "reason": reason} for name, reason in self.skipped],
             "reinitialised": self.reinitialised,
         }
+
+    def _warnings(self) -> list[str]:
+        return [f"  {warning}" for warning in self.warnings]
 
     def _reasons(self) -> str:
         """Return the reasons, the commonest first, each once."""
@@ -99,7 +120,7 @@ def examples(names: Iterable[str]) -> str:
 def _by_part(names: Iterable[str]) -> str:
     counts: dict[str, int] = {}
     for name in names:
-        part = name.split(".")[0]
+        part = PARTS.get(name.split(".")[0], name.split(".")[0])
         counts[part] = counts.get(part, 0) + 1
     if not counts or len(counts) > 4:
         return ""

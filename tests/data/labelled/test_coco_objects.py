@@ -194,8 +194,8 @@ def test_annotations_of_another_size_are_refused(tmp_path, what):
         crowd = [{**one, "iscrowd": 0} for one in content["annotations"]]
         (tmp_path / "a.json").write_text(json.dumps({**content, "annotations": crowd}))
     expected = {
-        "picture": r"are for 80x64 px \(w x h\), but the picture has 96x96",
-        "run lengths": r"drawn on an image of 80x64 px \(w x h\), but the image is 96x96",
+        "picture": r"are for 64x80 px \(height x width\), but the picture has 96x96",
+        "run lengths": r"drawn on an image of 64x80 px \(height x width\), but the image is 96x96",
     }[what]
     data = open_dataset(tmp_path, OBJECTS)
     with pytest.raises(DataError, match=expected):

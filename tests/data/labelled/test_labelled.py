@@ -124,7 +124,7 @@ def test_label_and_image_of_different_size_name_the_file(tmp_path):
     root = folder(tmp_path, 4)
     for path in (root / "labels").glob("*.png"):
         write_pair(root, "", path.stem, np.zeros((64, 64), dtype=np.uint8), image_size=(64, 80))
-    with pytest.raises(DataError, match=r"\.png is 64x64 \(w x h\), but its image .*\.png is 80x64"):
+    with pytest.raises(DataError, match=r"\.png is 64x64 px .*, but its image .*\.png is 64x80"):
         read(LabelledSet.open(root), "train", [0])
 
 

@@ -17,7 +17,10 @@ def toy(monkeypatch, tmp_path):
 
 def test_a_row_in_the_table_is_enough_to_be_read_and_named(toy, tmp_path):
     data = LabelledSet.open(toy)
-    assert data.describe().in_words() == "toy stripes: 8 train, 2 val, 2 test, 2 classes, 96x64 px"
+    assert (
+        data.describe().in_words()
+        == "toy stripes: 8 train, 2 val, 2 test, 2 classes, 64x96 px (height x width)"
+    )
     assert data.names(data.splits()["test"]) == ["10.txt", "11.txt"]
     batch = data.read(data.splits()["val"])
     assert [int((labels[0] == 0).sum()) for labels in batch.labels] == [60, 65]

@@ -21,7 +21,7 @@ def test_inspect_video_says_what_it_is(tmp_path):
     text = report.text()
     assert report.fit
     assert not report.problems
-    assert "drive.mp4 is a video: 50 frames at 25 frames/s (2.0 s), 128x96 pixels." in text
+    assert "drive.mp4 is a video: 50 frames at 25 frames/s (2.0 s), 96x128 px (height x width)." in text
     assert "suggested stride 3" in text
     assert "unknown intrinsics" in text
     assert "geopretrain data prepare" in text
@@ -59,7 +59,7 @@ def test_inspect_too_few_and_too_small(tmp_path):
         in inspect(write_images(tmp_path / "two", sliding_frames(2))).problems[0]
     )
     small = inspect(write_images(tmp_path / "small", sliding_frames(6, size=(40, 50))))
-    assert "50x40" in small.problems[0]
+    assert "40x50" in small.problems[0]
     assert not small.fit
 
 
@@ -133,3 +133,18 @@ def test_every_labelled_layout_is_known_to_inspection(tmp_path):
     said = inspect(f"images:{tmp_path}").text()
     assert "Images without class maps" in said
     assert "2 train" in said
+
+
+def test_inspect_lists_all_data_sets_of_a_folder(tmp_path):
+    write_kitti(tmp_path / "kitti", count=6)
+    write_images(tmp_path / "walk", [texture(96, 128)] * 4)
+    for folder in ("images", "labels"):
+        (tmp_path / "few" / folder).mkdir(parents=True)
+        for number in range(5):
+            Image.fromarray(np.zeros((64, 96), np.uint8)).save(tmp_path / "few" / folder / f"{number}.png")
+    (tmp_path / "few" / "classes.txt").write_text("a\nb\n")
+    text = inspect(tmp_path).text()
+    assert f"Also there: few, labelled images. To look at it: geopretrain data inspect {tmp_path}/few" in text
+    assert "Also there: kitti, KITTI raw (1 clip)" in text
+    assert "walk is a folder of images" in text
+    assert "Also there: walk" not in text

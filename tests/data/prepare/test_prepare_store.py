@@ -68,7 +68,9 @@ def test_prepare_camera_of_the_user_wins_over_the_data_set():
 
 def test_prepare_intrinsics_for_another_size_are_refused():
     given = parse_intrinsics("721.5,721.5,609.6,172.9")
-    with pytest.raises(DataError, match="Frames are 1241x376 but the intrinsics were given for 1242x375"):
+    with pytest.raises(
+        DataError, match=r"Frames are 376x1241 px .*, but the intrinsics were given for 375x1242"
+    ):
         choose_camera((376, 1241), None, given=given, given_size=(375, 1242))
     with pytest.raises(DataError, match=r"pass --intrinsics 360\.75,360\.75,304\.55"):
         choose_camera((188, 621), None, given=given, given_size=(376, 1242))
@@ -174,7 +176,7 @@ def test_prepare_cropped_clip_has_cropped_depth_and_moved_camera(tmp_path):
     assert clip.crop == (16, 0, 64, 128)
     assert store.intrinsics(0)[1, 2] == 47.5 - 16
     assert store.depth_frames() == []  # the only measurement, row 10, is cut off
-    assert any("central 128x64" in warning for warning in store.warnings)
+    assert any("central 64x128" in warning for warning in store.warnings)
 
 
 def test_prepare_several_inputs_become_one_store(tmp_path):
@@ -205,7 +207,7 @@ def test_prepare_synthetic_has_depth_and_known_camera(tmp_path):
 
 
 def test_prepare_small_images(tmp_path):
-    with pytest.raises(DataError, match=r"40x30 \(w x h\); at least 64 pixels"):
+    with pytest.raises(DataError, match=r"30x40 px \(height x width\); at least 64 pixels"):
         make(tmp_path, [texture(30, 40)] * 5)
 
 

@@ -47,7 +47,7 @@ def test_kitti_raw_made_smaller(tmp_path, extra):
     for camera in (clip.intrinsics, clip.stereo_intrinsics):
         assert np.allclose((camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2]), expected)
     assert -clip.T_to_stereo[0, 3] == pytest.approx(0.5327, abs=1e-3)  # m, whatever the pictures
-    assert any("calibrated for pictures of 1242x375; these are 640x192" in w for w in clip.warnings)
+    assert any("calibrated for pictures of 375x1242, these are of 192x640 px" in w for w in clip.warnings)
     seen = np.argwhere(clip.depth(0) > 0)
     assert np.abs(seen[0] - (expected[3], expected[2])).max() < 4  # a point straight ahead
     assert "field of view 81 x 29" in inspection.inspect(str(tmp_path)).text()
@@ -65,7 +65,7 @@ def test_cropped_pictures_have_no_camera(tmp_path):
     (clip,) = open_source(tmp_path)
     assert clip.intrinsics is None
     report = inspection.inspect(str(tmp_path))
-    assert "640x320, but their calibration is of 1242x375" in report.text()
+    assert "320x640 px (height x width), but their calibration is of 375x1242" in report.text()
     assert not report.fit
     with pytest.raises(DataError, match=r"drive_0001_sync: .*cannot be told how they were cut.*--intrinsics"):
         prepare(tmp_path, tmp_path / "out", progress=False)
@@ -96,17 +96,17 @@ def test_kitti_depth_made_smaller(tmp_path, name, maps, released, focal):
     clip = kitti_depth(tmp_path, name, (192, 640), maps)
     assert clip.intrinsics[0, 0] == pytest.approx(focal * 640 / released[1])
     assert clip.intrinsics[1, 1] == pytest.approx(focal * 192 / released[0])
-    said = f"calibrated for pictures of {released[1]}x{released[0]}; these are 640x192"
+    said = f"calibrated for pictures of {released[0]}x{released[1]}, these are of 192x640 px"
     assert any(said in warning for warning in clip.warnings)
 
 
 def test_kitti_depth_of_other_shape_or_no_day_has_no_camera_and_says_so(tmp_path):
     clip = kitti_depth(tmp_path / "a", "2011_09_26_drive_0001_sync", (320, 640), (320, 640))
     assert clip.intrinsics is None
-    assert "640x320, but their calibration is of 1242x375" in clip.camera_problem
+    assert "320x640 px (height x width), but their calibration is of 375x1242" in clip.camera_problem
     clip = kitti_depth(tmp_path / "b", "drive", (192, 640), (192, 640))
     assert clip.intrinsics is None
-    assert "no KITTI day has images of 640x192" in clip.warnings[0]
+    assert "no KITTI day has images of 192x640 px" in clip.warnings[0]
     clip = kitti_depth(tmp_path / "c", "drive", (375, 1242), (375, 1242))
     assert clip.intrinsics[0, 0] == 721.5377
 
@@ -147,7 +147,7 @@ def test_cityscapes_at_half_size(tmp_path):
     (clip,) = open_source(tmp_path)
     assert clip.intrinsics[0, 2] == pytest.approx(1097.48 / 2 - 0.5)
     assert np.allclose(clip.depth(0), 2262.52 * 0.209313 / 50)
-    assert any("2048x1024; these are 1024x512" in warning for warning in clip.warnings)
+    assert any("1024x2048, these are of 512x1024 px" in warning for warning in clip.warnings)
 
 
 @pytest.mark.parametrize("layout", ["tum", "7scenes", "nyu"])
@@ -165,7 +165,7 @@ def test_depth_cameras_at_half_size(tmp_path, layout):
     (clip,) = open_source(tmp_path)
     focal = {"tum": 517.3, "7scenes": 530.0, "nyu": 518.8579}[layout]
     assert clip.intrinsics[0, 0] == pytest.approx(focal / 2)
-    assert any("640x480; these are 320x240" in warning for warning in clip.warnings)
+    assert any("480x640, these are of 240x320 px" in warning for warning in clip.warnings)
 
 
 def test_intrinsics_file_may_say_its_size(tmp_path):
@@ -188,10 +188,10 @@ def test_middlebury_says_its_size(tmp_path):
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ("200 200 127.5 95.5", "far from the middle.*of about 256x192.*--intrinsics 100,100,63.5,47.5"),
+        ("200 200 127.5 95.5", "far from the middle.*of about 192x256.*--intrinsics 100,100,63.5,47.5"),
         (
             "300 300 300 40",
-            "is outside the pictures of 128x96: the intrinsics are of other",
+            "is outside the pictures of 96x128 px .height x width.: the intrinsics are of other",
         ),
         ("2000 100 63.5 47.5", "horizontal field of view is 4 degrees"),
         ("100 2000 63.5 47.5", "vertical field of view is 3 degrees"),

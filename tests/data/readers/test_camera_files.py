@@ -129,7 +129,9 @@ def test_pictures_made_smaller_have_their_camera_made_smaller(tmp_path):
     (clip,) = open_source(tmp_path / "images_2")
     straight(clip)
     assert clip.size[1] < 170
-    assert "calibrated for pictures of 320x240; these are 160x120" in " ".join(clip.warnings)
+    assert "calibrated for pictures of 240x320, these are of 120x160 px (height x width)" in " ".join(
+        clip.warnings
+    )
 
 
 def test_frames_of_two_cameras_are_brought_to_one(tmp_path):

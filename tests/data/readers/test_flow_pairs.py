@@ -36,7 +36,9 @@ def test_flow_files_damaged_flo_is_named(tmp_path):
     write_flo(tmp_path / "a.flo", np.zeros((2, 4, 5), np.float32))
     data = (tmp_path / "a.flo").read_bytes()
     (tmp_path / "a.flo").write_bytes(data[:-5])
-    with pytest.raises(DataError, match=r"a\.flo is truncated: 167 bytes where 5x4 vectors need 172"):
+    with pytest.raises(
+        DataError, match=r"a\.flo is truncated: 167 bytes where 4x5 px \(height x width\) need 172"
+    ):
         read_flo(tmp_path / "a.flo")
     (tmp_path / "a.flo").write_bytes(b"PIEX" + data[4:])
     with pytest.raises(DataError, match=r"no \.flo file"):

@@ -30,7 +30,10 @@ def test_each_measurement_is_repeated_and_that_is_said(tmp_path):
     assert set(np.unique(depth).tolist()) == {0, 1, 2}  # nothing is averaged
     assert (depth[3:240] == 1).all()
     assert (depth[240:] == 2).all()
-    assert any("Depth maps are 256x192 (w x h), smaller than the images" in said for said in clip.warnings)
+    assert any(
+        "Depth maps are 192x256 px (height x width), smaller than the images" in said
+        for said in clip.warnings
+    )
 
 
 @pytest.mark.parametrize("shape", [(240, 240), (960, 1280)])

@@ -35,7 +35,7 @@ def test_sources_folder_is_in_natural_order(tmp_path):
 def test_sources_mixed_sizes_are_refused(tmp_path):
     write_images(tmp_path, sliding_frames(4))
     Image.fromarray(texture(70, 90)).save(tmp_path / "other.png")
-    with pytest.raises(DataError, match=r"mixes image sizes.*128x96.*90x70"):
+    with pytest.raises(DataError, match=r"mixes image sizes.*96x128 px.*70x90"):
         open_source(tmp_path)
 
 
@@ -47,7 +47,7 @@ def test_sources_few_broken_frames_are_named_not_hidden(tmp_path):
     broken = {f.index: f.error for f in clip.frames() if f.error}
     assert set(broken) == {4, 9}
     assert "000004.png" in broken[4]
-    assert "90x70" in broken[9]
+    assert "70x90" in broken[9]
 
 
 def test_sources_unreadable_folder_says_why(tmp_path):

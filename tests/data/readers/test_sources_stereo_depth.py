@@ -33,7 +33,7 @@ def test_depth_maps_damaged_files_are_named(tmp_path):
     write_pfm(tmp_path / "a.pfm", np.ones((4, 5), np.float32))
     data = (tmp_path / "a.pfm").read_bytes()
     (tmp_path / "a.pfm").write_bytes(data[:-3])
-    with pytest.raises(DataError, match=r"a\.pfm is truncated: 77 bytes.*5x4 pixels need 80"):
+    with pytest.raises(DataError, match=r"a\.pfm is truncated: 77 bytes.*4x5 px \(height x width\) need 80"):
         read_pfm(tmp_path / "a.pfm")
     (tmp_path / "b.pfm").write_bytes(data.replace(b"Pf", b"PF"))
     with pytest.raises(DataError, match="no PFM file of one channel"):
@@ -141,7 +141,9 @@ def test_sources_stereo_right_image_of_another_size_and_named_by_side(tmp_path):
     write_images(tmp_path / "right", sliding_frames(2, size=(64, 96)), "right_{:03d}.png")
     (clip,) = open_source(tmp_path, baseline=0.1)
     assert clip.intrinsics is None
-    with pytest.raises(DataError, match=r"right_000\.png is 96x64, the frames are 128x96"):
+    with pytest.raises(
+        DataError, match=r"right_000\.png is 64x96 px \(height x width\), the frames are 96x128"
+    ):
         clip.stereo(0)
     with pytest.raises(ConfigError, match="baseline must be a positive number"):
         open_source(tmp_path, baseline=0.0)
@@ -183,7 +185,7 @@ def test_sources_depth_folder_problems(tmp_path):
     write_images(tmp_path / "images", sliding_frames(3))
     write_depth(tmp_path / "depth" / "000000.png", np.ones((48, 48)))
     (clip,) = open_source(tmp_path)
-    with pytest.raises(DataError, match=r"000000\.png is 48x48, the frames are 128x96"):
+    with pytest.raises(DataError, match=r"000000\.png is 48x48 px \(height x width\), the frames are 96x128"):
         clip.depth(0)
     (tmp_path / "depth" / "000000.png").rename(tmp_path / "depth" / "x.png")
     with pytest.raises(DataError, match="no depth map of any image"):

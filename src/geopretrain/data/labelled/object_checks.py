@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geopretrain.data.labelled.base import LabelledImage
 from geopretrain.errors import DataError
+from geopretrain.wording import sides
 
 Size = tuple[int, int]
 NAMED = 8
@@ -63,7 +64,7 @@ def _masks(masks: Any, sizes: Sequence[Size], name: str) -> NDArray[np.bool_]:
         shape = "x".join(map(str, found.shape[1:]))
         raise DataError(
             f"{name}: its masks are of {shape} px (height x width), the image of "
-            f"{sizes[0][0]}x{sizes[0][1]}. They belong to another picture, or to another size of it."
+            f"{sides(sizes[0])}. They belong to another picture, or to another size of it."
         )
     return found
 

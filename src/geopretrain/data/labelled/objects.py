@@ -29,6 +29,7 @@ from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
+from geopretrain.wording import in_px, sides
 
 BACKGROUND = "background"
 IGNORED = -1
@@ -210,10 +211,10 @@ class LabelledObjects(LabelledSource):
         image = read_image(annotated.file)
         full = (image.shape[0], image.shape[1])
         check_original(full, annotated.file)
-        if annotated.size not in (None, full):
+        if annotated.size is not None and annotated.size != full:
             raise DataError(
-                f"The annotations of {annotated.file} are for {_wxh(annotated.size)} px (w x h), but the "
-                f"picture has {_wxh(full)}. Annotate it as it is, or put the one in place that was annotated."
+                f"The annotations of {annotated.file} are for {in_px(annotated.size)}, but the picture "
+                f"has {sides(full)}. Annotate it as it is, or put the one in place that was annotated."
             )
         objects = annotated.in_pixels(full)
         boxes = (
@@ -291,7 +292,3 @@ def _without_objects(images: Mapping[str, Sequence[AnnotatedImage]]) -> tuple[st
     every = [image for each in images.values() for image in each]
     empty = sum(not image.objects for image in every)
     return (f"{empty} of {len(every)} images have no object in them",) if empty else ()
-
-
-def _wxh(size: Size | None) -> str:
-    return "" if size is None else f"{size[1]}x{size[0]}"

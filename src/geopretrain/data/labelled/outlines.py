@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 Size = tuple[int, int]
 Mask = NDArray[np.bool_]
@@ -185,7 +186,8 @@ def run_lengths(value: Any) -> RunLengths:
         raise ValueError("run lengths must have 'size' (height, width) and 'counts'") from error
     if height < 1 or width < 1 or (numbers < 0).any() or numbers.sum() != height * width:
         raise ValueError(
-            f"run lengths add up to {numbers.sum()} pixels, not to the {height * width} of {width}x{height}"
+            f"run lengths add up to {numbers.sum()} pixels, not to the {height * width} of "
+            f"{in_px((height, width))}"
         )
     return RunLengths((height, width), numbers)
 
@@ -215,10 +217,8 @@ def _from_text(text: bytes) -> list[int]:
 
 
 def _refuse_other_size(drawn_on: Size | None, size: Size) -> None:
-    if drawn_on not in (None, size):
-        raise DataError(
-            f"a mask was drawn on an image of {_wxh(drawn_on)} px (w x h), but the image is {_wxh(size)}"
-        )
+    if drawn_on is not None and drawn_on != size:
+        raise DataError(f"a mask was drawn on an image of {in_px(drawn_on)}, but the image is {sides(size)}")
 
 
 def _around(mask: Mask) -> NDArray[np.float32] | None:
@@ -228,7 +228,3 @@ def _around(mask: Mask) -> NDArray[np.float32] | None:
 
 def _with_area(x0: float, y0: float, x1: float, y1: float) -> NDArray[np.float32] | None:
     return np.array([x0, y0, x1, y1], np.float32) if x1 > x0 and y1 > y0 else None
-
-
-def _wxh(size: Size | None) -> str:
-    return "" if size is None else f"{size[1]}x{size[0]}"

@@ -26,6 +26,7 @@ from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_ima
 from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 _TRIED = 20  # images whose headers are looked at until one can be read
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
@@ -76,8 +77,8 @@ class LabelledPairs(LabelledSource):
         image, labels = read_image(image_path), self.labels_of(label_path)
         if image.shape[:2] != labels.shape:
             raise DataError(
-                f"The label {label_path} is {labels.shape[1]}x{labels.shape[0]} (w x h), but its image "
-                f"{image_path.name} is {image.shape[1]}x{image.shape[0]}; they must have the same size."
+                f"The label {label_path} is {in_px(labels.shape)}, but its image {image_path.name} is "
+                f"{sides(image.shape)}; they must have the same size."
             )
         check_original(labels.shape, image_path)
         depth = None if self.depth is None else self.depth.of(image_path, labels.shape)

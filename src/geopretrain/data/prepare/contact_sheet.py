@@ -11,6 +11,7 @@ from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, total
 from geopretrain.pictures import colour_depth
+from geopretrain.wording import in_px
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,7 +167,7 @@ def _subtitle(store: FrameStore) -> str:
     clips = f"{len(store.clips)} clip{'s' * (len(store.clips) != 1)}"
     kind = "still images" if store.still_images else "triplets"
     triplets = f"{len(store.train_samples)} training and {len(store.val_samples)} validation {kind}"
-    size = f"{store.size[1]}x{store.size[0]} pixels"
+    size = in_px(store.size)
     return "   ·   ".join([clips, triplets, size, f"horizontal field of view {degrees}° ({camera})"])
 
 

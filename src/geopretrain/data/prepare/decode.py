@@ -26,6 +26,7 @@ from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.resize import apply_crop, resize, resize_depth
 from geopretrain.data.store.index import DEPTH_FILE, DEPTH_UNITS_PER_METRE, FRAMES_FILE, STEREO_FILE
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 _FRAMES_PER_WRITE = 16
 _MOST_AHEAD, _BYTES_AHEAD = 16, 64 * 2**20
@@ -296,8 +297,7 @@ def _read_depth(
         depth = clip.depth(entry.index)
         if depth is not None and depth.shape != clip.size:
             raise DataError(
-                f"The depth map of frame {entry.index} is {depth.shape[1]}x{depth.shape[0]}, the frame "
-                f"{clip.size[1]}x{clip.size[0]}."
+                f"The depth map of frame {entry.index} is {in_px(depth.shape)}, the frame {sides(clip.size)}."
             )
     except DataError as error:
         entry.depth_error = str(error)

@@ -15,6 +15,7 @@ from geopretrain.data.labelled.census import inspected
 from geopretrain.data.labelled.detect import is_labelled
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.options import PreparationOptions
+from geopretrain.data.prepare.beside import other_sets
 from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees, is_grave
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
@@ -28,6 +29,7 @@ from geopretrain.data.sizes import MIN_ORIGINAL, working_size
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import has_index
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 USUAL = PreparationOptions()
 """What a preparation does where nothing else is said."""
@@ -82,6 +84,7 @@ class Inspection:
         labels: a sentence about labels found beside the images.
         flow: a sentence about pairs with known optical flow.
         unusable: files and folders among others that cannot be opened.
+        others: sentences about data sets in folders inside that are none of the clips.
     """
 
     path: str
@@ -90,6 +93,7 @@ class Inspection:
     labels: str | None = None
     flow: str | None = None
     unusable: list[Unusable] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
@@ -125,8 +129,9 @@ class Inspection:
         said = [found for found in (self.labels, self.flow) if found]
         lines += [f"unusable: {one.reason}" for one in self.unusable]
         if not self.clips:
-            return "\n".join(f"{self.path}: {found}" for found in said)
+            return "\n".join([*(f"{self.path}: {found}" for found in said), *self.others])
         lines += [line for found in said for line in ("", found)]
+        lines += ["", *self.others] if self.others else []
         return "\n".join([*lines, "", _verdict(self)])
 
 
@@ -167,11 +172,14 @@ def inspect(
         )
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
     except DataError:
-        if flow is None and labels is None:
-            raise
         clips = []
+        others = other_sets(Path(path), clips) if labels is None else []
+        if flow is None and labels is None and not others:
+            raise
+    else:
+        others = other_sets(Path(path), clips) if labels is None else []
     reports = [_look_at(clip) for clip in clips]
-    return Inspection(str(path), reports, labels=labels, flow=flow, unusable=unusable)
+    return Inspection(str(path), reports, labels=labels, flow=flow, unusable=unusable, others=others)
 
 
 def _look_at(clip: SourceClip) -> ClipReport:
@@ -225,7 +233,7 @@ def _find_problems(report: ClipReport) -> None:
     clip, readable = report.clip, report.looked_at - len(report.broken)
     if min(clip.size) < MIN_ORIGINAL:
         report.problems.append(
-            f"frames are {clip.size[1]}x{clip.size[0]}; {MIN_ORIGINAL} pixels on each side are needed."
+            f"frames are {in_px(clip.size)}; {MIN_ORIGINAL} pixels on each side are needed."
         )
     if readable and not (clip.ordered and readable >= 3) and (clip.has_depth or clip.has_stereo):
         report.single_images = True
@@ -286,12 +294,11 @@ def _try_extras(report: ClipReport) -> None:
 
 def _clip_lines(report: ClipReport) -> list[str]:
     clip = report.clip
-    height, width = clip.size
-    lines = [f"{clip.name} is {clip.title}: {_length(report)}, {width}x{height} pixels."]
+    lines = [f"{clip.name} is {clip.title}: {_length(report)}, {in_px(clip.size)}."]
     lines.append(f"  camera     {_camera(clip)}")
     if report.looked_at > 1 and not report.single_images:
         static = f", {report.static:.0%} of the frames are static" if report.static > 0.02 else ""
-        at = "{1}x{0}".format(*working_size(clip.size))
+        at = sides(working_size(clip.size))
         motion = f"{report.motion:.1f} px per frame at {at}{static}"
         lines.append(f"  motion     {motion}; suggested stride {report.stride}")
     if report.cuts:

@@ -17,6 +17,7 @@ from geopretrain.geometry.camera import (
     resize_intrinsics,
 )
 from geopretrain.schema import has_plain_digits
+from geopretrain.wording import in_px, sides
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
 GIVEN = "given by the user"
@@ -117,7 +118,7 @@ def camera_warning(intrinsics: np.ndarray, size: tuple[int, int], size_known: bo
         if not USUAL_FOV[0] <= angle <= USUAL_FOV[1]:
             return (
                 f"{CHECK_CAMERA}the {name} field of view is {angle:.0f} degrees, outside {USUAL_FOV[0]:g}-"
-                f"{USUAL_FOV[1]:g}. Are the intrinsics those of frames of {size[1]}x{size[0]} pixels? "
+                f"{USUAL_FOV[1]:g}. Are the intrinsics those of frames of {in_px(size)}? "
                 "Else pass --intrinsics."
             )
     sentence = None if size_known else principal_point_warning(intrinsics, size)
@@ -154,25 +155,25 @@ def _check_possible(matrix: np.ndarray, size: tuple[int, int], whose: str) -> No
     if problem := impossible_camera(matrix, size):
         raise DataError(
             f"The intrinsics {whose} must be {problem}. Correct the calibration file, or pass --intrinsics "
-            f"fx,fy,cx,cy in pixels of frames of {size[1]}x{size[0]}."
+            f"fx,fy,cx,cy in pixels of frames of {in_px(size)}."
         )
 
 
 def _check_size(size: tuple[int, int], given: np.ndarray, given_size: tuple[int, int] | None) -> None:
     height, width = size
     if given_size is not None and tuple(given_size) != tuple(size):
-        of = f"Frames are {width}x{height} but the intrinsics were given for {given_size[1]}x{given_size[0]}."
+        of = f"Frames are {in_px(size)}, but the intrinsics were given for {sides(given_size)}."
         scaled = resize_intrinsics(torch.as_tensor(given), given_size, size).numpy()
         numbers = ",".join(f"{v:.6g}" for v in (scaled[0, 0], scaled[1, 1], scaled[0, 2], scaled[1, 2]))
         if abs(width * given_size[0] - height * given_size[1]) <= 0.005 * width * given_size[0]:
             raise DataError(
                 f"{of} If the frames were resized without cropping, pass --intrinsics {numbers} instead."
             )
-        raise DataError(f"{of} Pass the intrinsics (fx,fy,cx,cy) of the {width}x{height} frames themselves.")
+        raise DataError(f"{of} Pass the intrinsics (fx,fy,cx,cy) of the frames themselves.")
     if given_size is None and not is_central(given, size, _CENTRAL):
         raise DataError(
-            f"Frames are {width}x{height} but the principal point given is ({given[0, 2]:g}, "
+            f"Frames are {in_px(size)}, but the principal point given is ({given[0, 2]:g}, "
             f"{given[1, 2]:g}), far from their middle: the intrinsics seem to belong to another image size. "
             "Pass those of these frames, or, if they are right, say so with --intrinsics-size "
-            f"{width}x{height}."
+            f"{sides(size)}."
         )

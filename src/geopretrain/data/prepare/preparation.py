@@ -46,6 +46,7 @@ from geopretrain.data.store.index import (
 )
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.folders import foreign, owned
+from geopretrain.wording import in_px
 
 _LATER = {"range", "camera_file", "calibrate"}
 """Options that stores of earlier versions do not have; left away, they are left out of the request."""
@@ -253,9 +254,9 @@ def _check_space(clips: list[SourceClip], size: tuple[int, int], out: Path, max_
     needed, free = frames * pixel_bytes * size[0] * size[1], shutil.disk_usage(out).free
     if needed > free:
         raise RunFolderError(
-            f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {size[1]}x{size[0]}, but the "
-            f"disk of {out} has only {free / 1e9:.1f} GB free. Free some, choose another --out, a smaller "
-            "--size, or --max-frames."
+            f"About {needed / 1e9:.1f} GB are needed for {frames} frames of {in_px(size)}, but "
+            f"the disk of {out} has only {free / 1e9:.1f} GB free. Free some, choose another --out, a "
+            "smaller --size, or --max-frames."
         )
 
 

@@ -17,6 +17,7 @@ from geopretrain.data.prepare.source_summary import (
 )
 from geopretrain.data.prepare.verdict import judge_store
 from geopretrain.data.store.index import SHEET_FILE
+from geopretrain.wording import in_px
 
 if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
@@ -27,12 +28,11 @@ _CLIPS_LISTED, _REASONS_LISTED = 20, 5
 
 def store_in_words(store: FrameStore) -> str:
     """Return what is in a store, in words, warnings included."""
-    height, width = store.size
     held_out = len(store.val_samples)
     lines = [
         f"Frame store {store.path}: {_count(len(store.clips), 'clip')}, {len(store.train_samples)} training "
         f"and {held_out} validation {'still images' if store.still_images else 'triplets'} of "
-        f"{width}x{height} pixels."
+        f"{in_px(store.size)}."
     ]
     sources = read_summary(store.path)
     lines += [f"  {in_words(total(sources))}."] if sources else []
@@ -59,7 +59,7 @@ def print_summary(store: FrameStore) -> None:
     """Print table, warnings and where the contact sheet is."""
     sources = read_summary(store.path)
     if sources:
-        title = f"{store.path}  ({store.size[1]}x{store.size[0]} pixels)"
+        title = f"{store.path}  ({in_px(store.size)})"
         console.show(summary_table(sources, title))
         console.say(
             "read: frames; kept: of these stored; static: too little motion; cut: a neighbour is missing "

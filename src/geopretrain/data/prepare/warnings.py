@@ -10,6 +10,7 @@ from geopretrain.data.prepare.segments import Segment, is_coarse
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.folder import MIN_BASELINE
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 
 def mostly_broken(decoded: Decoded, name: str) -> str | None:
@@ -39,9 +40,7 @@ def clip_warnings(
     if warning:
         warnings.append(warning)
     if crop[2:] != tuple(clip.size):
-        warnings.append(
-            f"Cut to the central {crop[3]}x{crop[2]} pixels to match the shape of the store's frames."
-        )
+        warnings.append(f"Cut to the central {in_px(crop[2:])} to match the shape of the store's frames.")
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
     if broken:
         warnings.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from geopretrain.data.readers.base import SourceClip
+from geopretrain.wording import in_px, sides
 
 Size = tuple[int, int]
 _SAME_ASPECT = 0.04
@@ -55,21 +56,21 @@ def fit_to_pictures(clip: SourceClip, intrinsics: np.ndarray, calibrated: Size |
     clip.calibrated_size = calibrated
     if tuple(clip.size) == calibrated:
         return np.eye(3)
-    here, there = _words(clip.size), _words(calibrated)
+    here, there = in_px(clip.size), sides(calibrated)
     resize = resizing(calibrated, clip.size)
     stretched = resize[0, 0] / resize[1, 1]
     if abs(stretched - 1) > _SAME_ASPECT:
         numbers = _numbers(resize @ intrinsics)
         clip.camera_problem = (
-            f"The pictures are {here}, but their calibration is of {there}, another shape: it cannot be told "
-            "how they were cut. Give the camera of the pictures as they are with --intrinsics fx,fy,cx,cy "
-            f"({numbers} if they were only stretched), or use the pictures as released."
+            f"The pictures are of {here}, but their calibration is of {there}, another shape: it cannot be "
+            "told how they were cut. Give the camera of the pictures as they are with --intrinsics "
+            f"fx,fy,cx,cy ({numbers} if they were only stretched), or use the pictures as released."
         )
         return None
     stretching = f", {abs(stretched - 1):.1%} stretched" if abs(stretched - 1) > 0.005 else ""
     clip.warnings.append(
-        f"The camera was calibrated for pictures of {there}; these are {here}{stretching}, and it is scaled "
-        "to them."
+        f"The camera was calibrated for pictures of {there}, these are of {here}{stretching}, and it is "
+        "scaled to them."
     )
     return resize
 
@@ -87,22 +88,18 @@ def principal_point_warning(intrinsics: np.ndarray, size: Size) -> str | None:
     outside = not (0 <= x < size[1] and 0 <= y < size[0])
     text = (
         f"the principal point ({x:.1f}, {y:.1f}) is {'outside' if outside else 'far from the middle of'} the "
-        f"pictures of {_words(size)}"
+        f"pictures of {in_px(size)}"
     )
     likely = (round(2 * y + 1), round(2 * x + 1))
     if min(likely) > 1 and abs(likely[1] * size[0] / (likely[0] * size[1]) - 1) < 0.1:
         numbers = _numbers(resizing(likely, size) @ intrinsics)
         return (
-            f"{text}, as if it were of pictures of about {_words(likely)}. If they were resized, pass "
+            f"{text}, as if it were of pictures of about {sides(likely)}. If they were resized, pass "
             f"--intrinsics {numbers}."
         )
     if outside:
         return f"{text}: the intrinsics are of other pictures. Pass those of these with --intrinsics."
     return f"{text}. That is right only {IF_CUT_OUT}; else pass the intrinsics of these with --intrinsics."
-
-
-def _words(size: Size) -> str:
-    return f"{size[1]}x{size[0]}"
 
 
 def _numbers(matrix: np.ndarray) -> str:

@@ -25,6 +25,7 @@ from geopretrain.data.readers.images import image_size
 from geopretrain.data.readers.kitti_calibration import camera_of_size, released_size
 from geopretrain.data.structure import Plane, Structure
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
 SELECTION_SIZE, NYU_SIZE = (352, 1216), (480, 640)
@@ -90,8 +91,7 @@ class DepthFolder(ImageSequence):
             return
         if is_smaller_view(shape, self.size):
             self.warnings.append(
-                f"Depth maps are {shape[1]}x{shape[0]} (w x h), smaller than the images: each measurement is "
-                "repeated."
+                f"Depth maps are {in_px(shape)}, smaller than the images: each measurement is repeated."
             )
 
     def _note_unit(self, assumed: bool) -> None:
@@ -136,9 +136,8 @@ class KittiDepth(ImageSequence):
             return
         released = released_size(folder) or self._size_of_maps()
         if released is None:
-            height, width = self.size
             self.warnings.append(
-                f"The camera is not known: no KITTI day has images of {width}x{height}, and the folder is "
+                f"The camera is not known: no KITTI day has images of {in_px(self.size)}, and the folder is "
                 "not named after one (as 2011_09_26_drive_0001_sync). Give it with --intrinsics."
             )
             return

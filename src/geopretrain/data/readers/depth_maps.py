@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
 MILLIMETRES, KITTI_UNITS = 1000.0, 256.0
@@ -90,8 +91,8 @@ def read_pfm(path: Path) -> np.ndarray:
     pixels = data[header.end() :]
     if width < 1 or height < 1 or len(pixels) < 4 * width * height:
         raise DataError(
-            f"{path} is truncated: {len(pixels)} bytes of pixels where {width}x{height} pixels need "
-            f"{4 * width * height}. Copy it again."
+            f"{path} is truncated: {len(pixels)} bytes of pixels where "
+            f"{in_px((height, width))} need {4 * width * height}. Copy it again."
         )
     kind = "<f4" if scale < 0 else ">f4"  # the sign of the scale is the byte order
     values = np.frombuffer(pixels, dtype=kind, count=width * height).reshape(height, width)
@@ -150,10 +151,9 @@ def as_large_as(depth: np.ndarray, size: tuple[int, int], file: Path, picture: P
     if depth.shape == size:
         return depth
     if not is_smaller_view(depth.shape, size):
-        height, width = depth.shape
         raise DataError(
-            f"The depth map {file} is {width}x{height} (w x h), but its picture {picture.name} is "
-            f"{size[1]}x{size[0]}; it must have the same size, or be smaller with the same proportions."
+            f"The depth map {file} is {in_px(depth.shape)}, but its picture {picture.name} is "
+            f"{sides(size)}; it must have the same size, or be smaller with the same proportions."
         )
     return resize_depth(depth, size)
 

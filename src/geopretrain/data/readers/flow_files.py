@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 _FLO_TAG = 202021.25
 _UNKNOWN = 1e9  # px; larger values in a .flo mean: not valid
@@ -28,8 +29,8 @@ def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
     needed = 12 + 8 * width * height
     if width < 1 or height < 1 or len(data) < needed:
         raise DataError(
-            f"Flow {path} is truncated: {len(data)} bytes where {width}x{height} vectors need {needed}. Copy "
-            "it again."
+            f"Flow {path} is truncated: {len(data)} bytes where {in_px((height, width))} need "
+            f"{needed}. Copy it again."
         )
     values = np.frombuffer(data, "<f4", 2 * width * height, offset=12).reshape(height, width, 2)
     flow = np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)

@@ -18,6 +18,7 @@ from geopretrain.data.readers.flow_files import read_flow
 from geopretrain.data.readers.folder import image_files
 from geopretrain.data.readers.images import read_image
 from geopretrain.errors import DataError
+from geopretrain.wording import sides
 
 ReadImage = Callable[[], np.ndarray]
 
@@ -62,8 +63,10 @@ class FlowPairFile:
         if pair.occluded is not None:
             shapes.add(pair.occluded.shape)
         if len(shapes) > 1:
-            sizes = ", ".join(f"{width}x{height}" for height, width in sorted(shapes))
-            raise DataError(f"{self.name}: images and flow are of different sizes ({sizes}).")
+            sizes = ", ".join(map(sides, sorted(shapes)))
+            raise DataError(
+                f"{self.name}: images and flow are of different sizes ({sizes}, each height x width)."
+            )
         return pair
 
 

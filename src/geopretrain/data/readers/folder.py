@@ -18,6 +18,7 @@ from geopretrain.data.readers.no_pictures import without_depth_maps
 from geopretrain.data.text_lists import read_lines
 from geopretrain.data.value_range import Range, has_wide, range_warning
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 _SIZES_LOOKED_AT = 200
 _NUMBERS_APART = re.compile(r"[\s,;]+")
@@ -135,7 +136,7 @@ class ImageSequence(SourceClip):
     def _check_shape(self, file: Path, shape: tuple[int, ...], what: str) -> None:
         if tuple(shape) != tuple(self.size):
             raise DataError(
-                f"{what} {file} is {shape[1]}x{shape[0]}, the frames are {self.size[1]}x{self.size[0]}. Both "
+                f"{what} {file} is {in_px(shape)}, the frames are {sides(self.size)}. Both "
                 "must have one size: resize neither, but use the files as they come with the data set."
             )
 
@@ -155,8 +156,8 @@ class ImageSequence(SourceClip):
         except DataError as error:
             return Frame(index, file.name, None, str(error))
         if image.shape[:2] != self.size:
-            (h, w), (height, width) = image.shape[:2], self.size
-            return Frame(index, file.name, None, f"{file} is {w}x{h}, the other frames are {width}x{height}.")
+            other = f"{file} is {in_px(image.shape)}, the other frames are {sides(self.size)}."
+            return Frame(index, file.name, None, other)
         return Frame(index, file.name, image)
 
 
@@ -246,8 +247,8 @@ def common_size(files: Sequence[Path], path: Path) -> tuple[int, int]:
     if len(sizes) - count > _FEW * len(sizes):
         example = next(file for file, other in sizes.items() if other == others[0][0])
         raise DataError(
-            f"{path} mixes image sizes: {count} of {len(sizes)} images looked at are {size[1]}x{size[0]}, "
-            f"but for example {example.name} is {others[0][0][1]}x{others[0][0][0]}. A clip needs frames of "
+            f"{path} mixes image sizes: {count} of {len(sizes)} images looked at are {in_px(size)}, "
+            f"but for example {example.name} is {sides(others[0][0])}. A clip needs frames of "
             "one camera and one size: put each size into its own folder."
         )
     return size

@@ -15,6 +15,7 @@ from geopretrain.data.readers.foreign import hint_for_file
 from geopretrain.data.readers.interlaced import FRAMES_LOOKED_AT, MARKED, deinterlaced, interlacing
 from geopretrain.data.value_range import narrow_warning, range_beside, to_8_bits
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 if TYPE_CHECKING:
     import av
@@ -141,10 +142,8 @@ class VideoClip(SourceClip):
             return Frame(index, name, None, f"{self.path}, {name}: {_CORRUPT}")
         image = upright(shown, pixel_aspect, decoded.rotation, self._value_range)
         if image.shape[:2] != self.size:
-            (h, w), (height, width) = image.shape[:2], self.size
-            return Frame(
-                index, name, None, f"{self.path}, {name} is {w}x{h}, the first frame is {width}x{height}."
-            )
+            other = f"{name} is {in_px(image.shape)}, the first frame is {sides(self.size)}"
+            return Frame(index, name, None, f"{self.path}, {other}.")
         return Frame(index, name, image)
 
 

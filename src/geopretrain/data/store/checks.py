@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geopretrain.wording import in_px
+
 if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
 
@@ -52,7 +54,7 @@ def impossible_camera(intrinsics: Sequence[Sequence[float]] | np.ndarray, size: 
     if (np.abs(centre - sides / 2) > MAX_SHIFT * sides).any():
         return (
             f"a camera's: its principal point ({centre[0]:.4g}, {centre[1]:.4g}) lies far outside of the "
-            f"{sides[0]}x{sides[1]} px"
+            f"{in_px(size)}"
         )
     return None
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.networks.decoders.layers import Conv3x3, join_pad, upsample_join_pad
 from geopretrain.networks.fitting import ceil, crop
+from geopretrain.wording import in_px
 
 #: Channels of the stages working at strides 1, 2, 4, 8, 16 (Godard et al. 2019, supplementary material).
 STAGE_CHANNELS = (16, 32, 64, 128, 256)
@@ -116,7 +117,7 @@ class MultiscaleDecoder(nn.Module):
         size = [side << self.num_stages for side in features[-1].shape[-2:]] if size is None else size
         if any(side < 2 for side in features[-1].shape[-2:]):
             raise DataError(
-                f"The images are too small ({size[0]}x{size[1]}, height x width): both sides need "
+                f"The images are too small, {in_px(size)}: both sides need "
                 f"{(1 << self.num_stages) + 1} px or more."
             )
         outputs = {}

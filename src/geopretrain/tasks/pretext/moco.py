@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geopretrain import pictures
+from geopretrain.console import console
 from geopretrain.data.augment.views import transformed_views
 from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch
 from geopretrain.data.dataset import Description, Fields
@@ -128,8 +129,14 @@ class MoCo(Task):
         return {"paper": PAPER, "short": SHORT, "tiny": TINY}
 
     def check_data(self, data: Description) -> None:
-        """Remember how many samples there are, for the advice."""
-        self.images = data.counts.get("train", 0)
+        """Say where the queue is longer than there are samples, which is known before the first step."""
+        images, told = data.counts.get("train", 0), self.images
+        self.images = images
+        if images != told and 0 < images < self.config.queue:
+            console.warn(
+                f"The queue of {self.config.queue} keys is longer than the {images} training samples: each "
+                "is told apart from earlier views of itself. Use a smaller --settings queue=...."
+            )
 
     # ---- learning
     def train_transform(self, batch: ClipBatch | LabelledBatch) -> ViewBatch:
@@ -215,15 +222,10 @@ class MoCo(Task):
                 "No query finds its own key in the queue: nothing is learned yet. Train longer, or use a "
                 "smaller --settings queue=... where there are few images."
             )
-        if step >= SETTLED_AFTER and (turns := logs.get("queue_turns", 1.0)) < 1:
+        if (turns := logs.get("queue_turns", 1.0)) < 1:  # known from the first step on
             found.append(
                 f"The whole training makes keys for {turns:.0%} of the queue only, the rest of which stays "
                 "random numbers that are easily told apart. Use a smaller --settings queue=... than "
                 f"{self.config.queue}, or train longer."
-            )
-        if step >= SETTLED_AFTER and 0 < self.images < self.config.queue:
-            found.append(
-                f"The queue of {self.config.queue} keys is longer than the {self.images} training samples: "
-                "each is told apart from earlier views of itself. Use a smaller --settings queue=...."
             )
         return found

@@ -95,7 +95,7 @@ def test_brushes_ellipses_and_turned_boxes(tmp_path):
         ([result("polygonlabels", points=[["a", 1]])], "a polygonlabels that cannot be read"),
         ([result("rectanglelabels", x=1, y=2)], "a rectanglelabels that cannot be read"),
         ([result("brushlabels", rle=[1, 2])], "run lengths that end too early"),
-        ([result("brushlabels", rle=packed([0] * 40))], "a brush of 10 pixels on a picture of 96x64"),
+        ([result("brushlabels", rle=packed([0] * 40))], "a brush of 10 pixels on a picture of 64x96 px"),
         ("none", "annotations.*result must be a valid list"),
     ],
 )

@@ -129,5 +129,5 @@ def test_damaged_files_are_named(tmp_path, change, expected):
 
 def test_pictures_of_another_size_than_was_labelled_are_refused(tmp_path):
     data = LabelledSet.open(write(tmp_path, 10, [SQUARE], imageHeight=128, imageWidth=192), names=("boxes",))
-    with pytest.raises(DataError, match=r"are for 192x128 px \(w x h\), but the picture has 96x64"):
+    with pytest.raises(DataError, match=r"are for 128x192 px \(height x width\), but the picture has 64x96"):
         data.check([0], OBJECTS)

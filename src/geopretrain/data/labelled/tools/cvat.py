@@ -12,6 +12,7 @@ from geopretrain.data.labelled.outlines import Bitmap, Outline, Polygons, ellips
 from geopretrain.data.labelled.pairs import with_all_splits
 from geopretrain.data.labelled.tools.pictures import SPLITS, Pictures, by_folder, class_number
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 FILE = "annotations.xml"
 WITHOUT_AREA = ("polyline", "points", "skeleton", "cuboid")
@@ -137,6 +138,6 @@ def _bitmap(shape: ElementTree.Element) -> Bitmap:
     left, top, width, height = (int(shape.attrib[side]) for side in ("left", "top", "width", "height"))
     counts = np.array(shape.attrib["rle"].split(","), np.int64)
     if (counts < 0).any() or counts.sum() != width * height:
-        raise ValueError(f"run lengths of {counts.sum()} pixels in a box of {width}x{height}")
+        raise ValueError(f"run lengths of {counts.sum()} pixels in a box of {in_px((height, width))}")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width)
     return Bitmap(left, top, inside)

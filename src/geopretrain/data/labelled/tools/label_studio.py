@@ -20,6 +20,7 @@ from geopretrain.data.labelled.pairs import with_all_splits
 from geopretrain.data.labelled.tools.pictures import Pictures, by_folder
 from geopretrain.errors import DataError
 from geopretrain.records import Length, Text, read_json
+from geopretrain.wording import in_px
 
 ADVICE = "Export it again from Label Studio, as JSON."
 KINDS = {
@@ -169,7 +170,8 @@ def _brush(result: _Result) -> Bitmap:
         raise ValueError("a brush without the size of its picture")
     values = unpacked(np.asarray(result.value["rle"], np.uint8))
     if len(values) != 4 * height * width:
-        raise ValueError(f"a brush of {len(values) // 4} pixels on a picture of {width}x{height}")
+        pixels = len(values) // 4
+        raise ValueError(f"a brush of {pixels} pixels on a picture of {in_px((height, width))}")
     return Bitmap(0, 0, values.reshape(height, width, 4)[..., 3] > 0, (height, width))
 
 

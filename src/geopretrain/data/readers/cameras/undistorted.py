@@ -14,6 +14,7 @@ from geopretrain.data.readers.cameras.lens import Lens, Undistortion, undistorti
 from geopretrain.data.readers.derived import DerivedClip
 from geopretrain.data.readers.folder import ImageSequence
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px
 
 
 class CalibratedClip(DerivedClip):
@@ -149,7 +150,7 @@ def _sentences(
     if straight is not None:
         height, width = straight.size
         kind = f"its {len(lenses)} cameras" if len(lenses) > 1 else "its lens"
-        said += f"; what {kind} bends is undone, pictures become {width}x{height}"
+        said += f"; what {kind} bends is undone, pictures become {in_px((height, width))}"
         said += ", what lies over 60 degrees from the middle is left away" if straight.cut else ""
     named = f", with the poses of {poses} of {clip.length} frames" if poses else ""
     return [f"{said}{named}."]

@@ -1,0 +1,50 @@
+"""How sizes and numbers of things are written in sentences: one way everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def sides(size: Sequence[int]) -> str:
+    """Return a (height, width) as options take it: ``64x96``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def in_px(size: Sequence[int]) -> str:
+    """Return a (height, width) px where it is first said in a sentence: ``64x96 px (height x width)``."""
+    return f"{sides(size)} px (height x width)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 step``, ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_NUMBERS = {
+    "rank_me": "RankMe",
+    "miou": "mIoU",
+    "epe": "EPE",
+    "abs_rel": "AbsRel",
+    "sq_rel": "SqRel",
+    "rmse": "RMSE",
+    "rmse_log": "RMSElog",
+    "a1": "d<1.25",
+    "a2": "d<1.25^2",
+    "a3": "d<1.25^3",
+    "fl_all": "Fl-all",
+    "top1": "top-1",
+    "top5": "top-5",
+    "iou": "IoU",
+    "ap": "AP",
+}
+"""What the field calls numbers that files name in one word."""
+
+
+def metric(name: str) -> str:
+    """Return a number as sentences call it: ``RankMe`` of ``rank_me``, ``probe mIoU`` of ``probe_miou``."""
+    if name in _NUMBERS:
+        return _NUMBERS[name]
+    found = next((key for key in _NUMBERS if name.endswith(f"_{key}")), None)
+    if found is None:
+        return name.replace("_", " ")
+    return f"{name.removesuffix(found).replace('_', ' ')}{_NUMBERS[found]}"
