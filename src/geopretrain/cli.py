@@ -254,6 +254,7 @@ def _run(words: list[str]) -> int:
         print(overview(words[0]))
         return 0
     from geopretrain.commands.early import check_early
+    from geopretrain.config.command import with_data_found
     from geopretrain.config.parsing import parse
     from geopretrain.console import console
     from geopretrain.plugins import load_plugins
@@ -264,7 +265,7 @@ def _run(words: list[str]) -> int:
     given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))
     interruption.check()
     if given is not None:
-        check_early(command.options_class()(**given))
+        check_early(with_data_found(command.options_class()(**given)))
         result = command.function()(**given)
         if command.shows is not None:
             print(calm(command.shows(result), lines=True))

@@ -7,7 +7,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from making_clips import texture, write_images
 
+from geopretrain.cli import main
 from geopretrain.commands.early import check_early
 from geopretrain.errors import DataError, RunFolderError, WeightsError
 
@@ -43,6 +45,14 @@ def test_refusals_import_nothing_heavy(tmp_path):
     assert all(line.startswith("error: ") for line in said)
     assert sum("nowhere" in line for line in said) == len(REFUSED) - 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_below_the_data_root_are_there(tmp_path, capsys):
+    write_images(tmp_path / "walk", [texture(96, 128)] * 4)
+    assert main(["data", "inspect", "walk", "--data-root", str(tmp_path)]) == 0
+    assert "walk is a folder of images" in capsys.readouterr().out
+    assert main(["data", "inspect", "wlk", "--data-root", str(tmp_path)]) == 2
+    assert "'wlk' does not exist" in capsys.readouterr().err
 
 
 def options(**values):

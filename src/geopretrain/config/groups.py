@@ -158,7 +158,7 @@ AutoBatchSize = Annotated[
 ]
 Loggers = Annotated[
     tuple[Literal["tensorboard", "csv", "wandb", "mlflow", "none"], ...],
-    reads(different),
+    reads(_loggers),
     Words("tensorboard, csv, wandb, mlflow or none", "WHERE", many=True),
 ]
 Factor = Annotated[float, Field(gt=0, le=1), Words("a number above 0 and at most 1", "X")]

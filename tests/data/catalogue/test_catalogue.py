@@ -130,7 +130,9 @@ def test_fields_that_cannot_be_read_are_missing(tmp_path):
 def test_pictures_of_another_size_than_released_are_said(tmp_path):
     camvid(tmp_path / "camvid", CLASSES_32)
     report = checking.check("camvid-original", tmp_path)
-    assert any("Pictures are 96x64 (w x h), not 960x720 as released" in said for said in report.found)
+    assert any(
+        "Pictures are 64x96 px (height x width), not 720x960 as released" in said for said in report.found
+    )
     assert any(said.startswith("691 of 701 images") for said in report.missing)
 
 

@@ -11,6 +11,7 @@ from geopretrain.data.catalogue.finding import found, has, not_found, spec_of
 from geopretrain.data.catalogue.table import DataSet, data_set, data_sets
 from geopretrain.data.dataset import NAMES
 from geopretrain.errors import DataError
+from geopretrain.wording import in_px, sides
 
 SAMPLES = 5
 """Pictures of each split, evenly spread, that are decoded."""
@@ -200,10 +201,9 @@ def _note_sizes(report: DataCheck, wanted: DataSet, read: int, sizes: set[tuple[
     report.found.append(f"{read} pictures were decoded as a sample.")
     other = sorted(size for size in sizes if wanted.size is not None and size != wanted.size)
     if other and wanted.size is not None:
-        (height, width), (h, w) = other[0], wanted.size
         report.found.append(
-            f"Pictures are {width}x{height} (w x h), not {w}x{h} as released: whoever made this copy has "
-            "resized them, so that numbers compare with those of such copies only."
+            f"Pictures are {in_px(other[0])}, not {sides(wanted.size)} as released: whoever made this copy "
+            "has resized them, so that numbers compare with those of such copies only."
         )
 
 
