@@ -10,8 +10,7 @@ from geopretrain.data.catalogue import checking, finding
 from geopretrain.data.catalogue.finding import VARIABLE, found, not_found, resolved
 from geopretrain.data.catalogue.table import data_set, data_sets
 from geopretrain.data.dataset import NAMES
-from geopretrain.data.labelled.native.camvid import CLASSES_32
-from geopretrain.data.labelled.native.voc import palette
+from geopretrain.data.labelled.palettes import CAMVID_32, voc_palette
 from geopretrain.errors import ConfigError, DataError
 
 
@@ -128,7 +127,7 @@ def test_fields_that_cannot_be_read_are_missing(tmp_path):
 
 
 def test_pictures_of_another_size_than_released_are_said(tmp_path):
-    camvid(tmp_path / "camvid", CLASSES_32)
+    camvid(tmp_path / "camvid", CAMVID_32)
     report = checking.check("camvid-original", tmp_path)
     assert any(
         "Pictures are 64x96 px (height x width), not 720x960 as released" in said for said in report.found
@@ -137,7 +136,7 @@ def test_pictures_of_another_size_than_released_are_said(tmp_path):
 
 
 def test_several_data_sets_in_one_folder_are_told_apart(tmp_path):
-    voc(tmp_path, palette(256))
+    voc(tmp_path, voc_palette(256))
     for name, classes in (("voc2012", 1464), ("voc2012-detection", 5717)):
         report = checking.check(name, tmp_path)
         assert report.place is not None

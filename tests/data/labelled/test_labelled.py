@@ -94,7 +94,7 @@ def test_colour_maps_are_looked_up_in_the_class_list(tmp_path):
     root = folder(tmp_path, 5, classes="road 128 64 128\nsky, 70, 130, 180\n", labels=colours)
     labels = read(LabelledSet.open(root, size=(64, 64)), "test", [0]).labels[0]
     assert [int(labels[row, 0]) for row in (0, 20, 40)] == [0, 1, 255]
-    (root / "classes.txt").write_text("road\nsky\n")
+    (root / "classes.txt").write_text("way\nair\n")  # nobody knows their colours
     with pytest.raises(DataError, match="no colours"):
         read(LabelledSet.open(root), "train", [0])
     (root / "classes.txt").write_text("road 128 64 128\nsky 1 2 3\n")

@@ -15,7 +15,7 @@ from geopretrain.wording import in_px, sides
 
 SAMPLES = 5
 """Pictures of each split, evenly spread, that are decoded."""
-_MAX_CLIPS = 20  # sequences of which frames are decoded
+_MAX_CLIPS, _MAX_FRAMES = 20, 3  # sequences of which frames are decoded, and frames of each
 
 
 @dataclass
@@ -129,7 +129,9 @@ def _problems(report: DataCheck) -> Iterator[None]:
 
 
 def _count(report: DataCheck, wanted: DataSet, count: int, noun: str, in_words: str) -> None:
-    if wanted.count is None or count == wanted.count:
+    if wanted.count is None:
+        report.found.append(f"{in_words} (all of it: {wanted.counted}).")
+    elif count == wanted.count:
         report.found.append(f"{in_words}.")
     elif count < wanted.count:
         report.missing.append(
@@ -173,14 +175,17 @@ def _frames(report: DataCheck, wanted: DataSet, place: Path) -> None:
     _count(report, wanted, len(clips), "sequences", f"{len(clips)} sequences are read")
     read, sizes = 0, set()
     for clip in (clips[number] for number in _spread(len(clips), _MAX_CLIPS)):
-        with _problems(report):
-            frame = next(iter(clip.frames()))
-            if frame.error is not None or frame.image is None:
-                raise DataError(f"{clip.name}: {frame.error}")
-            sizes.add(frame.image.shape[:2])
-            read += 1
-            if indices := clip.depth_indices():
-                clip.depth(indices[0])
+        for index in _spread(clip.length or 1, _MAX_FRAMES):
+            with _problems(report):
+                frame = clip.frame(index)
+                if frame.error is not None or frame.image is None:
+                    raise DataError(f"{clip.name}: {frame.error}")
+                sizes.add(frame.image.shape[:2])
+                read += 1
+        with_depth = clip.depth_indices()
+        for index in (with_depth[place] for place in _spread(len(with_depth), _MAX_FRAMES)):
+            with _problems(report):
+                clip.depth(index)
     _note_sizes(report, wanted, read, sizes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from geopretrain.data.dataset import IGNORE
+from geopretrain.data.labelled.palettes import CAMVID_11, known_colours
 from geopretrain.data.text_lists import Line, read_lines
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
@@ -19,19 +20,6 @@ from geopretrain.pictures import class_palette
 MAX_CLASSES = 254
 _IGNORED_NAMES = {"void", "unlabeled", "unlabelled", "ignore", "ignored", "background/ignore"}
 
-_CAMVID = {
-    "Sky": (128, 128, 128),
-    "Building": (128, 0, 0),
-    "Pole": (192, 192, 128),
-    "Road": (128, 64, 128),
-    "Pavement": (60, 40, 222),
-    "Tree": (128, 128, 0),
-    "SignSymbol": (192, 128, 128),
-    "Fence": (64, 64, 128),
-    "Car": (64, 0, 128),
-    "Pedestrian": (64, 64, 0),
-    "Bicyclist": (0, 128, 192),
-}
 _CAMVID_VOID = 11
 ADE20K_LIST = "objectInfo150.txt"
 _BLACK_AND_WHITE = {0: "black", 0xFFFFFF: "white"}
@@ -83,8 +71,8 @@ def _code(colour: Sequence[int]) -> int:
 
 def camvid_classes() -> ClassList:
     """Return the 11 classes of CamVid in the SegNet layout; id 11 (void) is ignored."""
-    ids = {**{number: number for number in range(len(_CAMVID))}, _CAMVID_VOID: IGNORE}
-    return ClassList(tuple(_CAMVID), np.array(list(_CAMVID.values()), dtype=np.uint8), True, ids)
+    ids = {**{number: number for number in range(len(CAMVID_11))}, _CAMVID_VOID: IGNORE}
+    return ClassList(tuple(CAMVID_11), np.array(list(CAMVID_11.values()), dtype=np.uint8), True, ids)
 
 
 def read_classes(path: Path, fewest: int = 2) -> ClassList:
@@ -167,7 +155,34 @@ def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
         DataError: unreadable, an id or colour outside the class list, or colours without a list of them.
     """
     stored = _stored(path, classes)
-    return _from_ids(stored, path, classes) if stored.ndim == 2 else _from_colours(stored, path, classes)
+    if stored.ndim == 2:
+        return _from_ids(stored, path, classes)
+    return _from_colours(stored, path, _with_colours(classes, stored))
+
+
+def colours_from(path: Path, classes: ClassList) -> str | None:
+    """Return the data set whose colours are taken for those of a class map, because the list has none.
+
+    None where the map holds ids, cannot be read, or the list has colours.
+    """
+    try:
+        stored = None if classes.coded else _stored(path, classes)
+    except DataError:  # reading it will say what is wrong
+        return None
+    known = None if stored is None or stored.ndim == 2 else _known(classes, stored)
+    return None if known is None else known[0]
+
+
+def _known(classes: ClassList, stored: NDArray[np.int64]) -> tuple[str, NDArray[np.uint8]] | None:
+    """Return the data set that has these classes and draws in the colours of a map; None without one."""
+    codes = {int(one) for one in np.unique(_codes(stored))} - {*_BLACK_AND_WHITE}
+    return known_colours(classes.names, {(one >> 16, one >> 8 & 255, one & 255) for one in codes})
+
+
+def _with_colours(classes: ClassList, stored: NDArray[np.int64]) -> ClassList:
+    """Return a list with colours: its own, or those of the data set with classes of these names."""
+    known = None if classes.coded else _known(classes, stored)
+    return classes if known is None else replace(classes, colours=known[1], coded=True)
 
 
 def unnamed_values(path: Path, classes: ClassList) -> set[str]:
@@ -175,7 +190,7 @@ def unnamed_values(path: Path, classes: ClassList) -> set[str]:
     stored = _stored(path, classes)
     if stored.ndim == 2:
         return {str(IGNORE)} if IGNORE not in classes.ids and (stored == IGNORE).any() else set()
-    present, known = set(np.unique(_codes(stored)).tolist()), classes.codes()
+    present, known = set(np.unique(_codes(stored)).tolist()), _with_colours(classes, stored).codes()
     return {word for code, word in _BLACK_AND_WHITE.items() if code in present and code not in known}
 
 
@@ -199,6 +214,8 @@ def _stored(path: Path, classes: ClassList) -> NDArray[np.int64]:
         return colours
     if (colours == colours[..., :1]).all():  # grey saved with three channels
         return colours[..., 0]
+    if _known(classes, colours) is not None:
+        return colours
     raise DataError(
         f"The label {path} is a colour image, but the class list has no colours. "
         "Add 'R G B' behind each name in classes.txt, or save the labels as grey or palette ids."
@@ -237,12 +254,23 @@ def _from_ids(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDAr
             f"The label {path} holds the id {foreign[0]}, which is outside the class list "
             f"({len(classes.names)} classes, ids {_ranges(sorted(classes.ids))}, and 255 = ignore). If it is "
             f"one of them, write it before the name in classes.txt: '{foreign[0]}: name'; if it is of no "
-            f"class, '{foreign[0]}: ignore'."
+            f"class, '{foreign[0]}: ignore'.{_from_one(foreign, classes)}"
         )
     table = np.zeros(int(present.max()) + 1, dtype=np.uint8)
     for one in present:
         table[int(one)] = known[int(one)]
     return table[stored]
+
+
+def _from_one(foreign: Sequence[int], classes: ClassList) -> str:
+    """Return the advice where ids seem to count from 1 while the list counts from 0."""
+    count = len(classes.names)
+    if list(foreign) != [count] or sorted(classes.ids) != list(range(count)):
+        return ""
+    return (
+        f" Ids may count from 1: then write '1: {classes.names[0]}' to '{count}: {classes.names[-1]}', and "
+        "'0: ignore' for what is of no class."
+    )
 
 
 def _from_colours(stored: NDArray[np.int64], path: Path, classes: ClassList) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from geopretrain.data.labelled.base import SPLITS
 from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_classes
-from geopretrain.data.labelled.pairs import LabelledPairs, Pair, shown, with_all_splits
+from geopretrain.data.labelled.pairs import LabelledPairs, Pair, colours_said, shown, with_all_splits
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.text_lists import Line, listed_path, read_lines
 from geopretrain.errors import DataError
@@ -57,6 +57,7 @@ def open_lists(path: Path) -> LabelledPairs:
         raise DataError(f"{path} names the split of some images only. Give each line its split, or none.")
     classes, own = _classes(root, path.is_file())
     splits, said_of_splits = with_all_splits(found, path)
+    said_of_splits += colours_said(splits, classes)
     return LabelledPairs(root, "listed folder" if own else "CamVid", classes, splits, said_of_splits)
 
 

@@ -16,6 +16,7 @@ from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource
 from geopretrain.data.labelled.classes import (
     ADE20K_LIST,
     ClassList,
+    colours_from,
     read_ade20k_classes,
     read_classes,
     read_labels,
@@ -172,7 +173,15 @@ def open_folders(root: Path) -> LabelledPairs:
     if classes is None:
         raise DataError(f"{root / 'classes.txt'} is missing. It must list the classes, one name per line.")
     pairs, warnings = with_all_splits(found, root)
-    return LabelledPairs(root, "folder", classes, pairs, warnings)
+    return LabelledPairs(root, "folder", classes, pairs, warnings + colours_said(pairs, classes))
+
+
+def colours_said(pairs: dict[str, list[Pair]], classes: ClassList) -> tuple[str, ...]:
+    """Return the sentence about colours that are taken because the class list has none."""
+    known = colours_from(pairs["train"][0][1], classes) if pairs["train"] else None
+    if known is None:
+        return ()
+    return (f"labels are colours, which classes.txt does not give: those of {known} are taken",)
 
 
 def _folder_classes(root: Path) -> ClassList | None:

@@ -21,8 +21,7 @@ from PIL import Image
 from geopretrain.data.dataset import Fields
 from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
-from geopretrain.data.labelled.native.camvid import CLASSES_32
-from geopretrain.data.labelled.native.voc import palette
+from geopretrain.data.labelled.palettes import CAMVID_32, voc_palette
 from geopretrain.errors import ConfigError, DataError
 
 BOXES, DEPTH = Fields(names=("boxes",)), Fields(names=("depth",))
@@ -136,7 +135,7 @@ def test_kitti_stereo_without_cameras_says_which_archive_is_missing(tmp_path):
 
 @pytest.mark.parametrize("level", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
 def test_voc_is_read_by_its_lists_from_any_of_its_folders(tmp_path, level):
-    data = LabelledSet.open(voc(tmp_path, palette(256)) / level, SIZE)
+    data = LabelledSet.open(voc(tmp_path, voc_palette(256)) / level, SIZE)
     assert data.counts == {"train": 11, "val": 1, "test": 4}
     assert data.class_names[12] == "dog"
     assert data.class_colours[12].tolist() == [64, 0, 128]
@@ -144,7 +143,7 @@ def test_voc_is_read_by_its_lists_from_any_of_its_folders(tmp_path, level):
 
 
 def test_voc_gives_boxes_counted_from_0(tmp_path):
-    data = LabelledSet.open(voc(tmp_path, palette(256)), SIZE, ("boxes",))
+    data = LabelledSet.open(voc(tmp_path, voc_palette(256)), SIZE, ("boxes",))
     assert data.counts == {"train": 11, "val": 1, "test": 4}
     batch = data.read([0], BOXES)
     assert batch.boxes[0].tolist() == [[10, 20, 40, 50]]
@@ -152,7 +151,7 @@ def test_voc_gives_boxes_counted_from_0(tmp_path):
 
 
 def test_voc_learns_from_sbd_too_but_never_from_val(tmp_path):
-    root = voc(tmp_path, palette(256))
+    root = voc(tmp_path, voc_palette(256))
     folder = root / "VOCdevkit" / "VOC2012"
     with pytest.raises(DataError, match="train=aug needs SegmentationClassAug"):
         LabelledSet.open(f"{root}?train=aug")
@@ -168,15 +167,15 @@ def test_voc_learns_from_sbd_too_but_never_from_val(tmp_path):
 
 
 def test_voc_labels_in_colours_are_looked_up(tmp_path):
-    root = voc(tmp_path, palette(256))
+    root = voc(tmp_path, voc_palette(256))
     for file in root.rglob("SegmentationClass/*.png"):
-        colours = palette(256)[np.array(Image.open(file))]
+        colours = voc_palette(256)[np.array(Image.open(file))]
         Image.fromarray(colours).save(file)
     assert sides(LabelledSet.open(root, SIZE)) == (0, 12, {0, 12, 255})
 
 
 def test_a_list_of_voc_that_names_what_is_not_there_is_said(tmp_path):
-    root = voc(tmp_path, palette(256))
+    root = voc(tmp_path, voc_palette(256))
     min(root.rglob("JPEGImages/2008*.jpg")).unlink()
     with pytest.raises(DataError, match=r"val\.txt names 4 pictures, but JPEGImages/2008_000000\.jpg"):
         LabelledSet.open(root)
@@ -191,7 +190,7 @@ def test_a_list_of_voc_that_names_what_is_not_there_is_said(tmp_path):
     ],
 )
 def test_damaged_boxes_of_voc_name_their_file(tmp_path, old, new, expected):
-    root = voc(tmp_path, palette(256))
+    root = voc(tmp_path, voc_palette(256))
     file = sorted(root.rglob("*.xml"))[3]
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(DataError, match=rf"{file.name}.*{expected}"):
@@ -203,7 +202,7 @@ def test_damaged_boxes_of_voc_name_their_file(tmp_path, old, new, expected):
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_the_original_camvid_has_32_colours_and_the_usual_splits(tmp_path, listed):
-    data = LabelledSet.open(camvid(tmp_path, CLASSES_32, listed=listed), SIZE)
+    data = LabelledSet.open(camvid(tmp_path, CAMVID_32, listed=listed), SIZE)
     assert data.counts == {"train": 5, "val": 2, "test": 3}
     assert len(data.class_names) == 31  # void is ignored
     lane, suv = data.class_names.index("LaneMkgsDriv"), data.class_names.index("SUVPickupTruck")
@@ -211,7 +210,7 @@ def test_the_original_camvid_has_32_colours_and_the_usual_splits(tmp_path, liste
 
 
 def test_the_colours_of_camvid_can_be_grouped_into_11_classes(tmp_path):
-    root = camvid(tmp_path, CLASSES_32)
+    root = camvid(tmp_path, CAMVID_32)
     data = LabelledSet.open(f"{root}?classes=11", SIZE)
     assert len(data.class_names) == 11
     assert sides(data) == (data.class_names.index("Road"), data.class_names.index("Car"), {3, 8, 255})
@@ -220,7 +219,7 @@ def test_the_colours_of_camvid_can_be_grouped_into_11_classes(tmp_path):
 
 
 def test_a_list_of_colours_that_cannot_be_read_names_the_line(tmp_path):
-    root = camvid(tmp_path, CLASSES_32)
+    root = camvid(tmp_path, CAMVID_32)
     (root / "label_colors.txt").write_text("64 128 64\tAnimal\n300 0 0\tArchway\n")
     with pytest.raises(DataError, match=r"label_colors\.txt, line 2"):
         LabelledSet.open(root)

@@ -14,6 +14,7 @@ import numpy as np
 from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.classes import ClassList, camvid_classes
 from geopretrain.data.labelled.pairs import LabelledPairs, Pair
+from geopretrain.data.labelled.palettes import CAMVID_32
 from geopretrain.data.labelled.spec import one_of_these, place_of
 from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
@@ -24,40 +25,6 @@ PICTURES = ("701_StillsRaw_full", "701_StillsRaw", "images")
 LABELS = ("LabeledApproved_full", "LabeledApproved", "labels")
 COLOURS = "label_colors.txt"
 VOID = "Void"
-CLASSES_32 = {
-    "Animal": (64, 128, 64),
-    "Archway": (192, 0, 128),
-    "Bicyclist": (0, 128, 192),
-    "Bridge": (0, 128, 64),
-    "Building": (128, 0, 0),
-    "Car": (64, 0, 128),
-    "CartLuggagePram": (64, 0, 192),
-    "Child": (192, 128, 64),
-    "Column_Pole": (192, 192, 128),
-    "Fence": (64, 64, 128),
-    "LaneMkgsDriv": (128, 0, 192),
-    "LaneMkgsNonDriv": (192, 0, 64),
-    "Misc_Text": (128, 128, 64),
-    "MotorcycleScooter": (192, 0, 192),
-    "OtherMoving": (128, 64, 64),
-    "ParkingBlock": (64, 192, 128),
-    "Pedestrian": (64, 64, 0),
-    "Road": (128, 64, 128),
-    "RoadShoulder": (128, 128, 192),
-    "Sidewalk": (0, 0, 192),
-    "SignSymbol": (192, 128, 128),
-    "Sky": (128, 128, 128),
-    "SUVPickupTruck": (64, 128, 192),
-    "TrafficCone": (0, 0, 64),
-    "TrafficLight": (0, 64, 64),
-    "Train": (192, 64, 128),
-    "Tree": (128, 128, 0),
-    "Truck_Bus": (192, 128, 192),
-    "Tunnel": (64, 0, 64),
-    "VegetationMisc": (192, 192, 0),
-    VOID: (0, 0, 0),
-    "Wall": (64, 192, 0),
-}
 GROUPS_11 = {
     "Sky": ("Sky",),
     "Building": ("Building", "Archway", "Bridge", "Tunnel", "Wall"),
@@ -146,7 +113,7 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
 
 def _classes(root: Path) -> ClassList:
     """Return the classes with their colours: those of ``label_colors.txt``, else the 32 of the data set."""
-    colours = _read_colours(root / COLOURS) if (root / COLOURS).is_file() else CLASSES_32
+    colours = _read_colours(root / COLOURS) if (root / COLOURS).is_file() else CAMVID_32
     kept = {name: colour for name, colour in colours.items() if name.lower() != VOID.lower()}
     ignored = tuple(colour for name, colour in colours.items() if name not in kept)
     ids = {number: number for number in range(len(kept))}

@@ -17,17 +17,14 @@ from geopretrain.data.file_names import natural_key
 from geopretrain.data.labelled.classes import ClassList
 from geopretrain.data.labelled.objects import AnnotatedImage, AnnotatedObject, Kept, LabelledObjects
 from geopretrain.data.labelled.pairs import LabelledPairs, Pair, with_all_splits
+from geopretrain.data.labelled.palettes import VOC_NAMES as NAMES
+from geopretrain.data.labelled.palettes import voc_palette
 from geopretrain.data.labelled.spec import one_of_these, place_of
 from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 
-NAMES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train"),
-    "tvmonitor",
-)
 BORDER = (224, 224, 192)
 """Colour of the border around objects, 255 in the palette: of no class."""
 PICTURES, MAPS, AUGMENTED, BOXES = "JPEGImages", "SegmentationClass", "SegmentationClassAug", "Annotations"
@@ -35,20 +32,10 @@ LISTS = "ImageSets/Segmentation"
 AUGMENTED_LISTS = ("train_aug", "trainaug", "train_aug_id")
 
 
-def palette(count: int) -> np.ndarray:
-    """Return the colours of the first ids, ``K 3`` uint8: bits 0, 1, 2 are the top bits of R, G, B."""
-    ids = np.arange(count)
-    colours = np.zeros((count, 3), np.uint8)
-    for level in range(8):
-        for channel in range(3):
-            colours[:, channel] |= ((ids >> (3 * level + channel)) & 1).astype(np.uint8) << (7 - level)
-    return colours
-
-
 def classes() -> ClassList:
     """Return the 21 classes; labels of colours are read, too."""
     ids = {number: number for number in range(len(NAMES))}
-    return ClassList(NAMES, palette(len(NAMES)), True, ids, (BORDER,))
+    return ClassList(NAMES, voc_palette(len(NAMES)), True, ids, (BORDER,))
 
 
 def year_folder(root: Path, inside: str) -> Path | None:
