@@ -55,6 +55,20 @@ def test_a_run_leaves_scores_pictures_weights_and_where_they_come_from(tmp_path,
     assert run.lineage["method"] == "detection"
     assert len(list(run.figures.glob("sample_*.png"))) == 2 * 2
     assert json.loads((run.path / "subset.json").read_text())["names"]
+    again = gp.evaluate(run, WORLD, progress=False)
+    assert {name: again[name] for name in ("protocol", "box_map", "mask_map", "box_ap")} == {
+        name: results[name] for name in ("protocol", "box_map", "mask_map", "box_ap")
+    }
+    assert list((run.path / "evaluation").glob("*-test-detection.json"))
+    with pytest.raises(gp.UserError, match="is for runs that predict depth or flow"):
+        gp.evaluate(run, WORLD, protocol="dense-80", progress=False)
+    with pytest.raises(gp.UserError, match="Use --format safetensors for the whole network"):
+        gp.export(run, format="onnx", out=tmp_path / "model.onnx", progress=False)
+    assert gp.export(run, format="safetensors", out=tmp_path / "whole", progress=False).is_file()
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(tmp_path / "black.png")
+    assert [path.name for path in gp.predict(run, tmp_path / "black.png", out=tmp_path / "seen")] == [
+        "black.png"
+    ]
     model = gp.load(run)
     found = model.predict(np.zeros((50, 70, 3), np.uint8))
     assert found.masks[0].shape == (len(found.boxes[0]), 50, 70)

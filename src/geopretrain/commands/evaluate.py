@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geopretrain.evaluation.measured import MeasuredSet
     from geopretrain.pictures import Picture
     from geopretrain.tasks.base import DepthTask, FlowTask, SegmentationTask, Task
+    from geopretrain.tasks.transfer.detection import Detection
 
 Size = tuple[int, int]
 
@@ -55,7 +56,8 @@ COLUMNS = {
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Score the depth (or flow) a run predicts against what was measured, beside baselines that saw no image.
 
-    A run that predicts classes is scored on a split of labelled images instead (`score_segmentation`).
+    A run that predicts classes or objects is scored on a split of labelled images instead
+    (`score_segmentation`, `score_detection`).
 
     Returns:
         ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
@@ -72,6 +74,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     from geopretrain.evaluation.temporal import TEMPORAL
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import FlowTask, SegmentationTask
+    from geopretrain.tasks.transfer.detection import Detection
 
     folder, data = RunFolder.open(os.fspath(options.run)), os.fspath(options.data)
     target = folder.path / EVALUATION if options.out is None else Path(options.out)
@@ -81,6 +84,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     _check_options(task, options)
     if isinstance(task, SegmentationTask):
         return _evaluate_classes(task, folder, options, target)
+    if isinstance(task, Detection):
+        return _evaluate_objects(task, folder, options, target)
     task, size = _checked(task, folder, options.protocol), folder.size
     drawn = None
     if isinstance(task, FlowTask):
@@ -149,19 +154,48 @@ def _evaluate_classes(
     return result
 
 
+def _evaluate_objects(
+    task: Detection, run: RunFolder, options: EvaluateOptions, target: Path
+) -> dict[str, Any]:
+    """Score boxes and masks on a split of labelled images, and keep the result as those of depth are."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.evaluation.detection import score_detection, table
+    from geopretrain.evaluation.segmentation import familiarity
+
+    data = LabelledSet.open(os.fspath(options.data), size=run.size, names=task.required.names)
+    split = options.split or "test"
+    result = {
+        "run": str(run.path),
+        "data": as_saved("", options)["data"],
+        "every": options.every,
+        "split": split,
+        "predicted": "detection",
+        "averaging": "",
+        "familiarity": familiarity(run, data, split),
+        **score_detection(task, data, split, options.every),
+    }
+    console.say(table(result))
+    if result["familiarity"]:
+        console.say(result["familiarity"])
+    _keep(result, target, options, None)
+    return result
+
+
 def _check_options(task: Task, options: EvaluateOptions) -> None:
     """Refuse options that have nothing to do with what the run predicts (OptionError)."""
-    from geopretrain.tasks.base import FlowTask, SegmentationTask
+    from geopretrain.tasks.base import DetectionTask, FlowTask, SegmentationTask
 
     if isinstance(task, FlowTask) and options.pictures:
         raise OptionError("pictures", f"shows depth; this run, of {task.name}, predicts flow.")
     asked = given(options)
     of_depth = ("protocol", "frames", "split_file", "depth_unit", "pictures")
     of_classes = ("split", "window", "stride", "scales")
-    foreign = of_depth if isinstance(task, SegmentationTask) else of_classes
+    foreign: tuple[str, ...] = of_depth if isinstance(task, SegmentationTask) else of_classes
+    if isinstance(task, DetectionTask):
+        foreign = (*of_depth, "window", "stride", "scales", "flip", "csv")
     for name in foreign:
         if name in asked and asked[name] != defaults(EvaluateOptions)[name]:
-            what = "depth or flow" if foreign == of_depth else "class maps"
+            what = "depth or flow" if name in of_depth else "class maps"
             raise OptionError(name, f"is for runs that predict {what}; this one is of {task.name}.")
 
 
@@ -231,8 +265,8 @@ def _checked(task: Task, run: RunFolder, protocol: str | None) -> DepthTask | Fl
 
     if not isinstance(task, (DepthTask, FlowTask)):
         raise ConfigError(
-            f"The run in '{run.path}' ({task.name}) predicts neither depth nor flow nor classes. Give a "
-            "run of a method that learns one of them, such as monodepth."
+            f"The run in '{run.path}' ({task.name}) predicts neither depth nor flow nor classes nor "
+            "objects. Give a run of a method that learns one of them, such as monodepth."
         )
     is_flow = isinstance(task, FlowTask)
     if protocol is not None and is_flow is not (protocol == FLOW_PROTOCOL):
@@ -280,7 +314,8 @@ def _meaning(result: dict[str, Any]) -> str:
 def _write(result: dict[str, Any], folder: Path, csv: bool, drawn: Picture | None) -> None:
     """Write ``DATA-PROTOCOL.json`` and, where wanted, ``.csv`` and ``.png``."""
     classes = "split" in result
-    how = f"segmentation{result['averaging']}" if classes else result["protocol"] + "-flip" * result["flip"]
+    kind = result.get("predicted", "segmentation")
+    how = f"{kind}{result['averaging']}" if classes else result["protocol"] + "-flip" * result["flip"]
     stem = f"{Path(str(result['data'])).name}-{result.get('frames') or result['split']}-{how}"
     stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in stem)
     for ending in ("json", "csv", "png"):

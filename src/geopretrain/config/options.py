@@ -243,7 +243,7 @@ class EvaluateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Options of ``evaluate``."""
 
     run: FilePath = field(kw_only=False)
-    """Run folder of a method that learns depth or flow, or of a fine-tuning for segmentation."""
+    """Run folder of a method that learns depth or flow, or of a fine-tuning for segmentation or detection."""
     data: FilePath = field(kw_only=False)
     """Store or data set with depth, folder with images/ and depth/, pairs with known flow, or labelled
     images."""

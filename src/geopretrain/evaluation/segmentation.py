@@ -24,14 +24,14 @@ from geopretrain.tasks.transfer.segmentation_validation import (
 if TYPE_CHECKING:
     from geopretrain.data.batches import LabelledBatch
     from geopretrain.runs.folder import RunFolder
-    from geopretrain.tasks.base import SegmentationTask
+    from geopretrain.tasks.base import DetectionTask, SegmentationTask
 
 BATCH = 8
 ECE_PROTOCOL = f"expected calibration error over all labelled pixels, {BINS} intervals of confidence"
 _NAMED = 5  # images left out that are named in a sentence
 
 
-def check_classes(task: SegmentationTask, data: LabelledSet) -> None:
+def check_classes(task: SegmentationTask | DetectionTask, data: LabelledSet) -> None:
     """Refuse labels of other classes than those that were learned.
 
     Raises:
