@@ -177,10 +177,11 @@ def test_one_image_cannot_be_normalised_over(head):
             "regnetx_002",
         ),
         *("beit_base_patch16_224", "eva02_tiny_patch14_224", "densenet121", "maxvit_rmlp_pico_rw_256"),
+        *("hiera_tiny_224", "cait_xxs24_224"),
     ],
 )
 def test_larger_backbones(backbone, head):
-    if head.startswith("deeplab") and backbone.startswith(("swin", "dense", "maxvit")):
+    if head.startswith("deeplab") and backbone.startswith(("swin", "dense", "maxvit", "hiera")):
         with pytest.raises(ConfigError, match="cannot dilate"):
             net(backbone, head)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -199,12 +200,19 @@ class Backbone(nn.Module):
             norm: apply the model's final normalisation where it has one for them.
         """
         taken = list(chosen) if self._patch else [self._levels[i] for i in chosen]
-        return self._features(self.as_seen(images), taken, norm=norm)
+        seen = self.as_seen(images)
+        try:
+            return self._features(seen, taken, norm=norm)
+        except AssertionError as error:
+            if "norm" not in str(error):
+                raise
+        return self._features(seen, taken)  # Hiera's features cannot be normalised
 
     @property
     def has_class_token(self) -> bool:
-        """Whether a plain transformer has a token for the whole image beside those of its patches."""
-        return bool(self._patch) and bool(getattr(self.model, "num_prefix_tokens", 0))
+        """Whether a plain transformer has, and gives, a token for the whole image beside its patches."""
+        told = "return_prefix_tokens" in signature(self.model.forward_intermediates).parameters
+        return bool(self._patch) and told and bool(getattr(self.model, "num_prefix_tokens", 0))
 
     def blocks_and_tokens(self, images: Tensor, chosen: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """Return what `blocks` does, each with the tokens ``B N C`` beside the patches (the class token)."""
@@ -264,7 +272,10 @@ class Backbone(nn.Module):
         Where the model refuses that, a multiple of its own size, which models with windows of a fixed number
         take; images that are larger than what it takes are left to it to refuse.
         """
-        padded = next_multiples(size, (self.strides[-1],) * 2)
+        step = self.strides[-1]
+        if self.output_stride is not None and self._patch % step == 0:
+            step = self._patch or step  # whole patches need no resizing
+        padded = next_multiples(size, (step, step))
         if self.fits(self._nearest(padded)) or self.own_size is None:
             return padded
         tiled = next_multiples(size, self.own_size)
