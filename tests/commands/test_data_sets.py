@@ -7,6 +7,8 @@ from native_trees import kitti_semantics
 
 import geopretrain as gp
 from geopretrain import cli
+from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.config.saved import as_saved
 from geopretrain.data.catalogue.table import data_sets
 from geopretrain.errors import ConfigError
 
@@ -42,3 +44,10 @@ def test_a_data_set_is_given_by_its_name(tmp_path):
     assert "KITTI semantics: 7 train, 1 val, 2 test" in found.text()
     with pytest.raises(ConfigError, match="'kitti-semantics' is the name of a data set"):
         gp.inspect("kitti-semantics")
+
+
+def test_data_with_options_are_saved_as_a_whole_path(tmp_path, monkeypatch):
+    kitti_semantics(tmp_path / "kitti", 10)
+    monkeypatch.chdir(tmp_path)
+    options = FinetuneSegmentationOptions(data="kitti?train=4", out="run")
+    assert as_saved("finetune segmentation", options)["data"] == f"{tmp_path / 'kitti'}?train=4"

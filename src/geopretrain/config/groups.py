@@ -362,7 +362,9 @@ class LabelledOptions(DataRootOptions):
     """Labelled data."""
 
     data: FilePath | None = None
-    """Labelled data: a folder with images/, labels/ and classes.txt, CamVid, or synthetic:street."""
+    """Labelled data: a folder with images/, labels/ and classes.txt, a list of images and labels, a data set
+    as released or by its name (``geopretrain data list``), what annotation tools export, or
+    synthetic:street."""
     labels: Count | None = None
     """Number of labelled images to learn from; left away: all."""
     subset_seed: Seed = 0

@@ -57,7 +57,12 @@ def _plain(value: Any, hint: Any) -> Any:
 
 
 def _absolute(value: Any) -> Any:
-    return os.path.abspath(value) if isinstance(value, str) and value and os.path.exists(value) else value
+    if not isinstance(value, str) or not value:
+        return value
+    if os.path.exists(value):
+        return os.path.abspath(value)
+    path, mark, options = value.rpartition("?")  # data with options: PATH?classes=13
+    return f"{os.path.abspath(path)}{mark}{options}" if path and os.path.exists(path) else value
 
 
 def command_line(options: type, settings: Mapping[str, Any]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from native_trees import camvid, cityscapes, kitti_semantics, nyu, picture, voc
@@ -151,3 +154,13 @@ def test_frames_are_checked_too(tmp_path):
     report = checking.check("7scenes", tmp_path)
     assert any("frame-*.depth.png" in said for said in report.missing)
     assert any(said.startswith("45 of 46 sequences: 1 sequences are read") for said in report.missing)
+
+
+@pytest.mark.skipif(not os.environ.get("GEOPRETRAIN_TEST_DATA"), reason="no real data")
+@pytest.mark.parametrize("name", ["camvid", "ade20k", "kitti-raw", "7scenes", "tum-rgbd", "kitti-flow"])
+def test_samples_of_real_data_are_found_and_decoded(name):
+    root = Path(os.environ["GEOPRETRAIN_TEST_DATA"])
+    report = checking.check(name, root)
+    assert report.place is not None
+    assert not [said for said in report.missing if " of " not in said]  # fewer than all of it, nothing else
+    assert "pictures were decoded as a sample" in report.text()

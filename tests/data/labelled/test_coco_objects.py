@@ -210,6 +210,20 @@ def test_panoptic_segments_stay_the_class_maps_of_coco(tmp_path):
     assert open_labelled_source(str(root), ("boxes",)).kind == "COCO objects"
 
 
+def test_run_lengths_and_polygons_are_those_of_cocos_own_library():
+    mask = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        height, width = rng.integers(5, 60, 2)
+        drawn = np.asfortranarray(rng.random((height, width)) > 0.6, np.uint8)
+        assert (run_lengths(mask.encode(drawn)).mask((height, width)) == drawn).all()
+        angles = np.sort(rng.uniform(0, 2 * np.pi, 9))
+        corners = 64 + rng.uniform(20, 60, (9, 1)) * np.stack([np.cos(angles), np.sin(angles)], 1)
+        theirs = mask.decode(mask.merge(mask.frPyObjects([corners.reshape(-1).tolist()], 128, 128)))
+        ours = filled(corners, (128, 128))
+        assert (ours != theirs).sum() <= 0.03 * ours.sum()  # of the border alone, where its rule is rounder
+
+
 def test_polygons_cover_the_pixels_whose_centres_are_inside():
     triangle = polygon([0, 0, 10, 0, 0, 10])
     y, x = np.mgrid[:12, :12] + 0.5

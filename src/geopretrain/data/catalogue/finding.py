@@ -79,7 +79,7 @@ def resolved(data: str, root: str | os.PathLike[str] | None) -> str:
     name, _, options = data.partition("?")
     if not name or ":" in name or os.path.lexists(os.path.expanduser(name)):
         return data
-    given = root if root is not None else os.environ.get(VARIABLE)
+    given = root if root is not None else os.environ.get(VARIABLE) or None
     if name not in data_sets():
         below = Path(given, name) if given is not None else None
         return f"{below}{f'?{options}' if options else ''}" if below is not None and below.exists() else data
@@ -88,9 +88,10 @@ def resolved(data: str, root: str | os.PathLike[str] | None) -> str:
             f"'{name}' is the name of a data set: say where data sets lie, by --data-root FOLDER or the "
             f"variable {VARIABLE}. `geopretrain data list` shows what it needs."
         )
-    place = found(name, Path(given).expanduser())
+    where = Path(given).expanduser().absolute()
+    place = found(name, where)
     if place is None:
-        raise DataError(not_found(name, Path(given).expanduser()))
+        raise DataError(not_found(name, where))
     return spec_of(name, place, options)
 
 
