@@ -24,6 +24,7 @@ from bent_pictures import (
 from making_clips import sliding_frames, write_images, write_video
 
 from geopretrain.data.prepare.preparation import prepare
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import open_source
 from geopretrain.data.readers.cameras.lens import Lens, undistortion
 from geopretrain.errors import DataError
@@ -163,6 +164,7 @@ def test_a_video_and_a_store_say_where_the_camera_is_from(tmp_path):
     assert store.intrinsics_known
     assert store.clips[0].camera == "from walk.yaml"
     assert store.clips[0].original_size != SIZE
+    assert "degrees (from walk.yaml)" in store_in_words(store)
     (run,) = open_source(tmp_path / "run.mp4")
     assert run.intrinsics is None  # the calibration is that of the other video
     other = prepare(

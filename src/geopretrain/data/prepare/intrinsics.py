@@ -20,7 +20,7 @@ from geopretrain.schema import has_plain_digits
 from geopretrain.wording import in_px, sides
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
-GIVEN = "given by the user"
+GIVEN, DATA_SET = "given by the user", "from the data set"
 CHECK_CAMERA = "Check the camera: "
 """What warnings about cameras begin with, in stores too; inspection and contact sheet look for it."""
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
@@ -58,7 +58,7 @@ def choose_camera(
     given_size: tuple[int, int] | None = None,
     fov: float | None = None,
     problem: str | None = None,
-    origin: str = "from the data set",
+    origin: str = DATA_SET,
 ) -> Camera:
     """Decide on the camera of a clip: what the user gave, else what the data set says, else an assumption.
 

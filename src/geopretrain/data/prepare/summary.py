@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopretrain.console import console
-from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
+from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, DATA_SET, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import (
     in_words,
     read_left_out,
@@ -93,14 +93,20 @@ def _clip_line(store: FrameStore, number: int) -> str:
         found = f"{clip.name}: {_count(len(clip.targets), 'still image')}"
     parts = [
         found if store.still_images else f"{found}motion {clip.motion:.1f} px",
-        f"field of view {horizontal:.0f}x{vertical:.0f} "
-        f"degrees{'' if clip.intrinsics_known else ' (assumed)'}",
+        f"field of view {horizontal:.0f}x{vertical:.0f} degrees{_origin(clip)}",
     ]
     if clip.static:
         parts.append(f"{_count(clip.static, 'frame')} static")
     if clip.broken_count:
         parts.append(f"{clip.broken_count} broken")
     return ", ".join(parts) + "."
+
+
+def _origin(clip: ClipInfo) -> str:
+    """Return where the camera is from, where that is not the data set itself."""
+    if not clip.intrinsics_known:
+        return " (assumed)"
+    return "" if clip.camera in ("", DATA_SET) else f" ({clip.camera})"
 
 
 def _remark(warning: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from geopretrain.data.prepare.calibrate.window import WindowResult
 
 MAX_SPREAD = 0.06
-"""Of the focal lengths of the windows, relative, above which they are not believed."""
+"""Of the focal lengths of the windows, relative, divided by the root of their number: above, they are not
+believed."""
 _MIN_REGISTERED, _MAX_ERROR, _MAX_BEND = 0.7, 1.3, 0.6
 _VAGUE = 0.03
 """Formal uncertainty of a window's focal length above which it says nothing."""
@@ -91,7 +92,7 @@ def _is_usable(one: WindowResult) -> bool:
 
 def _judged(estimate: Estimate, usable: Sequence[WindowResult]) -> Estimate:
     """Return an estimate with the sentence about why it is not believed, where it is not."""
-    if estimate.spread > MAX_SPREAD:
+    if estimate.spread > MAX_SPREAD * estimate.used**0.5:
         what = f"its windows disagree by {estimate.spread:.0%} about the focal length"
         return replace(estimate, problem=what)
     if len(usable) == 1 and (usable[0].uncertainty > _SURE or _apart(usable[0]) > _ALIKE):
@@ -105,7 +106,7 @@ def _apart(one: WindowResult) -> float:
 
 def _why_none(results: Sequence[WindowResult]) -> str:
     if not results:
-        return "it has no eight frames in a row from a camera that moves"
+        return "it has no six frames in a row from a camera that moves"
     if all(one.registered < max(3, _MIN_REGISTERED * one.frames) for one in results):
         return "its frames cannot be put together (too little texture, too far apart, or no parallax)"
     return "its frames do not tell the focal length (the camera hardly turns, or much of what it sees moves)"

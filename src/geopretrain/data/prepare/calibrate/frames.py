@@ -14,7 +14,7 @@ LOOKED_AT = 6000
 """Frames of a clip that are looked at."""
 LENGTH = 40
 """Frames of a window."""
-MIN_LENGTH = 8
+MIN_LENGTH, _MIN_HALF = 6, 8
 WINDOWS = 3
 _WIDTH = 192  # px, at which motion is measured
 _STEPS = (0.02, 0.01, 0.005)
@@ -132,7 +132,7 @@ def _windows(run: list[_Candidate]) -> list[list[_Candidate]]:
         return []
     if len(run) <= LENGTH + LENGTH // 4:
         half = len(run) // 2
-        return [run, run[:half], run[half:]] if half >= MIN_LENGTH else [run]
+        return [run, run[:half], run[half:]] if half >= _MIN_HALF else [run]
     starts = sorted({*range(0, len(run) - LENGTH, LENGTH // 2), len(run) - LENGTH})
     return [run[start : start + LENGTH] for start in starts]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -107,9 +106,8 @@ def _limited(image: np.ndarray) -> np.ndarray:
 def _run(place: Path) -> None:
     """Reconstruct a window in a process of its own, which an interruption and a time limit end."""
     command = [sys.executable, "-m", "geopretrain.data.prepare.calibrate.window", str(place)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with (place / LOG).open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             process.wait(_SECONDS)
         except subprocess.TimeoutExpired:

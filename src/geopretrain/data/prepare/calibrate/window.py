@@ -21,7 +21,7 @@ from typing import Any
 FRAMES, RESULT = "frames", "result.json"
 _STARTS = (0.6, 1.0, 1.6, 0.4)
 """Focal lengths to begin with, in long sides of the picture: 80, 53, 35 and 103 degrees."""
-_GOOD_ERROR, _ALIKE = 0.75, 0.04
+_GOOD_ERROR, _ALIKE = 1.0, 0.04
 """Mean error (px) and difference of two results at which no other beginning is tried."""
 _FEATURES, _OVERLAP = 3000, 6
 _FAR = 2.0  # px, beyond which a point counts as not explained
