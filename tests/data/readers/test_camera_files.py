@@ -235,6 +235,8 @@ def test_files_of_others_are_no_cameras(tmp_path):
     (folder / "config.yaml").write_text("k: 3\nwidth: 100\nlayers: [1, 2]\n")
     (folder / "broken.yaml").write_text("a: [1, 2\n")
     (folder / "mkdocs.yml").write_text("site: !!python/name:x.y\n")
+    (folder / "gone.yaml").symlink_to(folder / "nowhere.yaml")
+    (folder / "cameras.txt").write_text("front left right\n")
     (clip,) = open_source(folder)
     assert clip.camera_problem is None
     assert clip.intrinsics is None

@@ -98,7 +98,7 @@ def _find(clip: SourceClip) -> Calibration | None:
             if (folder / name).is_file():
                 return read_transforms(folder / name, clip.size)
         for place in _MODELS:
-            if has_model(folder / place):
+            if has_model(folder / place, pictures=not place):
                 return read_model(folder / place)
         if (found := _opencv_in(folder, path)) is not None:
             return found
@@ -116,7 +116,7 @@ def _folders(path: Path, *, video: bool) -> Iterator[Path]:
 
 def _opencv_in(folder: Path, clip: Path) -> Calibration | None:
     """Return the calibration in a folder: that named like the clip, else the only one."""
-    others = {file.stem for file in files_with(folder, VIDEO_SUFFIXES)} - {clip.stem}
+    others = {file.stem for file in _listed(folder, VIDEO_SUFFIXES)} - {clip.stem}
     small = [file for file in _small(folder) if file.stem not in others]
     own = [file for file in small if _is_named_like(file, clip)]
     found = [one for file in own or small if (one := _holds(file, certain=bool(own))) is not None]
@@ -130,8 +130,16 @@ def _opencv_in(folder: Path, clip: Path) -> Calibration | None:
 
 
 def _small(folder: Path) -> list[Path]:
-    files = sorted(files_with(folder, _OPENCV))
-    return [file for file in files if file.stat().st_size <= _MAX_BYTES][:_MAX_FILES]
+    files = sorted(_listed(folder, _OPENCV))
+    return [file for file in files if file.is_file() and file.stat().st_size <= _MAX_BYTES][:_MAX_FILES]
+
+
+def _listed(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Return files of a folder; one above the frames may not be ours to list, and holds nothing then."""
+    try:
+        return files_with(folder, suffixes)
+    except DataError:
+        return []
 
 
 def _is_named_like(file: Path, clip: Path) -> bool:

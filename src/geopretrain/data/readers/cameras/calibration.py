@@ -12,7 +12,8 @@ from geopretrain.data.readers.cameras.lens import Lens
 from geopretrain.errors import DataError
 
 ADVICE = (
-    "Correct or remove it, name another with --camera-file, or give the camera with --intrinsics fx,fy,cx,cy."
+    "Correct or remove it, name another with --camera-file, or give the camera with --intrinsics fx,fy,cx,cy "
+    "or --fov."
 )
 _HALF = 0.5
 

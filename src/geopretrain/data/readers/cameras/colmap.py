@@ -73,9 +73,10 @@ class _Picture:
     pose: np.ndarray
 
 
-def has_model(folder: Path) -> bool:
-    """Return whether a folder holds a COLMAP model."""
-    return any((folder / f"cameras{ending}").is_file() for ending in (".bin", ".txt"))
+def has_model(folder: Path, *, pictures: bool = False) -> bool:
+    """Return whether a folder holds a COLMAP model; with ``pictures`` only where these are listed, too."""
+    parts = ("cameras", "images") if pictures else ("cameras",)
+    return any(all((folder / f"{part}{ending}").is_file() for part in parts) for ending in (".bin", ".txt"))
 
 
 def read_model(folder: Path) -> Calibration:
