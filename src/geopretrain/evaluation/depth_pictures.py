@@ -63,7 +63,8 @@ def _row(
     import cv2
 
     height, width = truth.shape
-    shown = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    how = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
+    shown = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
     known = (truth > 0) & np.isfinite(truth)
     limits = tuple(np.percentile(-np.log(truth[known]), (5, 99)))
     grow = 1 + round(height / 200) if known.mean() < _SPARSE else 0

@@ -56,11 +56,11 @@ class DepthFolder(ImageSequence):
                 f"name (for example {images.name}/{files[0].name} and depth/{files[0].stem}.png)."
             )
         self.add_depth(pairs, "dense")
-        self._note_size()
         self.edge_files, self.plane_files = (
             matched_by_name(files, files_with(folder / kind, {".png"})) for kind in ("edges", "planes")
         )
         self.depth_unit = depth_unit or MILLIMETRES
+        self._note_size()
         self._note_unit(depth_unit is None)
 
     def read_depth(self, file: Path) -> np.ndarray:
