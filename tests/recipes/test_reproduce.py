@@ -96,6 +96,7 @@ def test_the_page_says_what_came_out_and_what_differs(chain):
     for sentence in yaml.safe_load(recipe.read_text())["differs"]:
         assert sentence.replace("'", "&#39;") in page
     assert "480x480" in page
+    assert "This is the tiny form: it shows that every stage runs" in page
     assert "data:image/png;base64," in page
     picture = Image.open(out / "depth.png")
     assert picture.width > 2 * 96
