@@ -80,7 +80,7 @@ def test_targets_leave_out_crowds_slivers_and_masks_of_which_nothing_is_left():
 def test_sizes_of_anchors_and_heads_follow_the_images_and_what_is_given_stays():
     config = DetectionConfig(num_classes=3)
     small, large = fitted_to(config, (96, 320)), fitted_to(config, (800, 1333))
-    assert (small.anchor, small.channels, small.regions) == (8, 64, 64)
+    assert (small.anchor, small.channels, small.regions) == (4, 64, 64)
     assert (large.anchor, large.channels, large.regions) == (32, 256, 512)
     assert fitted_to(config, (384, 640)).anchor == 16
     assert fitted_to(replace(config, anchor=5, channels=8, regions=9), (96, 320)) == replace(

@@ -30,7 +30,7 @@ from geopretrain.schema import as_path, parse_size
 LABELS, IMAGE_LABELS = Fields(names=("labels",)), Fields(names=("image_labels",))
 BOXES = Fields(names=("boxes",))
 CACHE_VERSION = 1
-OBJECTS_VERSION = 2
+OBJECTS_VERSION = 3
 """Of the files of boxes and masks."""
 MAX_THREADS = 8  # that decode image files in the first pass
 MAX_ERRORS = 10

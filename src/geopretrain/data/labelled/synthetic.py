@@ -23,11 +23,13 @@ DEFAULTS = {"train": 64, "val": 24, "test": 48, "seed": 0}
 class LabelledWorlds(LabelledSource):
     """Frames of procedural worlds; train, val and test are different worlds.
 
-    Frames lie ``SPACING`` apart, ``PER_WORLD`` from each world.
+    Frames lie ``SPACING`` apart, ``PER_WORLD`` from each world. Objects of which fewer than ``MIN_PIXELS``
+    pixels are seen are none, as annotators leave them out: half of all there are have three or fewer.
     """
 
     PER_WORLD = 8
     SPACING = 12
+    MIN_PIXELS = 16
     fields = ("labels", "depth", "boxes", "masks")
     rendered = True
 
@@ -54,14 +56,18 @@ class LabelledWorlds(LabelledSource):
         """Render one frame at ``size``."""
         seed, number = self._place(split, index)
         frame = self._world(seed, size).frame(number)
+        instance = np.asarray(frame.instance)
         boxes = np.asarray(frame.boxes, dtype=np.float32).reshape(-1, 6)
+        masks = instance == boxes[:, 0].astype(np.int64)[:, None, None]
+        seen = masks.sum((1, 2)) >= self.MIN_PIXELS
+        boxes, masks = boxes[seen], masks[seen]
         return LabelledImage(
             image=np.asarray(frame.image),
             labels=np.asarray(frame.semantic).astype(np.uint8),
             depth=np.asarray(frame.depth, dtype=np.float32),
             boxes=boxes[:, 2:],
             box_labels=boxes[:, 1].astype(np.int64),
-            masks=np.asarray(frame.instance) == boxes[:, 0].astype(np.int64)[:, None, None],
+            masks=masks,
         )
 
     def unread(self) -> object:

@@ -85,7 +85,7 @@ class DetectionConfig:
     masks: bool = True
     """Find a mask of each object, too (Mask R-CNN); without, boxes alone (Faster R-CNN)."""
     anchor: Positive | None = None
-    """Side of the smallest anchors, px; left away: a 25th of the shorter side of the images, from 8 to 32."""
+    """Side of the smallest anchors, px; left away: a 25th of the shorter side of the images, from 4 to 32."""
     channels: Count | None = None
     """Channels of pyramid and heads; left away: 256, and 64 where images have less than 200 000 px."""
     regions: Count | None = None
@@ -104,7 +104,7 @@ def fitted_to(config: DetectionConfig, size: tuple[int, int]) -> DetectionConfig
     power = round(np.log2(min(size) / 25))
     return replace(
         config,
-        anchor=config.anchor or float(np.clip(2.0**power, 8, 32)),
+        anchor=config.anchor or float(np.clip(2.0**power, 4, 32)),
         channels=config.channels or (64 if small else 256),
         regions=config.regions or (64 if small else 512),
     )
