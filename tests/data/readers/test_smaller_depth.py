@@ -13,18 +13,23 @@ from geopretrain.errors import DataError
 SMALL, LARGE = (192, 256), (480, 640)
 
 
-def write(root, shape):
+def write(root, shape, suffix=".png"):
     depth = np.full(shape, 2000, np.uint16)
     depth[: shape[0] // 2] = 1000
     depth[0] = 0
     for i in range(3):
         picture(root / "images" / f"{i}.png", i, LARGE)
-        grey(root / "depth" / f"{i}.png", depth)
+        if suffix == ".png":
+            grey(root / "depth" / f"{i}.png", depth)
+        else:
+            (root / "depth").mkdir(exist_ok=True)
+            np.save(root / "depth" / f"{i}.npy", depth.astype(np.float32) / 1000)
     return root
 
 
-def test_each_measurement_is_repeated_and_that_is_said(tmp_path):
-    (clip,) = open_source(write(tmp_path, SMALL))
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_each_measurement_is_repeated_and_that_is_said(tmp_path, suffix):
+    (clip,) = open_source(write(tmp_path, SMALL, suffix))
     depth = clip.depth(1)
     assert depth.shape == LARGE
     assert set(np.unique(depth).tolist()) == {0, 1, 2}  # nothing is averaged

@@ -241,6 +241,12 @@ def is_known(spec: str) -> bool:
 
 def in_words() -> str:
     """Return the known layouts: in full what people make themselves, of the others the names."""
-    in_full = [layout.words for layout in LAYOUTS if layout.name in _OF_ONES_OWN]
-    others = [layout.name for layout in LAYOUTS if layout.name not in _OF_ONES_OWN]
-    return f"{'; '.join(in_full)}; or {', '.join(others)} (docs/data.md shows how each looks)"
+    released = [row for row in LAYOUTS if row.name not in _OF_ONES_OWN and _is_ours(row)]
+    in_full = [row.words for row in LAYOUTS if row not in released]
+    names = "; ".join(row.name for row in released)
+    return f"{'; '.join(in_full)}; or a data set as released or exported (docs/data.md shows how): {names}"
+
+
+def _is_ours(row: LabelledLayout) -> bool:
+    """Return whether a layout is of this package, not of a plugin."""
+    return row.open.__module__.startswith("geopretrain.")
