@@ -50,7 +50,7 @@ def combined(results: Sequence[WindowResult]) -> Estimate:
     """Return the estimate of several windows: the median, weighted by how much each says of the focal length.
 
     The focal length is that of a camera with distortion, also where only the focal length is asked for:
-    without, small bends go into it (5 % on KITTI, 6 % on 7-Scenes, where 3 and 2 % are left with).
+    without, small bends go into it (3 to 9 % on KITTI, 4 to 6 % on 7-Scenes).
     """
     usable = [one for one in results if _is_usable(one)]
     if not usable:
