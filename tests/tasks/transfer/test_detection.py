@@ -90,6 +90,7 @@ def test_sizes_of_anchors_and_heads_follow_the_images_and_what_is_given_stays():
 
 def test_the_loss_falls_and_its_parts_are_told():
     task = make_task()
+    task.prepare_training([batch_of(world(4))])
     history = steps(task, batch_of(world(4)), 12)
     assert np.mean(history[-3:]) < 0.6 * np.mean(history[:2])
     _, logs = task.loss(task.train_transform(batch_of(world(2))), STEP)
@@ -119,6 +120,15 @@ def test_frozen_changes_nothing_of_the_encoder_and_full_does():
         same = all(torch.equal(tensor, before[name]) for name, tensor in encoder(task).items())
         assert same == (mode == "frozen")
         assert not torch.equal(task.network.rpn.head.cls_logits.weight, head)
+
+
+def test_statistics_of_batch_norm_stand_still_unless_they_are_to_follow():
+    batch = batch_of(world(2))
+    for batch_norm in ("frozen", "trained"):
+        task = make_task(batch_norm=batch_norm)
+        before = task.backbone.model.bn1.running_mean.clone()
+        steps(task, batch, 1)
+        assert torch.equal(task.backbone.model.bn1.running_mean, before) == (batch_norm == "frozen")
 
 
 def test_a_frozen_random_encoder_has_the_statistics_of_the_training_images():
@@ -204,6 +214,7 @@ def test_boxes_alone_need_no_masks():
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
 def test_rectangles_are_found_on_images_that_were_not_learned_from(name):
     task = make_task(backbone=name, channels=32, regions=32)
+    task.prepare_training([batch_of(world(12))])
     steps(task, batch_of(world(12)), 150)
     scores = task.eval().validation(0)
     with torch.no_grad():

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.batches import LabelledBatch, as_float
@@ -90,6 +90,9 @@ class DetectionConfig:
     """Channels of pyramid and heads; left away: 256, and 64 where images have less than 200 000 px."""
     regions: Count | None = None
     """Regions of each image that the second stage learns from; left away: 512, and 64 in small images."""
+    batch_norm: Literal["trained", "frozen"] = "trained"
+    """Statistics of the encoder's batch norm: ``trained`` with it, or ``frozen`` as they came (of a random
+    encoder they are measured on the training images first), for batches of very few images."""
     flip: Unit = 0.5
     """Probability of a horizontal flip."""
     class_names: tuple[str, ...] | None = None
@@ -185,15 +188,19 @@ class Detection(DetectionTask):
         return class_palette(self.config.num_classes) if chosen is None else np.array(chosen, np.uint8)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training; a frozen encoder stays in evaluation mode: its statistics stand still."""
+        """Switch to training; a frozen encoder, or its batch norm alone, stays in evaluation mode."""
         super().train(mode)
         if self.config.mode == "frozen":
             self.network.backbone.eval()
+        elif self.config.batch_norm == "frozen":
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         return self
 
     def prepare_training(self, batches: Iterable[LabelledBatch]) -> None:
-        """Measure the batch-norm statistics of a frozen random encoder once, on the training images."""
-        if self.config.mode == "frozen" and self.new_encoder:
+        """Measure the batch-norm statistics of a random encoder once, where they are to stand still."""
+        if self.new_encoder and "frozen" in (self.config.mode, self.config.batch_norm):
             recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in batches))
             self.train(self.training)
 
