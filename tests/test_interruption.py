@@ -121,16 +121,17 @@ sys.exit(cli.main({words}))
             ["pretrain", "monodepth", "--data", "x", "--out", "y"],
             "The run had not begun; repeat the command.",
         ),
-        (["compare", "--data", "x", "--out", "y"], "Repeat the command to continue"),
+        (["compare", "--data", "x", "--inits", "random", "--out", "y"], "Repeat the command to continue"),
         (["data", "prepare", "x", "--out", "y"], "Repeat the command to continue"),
-        (["evaluate", "x", "y"], "Nothing was changed; repeat the command."),
+        (["data", "inspect", "x"], "Nothing was changed; repeat the command."),
     ],
 )
 @pytest.mark.parametrize(("number", "module"), [("SIGTERM", "numpy"), ("SIGHUP", "pydantic")])
 def test_every_command_answers_while_it_starts(words, says, number, module, tmp_path):
+    (tmp_path / "x").mkdir()  # what does not exist is refused before anything is imported
     script = STARTS.format(module=module, number=number, words=words)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 128 + getattr(signal, number)
     assert ended.stderr == f"\nInterrupted. {ended.stderr.partition('Interrupted. ')[2]}"
     assert says in ended.stderr
-    assert not any(tmp_path.iterdir())
+    assert list(tmp_path.rglob("*")) == [tmp_path / "x"]

@@ -45,7 +45,7 @@ def test_inspection_and_preparation_say_the_same(tmp_path, pieces, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "hint"),
     [
-        ("nyu_depth_v2_labeled.mat", b"MATLAB 7.3", "a MATLAB file.*images/.*depth/"),
+        ("measured.mat", b"MATLAB 7.3", "is no file of MATLAB 7.3. Copy it again"),
         ("a.h5", b"\x89HDF\r\n", "an HDF5 file"),
         ("drive.bag", b"#ROSBAG V2.0", "a recording of ROS: export"),
         ("drive.zip", b"PK\x03\x04", "an archive: unpack it"),

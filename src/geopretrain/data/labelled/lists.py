@@ -81,13 +81,16 @@ def _classes(root: Path, is_list: bool) -> tuple[ClassList, bool]:
 
 
 def _names_pairs(listing: Path) -> bool:
-    """Return whether the first lines of a list have two names, of which the second is a picture."""
+    """Return whether the first lines of a list have two names, both of pictures."""
     try:
         lines = read_lines(listing)[:2]
     except DataError:
         return False
-    names = [columns[1] for line in lines for columns in _ways(line.text)]
-    return any(Path(listed_path(name)).suffix.lower() in IMAGE_SUFFIXES | {".gif"} for name in names)
+    return any(all(map(_is_picture, columns[:2])) for line in lines for columns in _ways(line.text))
+
+
+def _is_picture(name: str) -> bool:
+    return Path(listed_path(name)).suffix.lower() in IMAGE_SUFFIXES | {".gif"}
 
 
 def _read_list(root: Path, listing: Path) -> dict[str, list[Pair]]:

@@ -174,8 +174,10 @@ def inspect(
     except DataError:
         clips = []
         others = other_sets(Path(path), clips) if labels is None else []
-        if flow is None and labels is None and not others:
-            raise
+        if flow is None and not others:
+            if labels is None:
+                raise
+            LabelledSet.open(path)  # raises where these cannot be used, either
     else:
         others = other_sets(Path(path), clips) if labels is None else []
     reports = [_look_at(clip) for clip in clips]
