@@ -186,7 +186,7 @@ def test_help_lists_all_commands_and_options(capsys):
         (["compare", "--inits", "random", "--data", ".", "--out", "y"], "at least two initialisations"),
         (["compare", "--inits", "random,imagenet", "--seeds", "1"], "--seeds must be at least 2"),
         (["compare", "--inits", "random,imagenet", "--modes", "full,frosen"], "Did you mean 'frozen'?"),
-        (["compare", "--inits", "random,imagenet", "--lr", "1e-3,1e-3"], "--lr must be auto, a positive number"),
+        (["compare", "--inits", "random,imagenet", "--lr", "1e-3,1e-3"], "--lr must be auto, a positive"),
         (["predict", "nowhere", "x.png", "--out", "y"], "There is no run folder 'nowhere'"),
         (["predict", "run", "x.png"], "--out is missing: Folder to write into."),
         (["predict", "run", "x.png", "--out", "y", "--save", "dpeth"], "Did you mean 'depth'?"),

@@ -107,7 +107,7 @@ COMMANDS = {
     "finetune depth": Command(
         "geopretrain.commands.finetune_depth:finetune_depth",
         "FinetuneDepthOptions",
-        "train a depth network from any initialisation, without labels or on few measured depth maps, and score it",
+        "train a depth network from any initialisation, without labels or on measured depth, and score it",
         continues=RESUME,
     ),
     "finetune detection": Command(
