@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from geopretrain.study.learning_rate import choose_rates, seeds_for_search
+from geopretrain.study.learning_rate import choose_rates, rate_cautions, seeds_for_search
 from geopretrain.study.measures import ABS_REL, BOX_MAP, MIOU
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import few_point, per_class, row_as_dict, row_from_dict, summarise
@@ -73,6 +73,41 @@ def test_headline_says_what_the_intervals_support(early, late, expected):
     rows = table(random, depth)
     assert expected in headline(rows, 16)
     assert headline(rows, 16).startswith("With 16 labelled images and all layers trained, ")
+
+
+def test_headline_of_many_initialisations_groups_them():
+    noise = (0.01, -0.01, 0.0)
+    shifts = {"a": 0.0, "b": 0.1, "c": -0.1, "d": 0.05, "e": 0.0, "f": 0.1}
+    trials = [
+        trial(name, seed, (0.3 + shift * (1 + n), 0.4 + shift + (n if name != "a" else 0.0)))
+        for name, shift in shifts.items()
+        for seed, n in enumerate(noise)
+    ]
+    said = headline(summarise([*trials, trial("g", 9, (0.1, 0.1))], [*shifts, "g"], ["full"]), 16)
+    assert said == (
+        "With 16 labelled images and all layers trained, at the end: "
+        "better than a are b (+10.0 points), d (+5.0 points), f (+10.0 points); "
+        "worse than a is c (\N{MINUS SIGN}10.0 points); "
+        "no difference could be told between a and e (+0.0 points); too few common seeds has g. "
+        "In brackets: the difference of mIoU."
+    )
+
+
+def test_rates_that_one_training_chose_are_a_caution():
+    def searched(rates, seeds):
+        return choose_rates(
+            [
+                {"init": init, "mode": "full", "lr": lr, "seed": seed, "miou": 0.5 if lr == best else 0.4}
+                for init, best in rates.items()
+                for lr in (1e-3, 3e-3)
+                for seed in range(seeds)
+            ]
+        )
+
+    (said,) = rate_cautions(searched({"a": 1e-3, "b": 3e-3}, 1))
+    assert "mode full differ (0.001: a; 0.003: b), and 1 training on validation images chose each" in said
+    assert not rate_cautions(searched({"a": 1e-3, "b": 3e-3}, 3))
+    assert not rate_cautions(searched({"a": 1e-3, "b": 1e-3}, 1))
 
 
 def test_sentences_hold_numbers_and_verdicts():

@@ -17,7 +17,7 @@ from geopretrain.folders import owned
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
-from geopretrain.study.learning_rate import choose_rates
+from geopretrain.study.learning_rate import choose_rates, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
@@ -149,7 +149,7 @@ def _conclude(
         "measure": asdict(measure),
         "headline": headline(rows, plan.settings["labels"], measure),
         "sentences": sentences(rows, measure),
-        "cautions": [*same_content(plan.inits), *cautions(rows)],
+        "cautions": [*same_content(plan.inits), *cautions(rows), *rate_cautions(searched)],
         "inits": describe_inits(plan.inits),
         "modes": plan.modes,
         "classes": {

@@ -11,6 +11,8 @@ from geopretrain.study.statistics import mean, standard_deviation
 FIRST_SEED = 1000
 HALVES = range(-2, 3)
 """Of a factor of ten, from the rate of the preset on: what ``auto`` tries first."""
+ENOUGH = 3
+"""Trainings with which a rate is chosen without a word of caution."""
 EXTENSIONS = 2
 """How often ``auto`` tries a rate beyond the end of what it has tried, where the best one is there."""
 
@@ -36,6 +38,29 @@ def seeds_for_search(reported: Sequence[int], count: int) -> list[int]:
     """Return ``count`` seeds that are not among the reported ones."""
     first = max(FIRST_SEED, max(reported) + 1)
     return list(range(first, first + count))
+
+
+def rate_cautions(searched: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a reader must know of chosen rates that differ: few trainings chose each of them.
+
+    Args:
+        searched: rows of `choose_rates`.
+    """
+    said = []
+    for mode in dict.fromkeys(row["mode"] for row in searched):
+        rows = [row for row in searched if row["mode"] == mode]
+        trainings = min(len(rate["values"]) for row in rows for rate in row["rates"])
+        chosen: dict[float, list[str]] = {}
+        for row in rows:
+            chosen.setdefault(row["chosen"], []).append(row["init"])
+        if len(chosen) > 1 and trainings < ENOUGH:
+            which = "; ".join(f"{rate:g}: {', '.join(names)}" for rate, names in sorted(chosen.items()))
+            said.append(
+                f"Learning rates of mode {mode} differ ({which}), and {trainings} "
+                f"{'training' if trainings == 1 else 'trainings'} on validation images chose each: part of a "
+                f"difference may be the rate's. --search-seeds {ENOUGH} makes the choice surer."
+            )
+    return said
 
 
 def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> list[dict[str, Any]]:

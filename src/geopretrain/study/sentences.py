@@ -15,6 +15,8 @@ MODE_WORDS = {
 }
 UNCLEAR = "no difference could be told"
 NO_SPREAD = "the difference is the same with every seed, so there is no interval"
+MAX_SENTENCES = 4
+"""Of a headline; of more initialisations it says which were better and which worse."""
 
 
 def score(row: Row, measure: Measure = MIOU) -> str:
@@ -92,15 +94,51 @@ def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
 
 
 def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -> str:
-    """Say what came out: one sentence for each mode and each initialisation but the first."""
+    """Say what came out: a sentence for each mode and each initialisation but the first, or the groups."""
     claims = _claims(rows)
     first = f"With {labels} labelled images" if labels else "With all labelled images"
     if not claims:
         return f"{first}: there is nothing to compare."
     pairs = list(dict.fromkeys((row.mode, row.init) for row, _, _ in claims))
+    if len(pairs) > MAX_SENTENCES:
+        return _grouped(first, claims, measure)
     parts = [_headline_of([c for c in claims if (c[0].mode, c[0].init) == pair], measure) for pair in pairs]
     opening = f"{first} and {parts[0][0]}, {parts[0][1]}"
     return " ".join([opening, *(f"With {mode}, {text}" for mode, text in parts[1:])])
+
+
+def _grouped(first: str, claims: Sequence[tuple[Row, Row, int]], measure: Measure) -> str:
+    """Say which initialisations were better and worse than the first one at the end, mode by mode."""
+    at_end = {(row.mode, row.init): row for row, _, _ in claims}  # the last step of each comes last
+    said: list[str] = []
+    for mode in dict.fromkeys(mode for mode, _ in at_end):
+        rows = [row for (its_mode, _), row in at_end.items() if its_mode == mode]
+        groups = [text for verdict in _GROUPS if (text := _group(verdict, rows, claims[0][1].init, measure))]
+        opening = f"{first} and" if not said else "With"
+        said.append(f"{opening} {MODE_WORDS.get(mode, mode)}, at the end: {'; '.join(groups)}.")
+    less = ", lower is better" if measure.lower else ""
+    return " ".join([*said, f"In brackets: the difference of {measure.name}{less}."])
+
+
+_GROUPS = {
+    "better": "better than {other} {are} {names}",
+    "worse": "worse than {other} {are} {names}",
+    "unclear": UNCLEAR + " between {other} and {names}",
+    "no spread": "without an interval {are} {names}",
+    None: "too few common seeds {have} {names}",
+}
+
+
+def _group(verdict: str | None, rows: Sequence[Row], other: str, measure: Measure) -> str:
+    """Return a part of `_grouped`: the initialisations of one verdict, '' where there are none."""
+    these = [row for row in rows if (row.difference.verdict if row.difference else None) == verdict]
+    if not these:
+        return ""
+    names = [
+        f"{row.init} ({measure.shift(row.difference.mean)})" if row.difference else row.init for row in these
+    ]
+    are, have = ("is", "has") if len(names) == 1 else ("are", "have")
+    return _GROUPS[verdict].format(other=other, are=are, have=have, names=", ".join(names))
 
 
 # What happened early and at the end.
