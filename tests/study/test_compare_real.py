@@ -54,3 +54,20 @@ def test_same_initialisation_twice_gives_exactly_no_difference(stripes, tmp_path
     colours = {tuple(colour) for colour in comparison.results["classes"]["colours"]}
     assert {tuple(int(v) for v in pixel) for pixel in picture.reshape(-1, 3)} <= colours
     assert comparison.results["protocol"]["schedule"] == "cosine"
+
+
+def test_a_complete_trial_has_no_checkpoint_and_its_numbers_can_be_had_from_its_run(stripes, tmp_path):
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
+
+    options = {"data": stripes, "size": "64x64", "steps": 1, "batch_size": 2, "progress": False}
+    finetune_segmentation(out=tmp_path / "one", labels=2, backbone="test_resnet", **options)
+    compared = {"out": tmp_path / "cmp", "labels": 2, "seeds": 2, "modes": "full", "jobs": 1, "pictures": 1}
+    first = compare(f"random,{tmp_path / 'one'}", curve_points=1, **compared, **options)
+    trials = tmp_path / "cmp" / "trials"
+    assert len(list(trials.glob("*/model.safetensors"))) == 4
+    assert not list(trials.rglob("*.ckpt"))
+    before = (trials / "one-full-seed1" / "model.safetensors").stat().st_mtime_ns
+    (trials / "one-full-seed1.json").unlink()
+    again = compare(f"random,{tmp_path / 'one'}", curve_points=1, **compared, **options)
+    assert again.rows == first.rows
+    assert (trials / "one-full-seed1" / "model.safetensors").stat().st_mtime_ns == before

@@ -148,6 +148,7 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
         "weights": trial.weights,
     }
     write_json(trial.record, outcome)
+    run.checkpoint.unlink(missing_ok=True)  # half of the space of hundreds of trials, and never read again
     return outcome
 
 
