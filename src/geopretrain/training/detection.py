@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from geopretrain.compute import resolve_device
 from geopretrain.config.options import FinetuneDetectionOptions
 from geopretrain.config.resume import continued
-from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.dataset import Fields
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.labelled.object_census import check_objects
-from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
 from geopretrain.extras import require_extra
 from geopretrain.runs.folder import RunFolder
@@ -21,21 +18,22 @@ from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS
 from geopretrain.tasks.transfer.detection import Detection, DetectionConfig, fitted_to
 from geopretrain.tasks.transfer.detection_validation import PROTOCOL
-from geopretrain.training.batch_size import fitted
-from geopretrain.training.labelled import curve, labelled_subset, open_labelled, refuse_choosing_by_test
+from geopretrain.training.labelled import (
+    Transfer,
+    labelled_subset,
+    open_labelled,
+    refuse_choosing_by_test,
+    transfer_training,
+)
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
     destination,
-    loop_settings,
-    resolved,
     with_first_weights,
 )
-from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training, finished_run, train
 
 COMMAND = "finetune detection"
-PICTURES = 4
 NUMBERS = ("box_map", "box_map_50", "box_map_75", "mask_map", "mask_map_50", "mask_map_75")
 """What is scored; those of masks only where masks are found."""
 
@@ -75,43 +73,9 @@ def detection_training(options: FinetuneDetectionOptions) -> Training:
     config = _config(options, labelled, backbone)
     task, report, init = with_first_weights(Detection, config, options)
     preset = choose_preset(options.preset, device, task.presets)
-    splits = labelled.splits(task.required)
-    subset = labelled_subset(len(splits["train"]), options)
-    loop = loop_settings(options, task.presets[preset], device, len(subset), validate_every=0)
-    points = curve(options.curve_points, loop.steps)
-    loop = replace(loop, validate_at=tuple(points))
-    samples = Samples(labelled, splits["train"][subset], task.required)
-    if options.batch_size == "auto":
-        loop = fitted(loop, task, samples, device)
-    scored = splits[options.evaluate_on]
-    if not options.resume:  # what a run began with has been looked at then
-        check_objects(labelled, splits["train"][subset], scored, options.evaluate_on)
-    return Training(
-        command=COMMAND,
-        config=as_saved(
-            COMMAND,
-            options,
-            **resolved(
-                loop,
-                backbone=backbone,
-                preset=preset,
-                size=labelled.size,
-                labels=len(subset),
-                curve_points=points,
-                validate_every=options.validate_every,
-            ),
-        ),
-        out=out,
-        task=task,
-        report=report,
-        init=init,
-        data=labelled,
-        samples=samples,
-        validation=Samples(labelled, scored, task.required),
-        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
-        settings=loop,
-        subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
-    )
+    subset = labelled_subset(labelled.counts["train"], options)
+    transfer = Transfer(labelled, task, report, init, task.presets[preset], subset, device, out)
+    return transfer_training(COMMAND, options, transfer, check_objects, backbone=backbone, preset=preset)
 
 
 def _config(options: FinetuneDetectionOptions, labelled: LabelledSet, backbone: str) -> DetectionConfig:

@@ -2,15 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
+from geopretrain.config.saved import as_saved
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
-from geopretrain.data.subsets import nested_subset
+from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
-from geopretrain.training.resolve import data_of_resumed_run
+from geopretrain.schema import Device
+from geopretrain.tasks.base import Task
+from geopretrain.tasks.presets import Preset
+from geopretrain.training.batch_size import fitted
+from geopretrain.training.resolve import data_of_resumed_run, loop_settings, resolved
+from geopretrain.training.stream import Samples
+from geopretrain.training.train import Training
+from geopretrain.weights import Init, LoadReport
 
 Options = FinetuneSegmentationOptions | FinetuneDetectionOptions
+Check = Callable[[LabelledSet, NDArray[np.int64], NDArray[np.int64], str], object]
+PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is trained on what.
+
+    Attributes:
+        labelled: images.
+        task: to train, with the weights that it begins with.
+        report: of these weights.
+        init: where they are from.
+        preset: training settings.
+        subset: positions of the images to learn from, in the train split.
+        device: to compute on.
+        out: folder of the run.
+    """
+
+    labelled: LabelledSet
+    task: Task
+    report: LoadReport
+    init: Init
+    preset: Preset
+    subset: list[int]
+    device: Device
+    out: Path
+
+
+def transfer_training(
+    command: str, options: Options, transfer: Transfer, check: Check, **chosen: Any
+) -> Training:
+    """Return the training of a transfer with labelled images; nothing is written yet.
+
+    Args:
+        command: that trains.
+        options: of it.
+        transfer: what is trained.
+        check: looks at the images that are learned from and those that are scored.
+        chosen: options that were left open, as they were chosen.
+
+    Raises:
+        UserError: data or options cannot be used.
+    """
+    labelled, task, subset = transfer.labelled, transfer.task, transfer.subset
+    splits = labelled.splits(task.required)
+    learned, scored = splits["train"][subset], splits[options.evaluate_on]
+    loop = loop_settings(options, transfer.preset, transfer.device, len(subset), validate_every=0)
+    points = curve(options.curve_points, loop.steps)
+    loop = replace(loop, validate_at=tuple(points))
+    samples = Samples(labelled, learned, task.required)
+    if options.batch_size == "auto":
+        loop = fitted(loop, task, samples, transfer.device)
+    if not options.resume:  # what a run began with has been looked at then
+        check(labelled, learned, scored, options.evaluate_on)
+    chosen |= {"size": labelled.size, "labels": len(subset), "curve_points": points}
+    return Training(
+        command=command,
+        config=as_saved(command, options, **resolved(loop, validate_every=options.validate_every, **chosen)),
+        out=transfer.out,
+        task=task,
+        report=transfer.report,
+        init=transfer.init,
+        data=labelled,
+        samples=samples,
+        validation=Samples(labelled, scored, task.required),
+        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
+        settings=loop,
+        subset={"seed": options.subset_seed, "names": labelled.names(learned)},
+    )
 
 
 def refuse_choosing_by_test(options: Options) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from shlex import quote
 from typing import Any
 
 from geopretrain.compute import resolve_device
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.config.resume import continued
-from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.data.labelled.census import check_labels
-from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import OptionError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
@@ -22,25 +19,21 @@ from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
-from geopretrain.training.batch_size import fitted
 from geopretrain.training.labelled import (
-    curve,
+    Transfer,
     labelled_subset,
     open_labelled,
     refuse_choosing_by_test,
+    transfer_training,
 )
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
     destination,
-    loop_settings,
-    resolved,
     with_first_weights,
 )
-from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training, finished_run, train
 
-PICTURES = 4
 LINEAR_IS_FROZEN = (
     "may only be frozen, not {mode}: head=linear is a linear probe of a frozen encoder. Leave it away, or "
     "choose another head."
@@ -95,45 +88,10 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
     task, report, init = with_first_weights(cls, config, options)
-    splits = labelled.splits(task.required)
-    subset = _subset(len(splits["train"]), options)
-    loop = loop_settings(options, PRESETS[preset].of_init(init.kind), device, len(subset), validate_every=0)
-    points = curve(options.curve_points, loop.steps)
-    loop = replace(loop, validate_at=tuple(points))
-    samples = Samples(labelled, splits["train"][subset], task.required)
-    if options.batch_size == "auto":
-        loop = fitted(loop, task, samples, device)
-    scored = splits[options.evaluate_on]
-    if not options.resume:  # what a run began with has been looked at then
-        check_labels(labelled, splits["train"][subset], scored, options.evaluate_on)
-    return Training(
-        command="finetune segmentation",
-        config=as_saved(
-            "finetune segmentation",
-            options,
-            **resolved(
-                loop,
-                backbone=backbone,
-                mode=mode,
-                preset=preset,
-                settings=settings,
-                size=labelled.size,
-                labels=len(subset),
-                curve_points=points,
-                validate_every=options.validate_every,
-            ),
-        ),
-        out=out,
-        task=task,
-        report=report,
-        init=init,
-        data=labelled,
-        samples=samples,
-        validation=Samples(labelled, scored, task.required),
-        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
-        settings=loop,
-        subset={"seed": options.subset_seed, "names": labelled.names(splits["train"][subset])},
-    )
+    subset = _subset(labelled.counts["train"], options)
+    transfer = Transfer(labelled, task, report, init, PRESETS[preset].of_init(init.kind), subset, device, out)
+    chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
+    return transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
 
 
 def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -> Mode:
