@@ -69,14 +69,11 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     Raises:
         UserError: run, data or protocol cannot be used together; the message says what to do.
     """
-    from geopretrain.evaluation.depth_pictures import draw_scored
-    from geopretrain.evaluation.measured import find_frames
-    from geopretrain.evaluation.temporal import TEMPORAL
     from geopretrain.runs.loading import load_task
-    from geopretrain.tasks.base import FlowTask, SegmentationTask
+    from geopretrain.tasks.base import SegmentationTask
     from geopretrain.tasks.transfer.detection import Detection
 
-    folder, data = RunFolder.open(os.fspath(options.run)), os.fspath(options.data)
+    folder = RunFolder.open(os.fspath(options.run))
     target = folder.path / EVALUATION if options.out is None else Path(options.out)
     check_saved(target, "evaluate")
     task = load_task(folder).to(resolve_device(options.device)).eval()
@@ -86,30 +83,8 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         return _evaluate_classes(task, folder, options, target)
     if isinstance(task, Detection):
         return _evaluate_objects(task, folder, options, target)
-    task, size = _checked(task, folder, options.protocol), folder.size
-    drawn = None
-    if isinstance(task, FlowTask):
-        scores = _flow_scores(task, data, options.every, size)
-    elif options.protocol in TEMPORAL:
-        scores = _temporal_scores(task, data, folder, options, size)
-    else:
-        found = find_frames(
-            data,
-            folder,
-            frames=options.frames,
-            split_file=None if options.split_file is None else os.fspath(options.split_file),
-            depth_unit=options.depth_unit,
-        )
-        scores = _depth_scores(task, found, options, size)
-        if options.pictures:
-            drawn = draw_scored(
-                task,
-                found.frames[:: options.every],
-                scores["protocol"],
-                count=options.pictures,
-                size=size,
-                flip=options.flip,
-            )
+    task = _checked(task, folder, options.protocol)
+    scores, drawn = _scored(task, folder, options)
     result = {
         "run": str(folder.path),
         "data": as_saved("", options)["data"],
@@ -119,6 +94,34 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     console.say(table(result))
     _keep(result, target, options, drawn)
     return result
+
+
+def _scored(
+    task: DepthTask | FlowTask, folder: RunFolder, options: EvaluateOptions
+) -> tuple[dict[str, Any], Picture | None]:
+    """Return the scores of a depth or flow task, and a picture of some where that was asked for."""
+    from geopretrain.evaluation.depth_pictures import draw_scored
+    from geopretrain.evaluation.measured import find_frames
+    from geopretrain.evaluation.temporal import TEMPORAL
+    from geopretrain.tasks.base import FlowTask
+
+    data, size = os.fspath(options.data), folder.size
+    if isinstance(task, FlowTask):
+        return _flow_scores(task, data, options.every, size), None
+    if options.protocol in TEMPORAL:
+        return _temporal_scores(task, data, folder, options, size), None
+    found = find_frames(
+        data,
+        folder,
+        frames=options.frames,
+        split_file=None if options.split_file is None else os.fspath(options.split_file),
+        depth_unit=options.depth_unit,
+    )
+    scores = _depth_scores(task, found, options, size)
+    if not options.pictures:
+        return scores, None
+    frames, protocol = found.frames[:: options.every], scores["protocol"]
+    return scores, draw_scored(task, frames, protocol, count=options.pictures, size=size, flip=options.flip)
 
 
 def _keep(result: dict[str, Any], target: Path, options: EvaluateOptions, drawn: Picture | None) -> None:
