@@ -49,9 +49,6 @@ class LabelledLayout:
     options: tuple[str, ...] = ()
 
 
-_folder = place_of
-
-
 LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "synthetic worlds",
@@ -75,14 +72,14 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "Cityscapes, fine labels",
         "Cityscapes (gtFine/SPLIT/CITY with leftImg8bit)",
-        lambda spec: has_fine_labels(_folder(spec)),
-        lambda spec: open_fine_labels(_folder(spec)),
+        lambda spec: has_fine_labels(place_of(spec)),
+        lambda spec: open_fine_labels(place_of(spec)),
         ("labels", "depth"),
     ),
     LabelledLayout(
         "KITTI semantics",
         "KITTI semantics (training/image_2 with training/semantic)",
-        lambda spec: kitti.training_folder(_folder(spec), kitti.LABELS) is not None,
+        lambda spec: kitti.training_folder(place_of(spec), kitti.LABELS) is not None,
         kitti.open_semantics,
         ("labels",),
         ("train",),
@@ -90,14 +87,14 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "KITTI stereo",
         "KITTI stereo 2015 (training/image_2 with training/disp_occ_0 and calib_cam_to_cam)",
-        lambda spec: kitti.training_folder(_folder(spec), kitti.DISPARITIES) is not None,
+        lambda spec: kitti.training_folder(place_of(spec), kitti.DISPARITIES) is not None,
         kitti.open_stereo,
         ("depth",),
     ),
     LabelledLayout(
         "PASCAL VOC",
         "PASCAL VOC (JPEGImages, SegmentationClass, ImageSets)",
-        lambda spec: voc.year_folder(_folder(spec), voc.MAPS) is not None,
+        lambda spec: voc.year_folder(place_of(spec), voc.MAPS) is not None,
         voc.open_maps,
         ("labels",),
         ("train",),
@@ -105,14 +102,14 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "boxes in XML (VOC)",
         "Annotations/*.xml of VOC's form with the pictures in JPEGImages/ or images/",
-        lambda spec: voc.has_boxes(_folder(spec)),
-        lambda spec: voc.open_boxes(_folder(spec)),
+        lambda spec: voc.has_boxes(place_of(spec)),
+        lambda spec: voc.open_boxes(place_of(spec)),
         ("boxes",),
     ),
     LabelledLayout(
         "CamVid, original",
         "CamVid's 701_StillsRaw_full with LabeledApproved_full",
-        lambda spec: camvid.has_stills(_folder(spec)),
+        lambda spec: camvid.has_stills(place_of(spec)),
         camvid.open_stills,
         ("labels",),
         ("classes",),
@@ -120,35 +117,35 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "BDD100K",
         "BDD100K (images/10k with labels/sem_seg/masks)",
-        lambda spec: bdd100k.has_semantics(_folder(spec)),
-        lambda spec: bdd100k.open_semantics(_folder(spec)),
+        lambda spec: bdd100k.has_semantics(place_of(spec)),
+        lambda spec: bdd100k.open_semantics(place_of(spec)),
         ("labels",),
     ),
     LabelledLayout(
         "BDD100K boxes",
         "BDD100K (images/100k with labels/det_20)",
-        lambda spec: bdd100k.has_boxes(_folder(spec)),
-        lambda spec: bdd100k.open_boxes(_folder(spec)),
+        lambda spec: bdd100k.has_boxes(place_of(spec)),
+        lambda spec: bdd100k.open_boxes(place_of(spec)),
         ("boxes",),
     ),
     LabelledLayout(
         "CVAT",
         "annotations.xml of CVAT for images 1.1, with the pictures in images/",
-        lambda spec: cvat_file(_folder(spec)) is not None,
-        lambda spec: open_cvat(_folder(spec)),
+        lambda spec: cvat_file(place_of(spec)) is not None,
+        lambda spec: open_cvat(place_of(spec)),
         ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "Label Studio",
         "the JSON export of Label Studio, with the pictures in images/",
-        lambda spec: label_studio_file(_folder(spec)) is not None,
-        lambda spec: open_label_studio(_folder(spec)),
+        lambda spec: label_studio_file(place_of(spec)) is not None,
+        lambda spec: open_label_studio(place_of(spec)),
         ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "NYU Depth v2, labelled",
         "nyu_depth_v2_labeled.mat, with splits.mat and classMapping40.mat beside it",
-        lambda spec: nyu_file(_folder(spec)) is not None,
+        lambda spec: nyu_file(place_of(spec)) is not None,
         nyu.NyuLabelled,
         ("labels", "depth"),
         ("classes", "depth"),
@@ -156,50 +153,50 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "YOLO",
         "YOLO's data.yaml, or images/ with labels/*.txt and classes.txt",
-        lambda spec: has_yolo(_folder(spec)),
-        lambda spec: open_yolo(_folder(spec)),
+        lambda spec: has_yolo(place_of(spec)),
+        lambda spec: open_yolo(place_of(spec)),
         ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "Labelme",
         "pictures with the JSON files of Labelme beside them",
-        lambda spec: has_labelme(_folder(spec)),
-        lambda spec: open_labelme(_folder(spec)),
+        lambda spec: has_labelme(place_of(spec)),
+        lambda spec: open_labelme(place_of(spec)),
         ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "lists (CamVid)",
         "train.txt, val.txt, test.txt, or one list, of 'image label' lines (CamVid, or with classes.txt)",
-        lambda spec: has_lists(_folder(spec)),
-        lambda spec: open_lists(_folder(spec)),
+        lambda spec: has_lists(place_of(spec)),
+        lambda spec: open_lists(place_of(spec)),
     ),
     LabelledLayout(
         "COCO panoptic",
         "annotations/panoptic_train2017.json with its PNG files, and the pictures in train2017/",
-        lambda spec: has_panoptic(_folder(spec)),
-        lambda spec: open_panoptic(_folder(spec)),
+        lambda spec: has_panoptic(place_of(spec)),
+        lambda spec: open_panoptic(place_of(spec)),
         ("labels",),
     ),
     LabelledLayout(
         "COCO-Stuff",
         "stuffthingmaps/train2017 with the pictures of COCO",
-        lambda spec: coco_stuff.maps_folder(_folder(spec)) is not None,
-        lambda spec: coco_stuff.open_maps(_folder(spec)),
+        lambda spec: coco_stuff.maps_folder(place_of(spec)) is not None,
+        lambda spec: coco_stuff.open_maps(place_of(spec)),
         ("labels",),
     ),
     LabelledLayout(
         "COCO objects",
         "a JSON file of objects in COCO's form (annotations/instances_train2017.json, "
         "train/_annotations.coco.json, or any beside images/)",
-        lambda spec: has_objects(_folder(spec)),
-        lambda spec: open_objects(_folder(spec)),
+        lambda spec: has_objects(place_of(spec)),
+        lambda spec: open_objects(place_of(spec)),
         ("boxes", "masks", "labels"),
     ),
     LabelledLayout(
         "images and labels",
         "images/ and labels/ (also under train/, val/, test/) with classes.txt",
-        lambda spec: has_folders(_folder(spec)),
-        lambda spec: open_folders(_folder(spec)),
+        lambda spec: has_folders(place_of(spec)),
+        lambda spec: open_folders(place_of(spec)),
     ),
 ]
 """Known layouts; the first that recognises the data opens them. A new reader is a class and a row here."""
@@ -224,9 +221,9 @@ def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledS
         if not spec.startswith((SYNTHETIC, IMAGE_FOLDER)):
             refuse_unknown(spec, layout.options)
         return layout.open(spec).viewed(wanted)
-    if not _folder(spec).is_dir():
-        raise DataError(f"The labelled data set {_folder(spec)} is not a folder.")
-    raise DataError(f"{_folder(spec)} is no known labelled data set. Expected: {in_words()}.")
+    if not place_of(spec).is_dir():
+        raise DataError(f"The labelled data set {place_of(spec)} is not a folder.")
+    raise DataError(f"{place_of(spec)} is no known labelled data set. Expected: {in_words()}.")
 
 
 def is_labelled(spec: str) -> bool:
