@@ -124,7 +124,9 @@ def test_the_full_scale_is_the_papers():
     assert runs["masked"].data == runs["pictures"].out
     assert (runs["geometric"].steps, runs["geometric"].batch_size) == (100_000, 8)
     fine = runs["MP/seed-0/finetuned"]
-    assert (fine.steps, fine.lr, fine.optimizer, fine.layer_decay) == (75_722, 1e-4, "adamw", 0.85)
+    assert (fine.steps, fine.lr, fine.lr_floor, fine.layer_decay) == (75_722, 1e-4, 0.1, 0.85)
+    assert (fine.supervision, fine.preset, fine.data) == ("labels", "mesa", runs["labelled"].out)
+    assert runs["labelled"].size == (480, 640), "windows of 480x480 are cut out of them"
     assert "teacher" not in runs, "no row needs it where the teacher is of the hub"
 
 
@@ -219,7 +221,7 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
         ),
         (
             ["mesa/chain", "--tiny", "--settings", "finetune_steps=no"],
-            "The stage MP/seed-0/finetuned (pretrain): steps must be",
+            "The stage MP/seed-0/finetuned (finetune depth): steps must be",
         ),
         (["mesa/chain", "--tiny", "--seeds", "1"], "--seeds must be at least 2"),
         (["nowhere.yaml", "--tiny"], "nowhere.yaml' cannot be read"),

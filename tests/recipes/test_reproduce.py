@@ -67,7 +67,7 @@ def test_each_stage_is_a_run_that_started_from_the_one_before(chain):
     assert [one["init"] for one in fine.lineage["chain"][1:]] == [
         str(out / name) for name in ("masked", "geometric", "supervised")
     ]
-    assert fine.lineage["method"] == "depth_supervised"
+    assert fine.lineage["method"] == "depth"
     assert fine.lineage["backbone"] == "geopretrain_swinv2_mini"
     for name in ("masked", "geometric", "teacher", "supervised"):
         run = RunFolder.open(out / name)
@@ -92,7 +92,7 @@ def test_the_page_says_what_came_out_and_what_differs(chain):
     ours = json.loads((out / "results.json").read_text())["rows"][0]["numbers"]["rmse"]["mean"]
     assert f"<b>{ours:.3f}</b>" in page
     assert f"{ours - 0.265:+.3f}" in page
-    assert "random → simmim → scdepth → scdepth → depth_supervised" in page
+    assert "random → simmim → scdepth → scdepth → depth" in page
     for sentence in yaml.safe_load(recipe.read_text())["differs"]:
         assert sentence.replace("'", "&#39;") in page
     assert "480x480" in page
@@ -198,7 +198,7 @@ def test_a_row_that_fails_does_not_stop_the_others(rows, capsys, monkeypatch):
 
     def failing(command):
         def call(*values, **named):
-            if command == "pretrain" and named["seed"] == 1 and "MP" in named["out"]:
+            if command == "finetune depth" and named["seed"] == 1 and "MP" in named["out"]:
                 raise DataError("The disk is on fire.")
             return function(command)(*values, **named)
 
