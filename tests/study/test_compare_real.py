@@ -71,3 +71,35 @@ def test_a_complete_trial_has_no_checkpoint_and_its_numbers_can_be_had_from_its_
     again = compare(f"random,{tmp_path / 'one'}", curve_points=1, **compared, **options)
     assert again.rows == first.rows
     assert (trials / "one-full-seed1" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_what_is_kept_of_first_weights_is_kept_where_there_are_any(stripes, tmp_path):
+    """A backbone of random numbers, and one that is frozen, are compared with as they are."""
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
+    from geopretrain.runs.folder import RunFolder
+
+    options = {"data": stripes, "size": "64x64", "steps": 2, "batch_size": 2, "progress": False}
+    finetune_segmentation(out=tmp_path / "one", labels=2, backbone="test_resnet", **options)
+    compare(
+        f"random,{tmp_path / 'one'}",
+        out=tmp_path / "cmp",
+        labels=2,
+        seeds=2,
+        jobs=1,
+        pictures=1,
+        curve_points=1,
+        feature_distance=1.0,
+        backbone_lr=0.5,
+        **options,
+    )
+    trials = {
+        path.stem: RunFolder.open(path.with_suffix("")) for path in (tmp_path / "cmp/trials").glob("*.json")
+    }
+    kept = {name: run.config["feature_distance"] for name, run in trials.items() if name.endswith("seed0")}
+    assert kept == {
+        "random-full-seed0": 0.0,
+        "random-frozen-seed0": 0.0,
+        "one-full-seed0": 1.0,
+        "one-frozen-seed0": 0.0,
+    }
+    assert trials["one-full-seed0"].metrics("train")[-1]["feature_distance"] >= 0

@@ -194,7 +194,7 @@ def test_a_probe_is_fitted_before_the_first_step_too_and_changes_nothing(tmp_pat
             return {"probe_miou": float(torch.rand(()))}
 
     class WithBackbone(FakeTask):
-        backbone = "of the task"
+        backbone = torch.nn.Identity()
 
     alone, _ = train(tmp_path / "alone")
     probed, run = train(tmp_path / "probed", WithBackbone(), probe=Probe(), validate_every=6)

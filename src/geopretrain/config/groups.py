@@ -40,6 +40,7 @@ from geopretrain.schema import (
     Seed,
     Strategy,
     Threads,
+    Unit,
     Words,
     checked,
     descriptions,
@@ -254,6 +255,24 @@ class RecipeOptions:
     """Largest norm of the gradient; longer ones are shortened to it."""
     accumulate: Count | None = None
     """Equal parts that the batch of a step is computed in, one after the other, to need less memory."""
+
+
+@checked
+class PreservingOptions:
+    """What is kept of the first weights of the backbone; what is left away is taken from the preset."""
+
+    backbone_lr: Unit | None = None
+    """Learning rate of the backbone as a fraction of the others, e.g. 0.1; 0: it stands still."""
+    backbone_from: Natural | None = None
+    """Steps over which the backbone stands still at first, while everything else learns."""
+    freeze_norms: bool | None = None
+    """Keep the batch-norm statistics of the backbone as they are."""
+    feature_distance: NonNegative | None = None
+    """Weight in the loss of the relative distance of the backbone's features from those of its first
+    weights, e.g. 1."""
+    l2_sp: NonNegative | None = None
+    """Weight in the loss of half the squared distance of the backbone's weights from the first ones (L2-SP),
+    e.g. 0.01."""
 
 
 @checked

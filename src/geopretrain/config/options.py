@@ -21,6 +21,7 @@ from geopretrain.config.groups import (
     LabelledOptions,
     LoopOptions,
     OutputOptions,
+    PreservingOptions,
     ProgressOptions,
     RateOptions,
     RecipeOptions,
@@ -63,6 +64,7 @@ class TrainCommandOptions(
     LoopOptions,
     KeptOptions,
     DistributedOptions,
+    PreservingOptions,
     RecipeOptions,
     RateOptions,
     InitOptions,
@@ -122,7 +124,13 @@ class FinetuneDepthOptions(TrainCommandOptions, VideoOptions):
 # ---- comparing
 @checked
 class CompareOptions(
-    ProgressOptions, ComputeOptions, SettingsOptions, AverageOptions, RecipeOptions, LabelledOptions
+    ProgressOptions,
+    ComputeOptions,
+    SettingsOptions,
+    AverageOptions,
+    PreservingOptions,
+    RecipeOptions,
+    LabelledOptions,
 ):
     """Options of ``compare``."""
 
@@ -145,8 +153,7 @@ class CompareOptions(
     seeds: Seeds = (0, 1, 2, 3, 4)
     """Number of trainings for each initialisation and mode, at least 2; or the seeds with commas."""
     modes: Modes = ("full", "frozen")
-    """What is trained, with commas: full (all layers), encoder (fresh decoder), frozen (encoder
-    unchanged)."""
+    """What is trained, with commas: full (all layers), encoder (fresh decoder), frozen (same encoder)."""
     lr: CompareRates | None = None
     """Learning rate; several with commas are tried on validation images for each initialisation and mode;
     auto: five around that of the preset, half a power of ten apart, and further ones where an end is best."""
@@ -182,8 +189,7 @@ class DemoOptions(ProgressOptions):
     size: AnySize = (64, 128)
     """Height and width in px to work at."""
     backbone: str = "tf_efficientnet_lite0"
-    """Any timm model; ImageNet weights are compared with where a package of them is installed, as the extra
-    ``imagenet-lite`` does for this one."""
+    """Any timm model; compared with ImageNet weights where a package has them (extra ``imagenet-lite``)."""
     steps: Count = 800
     """Optimisation steps of each pre-training."""
     finetune_steps: Count = 30

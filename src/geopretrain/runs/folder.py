@@ -22,8 +22,9 @@ from geopretrain.schema import AnySize, as_path
 CAPTURED = "diverged/step.pt"
 """The step in which a training stopped being numbers."""
 _FILES = (
-    *("lineage.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl", "results.json"),
+    *("lineage.json", "weights.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl"),
     *(
+        "results.json",
         "subset.json",
         "checkpoints/last.ckpt",
         "checkpoints/best.ckpt",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.config.groups import RecipeOptions
+from geopretrain.config.groups import PreservingOptions, RecipeOptions
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 TRIAL_OPTIONS = (
     *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last", "ema"),
-    *(one.name for one in fields(RecipeOptions)),
+    *(one.name for group in (RecipeOptions, PreservingOptions) for one in fields(group)),
 )
 """Options of ``compare`` that every trial gets."""
+PRESERVING = {one.name for one in fields(PreservingOptions)}
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,15 @@ class Plan:
             evaluate_on="val" if searching else "test",
             curve=self.curve[-1:] if searching else self.curve,
             pictures=self.pictures if seed == self.seeds[0] and not searching else (),
-            settings=dict(self.settings),
+            settings=self._settings_of(init, mode),
             weights=init.identity,
             task=self.contest.task,
         )
+
+    def _settings_of(self, init: NamedInit, mode: Mode) -> dict[str, Any]:
+        """Return what all trials share; a backbone of random numbers, or a frozen one, is not held, too."""
+        held = mode != "frozen" and init.kind != "random"
+        return {name: value for name, value in self.settings.items() if held or name not in PRESERVING}
 
 
 def make_plan(options: CompareOptions) -> Plan:

@@ -18,7 +18,6 @@ def parameter_groups(
     layer_decay: float,
     *,
     as_mim: bool = False,
-    backbone_lr: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return optimiser groups of the trained parameters of ``module``.
 
@@ -27,10 +26,9 @@ def parameter_groups(
     layer of the backbone is ``layer_decay`` times that of the layer above it; everything on top of the
     backbone has the full rate. Layers are timm's own (``group_matcher``). ``as_mim`` counts them as
     MIM-Depth-Estimation does: what merges patches is a layer, and the final norm belongs to the head.
-    ``backbone_lr`` is a factor on all rates of the backbone.
     """
     trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    if weight_decay == 0 and layer_decay == 1 and backbone_lr == 1:
+    if weight_decay == 0 and layer_decay == 1:
         return [{"params": [p for _, p in trained], "lr": lr}]
     depth_of, layers = _layers(backbone, as_mim)
     spared = _spared(backbone)
@@ -42,7 +40,7 @@ def parameter_groups(
     return [
         {
             "params": parameters,
-            "lr": lr * layer_decay ** (layers - layer) * (backbone_lr if layer < layers else 1.0),
+            "lr": lr * layer_decay ** (layers - layer),
             "weight_decay": weight_decay if decays else 0.0,
         }
         for (layer, decays), parameters in sorted(groups.items(), key=lambda item: item[0])

@@ -21,6 +21,15 @@ from geopretrain.schema import (
 DEFAULT_EPOCHS = 20
 """Passes over the samples where a preset says neither steps nor epochs, as Monodepth2 and its descendants."""
 
+NOTHING_KEPT: Mapping[str, Any] = {
+    "backbone_lr": 1.0,
+    "backbone_from": 0,
+    "freeze_norms": False,
+    "feature_distance": 0.0,
+    "l2_sp": 0.0,
+}
+"""Settings under which nothing of the first weights of a backbone is kept."""
+
 
 @checked
 class Preset:
@@ -56,6 +65,16 @@ class Preset:
     """Spares biases and the parameters of normalisation layers."""
     layer_decay: Positive = 1.0
     """Factor on the learning rate from each layer of the backbone to the one below it."""
+    backbone_lr: Unit = 1.0
+    """Factor on all rates of the backbone; 0: it stands still."""
+    backbone_from: Natural = 0
+    """Steps over which the backbone stands still before it learns."""
+    freeze_norms: bool = False
+    """Keep the batch statistics of the backbone."""
+    feature_distance: NonNegative = 0.0
+    """Weight of the distance of the backbone's last features from the first ones."""
+    l2_sp: NonNegative = 0.0
+    """Weight of half the squared distance of the backbone's weights from the first ones."""
     clip_norm: Positive | None = None
     """Largest norm of all gradients together; larger ones are scaled down to it."""
     accumulate: Count = 1
@@ -76,8 +95,9 @@ class Preset:
         return self.lr if self.lr_batch is None else self.lr * batch_size / self.lr_batch
 
     def of_init(self, kind: str) -> Preset:
-        """Return the preset for initialisations of a kind, with their own rate."""
-        return replace(self, lr=self.lr_of.get(kind, self.lr))
+        """Return the preset for initialisations of a kind: their own rate; random numbers are not kept."""
+        kept = NOTHING_KEPT if kind == "random" else {}
+        return replace(self, lr=self.lr_of.get(kind, self.lr), **kept)
 
     def warmup(self, steps: int) -> int:
         """Return over how many of ``steps`` the rate rises, at most a fifth of them."""

@@ -74,7 +74,9 @@ def detection_training(options: FinetuneDetectionOptions) -> Training:
     task, report, init = with_first_weights(Detection, config, options)
     preset = choose_preset(options.preset, device, task.presets)
     subset = labelled_subset(labelled.counts["train"], options)
-    transfer = Transfer(labelled, task, report, init, task.presets[preset], subset, device, out)
+    transfer = Transfer(
+        labelled, task, report, init, task.presets[preset].of_init(init.kind), subset, device, out
+    )
     return transfer_training(COMMAND, options, transfer, check_objects, backbone=backbone, preset=preset)
 
 

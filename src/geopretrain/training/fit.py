@@ -32,6 +32,7 @@ from geopretrain.training.memory import keep_freed_memory
 from geopretrain.training.module import TrainingModule
 from geopretrain.training.monitoring import check_name
 from geopretrain.training.precision import precision_options
+from geopretrain.training.preserving import Anchor
 from geopretrain.training.recorder import Recorder, Stopped
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import BatchStream, Samples
@@ -82,7 +83,7 @@ def fit(
         if not ranks.first:
             run, shown = Followed(run.path), None
         first_step, ended = _first_step(run, resume, task, settings)
-        _prepare(task, samples, settings, device, first_step)
+        anchor = _prepare(task, samples, settings, device, first_step)
         run.cut_metrics(first_step if first_step else -1)
         if settings.monitor:
             check_name(settings.monitor, names_of_validation(task, validation, probe, settings.seed))
@@ -91,7 +92,7 @@ def fit(
             task.train()
             stream = _stream(samples, settings, first_step, ranks)
             recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
-            _train(task, settings, device, recorder, len(samples), callbacks)
+            _train(task, settings, device, recorder, len(samples), callbacks, anchor)
         if ended or settings.ema is not None or settings.keep == "best" or settings.strategy == "fsdp":
             _take_kept_weights(task, run, settings)
         ranks.wait()
@@ -109,10 +110,12 @@ def _set_up_machine(settings: LoopSettings, device: str) -> None:
         keep_freed_memory()
 
 
-def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
+def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, first_step: int) -> Anchor:
+    """Make the task ready to be trained, and return what keeps its first weights."""
     if not first_step:
         task.to(device)
         task.prepare_training(batch.to(device) for batch in samples.batches(PREPARING_BATCH))
+    anchor = Anchor(task.to(device), settings)
     if settings.checkpoint_activations:
         checkpoint_activations(task)
     if settings.channels_last and (kept := use_channels_last(task, device)):
@@ -120,6 +123,9 @@ def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, 
             f"{kept[0]}{f' and {len(kept) - 1} more layers keep' if kept[1:] else ' keeps'} the usual memory "
             "order, because channels last would end the process there."
         )
+    if settings.channels_last and anchor.first is not None:
+        use_channels_last(anchor.first, device)
+    return anchor
 
 
 def _say_start(samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
@@ -151,16 +157,17 @@ def _train(
     recorder: Recorder,
     num_samples: int,
     callbacks: Sequence[Callback],
+    anchor: Anchor,
 ) -> None:
     """Take all steps that are left; a network that is divided among GPUs is a copy, read back afterwards."""
     trained = copy.deepcopy(task) if settings.strategy == "fsdp" else task
     if settings.sync_batchnorm:
         trained = synchronised(trained)
-    with _quiet_lightning(), finishing() as interruption:
+    with _quiet_lightning(), finishing() as interruption, anchor.holding(trained.backbone):
         recorder.interruption = interruption
         _run_trainer(
             _trainer(trained, settings, device, recorder, callbacks),
-            TrainingModule(trained, settings, num_samples, recorder.ranks),
+            TrainingModule(trained, settings, num_samples, recorder.ranks, anchor),
             recorder,
             recorder.run.checkpoint if recorder.stream.first_step else None,
             interruption,

@@ -16,6 +16,7 @@ from geopretrain.tasks.step import Pace, Step
 from geopretrain.training.capture import Guard
 from geopretrain.training.distributed import clip_gradients
 from geopretrain.training.optimisers import make_optimiser
+from geopretrain.training.preserving import Anchor, rated
 from geopretrain.training.schedules import learning_rate_factor
 from geopretrain.training.settings import LoopSettings
 
@@ -24,12 +25,18 @@ class TrainingModule(LightningModule):
     """The task as Lightning wants it; nothing here knows what is learned."""
 
     def __init__(
-        self, task: Task, settings: LoopSettings, num_samples: int, ranks: Ranks | None = None
+        self,
+        task: Task,
+        settings: LoopSettings,
+        num_samples: int,
+        ranks: Ranks | None = None,
+        anchor: Anchor | None = None,
     ) -> None:
         super().__init__()
         self.task, self.ranks = task, ranks or Ranks()
         self.settings = settings
         self.pace = Pace(num_samples, settings.batch_size)
+        self.anchor = anchor or Anchor(task, settings)
         self.guard: Guard | None = None
         self.last_loss: Tensor | None = None
         self._state: dict[str, Any] = {}
@@ -38,7 +45,10 @@ class TrainingModule(LightningModule):
 
     def _own_groups(self) -> list[dict[str, Any]]:
         settings = self.settings
-        return self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        groups = self.task.parameter_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        if settings.backbone_lr == 1 and not settings.backbone_from:
+            return groups
+        return rated(groups, self.task.backbone, settings.backbone_lr)
 
     @property
     def step(self) -> Step:
@@ -57,12 +67,17 @@ class TrainingModule(LightningModule):
         seed_step(self.settings.seed, self.global_step, part * self.ranks.size + self.ranks.rank)
         with torch.autocast(self.device.type, enabled=False):
             batch = self.task.train_transform(batch)
+        self.anchor.before_forward(self.global_step)
         loss, logs = self.task.loss(batch, self.step)
+        held, more = self.anchor.loss()
+        loss = loss if held is None else loss + held
+        logs = {**logs, **more}
         self.last_loss = loss.detach()
         return {"loss": loss, "logs": logs}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """See to it that no weights are moved by what is no number."""
+        self.anchor.before_update(self.global_step)
         if self.guard is not None:
             self.guard.before_update(optimizer, self.global_step)
 
@@ -78,7 +93,11 @@ class TrainingModule(LightningModule):
             settings.beta2,
             fused=settings.precision != "fp16",  # those divide by the scale themselves, after clipping
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.factor)
+        waits = [group.get("of_backbone", False) for group in optimizer.param_groups]
+        factors: list[Callable[[int], float]] = [
+            self.factor_of_backbone if one else self.factor for one in waits
+        ]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def factor(self, step: int) -> float:
@@ -88,6 +107,10 @@ class TrainingModule(LightningModule):
         return learning_rate_factor(
             step, settings.steps, settings.schedule, settings.warmup_steps, settings.lr_floor
         )
+
+    def factor_of_backbone(self, step: int) -> float:
+        """Return the same for a backbone, which may stand still at first."""
+        return 0.0 if step < self.settings.backbone_from else self.factor(step)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
@@ -124,10 +147,14 @@ class TrainingModule(LightningModule):
         """Keep what the task needs beside parameters and buffers."""
         if state := self.task.training_state():
             checkpoint["task_state"] = state
+        if first := self.anchor.state():
+            checkpoint["first_backbone"] = first
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember it; Lightning clears all gradients once more before the first step."""
         self._state = checkpoint.get("task_state", {})
+        if self.anchor.state():
+            self.anchor.load_state(checkpoint["first_backbone"])
 
     def on_train_start(self) -> None:
         """Give it back."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from geopretrain.compute import resolve_precision
-from geopretrain.config.groups import require
+from geopretrain.config.groups import PreservingOptions, require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.errors import DataError, WeightsError, one_of
@@ -33,6 +34,7 @@ FROM_PRESET = (
     "beta2",
     "weight_decay",
     "layer_decay",
+    *(one.name for one in fields(PreservingOptions)),
     "clip_norm",
     "accumulate",
 )

@@ -50,6 +50,16 @@ class LoopSettings:
     """Spares biases and the parameters of normalisation layers."""
     layer_decay: Positive = 1.0
     """Factor on the learning rate from each layer of the backbone to the one below it."""
+    backbone_lr: Unit = 1.0
+    """Factor on all rates of the backbone; 0: it stands still."""
+    backbone_from: Natural = 0
+    """Steps over which the backbone stands still before it learns."""
+    freeze_norms: bool = False
+    """Keep the batch statistics of the backbone."""
+    feature_distance: NonNegative = 0.0
+    """Weight of the distance of the backbone's last features from the first ones."""
+    l2_sp: NonNegative = 0.0
+    """Weight of half the squared distance of the backbone's weights from the first ones."""
     clip_norm: Positive | None = None
     """Largest norm of all gradients together."""
     accumulate: Count = 1
@@ -99,6 +109,12 @@ class LoopSettings:
         for name, asked in (("patience", self.patience is not None), ("keep", self.keep == "best")):
             if asked and not self.monitor:
                 raise OptionError(name, "needs the number that decides: --monitor, e.g. validation/loss.")
+        if self.backbone_from >= self.steps:
+            raise OptionError(
+                "backbone_from",
+                f"must be below the steps of the run ({self.steps}); --backbone-lr 0 lets the backbone stand "
+                "still all the time.",
+            )
         if self.ema is not None and self.strategy == "fsdp":
             raise OptionError("ema", "needs the whole network on each device: use --strategy ddp.")
         if self.batch_size % self.parts == 0:

@@ -21,6 +21,7 @@ from geopretrain.tasks.base import Task
 from geopretrain.training.callbacks import callbacks_of_program, name_of
 from geopretrain.training.fit import fit
 from geopretrain.training.monitoring import kept_in_words
+from geopretrain.training.preserving import check_preserving
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 from geopretrain.weights import Init, LoadReport, save_weights
@@ -83,6 +84,7 @@ def train(
     """
     task, description = training.task, training.data.describe()
     task.check_data(description)
+    check_preserving(task, training.settings, from_random=training.init.kind == "random")
     among = training.settings.devices, training.settings.num_nodes
     if follows(*among):
         _fit(training, RunFolder(training.out), resume=True)

@@ -16,6 +16,7 @@ SIZE = (64, 96)
 VIDEO = "synthetic:street?worlds=8&frames=48&seed=500&height=64&width=96&stereo=0"
 MANY = "synthetic:street?worlds=300&frames=4&seed=2000&height=64&width=96&stereo=0"
 """Pictures that can be told from each other."""
+LABELLED = "synthetic:street?train=256&val=32&test=8&seed=77"
 PROBE = "synthetic:street?train=64&val=32&test=8&seed=9"
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,7 @@ CASES = [
     Case("optical_flow", "test_resnet", 200, 8, 1e-3, 0.5),
     Case("geometric_flow", "test_resnet", 200, 8, 1e-3, 0.8),
     Case("scdepth", "test_resnet", 200, 8, 1e-3, 0.8),
+    Case("segmentation", "test_resnet", 300, 16, 1e-3, 2.6, video=LABELLED),
     Case("moco", "test_resnet", 300, 32, 1e-3, 0.9, {"queue": 512, "momentum": 0.99}, MANY),
 ]
 
@@ -69,9 +71,11 @@ def store_of(tmp_path_factory) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method}-{case.backbone}")
 def test_features_get_better(tmp_path, store_of, case):
+    labelled = case.video == LABELLED
     run = gp.pretrain(
         case.method,
-        data=store_of(case.video),
+        data=LABELLED if labelled else store_of(case.video),
+        size=SIZE if labelled else None,
         out=tmp_path / "run",
         backbone=case.backbone,
         steps=case.steps,

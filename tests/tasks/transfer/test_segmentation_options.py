@@ -110,17 +110,6 @@ def test_settings_of_the_loss_change_it():
     assert len(set(losses.values())) == 3
 
 
-def test_the_backbone_has_a_rate_of_its_own():
-    task = make(backbone_lr=0.1)
-    groups = task.parameter_groups(1.0)
-    inside = {id(p) for p in task.network.backbone.parameters()}
-    for group in groups:
-        rates = [0.1 if id(p) in inside else 1.0 for p in group["params"]]
-        assert rates == pytest.approx([group["lr"]] * len(rates))
-    decayed = task.parameter_groups(1.0, 0.05, 0.5)
-    assert max(g["lr"] for g in decayed if {id(p) for p in g["params"]} <= inside) == pytest.approx(0.05)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -131,7 +120,6 @@ def test_the_backbone_has_a_rate_of_its_own():
         ({"min_scale": 0.5, "crop": "64x64"}, "give one of them"),
         ({"ohem_fraction": 0}, "ohem_fraction must be above 0"),
         ({"class_weights": "inverse"}, "class_weights must be"),
-        ({"backbone_lr": 0}, "backbone_lr must be above 0"),
         ({"jitter": 0.2, "as_released": True}, "knows no jitter"),
     ],
 )

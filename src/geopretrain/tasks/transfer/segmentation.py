@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -33,7 +33,6 @@ from geopretrain.networks import Backbone, SegmentationNet
 from geopretrain.networks.batch_norm import recalibrate_batch_norm, set_momentum
 from geopretrain.tasks.base import Logs, SegmentationTask
 from geopretrain.tasks.diagnostics import not_a_number
-from geopretrain.tasks.parameters import parameter_groups
 from geopretrain.tasks.predictions import SegmentationPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
@@ -163,14 +162,6 @@ class Segmentation(SegmentationTask):
             yield batch
         assert self.class_weights is not None  # see `prepare_training`
         self.class_weights.copy_(class_weights(pixels, images, self.config.class_weights))
-
-    def parameter_groups(
-        self, lr: float, weight_decay: float = 0.0, layer_decay: float = 1.0
-    ) -> list[dict[str, Any]]:
-        """Return optimiser groups of the trained parameters; the backbone's rate has a factor of its own."""
-        backbone = self.network.backbone
-        factor = self.config.backbone_lr
-        return parameter_groups(self, backbone, lr, weight_decay, layer_decay, backbone_lr=factor)
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Cut, flip, change colours and turn into floats, as the settings say."""

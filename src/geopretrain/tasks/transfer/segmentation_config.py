@@ -49,8 +49,6 @@ class SegmentationConfig:
     """Of the backbone's batch norms: how fast their statistics follow; left away: as timm builds them."""
     head_bn_momentum: Unit | None = None
     """The same of the head's, where it has any."""
-    backbone_lr: Unit = 1.0
-    """Factor on the learning rate of the backbone."""
     flip: Unit = 0.5
     """Probability of a horizontal flip."""
     crop: AnySize = None
@@ -95,7 +93,6 @@ class SegmentationConfig:
 
     def _check_ranges(self) -> None:
         require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
-        require(self.backbone_lr > 0, "backbone_lr", "above 0", self.backbone_lr)
         require(self.zoom is None or self.zoom[0] > 0, "zoom", "above 0", self.zoom)
         for name in ("ohem_fraction", "ohem_threshold"):
             require(

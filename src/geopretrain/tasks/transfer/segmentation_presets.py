@@ -60,7 +60,8 @@ VIT_FINETUNE = Preset(
     optimizer="adamw",
     weight_decay=0.05,
     clip_norm=0.01,
-    settings={"head": "upernet", "backbone_lr": 0.1, "crop": "896x896", "zoom": "0.5,2", "jitter": 0.5},
+    backbone_lr=0.1,
+    settings={"head": "upernet", "crop": "896x896", "zoom": "0.5,2", "jitter": 0.5},
 )
 """Section 4.3, Table 6 (fine-tuning), ADE20K; Cityscapes has half the steps, PASCAL VOC crops of 512. These
 are Depth Anything's settings, its head (Mask2Former) replaced by UPerNet on the same pyramid of blocks."""
