@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from geopretrain.pictures.colouring import Picture
+from geopretrain.pictures.text import families, plotted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,15 +37,16 @@ def draw_confusion(counts: ArrayLike, names: Sequence[str], *, what: str = "pixe
     totals = counts.sum(1, keepdims=True)
     percent = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     cell = 0.42 if len(names) <= _WITH_NUMBERS else max(0.12, 12 / len(names))
-    labels = [name if len(name) <= 24 else f"{name[:23]}…" for name in names]
+    labels = [plotted(name if len(name) <= 24 else f"{name[:23]}…") for name in names]
+    style: dict[str, Any] = {"fontfamily": families("".join(labels)), "parse_math": False}
     side = max(2.5, cell * len(names))
     figure = Figure(figsize=(side / 0.7, side / 0.7), dpi=100)
     axes = figure.add_subplot()
     axes.set_facecolor("0.85")
     drawn = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     letters = 9 if cell >= 0.3 else max(4, 60 * cell)
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=letters, parse_math=False)
-    axes.set_yticks(range(len(labels)), labels, fontsize=letters, parse_math=False)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=letters, **style)
+    axes.set_yticks(range(len(labels)), labels, fontsize=letters, **style)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.03, label=f"% of the {what} of the true class")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geopretrain.pictures.colouring import Picture, class_palette
-from geopretrain.pictures.text import font
+from geopretrain.pictures.text import font, legible
 
 _MASK = 0.45
 """Fraction of the colour in a mask."""
@@ -59,7 +59,7 @@ def _text(
     number = int(ids[one])
     name = names[number] if names is not None and known and 0 <= number < len(names) else str(number) * known
     score = "" if scores is None else f"{float(np.asarray(scores)[one]):.0%}"
-    return f"{name} {score}".strip()
+    return legible(f"{name} {score}".strip())
 
 
 def _with_boxes(
@@ -70,13 +70,14 @@ def _with_boxes(
     height, width = image.shape[:2]
     canvas = Image.fromarray(image)
     pen, thickness = ImageDraw.Draw(canvas), max(1, round(min(height, width) / 240))
-    letters = font(min(14, max(9, round(height / 32))))
-    tall = sum(letters.getmetrics())
+    size = min(14, max(9, round(height / 32)))
     for box, colour, text in zip(boxes, colours.tolist(), texts, strict=True):
         left, right = np.clip(sorted(box[[0, 2]]), 0, width - 1)
         top, bottom = np.clip(sorted(box[[1, 3]]), 0, height - 1)
         pen.rectangle((left, top, right, bottom), outline=tuple(colour), width=thickness)
         if text:
+            letters = font(size, text)
+            tall = sum(letters.getmetrics())
             wide = letters.getlength(text) + 4
             x = max(0.0, min(left, width - wide))
             y = top - tall if top >= tall else min(top, height - tall)

@@ -11,6 +11,7 @@ from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, total
 from geopretrain.pictures import colour_depth
+from geopretrain.pictures.text import families, plotted
 from geopretrain.wording import in_px
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
     figure = Figure(figsize=(_WIDTH, height), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     left = _MARGIN / _WIDTH
-    figure.text(left, 1 - 0.36 / height, _title(store), fontsize=13, color=_INK, weight="bold", va="center")
+    bold: dict[str, Any] = {"weight": "bold", "va": "center"}
+    title = plotted(_title(store))
+    family = families(title)
+    figure.text(left, 1 - 0.36 / height, title, fontsize=13, color=_INK, fontfamily=family, **bold)
     figure.text(left, 1 - 0.66 / height, _subtitle(store), fontsize=9, color=_SOFT, va="center")
     sources = read_summary(store.path)
     text = in_words(total(sources)) if sources else ""
@@ -44,7 +48,7 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
     if alarms:
         more = f" (and {len(alarms) - 1} more)" if len(alarms) > 1 else ""
         text = _shorten(alarms[0], 118 - len(more)) + more
-        figure.text(left, 1 - 1.02 / height, text, fontsize=9, color=_ORANGE, weight="bold", va="center")
+        figure.text(left, 1 - 1.02 / height, text, fontsize=9, color=_ORANGE, **bold)
     _draw_triplets(figure, store, samples, picture_height)
     _draw_motion(figure, store)
     figure.savefig(path)
@@ -61,7 +65,8 @@ def _draw_triplets(figure: Figure, store: FrameStore, samples: np.ndarray, pictu
             left, top = _MARGIN + column * (_PICTURE_WIDTH + 0.08), bottom + picture_height
             place = (left, left + _PICTURE_WIDTH, bottom, top)
             sheet.imshow(picture, extent=place, interpolation="lanczos", aspect="auto")
-            sheet.text(left, top + 0.05, title, fontsize=8, color=_INK if column == target else _SOFT)
+            colour, family = _INK if column == target else _SOFT, families(title)
+            sheet.text(left, top + 0.05, title, fontsize=8, color=colour, fontfamily=family)
     sheet.set(xlim=(0, _WIDTH), ylim=(0, height))
 
 
@@ -69,7 +74,7 @@ def _row(store: FrameStore, sample: int) -> list[tuple[str, np.ndarray]]:
     """Return captions and pictures of a sample: a triplet, or a still image with what is measured of it."""
     number, frame = store.sample(sample)
     clip = store.clips[number]
-    title = f"{_shorten(clip.name, 30)}, frame {frame}"
+    title = f"{plotted(_shorten(clip.name, 30))}, frame {frame}"
     if store.still_images:
         return [(title, store.frame_image(number, frame)), *_measured(store, sample)]
     before, after = clip.target_motion[clip.targets.index(frame)]
