@@ -14,6 +14,7 @@ from geopretrain import cli
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.parsing import parse
 from geopretrain.config.saved import as_saved
+from geopretrain.data.catalogue import finding
 from geopretrain.errors import ConfigError
 from geopretrain.recipes.commands import COMMANDS
 from geopretrain.recipes.finding import FOLDER, names, read_recipe
@@ -208,8 +209,8 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
         (["mesa/chian", "--tiny"], "Unknown recipe 'mesa/chian'. Did you mean 'mesa/chain'?"),
         (["mesa", "--tiny"], "Did you mean 'mesa/chain'?"),
         (["Chain", "--tiny"], "Did you mean 'mesa/chain'?"),
-        (["mesa/chain"], "needs the data 'images' below --data-root: lsun/ or 7scenes/ or"),
-        (["mesa/chain", "--small"], "7scenes/ or nyuv2/ or the folder itself; --data-root is not given"),
+        (["mesa/chain"], "needs the data 'images' below --data-root: lsun or 7scenes or"),
+        (["mesa/chain", "--small"], "tum-rgbd or the folder itself; --data-root is not given"),
         (["mesa/chain", "--small"], "https://cs.nyu.edu/"),
         (["mesa/chain", "--small", "--data-root", "nowhere"], "nowhere' has none of it"),
         (["mesa/chain", "--tiny", "--small"], "--small has no meaning"),
@@ -234,6 +235,18 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(capsys, tmp_path, monkeypat
     assert code == 2
     assert sentence in err
     assert not list(tmp_path.iterdir()), "nothing is written"
+
+
+@pytest.mark.parametrize("said", ["option", "variable"])
+def test_data_are_where_data_check_finds_them(tmp_path, monkeypatch, said):
+    scene = tmp_path / "data" / "indoor" / "seven scenes" / "chess" / "seq-01"
+    scene.mkdir(parents=True)
+    for name in ("frame-000000.color.png", "frame-000000.depth.png", "frame-000000.pose.txt"):
+        (scene / name).touch()
+    monkeypatch.setenv(finding.VARIABLE, str(tmp_path / "data"))
+    given = {"data_root": tmp_path / "data"} if said == "option" else {}
+    found = plan_of(scale="small", **given).data["frames"]
+    assert found == str(scene.parents[1]) == str(finding.found("7scenes", tmp_path / "data"))
 
 
 def test_data_are_found_below_the_root_or_are_the_root(tmp_path):

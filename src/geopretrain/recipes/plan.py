@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -11,6 +12,9 @@ from typing import Any
 from geopretrain.config.groups import ComputeOptions, DistributedOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
+from geopretrain.data.catalogue.finding import VARIABLE, spec_of
+from geopretrain.data.catalogue.finding import found as found_set
+from geopretrain.data.catalogue.table import data_set, data_sets
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.recipes.commands import INSIDE, options_class
 from geopretrain.recipes.finding import problems_of_setting, read_recipe
@@ -202,18 +206,38 @@ def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) ->
         if not data.tiny:
             raise ConfigError(f"{options.recipe} has no tiny form of its data '{name}'. Use --data-root.")
         return data.tiny
-    root = None if options.data_root is None else Path(options.data_root).absolute()
-    found = [folder for folder in data.folders if root is not None and (root / folder).is_dir()]
-    if root is not None and found:
-        return str((root / found[0]).resolve() if found[0] == "." else root / found[0])
+    root = _root(options)
+    found = [] if root is None else [place for one in data.folders if (place := _below(root, one))]
+    if found:
+        return found[0]
     if options.dry_run:
         return str(Path(str(root or ROOT), *data.folders[:1]))
-    expected = " or ".join("the folder itself" if one == "." else f"{one}/" for one in data.folders)
+    expected = " or ".join(map(_in_words, data.folders))
     there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
     raise ConfigError(
         f"{options.recipe} needs the data '{name}' below --data-root: {expected}; {there}. The paper took "
         f"{data.paper}. {data.get} `--tiny` runs the recipe on synthetic worlds, without data."
     )
+
+
+def _root(options: ReproduceOptions) -> Path | None:
+    """Return where data sets lie, as every command has it."""
+    given = options.data_root if options.data_root is not None else os.environ.get(VARIABLE) or None
+    return None if given is None else Path(given).expanduser().absolute()
+
+
+def _below(root: Path, name: str) -> str | None:
+    """Return where a data set of `geopretrain data list`, or else a folder of this name, is below a root."""
+    if name in data_sets() and (place := found_set(name, root)) is not None:
+        return spec_of(name, place).removeprefix(data_set(name).prefix)
+    folder = root / name
+    if not folder.is_dir():
+        return None
+    return str(folder.resolve() if name == "." else folder)
+
+
+def _in_words(name: str) -> str:
+    return "the folder itself" if name == "." else name if name in data_sets() else f"{name}/"
 
 
 class _Resolver:

@@ -38,7 +38,8 @@ class DataSet:
     source: str
     """Section of the paper that says so."""
     folders: list[str]
-    """Names below --data-root; the first that is there is taken, ``.`` is the root itself."""
+    """Data sets as `geopretrain data list` calls them, or folders below --data-root; the first that is there
+    is taken, ``.`` is the root itself."""
     get: str
     """Where a user gets it."""
     fields: list[str] = field(default_factory=list)
