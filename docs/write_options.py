@@ -1,17 +1,22 @@
 """Write ``docs/options/*.md`` from the classes of options: ``python docs/write_options.py``.
 
 The pages are kept in the repository, so that they can be read there; a test holds that they are what this
-script writes.
+script writes. So is the table of what each method knows, which is read before any of them is imported.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from geopretrain import cli
 from geopretrain.config.describe import Option, options_of
 from geopretrain.config.settings import settings_of
+from geopretrain.schema import defaults
+from geopretrain.tasks.known import TABLE
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
 
 FOLDER = Path(__file__).parent / "options"
@@ -84,6 +89,23 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
+def known_table() -> str:
+    """Return what `geopretrain.tasks.known` reads: names of presets and settings of each method."""
+    found = {
+        kind: {name: _known(task_class(name, among)) for name in among}
+        for kind, among in (("pretext", PRETEXTS), ("transfer", TRANSFERS))
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _known(cls: Any) -> dict[str, list[str]]:
+    config = object.__new__(cls.Config)  # data decide some of its fields, and no names of presets
+    for name, value in defaults(cls.Config).items():
+        object.__setattr__(config, name, value)
+    presets = cls.presets.fget(SimpleNamespace(config=config))
+    return {"presets": list(presets), "settings": [one.name for one in settings_of(cls.Config)]}
+
+
 def code(text: str) -> str:
     """Return text as code in a cell of a table."""
     return f"`{text}`".replace("|", "\\|") if text else ""
@@ -102,6 +124,7 @@ def main() -> None:
             file.unlink()
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    TABLE.write_text(known_table(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -103,6 +103,13 @@ def unknown_init(text: str) -> WeightsError:
     )
 
 
+def unknown_backbone(name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a backbone that timm does not have."""
+    return ConfigError(
+        f"Unknown backbone '{name}'.{nearest_name(name, known)} Any model of timm.list_models() can be used."
+    )
+
+
 def one_of(name: str, value: str, known: Iterable[str]) -> None:
     """Raise ConfigError naming the nearest where ``value`` is not among ``known``."""
     known = list(known)

@@ -26,7 +26,17 @@ REFUSED = [
     "evaluate nowhere .",
     "export nowhere --format timm --out x",
     "data prepare nowhere --out store",
+    "pretrain monodepth --data . --out run --preset shrt",
+    "pretrain dino --data . --out run --settings head_dim=3",
+    "finetune segmentation --data . --out run --settings nowhere=3",
+    "finetune detection --data . --out run --preset nowhere",
+    "finetune depth --data . --out run --supervision labels --settings pose_backbone=resnet18",
+    "compare --inits random,imagenet --data . --out comparison --settings nowhere=1",
+    "compare --inits random,imagenet --data . --out comparison --backbone resnet18x",
+    "pretrain monodepth --data . --out run --backbone tf_efficientnet_lite_0",
 ]
+UNNAMED = 7
+"""Of these, that do not say 'nowhere'."""
 PROGRAM = f"""
 import sys
 from geopretrain.cli import main
@@ -43,8 +53,18 @@ def test_refusals_import_nothing_heavy(tmp_path):
     said = done.stderr.splitlines()
     assert len(said) == len(REFUSED)
     assert all(line.startswith("error: ") for line in said)
-    assert sum("nowhere" in line for line in said) == len(REFUSED) - 2
+    assert sum("nowhere" in line for line in said) == len(REFUSED) - UNNAMED
+    assert "Did you mean 'short'?" in done.stderr
+    assert "Did you mean 'tf_efficientnet_lite0'?" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_known_pass(monkeypatch):
+    known = {"preset": "paper", "settings": {"smoothness": 0.1}, "method": "monodepth"}
+    for backbone in ("resnet18", "resnet18.a1_in1k", "geopretrain_swinv2_mini", "vit_base_patch16_224_in21k"):
+        check_early(options(backbone=backbone, **known))
+    check_early(options(method="a plugin's", preset="own", settings={"any": 1}))
+    check_early(options(method="monodepth", preset="gone", settings={"gone": 1}, resume=True))
 
 
 def test_names_below_the_data_root_are_there(tmp_path, capsys):

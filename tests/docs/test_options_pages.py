@@ -22,6 +22,7 @@ def script():
 def test_the_pages_are_what_the_options_say(script):
     written = {file.name: file.read_text(encoding="utf-8") for file in (DOCS / "options").glob("*.md")}
     assert written == script.pages(), "run `python docs/write_options.py`"
+    assert script.TABLE.read_text(encoding="utf-8") == script.known_table(), "run the same"
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

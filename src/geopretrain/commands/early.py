@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from geopretrain.commands.early_names import check_names
 from geopretrain.errors import DataError, nearest_name, unknown_init
 from geopretrain.ranks import follows
 from geopretrain.runs.folder import RunFolder
@@ -27,6 +28,8 @@ INPUTS = {
     "split_file": "the list of frames",
 }
 """Options that name what is read, and what is expected there."""
+EIGEN_TEST = "eigen-test"
+"""A list of frames that is known by its name, see `geopretrain.data.readers.kitti_splits`."""
 _INITS = ("init", "inits")
 _IMAGES = "images:"
 _WORD = re.compile(r"[A-Za-z][\w+.-]+:")
@@ -46,9 +49,11 @@ def check_early(options: Any) -> None:
         RunFolder.open(os.fspath(run))
     for name, expected in INPUTS.items():
         for spec in _several(getattr(options, name, None)):
-            _check_there(spec, expected)
+            if (name, spec) != ("split_file", EIGEN_TEST):
+                _check_there(spec, expected)
     if getattr(options, "resume", False):
         return  # what a run began with is not needed any more
+    check_names(options)
     for name in _INITS:
         for source in _several(getattr(options, name, None)):
             if source not in ("random", "imagenet") and not os.path.lexists(source):

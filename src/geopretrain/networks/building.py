@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from geopretrain.errors import ConfigError, WeightsError, nearest_name
+from geopretrain.errors import ConfigError, WeightsError, unknown_backbone
 from geopretrain.networks.hub import first_line, hub_or_cache
 from geopretrain.networks.packaged import EXTRA, PACKAGES, Origin, packaged_weights
 
@@ -26,8 +26,7 @@ def create_model(name: str, pretrained: bool, channels: int) -> tuple[Any, Origi
     import timm
 
     if not timm.is_model(name):
-        hint = nearest_name(name, timm.list_models())
-        raise ConfigError(f"Unknown backbone '{name}'.{hint} Any model of timm.list_models() can be used.")
+        raise unknown_backbone(name, timm.list_models())
     if not pretrained:
         return _build(name, channels), None
     packaged = packaged_weights(name)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.schema import defaults
 from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
+from geopretrain.tasks.known import check_settings
 from geopretrain.tasks.registry import OWN_OPTIONS, PRETEXTS, task_class
 from geopretrain.weights import Init, LoadReport
 
@@ -27,14 +27,7 @@ def task_config(cls: type[Task], settings: Mapping[str, Any], **own: Any) -> Any
     """
     reserved = {*own, *OWN_OPTIONS}
     known = [field.name for field in fields(cls.Config) if field.name not in reserved]
-    for name in settings:
-        if name in OWN_OPTIONS:
-            raise ConfigError(
-                f"'{name}' is no setting of {cls.name}: it has an option of its own, or the data decide it."
-            )
-        if name not in known:
-            hint = nearest_name(name, known)
-            raise ConfigError(f"Unknown setting '{name}' of {cls.name}.{hint} Known: {', '.join(known)}.")
+    check_settings(cls.name, settings, known)
     return cls.Config(**own, **settings)
 
 
