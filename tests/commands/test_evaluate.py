@@ -9,15 +9,17 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
+from native_trees import kitti_improved, kitti_raw
 from PIL import Image
 
 import geopretrain
 from geopretrain import ConfigError, DataError
 from geopretrain.cli import main
 from geopretrain.commands.evaluate import table
+from geopretrain.data.readers.kitti_splits import read_list
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.evaluation.depth import score_depth
-from geopretrain.evaluation.measured import MeasuredFrame, read_split
+from geopretrain.evaluation.measured import MeasuredFrame
 from geopretrain.metrics import ERROR_NAMES, baseline_errors
 from geopretrain.runs.loading import load_task
 
@@ -142,6 +144,26 @@ def test_frames_of_a_list(run, tmp_path, shared_data):
     assert result["baselines"] == {}  # from what?
 
 
+def test_the_eigen_split_is_scored_by_name_against_raw_and_accumulated_scans(run, tmp_path, capsys):
+    drive = "2011_09_26_drive_0048_sync"
+    kitti_raw(tmp_path / "data" / "kitti_raw", {drive: 9})
+    kitti_improved(tmp_path / "data" / "kitti_depth", "val", drive, [5, 6])
+    options = {"data_root": tmp_path / "data", "split_file": "eigen-test", "out": tmp_path}
+    raw = geopretrain.evaluate(run, "kitti-raw?depth=released", **options)
+    assert "9 of 697 listed frames are there with measured depth" in capsys.readouterr().out
+    options["protocol"] = "kitti-benchmark-80-median"
+    improved = geopretrain.evaluate(
+        run, "kitti-raw?depth=improved&split=eigen-test", **options, progress=False
+    )
+    assert [(one["images"], one["listed"], len(one["missing"])) for one in (raw, improved)] == [
+        (9, 697, 688),
+        (2, 697, 695),
+    ]
+    del options["split_file"]
+    assert geopretrain.evaluate(run, "kitti-raw?depth=improved&split=eigen-test", **options)["images"] == 2
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
 def test_listed_frames_that_are_absent_are_counted_named_and_written(run, tmp_path, shared_data, capsys):
     drive = "2011_09_26/2011_09_26_drive_0052_sync"
     split = tmp_path / "list.txt"
@@ -186,18 +208,18 @@ def test_a_list_that_is_none(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("0000000002\n")
     with pytest.raises(DataError, match="line 1, must be such as"):
-        read_split(path)
+        read_list(path)
     path.write_text("drive_1 2 r\n")
     with pytest.raises(DataError, match="no frame of the left camera"):
-        read_split(path)
+        read_list(path)
     with pytest.raises(DataError, match="cannot be read"):
-        read_split(tmp_path / "none.txt")
+        read_list(tmp_path / "none.txt")
 
 
 def test_what_a_list_leaves_out_is_said(tmp_path, capsys):
     path = tmp_path / "list.txt"
     path.write_text("d/a 1 l\nd/a 01\nd/a 2 r\nd/a 3 r\n")
-    assert read_split(path) == {("a", "1"): "d/a 1"}
+    assert read_list(path) == {("a", "1"): "d/a 1"}
     said = capsys.readouterr().out
     assert "2 frames are of the right camera and left out" in said
     assert "1 frame is listed before and left out" in said

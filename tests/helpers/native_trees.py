@@ -117,6 +117,26 @@ def voc(root: Path, palette: np.ndarray, train: int = 12, val: int = 4) -> Path:
     return root
 
 
+def sbd(root: Path, train: list[str], val: list[str]) -> Path:
+    """Write ``benchmark_RELEASE/dataset``: pictures and MATLAB files (background, dog), and lists."""
+    from scipy.io import savemat
+
+    folder = root / "benchmark_RELEASE" / "dataset"
+    for number, name in enumerate([*train, *val]):
+        picture(folder / "img" / f"{name}.jpg", 500 + number)
+        present = np.array([[12]], np.uint8)
+        content = {
+            "Segmentation": halves(0, 12),
+            "Boundaries": np.zeros((1, 1)),
+            "CategoriesPresent": present,
+        }
+        (folder / "cls").mkdir(exist_ok=True)
+        savemat(folder / "cls" / f"{name}.mat", {"GTcls": content})
+    for split, names in (("train", train), ("val", val)):
+        (folder / f"{split}.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
 CAMVID_FRAMES = (
     *("0001TP_006690", "0001TP_008520", "0001TP_008550", "0006R0_f00930", "0016E5_00390", "0016E5_07959"),
     *("0016E5_08159", "0016E5_08190", "Seq05VD_f00000", "Seq05VD_f03300"),
@@ -225,3 +245,58 @@ def coco_stuff(root: Path, counts: dict[str, int]) -> Path:
             grey(root / "stuffthingmaps" / f"{split}2017" / f"{i:012d}.png", ids)
     (root / "labels.txt").write_text("0: unlabeled\n1: person\n182: wood\n")
     return root
+
+
+def kitti_raw(root: Path, drives: dict[str, int], *, scans: bool = True) -> Path:
+    """Write drives of a moving picture, cameras, and scans: a wall of points at 10 m plus 0.5 m a frame."""
+    wide = (
+        np.random.default_rng(5)
+        .integers(0, 255, (SIZE[0] // 4, 200, 3), dtype=np.uint8)
+        .repeat(4, 0)
+        .repeat(4, 1)
+    )
+    for drive, count in drives.items():
+        day = root / drive[:10]
+        for i in range(count):
+            file = day / drive / "image_02" / "data" / f"{i:010d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(wide[:, 3 * i : 3 * i + SIZE[1]]).save(file)
+            if scans:
+                scan = day / drive / "velodyne_points" / "data" / f"{i:010d}.bin"
+                scan.parent.mkdir(parents=True, exist_ok=True)
+                ahead = 10 + 0.5 * i
+                y, z = np.meshgrid(np.linspace(-4, 4, 40), np.linspace(-2, 2, 30))
+                points = np.stack([np.full_like(y, ahead), y, z, np.zeros_like(y)], -1)
+                points.reshape(-1, 4).astype(np.float32).tofile(scan)
+        (day / "calib_cam_to_cam.txt").write_text(
+            "calib_time: 09-Jan-2012 13:57:47\nS_rect_02: 96 64\nR_rect_00: 1 0 0 0 1 0 0 0 1\n"
+            "P_rect_02: 100 0 48 0 0 100 32 0 0 0 1 0\nP_rect_03: 100 0 48 -54 0 100 32 0 0 0 1 0\n"
+        )
+        (day / "calib_velo_to_cam.txt").write_text(
+            "calib_time: 15-Mar-2012 11:37:16\nR: 0 -1 0 0 0 -1 1 0 0\nT: 0 0 -0.27\n"
+        )
+    return root
+
+
+def kitti_improved(root: Path, split: str, drive: str, frames: list[int], metres: float = 20.0) -> Path:
+    """Write accumulated scans as ``data_depth_annotated.zip`` holds them: without pictures."""
+    for i in frames:
+        values = np.full(SIZE, round(256 * metres), np.uint16)
+        grey(root / split / drive / "proj_depth" / "groundtruth" / "image_02" / f"{i:010d}.png", values)
+    return root
+
+
+def nyu_raw(
+    folder: Path, pictures: list[tuple[float, np.ndarray]], depths: list[tuple[float, np.ndarray]]
+) -> Path:
+    """Write a raw scene: pictures ``480 640 3`` and values of depth (low byte first) at some times, s."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (time, image) in enumerate(pictures):
+        Image.fromarray(image).save(folder / f"r-{1294886360 + time:.6f}-{3118787619 + number}.ppm")
+    for number, (time, values) in enumerate(depths):
+        header = b"P5\n640 480\n65535\n"
+        file = folder / f"d-{1294886360 + time:.6f}-{2996770081 + number}.pgm"
+        file.write_bytes(header + values.astype("<u2").tobytes())
+    (folder / "a-1294886360.100000-1.dump").write_bytes(bytes(16))
+    (folder / "INDEX.txt").write_text("")
+    return folder

@@ -221,7 +221,7 @@ class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
     recipe: str = field(kw_only=False)
     """Name of the recipe, e.g. mesa/chain (``geopretrain recipes`` lists them), or a YAML file of yours."""
     data_root: FilePath | None = None
-    """Folder that holds the data sets of the recipe."""
+    """Folder that data sets lie in (``geopretrain data list``); left away: $GEOPRETRAIN_DATA_ROOT."""
     tiny: bool = False
     """Run the same commands on synthetic worlds, without data, in a minute or two."""
     small: bool = False
@@ -260,7 +260,8 @@ class EvaluateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     frames: Literal["auto", "held_out", "in_sample", "all"] = "auto"
     """Which frames of the store that the run was trained on; auto: held_out."""
     split_file: FilePath | None = None
-    """Text file with a line DRIVE FRAME SIDE for each image, as the lists of the Eigen split."""
+    """Text file with a line DRIVE FRAME SIDE, or the path of a picture, for each image; or eigen-test, the
+    697 frames of KITTI raw."""
     every: Count = 1
     """Take every n-th frame."""
     flip: bool = False
@@ -356,7 +357,7 @@ class DataCheckOptions(DataRootOptions):
     """Options of ``data check``."""
 
     name: str = field(kw_only=False)
-    """Data set, as `geopretrain data list` calls it."""
+    """Data set, as `geopretrain data list` calls it, with its options: kitti-raw?split=eigen-test."""
 
 
 @checked

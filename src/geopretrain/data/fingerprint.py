@@ -12,6 +12,7 @@ import numpy as np
 
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.file_names import without_clutter
+from geopretrain.data.spec import options_of, place_of
 from geopretrain.errors import DataError
 
 MAX_WHOLE = 64 * 2**20
@@ -42,14 +43,18 @@ def unread(paths: Sequence[str | Path]) -> list[Any]:
 def _unread(spec: str | Path) -> Any:
     if str(spec).startswith(SYNTHETIC):
         return str(spec)
-    path = Path(spec).expanduser().resolve()
+    path, chosen = place_of(str(spec)).resolve(), options_of(str(spec))
     if not path.exists():
-        raise DataError(f"{spec} does not exist.")
+        raise DataError(f"{path if chosen else spec} does not exist.")
     inside = [path] if path.is_file() else sorted(without_clutter(path.rglob("*"), path))
     files = [file for file in inside if file.is_file()]
     stats = [file.stat() for file in files]
     newest = max((s.st_mtime_ns for s in stats), default=0)
-    return {"path": str(path), "files": len(files), "bytes": sum(s.st_size for s in stats), "newest": newest}
+    found = {"path": str(path), "files": len(files), "bytes": sum(s.st_size for s in stats), "newest": newest}
+    if not chosen:
+        return found
+    named = [Path(value).expanduser() for value in chosen.values()]  # lists of frames
+    return {**found, "options": chosen, "named": [_unread(file) for file in named if file.is_file()]}
 
 
 class Digest:

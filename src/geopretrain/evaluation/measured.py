@@ -13,8 +13,9 @@ import numpy as np
 
 from geopretrain.console import console
 from geopretrain.data.readers.depth_maps import unit_warning
+from geopretrain.data.readers.kitti_splits import DRIVES_BY_NAME, Key, frame_key, listed_frames
+from geopretrain.data.spec import options_of
 from geopretrain.data.subsets import spread_positions
-from geopretrain.data.text_lists import listed_path, read_lines
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.runs.folder import RunFolder
 
@@ -146,7 +147,7 @@ def find_frames(
         data: what the user named.
         run: the run, which knows what it was trained on.
         frames: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
-        split_file: list of the frames to take, for data sets.
+        split_file: list of the frames to take, or the name of a split, for data sets.
         depth_unit: units per metre of 16-bit PNGs in ``depth/``.
 
     Raises:
@@ -211,12 +212,13 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
             f"'{data}' has no measured depth. Give a data set with depth, or a folder of images/ and depth/."
         )
     chosen = [(clip, index) for clip in clips for index in clip.depth_indices()]
+    split_file = split_file if split_file is not None else _listed_in(data)
     without = sum(clip.length or 0 for clip in clips) - len(chosen)
     listed, missing = None, []
     if split_file is not None:
-        wanted = read_split(Path(split_file))
-        there = {_key(Path(clip.path).name, _frame_name(clip, index)) for clip, index in chosen}
-        chosen = [(c, i) for c, i in chosen if _key(Path(c.path).name, _frame_name(c, i)) in wanted]
+        wanted = listed_frames(split_file)
+        there = {_key(clip, index) for clip, index in chosen}
+        chosen = [(clip, index) for clip, index in chosen if _key(clip, index) in wanted]
         listed, missing = len(wanted), [line for key, line in wanted.items() if key not in there]
     if not chosen:
         raise DataError(
@@ -236,45 +238,22 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
     )
 
 
+def _listed_in(data: str) -> str | None:
+    """Return the list of frames that stands behind a path (``kitti?split=eigen-test``), None without one."""
+    from geopretrain.data.dataset import SYNTHETIC
+
+    split = None if data.startswith(SYNTHETIC) else options_of(data).get("split")
+    return None if split in DRIVES_BY_NAME else split
+
+
+def _key(clip: SourceClip, index: int) -> Key:
+    return frame_key(Path(clip.path).name, _frame_name(clip, index))
+
+
 def _measured(clip: SourceClip, index: int) -> MeasuredFrame:
     name = f"{clip.name}/{_frame_name(clip, index)}"
     depth, structure = partial(_read_depth, clip, index), partial(clip.structure, index)
     return MeasuredFrame(name, partial(_read_image, clip, index), depth, structure)
-
-
-def read_split(file: Path) -> dict[tuple[str, str], str]:
-    """Return the frames of the lines ``DATE/DRIVE FRAME l``: how they are found, and how they are listed.
-
-    Lines of the right camera (``r``) and lines that are there twice are left out, which is said.
-
-    Raises:
-        DataError: unreadable, or a line of another kind.
-    """
-    found: dict[tuple[str, str], str] = {}
-    right = twice = 0
-    for number, text in read_lines(file):
-        words = listed_path(text).split()
-        if len(words) not in (2, 3):
-            raise DataError(
-                f"The split file '{file}', line {number}, must be such as "
-                f"'2011_09_26/2011_09_26_drive_0052_sync 0000000002 l', not '{text}'."
-            )
-        key = _key(Path(words[0]).name, words[1])
-        right += words[2:] == ["r"]
-        if words[2:] != ["r"]:
-            twice += key in found
-            found.setdefault(key, f"{words[0]} {words[1]}")
-    for count, why in ((right, "of the right camera"), (twice, "listed before")):
-        if count:
-            console.say(f"'{file}': {count} {'frame is' if count == 1 else 'frames are'} {why} and left out.")
-    if not found:
-        raise DataError(f"The split file '{file}' lists no frame of the left camera.")
-    return found
-
-
-def _key(drive: str, frame: str) -> tuple[str, str]:
-    """Return what a frame is found by: leading zeros of its number are none of a list's business."""
-    return drive, frame.lstrip("0") or "0" if frame.isdigit() else frame
 
 
 def unit_doubt(frames: Sequence[MeasuredFrame]) -> str | None:

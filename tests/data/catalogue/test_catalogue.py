@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from native_trees import camvid, cityscapes, kitti_semantics, nyu, picture, voc
+from native_trees import (
+    bdd100k,
+    camvid,
+    cityscapes,
+    coco_stuff,
+    grey,
+    ibims,
+    kitti_raw,
+    kitti_semantics,
+    kitti_stereo,
+    nyu,
+    nyu_raw,
+    picture,
+    sbd,
+    voc,
+)
 
 from geopretrain.data.catalogue import checking, finding
 from geopretrain.data.catalogue.finding import VARIABLE, found, not_found, resolved
@@ -146,6 +163,79 @@ def test_several_data_sets_in_one_folder_are_told_apart(tmp_path):
         assert any("16 images are read" in said and str(classes) in said for said in report.missing)
 
 
+TREES = {
+    "bdd100k": lambda root: bdd100k(root / "bdd100k", {"train": 6, "val": 3}),
+    "bdd100k-detection": lambda root: bdd100k(root / "bdd100k", {"train": 6, "val": 3}),
+    "camvid-original": lambda root: camvid(root / "camvid", CAMVID_32),
+    "cityscapes": lambda root: cityscapes(root / "cityscapes", {"train": 6, "val": 3}),
+    "cityscapes-video": lambda root: cityscapes(root / "cityscapes", {"train": 6, "val": 3}),
+    "coco-stuff": lambda root: coco_stuff(root / "coco", {"train": 6, "val": 3}),
+    "ibims1": lambda root: ibims(root / "ibims1"),
+    "kitti-raw": lambda root: kitti_raw(root / "kitti_raw", {"2011_09_26_drive_0001_sync": 4}),
+    "kitti-semantics": lambda root: kitti_semantics(root / "kitti", 10),
+    "kitti-stereo": lambda root: kitti_stereo(root / "kitti", 10),
+    "nyuv2": lambda root: nyu(root / "nyuv2"),
+    "nyuv2-raw": lambda root: nyu_raw(
+        root / "nyu_raw" / "cafe_0001",
+        [(0.0, np.zeros((480, 640, 3), np.uint8))],
+        [(0.0, np.full((480, 640), 800))],
+    ),
+    "sbd": lambda root: sbd(root / "sbd", [f"2008_{i:06d}" for i in range(9)], ["2009_000001"]),
+    "voc2012": lambda root: voc(root, voc_palette(256)),
+    "voc2012-detection": lambda root: voc(root, voc_palette(256)),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_native_tree_has_all_that_its_data_set_needs(tmp_path, name):
+    TREES[name](tmp_path)
+    report = checking.check(name, tmp_path)
+    assert report.place is not None
+    assert not [said for said in report.missing if not re.match(r"\d+ of \d+ (images|sequences): ", said)]
+
+
+def test_what_a_copy_lacks_is_said_in_words(tmp_path):
+    day, drive = "2011_09_26", "2011_09_26_drive_0001_sync"
+    root = kitti_raw(tmp_path / "kitti_raw", {drive: 6, "2011_09_28_drive_0001_sync": 3})
+    stamps = "\n".join(f"2011-09-26 13:02:{i:02d}.000000000" for i in range(8)) + "\n"
+    (root / day / drive / "image_02" / "timestamps.txt").write_text(stamps)
+    (root / "2011_09_28" / "calib_cam_to_cam.txt").unlink()
+    projected = root / day / drive / "proj_depth" / "velodyne_raw" / "image_02"
+    grey(projected / "0000000000.png", np.full((32, 48), 2560, np.uint16))
+    report = checking.check("kitti-raw", tmp_path)
+    assert "6 pictures of 1 sequence, 6 with depth." in report.found
+    missing = "\n".join(report.missing)
+    assert "6 of 8 pictures of timestamps.txt are there." in missing
+    assert "2011_09_28_drive_0001_sync: " in missing
+    assert "calib_cam_to_cam.txt is not there (in 2011_09_28_calib.zip)." in missing
+    assert "0000000000.png as it was released: it is 32x48 px" in missing
+
+
+def test_a_missing_part_is_said_once_and_not_again_as_an_unknown_layout(tmp_path):
+    for split in ("train", "test"):
+        picture(tmp_path / "camvid" / split / "a.png")
+        grey(tmp_path / "camvid" / f"{split}annot" / "a.png", np.zeros((64, 96), np.uint8))
+        (tmp_path / "camvid" / f"{split}.txt").write_text(f"{split}/a.png {split}annot/a.png\n")
+    report = checking.check("camvid", tmp_path)
+    assert report.missing == ["list of pictures for validation (val.txt); looked for val.txt."]
+
+
+def test_a_data_set_among_others_is_not_taken_for_one_of_them(tmp_path):
+    kitti_raw(tmp_path, {"2011_09_26_drive_0001_sync": 4})
+    for scene in ("chess", "fire"):
+        for frame in range(3):
+            stem = tmp_path / scene / "seq-01" / f"frame-{frame:06d}"
+            picture(stem.with_name(f"{stem.name}.color.png"), frame, (480, 640))
+            grey(stem.with_name(f"{stem.name}.depth.png"), np.full((480, 640), 900, np.uint16))
+            np.savetxt(stem.with_name(f"{stem.name}.pose.txt"), np.eye(4))
+    report = checking.check("7scenes", tmp_path)
+    assert any(
+        f"{tmp_path} is read as a KITTI raw drive, as that lies in it, too" in one for one in report.missing
+    )
+    shutil.rmtree(tmp_path / "fire")
+    assert found("7scenes", tmp_path) == tmp_path / "chess"
+
+
 def test_frames_are_checked_too(tmp_path):
     for frame in range(3):
         stem = tmp_path / "7scenes" / "chess" / "seq-01" / f"frame-{frame:06d}"
@@ -153,7 +243,7 @@ def test_frames_are_checked_too(tmp_path):
         np.savetxt(stem.with_name(f"{stem.name}.pose.txt"), np.eye(4))
     report = checking.check("7scenes", tmp_path)
     assert any("frame-*.depth.png" in said for said in report.missing)
-    assert any(said.startswith("45 of 46 sequences: 1 sequences are read") for said in report.missing)
+    assert any(said.startswith("45 of 46 sequences: 1 sequence is read") for said in report.missing)
 
 
 @pytest.mark.skipif(not os.environ.get("GEOPRETRAIN_TEST_DATA"), reason="no real data")
@@ -163,4 +253,4 @@ def test_samples_of_real_data_are_found_and_decoded(name):
     report = checking.check(name, root)
     assert report.place is not None
     assert not [said for said in report.missing if " of " not in said]  # fewer than all of it, nothing else
-    assert "pictures were decoded as a sample" in report.text()
+    assert "decoded as a sample" in report.text()

@@ -13,14 +13,15 @@ VARIABLE = "GEOPRETRAIN_DATA_ROOT"
 LEVELS = 2
 """Folders below the root that a data set may lie in each other: ``root/kitti/data_semantics``."""
 _FURTHER = 4  # levels that are looked at to say that the root is of the wrong one
-_ABOVE = 3
+_ABOVE = 5
 _MAX_FOLDERS = 5000
 
 
 def found(name: str, root: Path) -> Path | None:
     """Return the folder of a data set at or below a root, None where it has none.
 
-    Of several, the one that has most of its parts, then the one with a usual name, then the nearest.
+    Of several, the one that has most of its parts, then the one with a usual name, then the nearest; where
+    that holds a single other one, that: beside it may be other data.
     """
     wanted = data_set(name)
     places = [place for place in _folders(root, LEVELS) if has(place, wanted.parts[0])]
@@ -30,7 +31,11 @@ def found(name: str, root: Path) -> Path | None:
         parts = sum(has(place, part) for part in wanted.parts)
         return -parts, usual.get(place.name, len(usual)), len(place.parts)
 
-    return min(places, key=rank, default=None)
+    best = min(places, key=rank, default=None)
+    if best is None or best.name in usual:
+        return best
+    inside = [place for place in places if best in place.parents and rank(place)[0] == rank(best)[0]]
+    return inside[0] if len(inside) == 1 else best
 
 
 def has(place: Path, part: Part) -> bool:

@@ -50,6 +50,7 @@ class DataSet:
         options: what may stand behind its name, in words.
         prefix: what stands before its path, as ``images:``.
         inside: folder in it that is opened where it is there, because others hold other data.
+        clips: kinds of clips that its frames are read as, see `SourceClip`.
     """
 
     title: Text
@@ -66,6 +67,7 @@ class DataSet:
     options: Text = ""
     prefix: Text = ""
     inside: Text = ""
+    clips: list[Text] = field(default_factory=list)
 
 
 @cache

@@ -11,16 +11,16 @@ from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
 from geopretrain.data.labelled.image_folder import open_image_folder
 from geopretrain.data.labelled.lists import has_lists, open_lists
-from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti, lsun, nyu, voc
+from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti, lsun, nyu, sbd, voc
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
 from geopretrain.data.labelled.pairs import has_folders, open_folders
-from geopretrain.data.labelled.spec import place_of, refuse_unknown
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
 from geopretrain.data.labelled.tools.label_studio import label_studio_file, open_label_studio
 from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
 from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
 from geopretrain.data.readers.mat import nyu_file
+from geopretrain.data.spec import place_of, refuse_unknown
 from geopretrain.errors import DataError
 
 LABELS = ("labels",)
@@ -98,6 +98,13 @@ LAYOUTS: list[LabelledLayout] = [
         voc.open_maps,
         ("labels",),
         ("train",),
+    ),
+    LabelledLayout(
+        "SBD",
+        "SBD (benchmark_RELEASE/dataset/cls/*.mat with img/)",
+        lambda spec: sbd.sbd_folder(place_of(spec)) is not None,
+        lambda spec: sbd.open_sbd(place_of(spec)),
+        ("labels",),
     ),
     LabelledLayout(
         "boxes in XML (VOC)",

@@ -128,7 +128,7 @@ def prepare_clip(
         advance=line.advance,
     )
     problem = mostly_broken(decoded, name)
-    segments = [] if problem else _analyse(decoded, name, options, line)
+    segments = [] if problem else _analyse(clip, decoded, name, options, line)
     usable = [segment for segment in segments if segment.targets]
     common: dict[str, Any] = {
         "crop": crop,
@@ -151,15 +151,27 @@ def prepare_clip(
     )
 
 
-def _analyse(decoded: Decoded, name: str, options: PreparationOptions, line: ProgressLine) -> list[Segment]:
+def _analyse(
+    clip: SourceClip, decoded: Decoded, name: str, options: PreparationOptions, line: ProgressLine
+) -> list[Segment]:
     """Return the segments of a clip with the samples in them."""
     if options.still_images:
         frames = decoded.frames
-        return [Segment(frames, targets=list(frames), target_motion=[(0.0, 0.0)] * len(frames))]
+        chosen = [frame for frame in frames if clip.listed is None or frame in clip.listed]
+        still = [(0.0, 0.0)] * len(chosen)
+        return [Segment(frames, targets=chosen, target_motion=still, unlisted=len(frames) - len(chosen))]
     segments = find_segments(decoded)
     line.begin(f"{name}: measuring motion", len(decoded.frames))
     return [
-        analyse_segment(decoded, segment, options.target_motion, options.min_motion, line.advance)
+        analyse_segment(
+            decoded,
+            segment,
+            options.target_motion,
+            options.min_motion,
+            line.advance,
+            fixed_stride=clip.listed_stride,
+            listed=clip.listed,
+        )
         for segment in segments
     ]
 

@@ -26,9 +26,10 @@ from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
+from geopretrain.data.spec import place_of
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import has_index
-from geopretrain.errors import DataError
+from geopretrain.errors import ConfigError, DataError
 from geopretrain.wording import in_px, sides
 
 USUAL = PreparationOptions()
@@ -158,7 +159,8 @@ def inspect(
     """
     if has_index(path):
         return Inspection(str(path), [], FrameStore.open(path))
-    flow, labels = _flow(Path(path)), _labels(str(path))
+    place = place_of(str(path))
+    flow, labels = _flow(place), _labels(str(path))
     unusable: list[Unusable] = []
     try:
         # images beside flow files are pairs, not video
@@ -171,15 +173,15 @@ def inspect(
             unusable=unusable,
         )
         clips = [clip for clip in clips if flow is None or clip.kind != "folder"]
-    except DataError:
+    except (DataError, ConfigError):  # perhaps options of labelled images
         clips = []
-        others = other_sets(Path(path), clips) if labels is None else []
+        others = other_sets(place, clips) if labels is None else []
         if flow is None and not others:
             if labels is None:
                 raise
             LabelledSet.open(path)  # raises where these cannot be used, either
     else:
-        others = other_sets(Path(path), clips) if labels is None else []
+        others = other_sets(place, clips) if labels is None else []
     reports = [_look_at(clip) for clip in clips]
     return Inspection(str(path), reports, labels=labels, flow=flow, unusable=unusable, others=others)
 

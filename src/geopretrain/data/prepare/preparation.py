@@ -32,6 +32,7 @@ from geopretrain.data.prepare.warnings import grouped
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.cameras.beside import files_beside
 from geopretrain.data.sizes import working_size
+from geopretrain.data.spec import place_of
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.folders import DISCARDED, discard, read_json, save_json, storage_errors
 from geopretrain.data.store.frame_store import FrameStore
@@ -116,7 +117,7 @@ def _cameras(inputs: Sequence[str | Path], options: PreparationOptions) -> dict[
     """Return what tells apart the files of cameras outside of the inputs; nothing where there are none."""
     if options.intrinsics is not None:
         return {}
-    paths = [Path(spec).expanduser() for spec in inputs if not str(spec).startswith(SYNTHETIC)]
+    paths = [place_of(str(spec)) for spec in inputs if not str(spec).startswith(SYNTHETIC)]
     files = [file for path in paths for file in files_beside(path)]
     if options.camera_file is not None:
         files = [Path(options.camera_file)]

@@ -99,10 +99,12 @@ def resampled(clip: SourceClip, fps: float | None) -> SourceClip:
     """Return the clip at ``fps`` frames per second; as it is where that is None or its own rate.
 
     Raises:
-        DataError: the clip's own frame rate is unknown or lower.
+        DataError: the clip's own frame rate is unknown or lower, or a split says which frames are taken.
     """
     if fps is None:
         return clip
+    if clip.listed_stride is not None:
+        raise DataError(f"{clip.name}: the split says which frames are taken. Prepare it without --fps.")
     if clip.fps is None:
         raise DataError(
             f"{clip.name}: its frame rate is unknown, so it cannot be brought to {fps:g} frames/s. Prepare "

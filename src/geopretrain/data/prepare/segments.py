@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +42,7 @@ class Segment:
         static: number of frames left out because the picture hardly moves.
         static_camera: number of targets given up because most of the picture is static in nearly all of
             them: things move, the camera does not.
+        unlisted: number of possible targets that a list of frames does not name.
     """
 
     frames: list[int]
@@ -51,6 +52,7 @@ class Segment:
     target_motion: list[tuple[float, float]] | None = None
     static: int = 0
     static_camera: int = 0
+    unlisted: int = 0
 
 
 def cut_positions(decoded: Decoded) -> list[int]:
@@ -78,6 +80,9 @@ def analyse_segment(
     target_motion: float,
     min_motion: float,
     advance: Callable[[int], None] = lambda count: None,
+    *,
+    fixed_stride: int | None = None,
+    listed: Collection[int] | None = None,
 ) -> Segment:
     """Choose the stride of a segment and the targets worth learning from.
 
@@ -88,7 +93,10 @@ def analyse_segment(
         min_motion: least mean flow of a target to both of its neighbours, px; with 0 a static camera is put
             up with.
         advance: called with the number of pairs measured since the last call.
+        fixed_stride: distance between the frames of a sample, instead of a choice by motion.
+        listed: frames that alone may be targets; they are, however little the picture moves.
     """
+    min_motion = min_motion if listed is None else 0.0
     rows = [decoded.row[frame] for frame in frames]
     following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
 
@@ -105,8 +113,10 @@ def analyse_segment(
 
     steps = filled(np.array([following.get(frame, np.nan) for frame in frames]))
     stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
-    segment = Segment(frames, stride, tried)
-    targets = target_frames(frames, stride)
+    stride = fixed_stride or stride
+    possible = target_frames(frames, stride)
+    targets = possible if listed is None else [target for target in possible if target in listed]
+    segment = Segment(frames, stride, tried, unlisted=len(possible) - len(targets))
     starts = sorted({first for target in targets for first in (target - stride, target)})
     to_next = lengths_between(
         starts, lambda a: lengths(a, a + stride), lambda a: difference(a, a + stride), min_motion, advance

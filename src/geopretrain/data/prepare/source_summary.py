@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
 
 SUMMARY_FILE = "summary.json"
-_COUNTS = ("frames", "broken", "static", "at_cuts", "samples", "train", "val", "kept", "cuts")
+_COUNTS = ("frames", "broken", "static", "at_cuts", "samples", "train", "val", "kept", "cuts", "unlisted")
 _SHOWN = {"frames": "read", "kept": "kept", "static": "static", "broken": "broken", "at_cuts": "cut"}
 
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """What became of the frames of one source; ``frames`` = broken + static + at_cuts + samples.
+    """What became of the frames of one source: broken, static, at_cuts, unlisted or samples.
 
     Attributes:
         name: of the source.
@@ -44,6 +44,7 @@ class SourceSummary:
         fps: frames per second, None when unknown.
         motion: mean flow between the frames of a triplet, px; None without any triplet.
         hours: length of what was read, None when the frame rate is unknown.
+        unlisted: left out because a list of frames does not name them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SourceSummary:
     fps: float | None
     motion: float | None
     hours: float | None
+    unlisted: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class ReadStatistics:
     static: int
     cuts: int
     fps: float | None
+    unlisted: int = 0
 
 
 def read_statistics(clip: SourceClip, name: str, decoded: Decoded, segments: list[Segment]) -> ReadStatistics:
@@ -82,6 +85,7 @@ def read_statistics(clip: SourceClip, name: str, decoded: Decoded, segments: lis
         static=sum(segment.static + segment.static_camera for segment in segments),
         cuts=len(cut_positions(decoded)),
         fps=clip.fps,
+        unlisted=sum(segment.unlisted for segment in segments),
     )
 
 
@@ -96,7 +100,7 @@ def summarise(read: ReadStatistics, clips: Sequence[ClipInfo], still_images: boo
     samples = sum(len(clip.targets) for clip in clips)
     return SourceSummary(
         **asdict(read),
-        at_cuts=read.frames - read.broken - read.static - samples,
+        at_cuts=read.frames - read.broken - read.static - read.unlisted - samples,
         samples=samples,
         train=sum(clip.train_end for clip in clips),
         val=sum(len(clip.targets) - clip.val_start for clip in clips),
@@ -153,6 +157,7 @@ def _are_objects(values: Any) -> bool:
 def in_words(summary: SourceSummary) -> str:
     """Return the summary in one line."""
     dropped = f"{summary.static} static, {summary.broken} broken, {summary.at_cuts} at cuts and ends"
+    dropped += f", {summary.unlisted} not listed" if summary.unlisted else ""
     length = "" if summary.hours is None else f" ({length_in_words(summary.hours)})"
     motion = "" if summary.motion is None else f", mean motion {summary.motion:.1f} px"
     return f"{summary.frames} frames read{length}: {dropped}; {summary.samples} samples{motion}"

@@ -105,6 +105,8 @@ def why_nothing(
             f"{name} holds single images, of which no three show one place from a moving camera. Take each "
             "as a sample with --still-images, for methods that look at one frame."
         )
+    if any(segment.unlisted for segment in segments):
+        return f"{name}: none of its frames that could be samples is in the list of the split."
     static = sum(segment.static for segment in segments)
     static_camera = sum(segment.static_camera for segment in segments)
     if static_camera:

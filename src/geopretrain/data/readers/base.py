@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,9 @@ class SourceClip:
         stereo_intrinsics: ``3 3`` of the right camera, px of the original frames; None where `intrinsics`
             is or without stereo.
         has_poses: whether `pose` can answer for some frame.
+        listed: frames that a list chooses to be learned from and scored, None without a list.
+        listed_stride: distance between the frames of a sample where a split prescribes it, None where it does
+            not.
         warnings: sentences about assumptions made while opening.
     """
 
@@ -100,6 +103,8 @@ class SourceClip:
         self.T_to_stereo: np.ndarray | None = None
         self.stereo_intrinsics: np.ndarray | None = None
         self.has_poses = False
+        self.listed: frozenset[int] | None = None
+        self.listed_stride: int | None = None
         self.warnings: list[str] = []
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
@@ -162,6 +167,19 @@ class SourceClip:
     def starts_anew(self, index: int) -> bool:
         """Return whether frames are missing just before this one (a gap in the numbering or in time)."""
         return False
+
+
+def each(paths: Iterable[Path], reader: Callable[[Path], SourceClip]) -> list[SourceClip | Unusable]:
+    """Return the clips of some files or folders; one that cannot be opened does not cost the others."""
+    found: list[SourceClip | Unusable] = []
+    for path in paths:
+        try:
+            found.append(reader(path))
+        except DataError as error:
+            found.append(Unusable(str(path), str(error)))
+        except OSError as error:
+            found.append(Unusable(str(path), f"{path} cannot be read ({error.strerror or error})."))
+    return found
 
 
 def found_below(folder: Path, pattern: str) -> list[Path]:

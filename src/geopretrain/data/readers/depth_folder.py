@@ -29,7 +29,7 @@ from geopretrain.wording import in_px
 
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
 SELECTION_SIZE, NYU_SIZE = (352, 1216), (480, 640)
-_NYU_VALID = (44, 40, 427, 561)  # top, left, height, width
+NYU_VALID = (44, 40, 427, 561)  # top, left, height, width
 NYU_INTRINSICS = np.array([[518.8579, 0, 325.5824], [0, 519.4696, 253.7362], [0, 0, 1]])  # at 640x480
 
 
@@ -191,8 +191,8 @@ class NyuScene(ImageSequence):
         super().__init__(name, files, path=folder)
         maps = [f for f in files_with(folder, {".png"}) if f.name.startswith("sync_depth_")]
         self.add_depth(matched_by_name(files, maps, lambda stem: stem.rsplit("_", 1)[-1]), "dense")
-        if self.size == _NYU_VALID[2:]:  # the part that depth projects cut out
-            top, left, *_ = _NYU_VALID
+        if self.size == NYU_VALID[2:]:  # the part that depth projects cut out
+            top, left, *_ = NYU_VALID
             self.calibrated_size = self.size
             self.intrinsics = NYU_INTRINSICS - [[0, 0, left], [0, 0, top], [0, 0, 0]]
         else:

@@ -53,6 +53,8 @@ def read_grey16(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             values = np.asarray(picture)
+    except FileNotFoundError as error:
+        raise DataError(f"Depth map {path} does not exist.") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"Depth map {path} cannot be read ({error}).") from error
     if values.ndim != 2 or values.dtype == np.uint8:

@@ -25,6 +25,7 @@ class DerivedClip(SourceClip):
         self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
+        self.listed, self.listed_stride = clip.listed, clip.listed_stride
         self.warnings = list(clip.warnings)
         self._clip = clip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.options import SourceOptions
-from geopretrain.data.readers.base import SourceClip, Unusable, files_with, found_below
+from geopretrain.data.readers.base import SourceClip, Unusable, each, files_with, found_below
 from geopretrain.data.readers.cameras.beside import with_cameras
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
@@ -29,8 +29,9 @@ from geopretrain.data.readers.depth_folder import (
 from geopretrain.data.readers.folder import image_files, open_folder
 from geopretrain.data.readers.foreign import hint_for_folder
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
+from geopretrain.data.readers.kinect import KinectScene, find_kinect
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
-from geopretrain.data.readers.kitti_raw import KittiDrive, find_drives
+from geopretrain.data.readers.kitti_raw import open_kitti_raw
 from geopretrain.data.readers.mat_clips import open_ibims, open_nyu_labelled
 from geopretrain.data.readers.seven_scenes import SevenScenesSequence, find_sequences
 from geopretrain.data.readers.stereo_folder import (
@@ -42,6 +43,7 @@ from geopretrain.data.readers.stereo_folder import (
 from geopretrain.data.readers.synthetic import open_synthetic
 from geopretrain.data.readers.tum_rgbd import TumSequence, find_tum
 from geopretrain.data.readers.video import VIDEO_SUFFIXES, VideoClip
+from geopretrain.data.spec import place_of, refuse_unknown
 from geopretrain.errors import DataError
 
 
@@ -54,24 +56,16 @@ class ClipLayout:
         words: what it looks like, for people who look for their own.
         open: returns the clips at what the user named, and those of them that are `Unusable`; none where that
             is of another layout. Raises DataError where it is of this one, but cannot be used at all.
+        takes_options: whether options may stand behind the path, which ``open`` then checks.
     """
 
     name: str
     words: str
     open: Callable[[str, SourceOptions], Sequence[SourceClip | Unusable]]
+    takes_options: bool = False
 
 
-def each(paths: Iterable[Path], reader: Callable[[Path], SourceClip]) -> list[SourceClip | Unusable]:
-    """Return the clips of some files or folders; one that cannot be opened does not cost the others."""
-    found: list[SourceClip | Unusable] = []
-    for path in paths:
-        try:
-            found.append(reader(path))
-        except DataError as error:
-            found.append(Unusable(str(path), str(error)))
-        except OSError as error:
-            found.append(Unusable(str(path), f"{path} cannot be read ({error.strerror or error})."))
-    return found
+_NONE: tuple[ClipLayout | None, list[SourceClip | Unusable]] = (None, [])
 
 
 def _folders(find: Callable[[Path], list[Path]], reader: Callable[[Path, str], SourceClip]) -> Callable:
@@ -126,12 +120,13 @@ def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip | U
 
 
 LAYOUTS: list[ClipLayout] = [
-    ClipLayout("synthetic worlds", "synthetic:street, synthetic:rooms", _worlds),
+    ClipLayout("synthetic worlds", "synthetic:street, synthetic:rooms", _worlds, takes_options=True),
     ClipLayout("video", "a video file", _video),
     ClipLayout(
         "KITTI raw",
         "KITTI raw (DATE/DRIVE/image_02/data with DATE/calib_cam_to_cam.txt)",
-        _folders(find_drives, lambda drive, _: KittiDrive(drive, drive.name)),
+        lambda spec, options: open_kitti_raw(spec),
+        takes_options=True,
     ),
     ClipLayout(
         "KITTI odometry",
@@ -159,6 +154,11 @@ LAYOUTS: list[ClipLayout] = [
     ),
     ClipLayout("TUM RGB-D", "TUM RGB-D (rgb.txt, depth.txt)", _folders(find_tum, TumSequence)),
     ClipLayout("NYU Depth v2", "NYU Depth v2 (rgb_*, sync_depth_*)", _folders(find_nyu_scenes, NyuScene)),
+    ClipLayout(
+        "NYU Depth v2, raw",
+        "a raw scene of NYU Depth v2 (r-*.ppm, d-*.pgm)",
+        _folders(find_kinect, KinectScene),
+    ),
     ClipLayout(
         "NYU Depth v2, labelled",
         "nyu_depth_v2_labeled.mat",
@@ -213,9 +213,13 @@ def open_source(
     options = SourceOptions(baseline=baseline, depth_unit=depth_unit, range=value_range)
     if hint := hint_for_folder(_path(str(spec))):
         raise DataError(hint)
-    found = next((list(all_) for layout in LAYOUTS if (all_ := layout.open(str(spec), options))), None)
-    if found is None:
+    layout, found = next(
+        ((one, list(all_)) for one in LAYOUTS if (all_ := one.open(str(spec), options))), _NONE
+    )
+    if layout is None:
         raise DataError(_why_not(_path(str(spec))))
+    if not layout.takes_options and _path(str(spec)).exists():  # else a plugin's own way to say it
+        refuse_unknown(str(spec), ())
     clips = [clip for clip in found if isinstance(clip, SourceClip)]
     bad = [clip for clip in found if isinstance(clip, Unusable)]
     if bad and (unusable is None or not clips):
@@ -248,7 +252,7 @@ def _why_not(path: Path) -> str:
 
 
 def _path(spec: str) -> Path:
-    return Path(spec).expanduser()
+    return place_of(spec)
 
 
 def _video_files(path: Path) -> list[Path]:

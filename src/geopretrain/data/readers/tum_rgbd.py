@@ -99,14 +99,16 @@ def read_list(path: Path, columns: int = 1) -> tuple[np.ndarray, list[list[str]]
     return times, [row[1 : columns + 1] for row in rows]
 
 
-def nearest_in_time(times: np.ndarray, others: np.ndarray) -> dict[int, int]:
-    """Return for each time (s) the nearest of ``others``, those left out with none within 0.02 s."""
+def nearest_in_time(times: np.ndarray, others: np.ndarray, within: float = MAX_APART) -> dict[int, int]:
+    """Return for each time the nearest of ``others`` (s), those left out with none ``within`` some time."""
+    if not len(others):
+        return {}
     order = np.argsort(others)
     right = np.clip(np.searchsorted(others[order], times), 1, max(len(others) - 1, 1))
     candidates = np.stack([right - 1, np.minimum(right, len(others) - 1)])
     apart = np.abs(others[order][candidates] - times)
     best = order[np.take_along_axis(candidates, apart.argmin(0)[None], 0)[0]]
-    return {i: int(best[i]) for i in np.flatnonzero(apart.min(0) <= MAX_APART).tolist()}
+    return {i: int(best[i]) for i in np.flatnonzero(apart.min(0) <= within).tolist()}
 
 
 def pose_matrix(values: list[float]) -> np.ndarray:

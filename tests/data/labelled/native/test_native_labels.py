@@ -14,13 +14,16 @@ from native_trees import (
     halves,
     kitti_semantics,
     kitti_stereo,
+    sbd,
     voc,
 )
 from PIL import Image
+from scipy.io import savemat
 
 from geopretrain.data.dataset import Fields
 from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+from geopretrain.data.labelled.native.sbd import read_map as sbd_map
 from geopretrain.data.labelled.palettes import CAMVID_32, voc_palette
 from geopretrain.errors import ConfigError, DataError
 
@@ -164,6 +167,41 @@ def test_voc_learns_from_sbd_too_but_never_from_val(tmp_path):
     data = LabelledSet.open(f"{root}?train=aug", SIZE)
     assert data.counts == {"train": 11, "val": 1, "test": 4}
     assert sides(data) == (0, 12, {0, 12})
+
+
+def test_voc_learns_from_sbd_as_it_is_released(tmp_path):
+    root = voc(tmp_path / "voc", voc_palette(256))
+    sbd(tmp_path, ["2007_000001", "2008_009000"], ["2008_000000", "2009_000001"])
+    data = LabelledSet.open(f"{root}?train=aug", SIZE)
+    assert data.counts["train"] + data.counts["val"] == 12 + 2  # its own and two; not what val holds
+    names = data.names(range(len(data)))
+    assert {name.rsplit("/", 1)[-1] for name in names if "2008_000000" not in name} >= {
+        "2008_009000.jpg",
+        "2009_000001.jpg",
+    }
+    (row,) = (row for row, name in enumerate(names) if name.endswith("2009_000001.jpg"))
+    assert sides(data, row) == (0, 12, {0, 12})
+
+
+def test_sbd_is_a_data_set_of_its_own(tmp_path):
+    root = sbd(tmp_path, [f"2008_{i:06d}" for i in range(12)], ["2009_000001", "2009_000002"])
+    data = LabelledSet.open(root, SIZE)
+    assert sum(data.counts.values()) == 14
+    assert data.class_names[12] == "dog"
+    assert sides(data) == (0, 12, {0, 12})
+    file = root / "benchmark_RELEASE" / "dataset" / "cls" / "2008_000003.mat"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"2008_000003.mat is no file of MATLAB that can be read"):
+        sbd_map(file)
+    savemat(file, {"GTcls": {"Segmentation": halves(0, 21)}})
+    with pytest.raises(DataError, match="the class 21 is none of VOC's, 0 to 20"):
+        sbd_map(file)
+    savemat(file, {"GTinst": 1})
+    with pytest.raises(DataError, match=r"holds no GTcls.Segmentation"):
+        sbd_map(file)
+    file.unlink()
+    with pytest.raises(DataError, match=r"2008_000003.mat and 0 other files are not there"):
+        LabelledSet.open(root)
 
 
 def test_voc_labels_in_colours_are_looked_up(tmp_path):

@@ -57,6 +57,29 @@ def test_outlines_give_masks_and_class_maps(tmp_path):
     assert (labels[~expected.any(0)] == 0).all()
 
 
+def test_oriented_boxes_become_masks_and_upright_boxes_around_them(tmp_path):
+    # a square of 32 px turned by 45 degrees around the middle of a picture of 96 x 64, one corner outside
+    root = dataset(tmp_path, "1 0.5 -0.1 0.75 0.5 0.5 1 0.25 0.5\n")
+    data = LabelledSet.open(root, SIZE, ("boxes", "masks"))
+    assert any(
+        "oriented boxes are read as masks of four corners" in said for said in data.describe().sentences
+    )
+    batch = data.read([0], OBJECTS)
+    assert batch.boxes[0].tolist() == [[24, 0, 72, 64]]
+    mask = batch.masks[0][0].numpy()
+    assert mask[32, 48]
+    assert not mask[0, 24]  # a corner of the upright box
+    assert 0.45 < mask.mean() / 0.5 < 0.6  # of the upright box, half of the picture wide
+
+
+def test_key_points_behind_boxes_are_left_out(tmp_path):
+    root = dataset(tmp_path, BOX.strip() + " 0.1 0.2 2 0.3 0.4 1\n")
+    (root / "data.yaml").write_text((root / "data.yaml").read_text() + "kpt_shape: [2, 3]\n")
+    data = LabelledSet.open(root, SIZE, ("boxes",))
+    assert data.read([0], BOXES).boxes[0].tolist() == [[36, 16, 60, 48]]
+    assert any("key points are left out" in said for said in data.describe().sentences)
+
+
 def test_roboflows_relative_folders_and_lists_of_pictures_are_found(tmp_path):
     root = write(tmp_path, "train", 6, BOX, images="{}/images", labels="{}/labels")
     write(root, "valid", 2, BOX, first=20, images="{}/images", labels="{}/labels")

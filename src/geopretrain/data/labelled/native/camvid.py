@@ -15,9 +15,9 @@ from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.classes import ClassList, camvid_classes
 from geopretrain.data.labelled.pairs import LabelledPairs, Pair
 from geopretrain.data.labelled.palettes import CAMVID_32
-from geopretrain.data.labelled.spec import one_of_these, place_of
 from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
+from geopretrain.data.spec import one_of_these, place_of
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from geopretrain.data.labelled.depth_pairs import DepthFiles, LabelledDepth
 from geopretrain.data.labelled.pairs import LabelledPairs, Pair, paired, with_all_splits
-from geopretrain.data.labelled.spec import place_of, whole_number
 from geopretrain.data.labelled.street_classes import drawn_classes
 from geopretrain.data.readers.depth_maps import KITTI_UNITS, depth_from_disparity, read_depth_png
+from geopretrain.data.spec import place_of, whole_number
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 

@@ -16,7 +16,6 @@ from geopretrain.data.dataset import IGNORE
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource, digest_files, unread_files
 from geopretrain.data.labelled.pairs import with_all_splits
-from geopretrain.data.labelled.spec import one_of_these, place_of
 from geopretrain.data.readers.mat import (
     AGAIN,
     NYU_FILE,
@@ -29,6 +28,7 @@ from geopretrain.data.readers.mat import (
     opened,
     read_mat,
 )
+from geopretrain.data.spec import one_of_these, place_of
 from geopretrain.errors import DataError
 from geopretrain.pictures import class_palette
 

@@ -1,8 +1,8 @@
 """PASCAL VOC: class maps (``SegmentationClass``) and boxes (``Annotations``), with the lists of the data set.
 
-``VOCdevkit/VOC2012``, its parent, or the folder of a year. With SBD's labels beside them
-(``SegmentationClassAug``), ``PATH?train=aug`` learns from the 10 582 pictures of ``train_aug.txt``. Other
-tools write boxes in the same form (XML beside the pictures).
+``VOCdevkit/VOC2012``, its parent, or the folder of a year. With SBD's labels beside them, as PNG
+(``SegmentationClassAug`` with ``train_aug.txt``) or as released (`sbd`), ``PATH?train=aug`` learns from
+10 582 pictures. Other tools write boxes in the same form (XML beside the pictures).
 """
 
 from __future__ import annotations
@@ -14,28 +14,19 @@ from xml.etree import ElementTree
 import numpy as np
 
 from geopretrain.data.file_names import natural_key
-from geopretrain.data.labelled.classes import ClassList
+from geopretrain.data.labelled.native.sbd import SbdMaps, augmented, sbd_folder, voc_classes
 from geopretrain.data.labelled.objects import AnnotatedImage, AnnotatedObject, Kept, LabelledObjects
 from geopretrain.data.labelled.pairs import LabelledPairs, Pair, with_all_splits
 from geopretrain.data.labelled.palettes import VOC_NAMES as NAMES
-from geopretrain.data.labelled.palettes import voc_palette
-from geopretrain.data.labelled.spec import one_of_these, place_of
 from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
+from geopretrain.data.spec import one_of_these, place_of
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 
-BORDER = (224, 224, 192)
-"""Colour of the border around objects, 255 in the palette: of no class."""
 PICTURES, MAPS, AUGMENTED, BOXES = "JPEGImages", "SegmentationClass", "SegmentationClassAug", "Annotations"
 LISTS = "ImageSets/Segmentation"
 AUGMENTED_LISTS = ("train_aug", "trainaug", "train_aug_id")
-
-
-def classes() -> ClassList:
-    """Return the 21 classes; labels of colours are read, too."""
-    ids = {number: number for number in range(len(NAMES))}
-    return ClassList(NAMES, voc_palette(len(NAMES)), True, ids, (BORDER,))
 
 
 def year_folder(root: Path, inside: str) -> Path | None:
@@ -60,12 +51,12 @@ def open_maps(spec: str) -> LabelledPairs:
         raise DataError(f"{root} holds no {PICTURES}/ with {MAPS}/ beside it.")
     found = {"train": _listed(folder, "train", MAPS), "val": _listed(folder, "val", MAPS)}
     if train == "aug":
-        found["train"] = _augmented(folder, {image for image, _ in found["val"]})
+        found["train"] = _augmented(folder, found)
     found = {split: pairs for split, pairs in found.items() if pairs}
     if not found:
         raise DataError(f"{folder / LISTS} holds no train.txt or val.txt that names pictures.")
     splits, said = with_all_splits(found, root)
-    return LabelledPairs(root, "PASCAL VOC", classes(), splits, said)
+    return SbdMaps(root, "PASCAL VOC", voc_classes(), splits, said)
 
 
 def _listed(folder: Path, name: str, maps: str) -> list[Pair]:
@@ -83,15 +74,20 @@ def _listed(folder: Path, name: str, maps: str) -> list[Pair]:
     return pairs
 
 
-def _augmented(folder: Path, val: set[Path]) -> list[Pair]:
-    """Return SBD's pictures without those of val."""
+def _augmented(folder: Path, own: dict[str, list[Pair]]) -> list[Pair]:
+    """Return VOC's own and SBD's pictures without those of val (DataError where SBD is not there)."""
     name = next((one for one in AUGMENTED_LISTS if (folder / LISTS / f"{one}.txt").is_file()), None)
-    if name is None or not (folder / AUGMENTED).is_dir():
+    if name is not None and (folder / AUGMENTED).is_dir():
+        val = {image for image, _ in own["val"]}
+        return [pair for pair in _listed(folder, name, AUGMENTED) if pair[0] not in val]
+    sbd = next((found for place in (folder, *folder.parents[:3]) if (found := sbd_folder(place))), None)
+    if sbd is None:
         raise DataError(
-            f"{folder}: train=aug needs {AUGMENTED}/ with SBD's class maps as PNG and {LISTS}/train_aug.txt. "
-            "Leave ?train=aug away to learn from VOC's own pictures."
+            f"{folder}: train=aug needs {AUGMENTED}/ with SBD's class maps as PNG and {LISTS}/train_aug.txt, "
+            "or SBD as released (benchmark_RELEASE/dataset/cls/*.mat) in a folder beside it. Leave "
+            "?train=aug away to learn from VOC's own pictures."
         )
-    return [pair for pair in _listed(folder, name, AUGMENTED) if pair[0] not in val]
+    return augmented(folder / PICTURES, sbd, own["train"], own["val"])
 
 
 # ---------------------------------------------------------------- boxes

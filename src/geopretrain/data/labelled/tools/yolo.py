@@ -1,7 +1,9 @@
 """YOLO's text files: ``labels/NAME.txt`` with a line ``class x y width height`` for each box.
 
-Or ``class x y x y ...`` for each outline; all numbers are parts of width and height. The classes are in
-``data.yaml`` (with the splits), ``classes.txt`` or ``obj.names``. A picture without a file has no objects.
+Or ``class x y x y ...`` for each outline; all numbers are parts of width and height. An oriented box is an
+outline of four corners. Where ``data.yaml`` has ``kpt_shape``, key points stand behind the box and are left
+out. The classes are in ``data.yaml`` (with the splits), ``classes.txt`` or ``obj.names``. A picture without a
+file has no objects.
 """
 
 from __future__ import annotations
@@ -26,16 +28,21 @@ from geopretrain.records import mapping, read_yaml
 SETTINGS = ("data.yaml", "dataset.yaml", "data.yml")
 ADVICE = "Write 'names:' with the classes, and 'train:' and 'val:' with folders of pictures."
 _OF_A_BOX = 5  # numbers in the line of a box
+_OF_CORNERS = 8  # numbers behind the class of an oriented box
 _TOLERANCE = 0.01  # by which tools round over the edge
+_CORNER_TOLERANCE = 0.5  # by which the corner of an oriented box may lie outside of the image
+ORIENTED = "oriented boxes are read as masks of four corners, and as the upright boxes around these"
+POINTS = "key points are left out: the boxes before them are read"
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Classes, the folders of each split, and where they are said."""
+    """Classes, the folders of each split, where they are said, and whether boxes have key points."""
 
     names: tuple[str, ...]
     splits: Mapping[str, list[Path]]
     source: Path
+    points: bool = False
 
 
 def has_yolo(root: Path) -> bool:
@@ -55,18 +62,19 @@ def open_yolo(root: Path) -> LabelledObjects:
     settings = _settings(root)
     root = root.parent if root.is_file() else root
     found = _without_settings(root) if settings is None else _read_settings(root, settings)
-    kept, files = Kept(), [found.source]
+    kept, files, counts = Kept(), [found.source], set[int]()
     images: dict[str, list[AnnotatedImage]] = {}
     for split, pictures in found.splits.items():
         for picture in pictures:
             label = label_of(picture)
             files += [label] if label.is_file() else []
-            images.setdefault(split, []).append(_image(picture, label, found.names, kept))
+            images.setdefault(split, []).append(_image(picture, label, found, kept, counts))
     if "all" in images:
         images = by_folder(root, images["all"])
     if not images:
         raise DataError(f"{root}: no picture is there that {found.source.name} or images/ leads to.")
     splits, said = with_all_splits(images, root)
+    said += (POINTS,) if found.points else (ORIENTED,) if counts == {_OF_CORNERS} else ()
     return LabelledObjects(root, "YOLO", found.names, splits, files, said + kept.sentences())
 
 
@@ -100,7 +108,8 @@ def _read_settings(root: Path, file: Path) -> _Found:
         for split, key in (("train", "train"), ("val", "val"), ("test", "test"))
         if content.get(key)
     }
-    return _Found(tuple(map(str, listed)), {k: v for k, v in splits.items() if v}, file)
+    there = {split: pictures for split, pictures in splits.items() if pictures}
+    return _Found(tuple(map(str, listed)), there, file, points="kpt_shape" in content)
 
 
 def _without_settings(root: Path) -> _Found:
@@ -133,10 +142,12 @@ def _below(folder: Path) -> list[Path]:
     return sorted(path for path in files if not is_clutter(path.name))
 
 
-def _image(picture: Path, label: Path, names: tuple[str, ...], kept: Kept) -> AnnotatedImage:
+def _image(picture: Path, label: Path, found: _Found, kept: Kept, counts: set[int]) -> AnnotatedImage:
+    """Read the objects of a picture; how many numbers their lines have is added to ``counts``."""
     objects: list[AnnotatedObject] = []
     for line in read_lines(label) if label.is_file() else ():
-        number, values = _numbers(label, line, names)
+        number, values = _numbers(label, line, found)
+        counts.add(len(values))
         if len(values) == _OF_A_BOX - 1:
             x, y, width, height = values
             box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)
@@ -147,9 +158,10 @@ def _image(picture: Path, label: Path, names: tuple[str, ...], kept: Kept) -> An
     return AnnotatedImage(picture, tuple(objects), relative=True)
 
 
-def _numbers(file: Path, line: Line, names: tuple[str, ...]) -> tuple[int, list[float]]:
+def _numbers(file: Path, line: Line, found: _Found) -> tuple[int, list[float]]:
     """Return class and coordinates of a line (DataError)."""
-    where, parts = f"{file}, line {line.number}", line.text.split()
+    where, parts, names = f"{file}, line {line.number}", line.text.split(), found.names
+    parts = parts[:_OF_A_BOX] if found.points else parts
     try:
         number, values = float(parts[0]), [float(part) for part in parts[1:]]
     except ValueError as error:
@@ -164,7 +176,8 @@ def _numbers(file: Path, line: Line, names: tuple[str, ...]) -> tuple[int, list[
             f"{where}: the class {parts[0]} is not one of the {len(names)} that are listed; they count from "
             f"0 ({names[0]}) to {len(names) - 1} ({names[-1]})."
         )
-    if not all(-_TOLERANCE <= value <= 1 + _TOLERANCE for value in values):
+    beyond = _CORNER_TOLERANCE if len(values) == _OF_CORNERS else _TOLERANCE
+    if not all(-beyond <= value <= 1 + beyond for value in values):
         raise DataError(
             f"{where}: numbers must be parts of width and height, from 0 to 1, not pixels ({line.text[:60]})."
         )
