@@ -112,7 +112,7 @@ def test_the_run_is_that_of_the_same_numbers_given_by_hand(tmp_path, machine):
 
 def test_what_was_chosen_is_kept_as_numbers():
     options = PretrainOptions(data="d", out="o", batch_size="auto")
-    loop = loop_settings(options, Preset(batch_size=256, steps=3), "cpu", 100)
+    loop = loop_settings(options, Preset(batch_size=256, steps=3), "cpu", 100, task=FakeTask())
     assert loop.batch_size == 256
     kept = resolved(loop)
     assert (kept["batch_size"], kept["accumulate"]) == (256, 1)

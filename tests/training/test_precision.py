@@ -10,8 +10,10 @@ from fake_tasks import Crash, FakeTask, crash_at, read_batch, samples
 
 from geopretrain.compute import resolve_precision
 from geopretrain.errors import ConfigError, OptionError
+from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.transfer.released import ReleasedSegmentation
+from geopretrain.training.computing import precision_of
 from geopretrain.training.diagnostics import TrainingDiverged
 from geopretrain.training.fit import fit
 from geopretrain.training.precision import precision_options
@@ -86,6 +88,16 @@ def test_an_interval_in_which_all_was_skipped_leaves_valid_records(tmp_path):
 def test_gradients_that_overflow_at_every_scale_are_one(tmp_path):
     with pytest.raises(TrainingDiverged, match="In fp16 the gradient is not a number any more"):
         train(tmp_path / "run", Overflowing(*range(1, 99)), steps=60)
+
+
+def test_what_is_fastest_on_a_processor_is_chosen_by_the_kind_of_network(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    plain, depthwise = Backbone("test_resnet"), Backbone("test_efficientnet")
+    assert precision_of("auto", "cpu", plain) == "bf16"
+    assert precision_of("auto", "cpu", depthwise) == "fp32"
+    assert precision_of("bf16", "cpu", depthwise) == "bf16", "what is asked for stays"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert precision_of("auto", "cpu", plain) == "fp32"
 
 
 def test_where_fp16_is_not_possible():

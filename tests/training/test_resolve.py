@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
+from torch import nn
 
 from geopretrain.config.options import PretrainOptions
 from geopretrain.data.subsets import spread_positions
@@ -19,7 +20,7 @@ MONODEPTH2 = Preset(batch_size=12, lr=1e-4, schedule="step", epochs=20)
 
 def settings(preset, samples, **given):
     options = PretrainOptions(data="store", out="run", **given)
-    return loop_settings(options, preset, "cpu", samples)
+    return loop_settings(options, preset, "cpu", samples, task=nn.Identity())
 
 
 def test_numbers_come_from_the_preset_unless_given():

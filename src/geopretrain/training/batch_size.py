@@ -14,14 +14,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from geopretrain.compute import resolve_precision
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.networks.memory_order import use_channels_last
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.step import Step
 from geopretrain.training.activations import checkpoint_activations
-from geopretrain.training.computing import loss_of_part
+from geopretrain.training.computing import loss_of_part, precision_of
 from geopretrain.training.memory import keep_freed_memory, peak_memory, usable_memory
 from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.settings import LoopSettings
@@ -126,7 +125,7 @@ class _Trial:
 
     def __init__(self, settings: LoopSettings, task: Task, samples: Samples, device: str) -> None:
         self.settings, self.samples = settings, samples
-        self.precision = resolve_precision(settings.precision, device)
+        self.precision = precision_of(settings.precision, device, task)
         self.task = copy.deepcopy(task).to(device).train()
         self.task.check_data(samples.data.describe())
         if settings.checkpoint_activations:

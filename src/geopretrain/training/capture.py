@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geopretrain.compute import resolve_precision
 from geopretrain.data.batches import ClipBatch, LabelledBatch
 from geopretrain.data.dataset import Description, PseudoDepthInfo
 from geopretrain.errors import RunFolderError
 from geopretrain.files import atomic_path
 from geopretrain.runs.folder import CAPTURED, RunFolder
 from geopretrain.tasks.base import Task
+from geopretrain.training.computing import precision_of
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples, sample_indices
 
@@ -98,7 +98,7 @@ class Captured:
 
 def keep_step(run: RunFolder, task: Task, samples: Samples, settings: LoopSettings, step: int) -> str:
     """Write what a step (0-based) needs to be computed again into the run; return a sentence about it."""
-    precision = resolve_precision(settings.precision, task.device.type)
+    precision = precision_of(settings.precision, task.device.type, task)
     numbers = sample_indices(step, settings.batch_size, len(samples), settings.seed)
     parts = [samples.read(part) for part in np.split(numbers, settings.parts)]
     if any(BATCHES.get(type(part).__name__) is not type(part) for part in parts):

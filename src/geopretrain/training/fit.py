@@ -14,7 +14,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
-from geopretrain.compute import resolve_device, resolve_precision
+from geopretrain.compute import resolve_device
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.evaluation.probe import LinearProbe
@@ -26,6 +26,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.activations import checkpoint_activations, keep_activations
 from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
+from geopretrain.training.computing import precision_of
 from geopretrain.training.distributed import Environment, Followed, strategy, synchronised, together
 from geopretrain.training.loggers import open_loggers
 from geopretrain.training.memory import keep_freed_memory
@@ -88,7 +89,7 @@ def fit(
         if settings.monitor:
             check_name(settings.monitor, names_of_validation(task, validation, probe, settings.seed))
         if not ended:
-            _say_start(samples, settings, device, first_step)
+            _say_start(task, samples, settings, device, first_step)
             task.train()
             stream = _stream(samples, settings, first_step, ranks)
             recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
@@ -128,13 +129,13 @@ def _prepare(task: Task, samples: Samples, settings: LoopSettings, device: str, 
     return anchor
 
 
-def _say_start(samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
+def _say_start(task: Task, samples: Samples, settings: LoopSettings, device: str, first_step: int) -> None:
     whole = f"for {counted(settings.steps, 'step')}"
     begin = f"from step {first_step} of {settings.steps}" if first_step else whole
     among = f", divided among {settings.processes} processes" if settings.processes > 1 else ""
     console.say(
         f"Training on {counted(len(samples), 'sample')} in batches of {settings.batch_size}{among} on "
-        f"{device} in {resolve_precision(settings.precision, device)}, {begin}."
+        f"{device} in {precision_of(settings.precision, device, task)}, {begin}."
     )
 
 

@@ -72,7 +72,7 @@ def transfer_training(
     labelled, task, subset = transfer.labelled, transfer.task, transfer.subset
     splits = labelled.splits(task.required)
     learned, scored = splits["train"][subset], splits[options.evaluate_on]
-    loop = loop_settings(options, transfer.preset, transfer.device, len(subset), validate_every=0)
+    loop = loop_settings(options, transfer.preset, transfer.device, len(subset), task=task, validate_every=0)
     points = curve(options.curve_points, loop.steps)
     loop = replace(loop, validate_at=tuple(points))
     samples = Samples(labelled, learned, task.required)

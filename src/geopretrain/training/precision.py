@@ -12,9 +12,9 @@ from typing import Any
 from lightning import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from geopretrain.compute import resolve_precision
 from geopretrain.errors import OptionError
 from geopretrain.tasks.base import Task
+from geopretrain.training.computing import precision_of
 from geopretrain.training.settings import LoopSettings
 
 MIN_SCALE = 2.0**-10
@@ -27,7 +27,7 @@ def precision_options(task: Task, settings: LoopSettings, device: str) -> tuple[
     Raises:
         OptionError: the task cannot be trained in these numbers.
     """
-    precision = resolve_precision(settings.precision, device)
+    precision = precision_of(settings.precision, device, task)
     if precision != "fp16":
         return {"precision": "bf16-mixed" if precision == "bf16" else "32-true"}, []
     if type(task).clear_gradients is not Task.clear_gradients:

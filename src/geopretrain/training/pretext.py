@@ -84,7 +84,7 @@ def pretext_training(
     if decided := task.decided_by(data.describe()):
         config = replace(config, **decided)
         task, report, init = with_first_weights(cls, config, options)
-    loop = loop_settings(options, task.presets[preset].of_init(init.kind), device, len(samples))
+    loop = loop_settings(options, task.presets[preset].of_init(init.kind), device, len(samples), task=task)
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, device)
     probe = options.probe if isinstance(options, PretrainOptions) else None

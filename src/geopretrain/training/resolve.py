@@ -9,7 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from geopretrain.compute import resolve_precision
+from torch import nn
+
 from geopretrain.config.groups import PreservingOptions, require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
@@ -21,6 +22,7 @@ from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import build_task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.checkpoint import read_checkpoint
+from geopretrain.training.computing import precision_of
 from geopretrain.training.distributed import check_devices
 from geopretrain.training.loggers import check_loggers
 from geopretrain.training.settings import LoopSettings
@@ -117,6 +119,7 @@ def loop_settings(
     device: Device,
     samples: int,
     *,
+    task: nn.Module,
     validate_every: int | None = None,
     validate_at: tuple[int, ...] = (),
 ) -> LoopSettings:
@@ -127,6 +130,7 @@ def loop_settings(
         preset: of the task.
         device: resolved.
         samples: to learn from.
+        task: what is trained.
         validate_every: steps between validations where the user gave none; None: one for each epoch of the
             preset, or five.
         validate_at: further steps to validate after.
@@ -153,7 +157,7 @@ def loop_settings(
         monitor_best=options.monitor_best,
         patience=options.patience,
         keep=options.keep,
-        precision=resolve_precision(options.precision, device),
+        precision=precision_of(options.precision, device, task),
         channels_last=options.channels_last,
         seed=options.seed,
         validate_every=regular if options.validate_every is None else options.validate_every,
