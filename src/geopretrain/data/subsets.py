@@ -21,7 +21,8 @@ def nested_subset(num_items: int, count: int, seed: int) -> list[int]:
     require(num_items <= MAX_ITEMS, "num_items", f"at most {MAX_ITEMS}", num_items)
     if not 1 <= count <= num_items:
         raise ConfigError(
-            f"{count} labelled images were asked for, but the training split holds {num_items}."
+            f"{count} labelled images were asked for, but the training split holds {num_items}. "
+            "Ask for these or fewer, or label more."
         )
     order = np.random.default_rng(seed).permutation(num_items)
     return [int(position) for position in order[:count]]

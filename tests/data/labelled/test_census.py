@@ -11,7 +11,8 @@ from PIL import Image
 
 from geopretrain.console import console
 from geopretrain.data.labelled import labelled_set
-from geopretrain.data.labelled.census import census, check_labels, inspected
+from geopretrain.data.labelled.census import census, check_labels
+from geopretrain.data.labelled.inspected import inspected
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import DataError
 

@@ -140,6 +140,45 @@ def test_boxes_without_area_and_polygons_of_two_corners_are_left_out_and_said(tm
     assert len(data.read([0], OBJECTS).boxes[0]) == 1
 
 
+def test_objects_that_cover_no_pixel_leave_the_others_their_masks(tmp_path):
+    two_corners = {**SQUARE, "segmentation": [[10, 20, 40, 30]]}
+    slanted = {**SQUARE, "segmentation": [[10, 20, 20, 30, 30, 40, 40, 50]]}
+    between = {
+        **SQUARE,
+        "bbox": [10.1, 20.1, 0.2, 0.2],
+        "segmentation": [[10.1, 20.1, 10.3, 20.1, 10.3, 20.3]],
+    }
+    write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE, two_corners, slanted, between))
+    for size in (SIZE, (32, 40)):
+        data = open_dataset(tmp_path, OBJECTS, size=size)
+        assert any(said.startswith("10 of 40 objects have no area") for said in data.source.warnings)
+        batch = data.read([0], OBJECTS)
+        assert len(batch.boxes[0]) == 1
+        assert batch.masks[0].any()
+        assert data.object_counts([0]).dropped == 2
+
+
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        ([[0.1, 0.2, 0.3, 0.1], [0.5, 0, 0.5, 1]], "all boxes lie between 0 and 1. COCO has pixels"),
+        ([[10, 20, 70, 30], [50, 2, 60, 64]], "10 of 20 boxes reach beyond their image.* x0, y0, x1, y1"),
+    ],
+)
+def test_boxes_in_another_form_are_refused(tmp_path, boxes, expected):
+    annotations = [{**SQUARE, "bbox": box, "segmentation": []} for box in boxes]
+    write(tmp_path / "a.json", tmp_path / "images", names(10), annotations)
+    with pytest.raises(DataError, match=expected):
+        open_dataset(tmp_path, Fields(names=("boxes",)))
+
+
+def test_some_boxes_over_the_edge_are_only_cut(tmp_path):
+    over = {**SQUARE, "bbox": [60, 20, 40, 10], "segmentation": []}
+    write(tmp_path / "a.json", tmp_path / "images", names(10), [over, {**SQUARE, "segmentation": []}])
+    batch = open_dataset(tmp_path, Fields(names=("boxes",)), size=SIZE).read([0], Fields(names=("boxes",)))
+    assert batch.boxes[0].tolist() == [[60, 20, 80, 30], [10, 20, 40, 30]]
+
+
 def test_boxes_alone_give_no_masks_and_say_why(tmp_path):
     write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE, {**SQUARE, "segmentation": []}))
     data = open_dataset(tmp_path, Fields(names=("boxes",)), size=SIZE)
@@ -156,7 +195,10 @@ def test_boxes_alone_give_no_masks_and_say_why(tmp_path):
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "bbox must be x, y, width and height"),
         (lambda c: c["annotations"][0].update(segmentation=[["a", 1]]), "corners must be numbers"),
         (lambda c: c["annotations"][0].update(segmentation={"size": [64, 80], "counts": [5]}), "add up to 5"),
+        (lambda c: c["annotations"][0].update(segmentation=7), "a segmentation is a list of corners"),
         (lambda c: c["categories"].append(CATEGORIES[0]), "different categories"),
+        (lambda c: c["images"][1].update(id=0), "gives the id 0 to 0+.png and to 0+1.png"),
+        (lambda c: c["images"][1].update(file_name=names(1)[0]), "lists the picture 0+.png twice"),
         (lambda c: c.update(annotations="none"), "annotations must be a valid list"),
         (
             lambda c: [i.update(file_name=f"x{i['id']}.png") for i in c["images"]],

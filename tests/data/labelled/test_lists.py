@@ -52,6 +52,13 @@ def test_a_column_of_splits_and_titles(tmp_path):
         LabelledSet.open(file)
 
 
+@pytest.mark.parametrize("titles", ["image path,label path", "Foto;Maske", "rgb file\tseg-mask file", "x y"])
+def test_titles_may_be_called_anything(tmp_path, titles):
+    separator = next((one for one in ",;\t" if one in titles), " ")
+    file = listed(tmp_path, files(tmp_path, name="{}.png"), f"{{}}{separator}{{}}", title=titles)
+    assert sum(LabelledSet.open(file).counts.values()) == 10
+
+
 def test_lists_called_after_splits_belong_together(tmp_path):
     pairs = files(tmp_path)
     for name, part in (("train", pairs[:6]), ("val", pairs[6:8]), ("test", pairs[8:])):

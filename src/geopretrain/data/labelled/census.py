@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
 
-MAX_INSPECTED = 300
-"""Images of a split, evenly spread, that are read where a data set is only looked at."""
 _NAMED = 8  # classes named in one sentence
 _EVERYWHERE = 0.5  # part of the images that 255 must be in to be taken for a class
 _LOOKED_INTO = 32  # label files that are read again to see what is ignored in them
@@ -211,38 +208,6 @@ def check_image_classes(data: LabelledSet, train: NDArray[np.int64]) -> None:
             "learn from more images."
         )
     console.warn(f"{where} hold no image of {missing}: nothing will be learned of that.")
-
-
-def inspected(path: str | Path) -> tuple[str, bool]:
-    """Return what labelled images hold or what speaks against training on them, and whether they can be used.
-
-    Some images of each split are read.
-    """
-    try:
-        data = LabelledSet.open(path)
-        described = f"{data.describe().in_words(remarks=True)}."
-    except DataError as error:
-        return f"They cannot be used: {error}", False
-    try:
-        return f"{described} {_looked_at(data)}", True
-    except DataError as error:
-        return f"{described} Not fit for training: {error}", False
-
-
-def _looked_at(data: LabelledSet) -> str:
-    rows = {
-        split: all_rows[spread_positions(len(all_rows), MAX_INSPECTED)]
-        for split, all_rows in data.splits(LABELS).items()
-    }
-    together = np.concatenate(list(rows.values()))
-    data.check(together, LABELS)
-    for split in ("val", "test"):
-        if len(rows.get(split, ())):
-            refuse_overlap(data, rows["train"], rows[split], split)
-    found = census(data, together)
-    if (problem := found.problem()) is not None:
-        raise DataError(problem)
-    return " ".join([found.in_words(), *filter(None, [found.doubt()])])
 
 
 def _check_split(data: LabelledSet, rows: NDArray[np.int64], where: str, *, refuse_one: bool) -> None:

@@ -26,6 +26,11 @@ ADVICE = "Export or copy it again from where it came from."
 _HEAD = 4096  # bytes that show what a JSON file is
 _TRIED = 50  # names of pictures that are looked for in a folder
 _PREFIXES = ("instances_", "annotations_")
+_OF_A_BOX = 4
+_ORDER = "x, y, width and height of a box, in px"
+_FEWEST = 3  # boxes from which it can be told whether all are meant otherwise
+_FEW = 0.1  # part of the boxes that may reach beyond their images
+_Side = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,8 @@ def _images(
 ) -> tuple[list[AnnotatedImage], tuple[str, ...]]:
     """Return the images whose pictures are there, and sentences about what is not."""
     numbers, kept = {one: number for number, one in enumerate(ids)}, Kept()
+    _refuse_repeated(content.images, file)
+    _refuse_other_boxes(content, file)
     objects: dict[int | str, list[AnnotatedObject]] = {image.id: [] for image in content.images}
     for place, one in enumerate(content.annotations):
         if one.category_id not in numbers:
@@ -160,12 +167,63 @@ def _images(
     return images, said + kept.sentences()
 
 
+def _refuse_repeated(images: Sequence[_Image], file: Path) -> None:
+    """Raise DataError where two images have one id, or one picture: objects would be mixed up."""
+    ids: dict[int | str, str] = {}
+    names: set[str] = set()
+    for image in images:
+        if image.id in ids:
+            raise DataError(
+                f"{file} gives the id {image.id} to {ids[image.id]} and to {image.file_name}. Number images "
+                "anew where files were put together."
+            )
+        if image.file_name in names:
+            raise DataError(
+                f"{file} lists the picture {image.file_name} twice. Keep one, with all its objects."
+            )
+        ids[image.id] = image.file_name
+        names.add(image.file_name)
+
+
+def _refuse_other_boxes(content: _Instances, file: Path) -> None:
+    """Raise DataError where boxes are fractions of the picture, or corners: all would be of another size."""
+    sizes = {image.id: (image.width, image.height) for image in content.images}
+    boxes = [
+        (one.bbox, sizes.get(one.image_id, (None, None)))
+        for one in content.annotations
+        if one.bbox is not None and len(one.bbox) == _OF_A_BOX
+    ]
+    if len(boxes) < _FEWEST:
+        return
+    if all(max(box) <= 1 for box, _ in boxes):
+        raise DataError(f"{file}: all boxes lie between 0 and 1. COCO has pixels: {_ORDER}.")
+    known = [(box, size) for box, size in boxes if size[0] and size[1]]
+    beyond = [one for one in known if _reaches_beyond(*one)]
+    as_corners = all(x1 >= x0 and y1 >= y0 and _fits(x1, y1, size) for (x0, y0, x1, y1), size in known)
+    if len(beyond) > _FEW * len(boxes) and as_corners:
+        raise DataError(
+            f"{file}: {len(beyond)} of {len(boxes)} boxes reach beyond their image, and all would fit as "
+            f"corners x0, y0, x1, y1. COCO has {_ORDER}; write them so."
+        )
+
+
+def _reaches_beyond(box: Sequence[float], size: _Side) -> bool:
+    x, y, width, height = box
+    return not _fits(x + width, y + height, size)
+
+
+def _fits(x: float, y: float, size: _Side) -> bool:
+    """Return whether a corner lies in a picture of (width, height) px; rounding may lead a pixel beyond."""
+    width, height = size
+    return width is None or height is None or (x <= width + 1 and y <= height + 1)
+
+
 def _object(one: _Annotation, label: int, kept: Kept, where: str) -> list[AnnotatedObject]:
     try:
         outline = _outline(one.segmentation)
     except ValueError as error:
         raise DataError(f"{where}: {error}. {ADVICE}") from error
-    if one.bbox is not None and len(one.bbox) != 4:
+    if one.bbox is not None and len(one.bbox) != _OF_A_BOX:
         raise DataError(f"{where}: bbox must be x, y, width and height, not {one.bbox}. {ADVICE}")
     box = None
     if one.bbox is not None:
@@ -175,14 +233,16 @@ def _object(one: _Annotation, label: int, kept: Kept, where: str) -> list[Annota
 
 
 def _outline(value: Any) -> Outline | None:
-    """Return the outline of a segmentation: lists of corners, or run lengths; None where it has no area."""
+    """Return the outline of a segmentation: lists of corners, or run lengths; None where there is none."""
     if isinstance(value, dict):
         return run_lengths(value)
     if not value:
         return None
-    parts = [value] if isinstance(value, list) and not isinstance(value[0], list) else value
+    if not isinstance(value, list):
+        raise ValueError("a segmentation is a list of corners, or run lengths")
+    parts = value if isinstance(value[0], list) else [value]
     polygons = [corners for part in parts if (corners := polygon(part)) is not None]
-    return Polygons(tuple(polygons)) if polygons else None
+    return Polygons(tuple(polygons))
 
 
 def _pictures(root: Path, file: Path, images: Sequence[_Image]) -> Path:

@@ -29,8 +29,8 @@ from geopretrain.schema import as_path, parse_size
 
 LABELS, IMAGE_LABELS = Fields(names=("labels",)), Fields(names=("image_labels",))
 BOXES = Fields(names=("boxes",))
-CACHE_VERSION = 1
-OBJECTS_VERSION = 3
+CACHE_VERSION = 2  # since 2, palettes are read by the colours of a list, and labels are upright
+OBJECTS_VERSION = 4
 """Of the files of boxes and masks."""
 MAX_THREADS = 8  # that decode image files in the first pass
 MAX_ERRORS = 10

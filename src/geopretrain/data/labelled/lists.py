@@ -13,7 +13,14 @@ from pathlib import Path
 
 from geopretrain.data.labelled.base import SPLITS
 from geopretrain.data.labelled.classes import ClassList, camvid_classes, read_classes
-from geopretrain.data.labelled.pairs import LabelledPairs, Pair, colours_said, shown, with_all_splits
+from geopretrain.data.labelled.pairing import Pair
+from geopretrain.data.labelled.pairs import (
+    LabelledPairs,
+    colours_said,
+    no_list_of_classes,
+    shown,
+    with_all_splits,
+)
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.text_lists import Line, listed_path, read_lines
 from geopretrain.errors import DataError
@@ -21,7 +28,6 @@ from geopretrain.errors import DataError
 SUFFIXES = (".txt", ".csv", ".tsv", ".lst")
 CLASSES = "classes.txt"
 _SEPARATORS = "\t,;"
-_TITLES = {"image", "images", "image_path", "img", "picture", "file", "label", "labels", "mask", "label_path"}
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -55,7 +61,7 @@ def open_lists(path: Path) -> LabelledPairs:
             found.setdefault(said or split, []).extend(pairs)
     if "all" in found and len(found) > 1:
         raise DataError(f"{path} names the split of some images only. Give each line its split, or none.")
-    classes, own = _classes(root, path.is_file())
+    classes, own = _classes(root, path.is_file(), found)
     splits, said_of_splits = with_all_splits(found, path)
     said_of_splits += colours_said(splits, classes)
     return LabelledPairs(root, "listed folder" if own else "CamVid", classes, splits, said_of_splits)
@@ -72,12 +78,14 @@ def _listings(path: Path) -> dict[str, Path]:
     return {split: file for split, file in files.items() if file.is_file()}
 
 
-def _classes(root: Path, is_list: bool) -> tuple[ClassList, bool]:
+def _classes(root: Path, is_list: bool, found: dict[str, list[Pair]]) -> tuple[ClassList, bool]:
     """Return the classes, and whether they are the user's own: beside the list, or in the folder above."""
     listing = next((place / CLASSES for place in (root, root.parent) if (place / CLASSES).is_file()), None)
     if (root / CLASSES).is_file() or (is_list and listing is not None):
         return read_classes(listing or root / CLASSES), True
-    return (read_classes(root / CLASSES), True) if is_list else (camvid_classes(), False)
+    if is_list:
+        raise no_list_of_classes(root / CLASSES, found)
+    return camvid_classes(), False
 
 
 def _names_pairs(listing: Path) -> bool:
@@ -114,7 +122,8 @@ def _read_list(root: Path, listing: Path) -> dict[str, list[Pair]]:
 
 
 def _is_title(text: str) -> bool:
-    return any({part.strip().lower() for part in columns[:2]} <= _TITLES for columns in _ways(text))
+    """Return whether a line is one of titles: no way to take it apart has the name of a picture in it."""
+    return not any(_is_picture(part) for columns in _ways(text) for part in columns)
 
 
 def _pair(root: Path, listing: Path, line: Line) -> tuple[Path, Path, str]:

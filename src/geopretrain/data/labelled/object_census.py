@@ -35,7 +35,7 @@ def check_objects(
     learned, judged = data.object_counts(train), data.object_counts(scored)
     for counts, where in ((learned, "training"), (judged, split)):
         console.say(counts.in_words(data.class_names, where))
-        _refuse_others(data, counts, where)
+        refuse_unlikely(data, counts, where)
     if unknown := sorted(judged.classes - learned.classes):
         names = [data.class_names[c] for c in unknown[:NAMED]]
         more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
@@ -45,7 +45,8 @@ def check_objects(
         )
 
 
-def _refuse_others(data: LabelledSet, counts: ObjectCounts, where: str) -> None:
+def refuse_unlikely(data: LabelledSet, counts: ObjectCounts, where: str) -> None:
+    """Raise DataError where no image of a part shows an object, or many boxes lie outside of their images."""
     every = counts.total + counts.crowds + counts.dropped
     if counts.dropped > MAX_DROPPED * every:
         raise DataError(
@@ -56,6 +57,6 @@ def _refuse_others(data: LabelledSet, counts: ObjectCounts, where: str) -> None:
     if not counts.total:
         raise DataError(
             f"{data.path}: none of the {len(counts.labels)} {where} images shows an object, so there is "
-            f"nothing to {'learn' if where == 'training' else 'score'}. Look at the annotations, and whether "
+            f"nothing to {'learn' if where == 'training' else 'find'}. Look at the annotations, and whether "
             "they are those of these pictures."
         )

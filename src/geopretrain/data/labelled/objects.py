@@ -23,7 +23,7 @@ from geopretrain.data.labelled.base import (
     unread_files,
 )
 from geopretrain.data.labelled.classes import MAX_CLASSES
-from geopretrain.data.labelled.outlines import Outline, Polygons, Size
+from geopretrain.data.labelled.outlines import Mask, Outline, Polygons, Size
 from geopretrain.data.readers.images import image_size, read_image
 from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
@@ -116,7 +116,10 @@ class Kept:
         Where no box is given, it is that of the outline.
         """
         self.total += 1
-        box = outline.box() if box is None and outline is not None else box
+        if isinstance(outline, Polygons) and outline.box() is None:
+            box = None  # one of the box alone would leave all others without masks
+        elif box is None and outline is not None:
+            box = outline.box()
         if box is not None and box[2] > box[0] and box[3] > box[1]:
             return [AnnotatedObject(label, box, outline, crowd)]
         self.left_out += 1
@@ -166,6 +169,8 @@ class LabelledObjects(LabelledSource):
             raise DataError(
                 f"{root} has {len(names)} classes of objects; 1 to {MAX_CLASSES - 1} are possible."
             )
+        if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+            raise DataError(f"{root} has two classes called '{twice}'. Give each a name of its own.")
         self.class_names, self.class_colours = tuple(names), class_palette(len(names))
         self._first = 0  # number of the first class of objects
         without = sum(
@@ -217,16 +222,15 @@ class LabelledObjects(LabelledSource):
                 f"has {sides(full)}. Annotate it as it is, or put the one in place that was annotated."
             )
         objects = annotated.in_pixels(full)
-        boxes = (
-            np.stack([_inside(one.box, full) for one in objects]) if objects else np.zeros((0, 4), np.float32)
-        )
+        boxes = [_inside(one.box, full) for one in objects]
+        masks = self._masks(annotated.file, objects, boxes, full, size) if "masks" in self.fields else None
         return LabelledImage(
             image,
             labels=self._class_map(annotated.file, objects, full) if self._first else None,
-            boxes=boxes,
+            boxes=np.stack(boxes) if boxes else np.zeros((0, 4), np.float32),
             box_labels=np.array([one.label + self._first for one in objects], np.int64),
             box_crowd=np.array([one.crowd for one in objects], bool),
-            masks=_masks(annotated.file, objects, full, size) if "masks" in self.fields else None,
+            masks=masks,
         )
 
     def unread(self) -> object:
@@ -251,11 +255,27 @@ class LabelledObjects(LabelledSource):
             labels[_mask(file, one, full)] = IGNORE if one.label == IGNORED else one.label + self._first
         return labels
 
+    @staticmethod
+    def _masks(
+        file: Path, objects: Sequence[AnnotatedObject], boxes: Sequence[Box], full: Size, size: Size
+    ) -> NDArray[np.bool_]:
+        """Return the masks ``N H W`` of objects at ``size``, by nearest neighbour.
+
+        Where an outline covers no pixel (a line, a dot between the centres of pixels), its box is left
+        without area.
+        """
+        small = []
+        for one, box in zip(objects, boxes, strict=True):
+            mask = _mask(file, one, full)
+            box[2:] = box[2:] if mask.any() else box[:2]
+            small.append(_reduced(mask, size))
+        return np.stack(small) if small else np.zeros((0, *size), bool)
+
     def _pictures(self) -> list[Path]:
         return [image.file for split in SPLITS for image in self.images[split]]
 
 
-def _mask(file: Path, one: AnnotatedObject, full: Size) -> NDArray[np.bool_]:
+def _mask(file: Path, one: AnnotatedObject, full: Size) -> Mask:
     if one.outline is None:
         return np.zeros(full, bool)
     try:
@@ -266,13 +286,8 @@ def _mask(file: Path, one: AnnotatedObject, full: Size) -> NDArray[np.bool_]:
         ) from error
 
 
-def _masks(file: Path, objects: Sequence[AnnotatedObject], full: Size, size: Size) -> NDArray[np.bool_]:
-    """Return the masks ``N H W`` of objects at ``size``, by nearest neighbour."""
-    small = [_reduced(_mask(file, one, full), size) for one in objects]
-    return np.stack(small) if small else np.zeros((0, *size), bool)
-
-
-def _reduced(mask: NDArray[np.bool_], size: Size) -> NDArray[np.bool_]:
+def _reduced(mask: Mask, size: Size) -> Mask:
+    """Return a mask at another size, by nearest neighbour."""
     if mask.shape == size:
         return mask
     picture = Image.fromarray(mask.astype(np.uint8))

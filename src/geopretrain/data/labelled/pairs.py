@@ -10,20 +10,20 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from geopretrain.data.file_names import is_clutter
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.labelled.base import SPLITS, LabelledImage, LabelledSource, digest_files, unread_files
-from geopretrain.data.labelled.classes import (
-    ADE20K_LIST,
-    ClassList,
+from geopretrain.data.labelled.class_maps import (
     colours_from,
-    read_ade20k_classes,
-    read_classes,
     read_labels,
+    refuse_mixed_palettes,
     unnamed_values,
+    what_labels_hold,
 )
+from geopretrain.data.labelled.classes import ADE20K_LIST, ClassList, read_ade20k_classes, read_classes
 from geopretrain.data.labelled.depth_pairs import DepthFiles
-from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
+from geopretrain.data.labelled.pairing import Pair as Pair
+from geopretrain.data.labelled.pairing import Pairing, pairing
+from geopretrain.data.readers.images import image_size, read_image
 from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
@@ -31,7 +31,6 @@ from geopretrain.wording import in_px, sides
 
 _TRIED = 20  # images whose headers are looked at until one can be read
 _LABEL_FOLDERS = ("labels", "masks", "annotations")
-Pair = tuple[Path, Path]
 Item = TypeVar("Item")
 
 
@@ -77,10 +76,7 @@ class LabelledPairs(LabelledSource):
         image_path, label_path = self.pairs[split][index]
         image, labels = read_image(image_path), self.labels_of(label_path)
         if image.shape[:2] != labels.shape:
-            raise DataError(
-                f"The label {label_path} is {in_px(labels.shape)}, but its image {image_path.name} is "
-                f"{sides(image.shape)}; they must have the same size."
-            )
+            raise DataError(_other_size(label_path, labels.shape, image_path, image.shape))
         check_original(labels.shape, image_path)
         depth = None if self.depth is None else self.depth.of(image_path, labels.shape)
         return LabelledImage(image, labels, depth)
@@ -109,6 +105,19 @@ class LabelledPairs(LabelledSource):
         pairs = [pair for split in SPLITS for pair in self.pairs[split]]
         depth = [] if self.depth is None else [self.depth.files[image] for image, _ in pairs]
         return [*(file for pair in pairs for file in pair), *depth]
+
+
+def _other_size(label: Path, one: tuple[int, ...], image: Path, other: tuple[int, ...]) -> str:
+    said = (
+        f"The label {label} is {in_px(one)}, but its image {image.name} is {sides(other)}; they must have "
+        "the same size."
+    )
+    if one[:2] != other[1::-1]:
+        return said
+    return (
+        f"{said} One of them lies on its side: images are shown as their note of orientation (EXIF) says, "
+        "and must have been labelled so. Turn the label, or save the image upright and without that note."
+    )
 
 
 def _shared_pictures(root: Path, pairs: dict[str, list[Pair]]) -> tuple[str, ...]:
@@ -169,15 +178,29 @@ def open_folders(root: Path) -> LabelledPairs:
         DataError: ``classes.txt`` is missing, an image has no label, or there are too few.
     """
     classes = _folder_classes(root)
-    found = _found_pairs(root)
+    matched = _matched(root)
+    found = {split: one.pairs for split, one in matched.items()}
     if classes is None:
-        raise DataError(f"{root / 'classes.txt'} is missing. It must list the classes, one name per line.")
+        raise no_list_of_classes(root / "classes.txt", found)
+    said = tuple(dict.fromkeys(sentence for one in matched.values() for sentence in one.sentences()))
     pairs, warnings = with_all_splits(found, root)
-    return LabelledPairs(root, "folder", classes, pairs, warnings + colours_said(pairs, classes))
+    return LabelledPairs(root, "folder", classes, pairs, warnings + said + colours_said(pairs, classes))
+
+
+def no_list_of_classes(listing: Path, found: dict[str, list[Pair]]) -> DataError:
+    """Return the error for labels without a list of their classes; it says what the labels hold."""
+    labels = [label for pairs in found.values() for _, label in pairs]
+    said = f"{listing} is missing. It must list the classes, one name per line in the order of their ids."
+    return DataError(f"{said} {what_labels_hold(labels)}".rstrip())
 
 
 def colours_said(pairs: dict[str, list[Pair]], classes: ClassList) -> tuple[str, ...]:
-    """Return the sentence about colours that are taken because the class list has none."""
+    """Return the sentence about colours that are taken because the class list has none.
+
+    Raises:
+        DataError: the labels are palette pictures, of which each has ids of its own.
+    """
+    refuse_mixed_palettes([label for _, label in pairs["train"]], classes)
     known = colours_from(pairs["train"][0][1], classes) if pairs["train"] else None
     if known is None:
         return ()
@@ -191,15 +214,15 @@ def _folder_classes(root: Path) -> ClassList | None:
     return read_ade20k_classes(root / ADE20K_LIST) if (root / ADE20K_LIST).is_file() else None
 
 
-def _found_pairs(root: Path) -> dict[str, list[Pair]]:
+def _matched(root: Path) -> dict[str, Pairing]:
     """Return the pairs of each split on disk; of ``all`` where there are no splits."""
     labels = _label_folder(root)
     if not (root / "images").is_dir() or labels is None:
         inside = {split: _inside_split(root, split) for split in SPLITS}
-        return {split: paired(*folders) for split, folders in inside.items() if folders is not None}
+        return {split: pairing(*folders) for split, folders in inside.items() if folders is not None}
     folders = {split: split_folder(root / "images", split) for split in SPLITS}
-    found = {split: paired(f, labels / f.name) for split, f in folders.items() if f is not None}
-    return found or {"all": paired(root / "images", labels)}
+    found = {split: pairing(f, labels / f.name) for split, f in folders.items() if f is not None}
+    return found or {"all": pairing(root / "images", labels)}
 
 
 def _label_folder(parent: Path) -> Path | None:
@@ -220,39 +243,6 @@ def split_folder(parent: Path, split: str) -> Path | None:
     if (parent / split).is_dir():
         return parent / split
     return next((p for p in sorted(parent.glob(f"{split}[0-9i]*")) if p.is_dir()), None)
-
-
-def paired(images: Path, labels: Path) -> list[Pair]:
-    """Return the images of a folder with the labels of the same names in another (DataError without any)."""
-    if not labels.is_dir():
-        raise DataError(f"{images} has no folder of labels beside it: {labels} does not exist.")
-    by_stem = _by_stem(labels, IMAGE_SUFFIXES | {".gif"})
-    pictures = _by_stem(images, IMAGE_SUFFIXES)
-    missing = [picture for stem, picture in pictures.items() if stem not in by_stem]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(pictures)} images in {images} have no label there ({labels}), "
-            f"{missing[0].name} for example. Label them or take them out."
-        )
-    return [(picture, by_stem[stem]) for stem, picture in pictures.items()]
-
-
-def _by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """Return the pictures of a folder by their names without ending (DataError where two share one).
-
-    In the order of their names as text: the splits made by chance hang on it, and stay what they were.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or is_clutter(path.name):
-            continue
-        if path.stem in found:
-            raise DataError(
-                f"{folder} holds {found[path.stem].name} and {path.name}: images and labels belong together "
-                "by their names without ending, so each may be there once. Keep one of them."
-            )
-        found[path.stem] = path
-    return found
 
 
 def with_all_splits(
@@ -277,7 +267,8 @@ def with_all_splits(
 def _carve(pairs: list[Item], fraction: float, root: Path) -> tuple[list[Item], list[Item]]:
     if len(pairs) < 2:
         raise DataError(
-            f"{root} holds too few labelled images to make splits for training, validation and test."
+            f"{root} holds too few labelled images to make splits for training, validation and test: 3 at "
+            "least are needed, one for each."
         )
     order = np.random.default_rng(0).permutation(len(pairs))
     taken = set(order[: max(1, round(fraction * len(pairs)))].tolist())

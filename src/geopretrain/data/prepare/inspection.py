@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.dataset import IMAGE_FOLDER
-from geopretrain.data.labelled.census import inspected
 from geopretrain.data.labelled.detect import is_labelled
+from geopretrain.data.labelled.inspected import inspected
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.beside import other_sets
@@ -374,9 +374,9 @@ def _labels(path: str) -> str | None:
         return None
     if path.startswith(IMAGE_FOLDER):
         return f"Images without class maps: {LabelledSet.open(path).describe().in_words(remarks=True)}."
-    found, usable = inspected(path)
-    use = f" Next: geopretrain finetune segmentation --data {shlex.quote(path)}" if usable else ""
-    return f"Labels: {found}{use}"
+    found, tasks = inspected(path)
+    commands = [f"geopretrain finetune {task} --data {shlex.quote(path)}" for task in tasks]
+    return f"Labels: {found}{' Next: ' * bool(tasks)}{', or '.join(commands)}"
 
 
 def _verdict(inspection: Inspection) -> str:

@@ -116,6 +116,9 @@ class _naming:
         if isinstance(error, PermissionError):
             raise DataError(f"{self.path} cannot be opened: permission denied.") from error
         if isinstance(error, Image.DecompressionBombError):
-            raise DataError(f"{self.path} has too many pixels to be a video frame.") from error
+            raise DataError(
+                f"{self.path} has too many pixels to be read as one picture. Cut it into parts, or save it "
+                "smaller."
+            ) from error
         if isinstance(error, (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError)):
             raise DataError(f"{self.path} is damaged or truncated ({error}).") from error

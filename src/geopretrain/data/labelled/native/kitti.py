@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.labelled.depth_pairs import DepthFiles, LabelledDepth
-from geopretrain.data.labelled.pairs import LabelledPairs, Pair, paired, with_all_splits
+from geopretrain.data.labelled.pairing import paired
+from geopretrain.data.labelled.pairs import LabelledPairs, Pair, with_all_splits
 from geopretrain.data.labelled.street_classes import drawn_classes
 from geopretrain.data.readers.depth_maps import KITTI_UNITS, depth_from_disparity, read_depth_png
 from geopretrain.data.spec import place_of, whole_number
