@@ -19,7 +19,7 @@ from geopretrain.commands.evaluate import table
 from geopretrain.data.readers.kitti_splits import read_list
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.evaluation.depth import score_depth
-from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.evaluation.measured import MeasuredFrame, truth_doubt
 from geopretrain.metrics import ERROR_NAMES, baseline_errors
 from geopretrain.runs.loading import load_task
 
@@ -150,7 +150,9 @@ def test_the_eigen_split_is_scored_by_name_against_raw_and_accumulated_scans(run
     kitti_improved(tmp_path / "data" / "kitti_depth", "val", drive, [5, 6])
     options = {"data_root": tmp_path / "data", "split_file": "eigen-test", "out": tmp_path}
     raw = geopretrain.evaluate(run, "kitti-raw?depth=released", **options)
-    assert "9 of 697 listed frames are there with measured depth" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "9 of 697 listed frames are there with measured depth" in said
+    assert "truth: single LiDAR scans, projected as in the released ground truth" in said
     options["protocol"] = "kitti-benchmark-80-median"
     improved = geopretrain.evaluate(
         run, "kitti-raw?depth=improved&split=eigen-test", **options, progress=False
@@ -159,8 +161,14 @@ def test_the_eigen_split_is_scored_by_name_against_raw_and_accumulated_scans(run
         (9, 697, 688),
         (2, 697, 695),
     ]
+    assert (raw["truth"][:6], improved["truth"]) == ("single", "accumulated LiDAR scans")
     del options["split_file"]
     assert geopretrain.evaluate(run, "kitti-raw?depth=improved&split=eigen-test", **options)["images"] == 2
+    assert "was made for" not in capsys.readouterr().out
+    assert truth_doubt("kitti-benchmark-80", raw["truth"]).startswith(
+        "kitti-benchmark-80 was made for accumulated"
+    )
+    assert truth_doubt("kitti-benchmark-80", "") is truth_doubt("kitti-eigen-garg-80-median", "x") is None
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 

@@ -63,6 +63,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         ``protocol``, ``images``, the mean errors, ``baselines`` (their errors), ``meaning`` (what the
         prediction is right up to: ``metric``, ``scale`` or ``scale_shift``), ``data``, ``frames``,
         ``listed`` and ``missing`` (frames of the split file: how many, and which are not there),
+        ``truth`` (what the measured depth is, where a data set has several kinds),
         ``without_depth`` (pictures that cannot be scored), ``left_out`` (a sentence about each file that is
         damaged and in none of the numbers), ``per_image``.
 
@@ -206,11 +207,11 @@ def _depth_scores(
     task: DepthTask, found: MeasuredSet, options: EvaluateOptions, size: Size | None
 ) -> dict[str, Any]:
     from geopretrain.evaluation.depth import default_protocol, fitting_protocol, score_depth
-    from geopretrain.evaluation.measured import unit_doubt
+    from geopretrain.evaluation.measured import truth_doubt, unit_doubt
 
     meaning, chosen, every = task.depth_meaning, found.frames[:: options.every], options.every
     rules = fitting_protocol(meaning, options.protocol or default_protocol(meaning, found.kind))
-    for said in (found.in_words(), unit_doubt(chosen)):
+    for said in (found.in_words(), unit_doubt(chosen), truth_doubt(rules.name, found.truth)):
         if said:
             console.warn(said)
     console.say(f"Scoring {len(chosen)} images under {rules.name}.")
@@ -226,7 +227,8 @@ def _depth_scores(
     )
     listed = {} if found.listed is None else {"listed": found.listed, "missing": list(found.missing)}
     told = {"without_depth": found.without_depth, "left_out": [*found.left_out, *scores.pop("left_out")]}
-    return {"frames": found.name, **listed, **told, **scores}
+    truth = {"truth": found.truth} if found.truth else {}
+    return {"frames": found.name, **listed, **told, **truth, **scores}
 
 
 def _temporal_scores(
@@ -311,7 +313,8 @@ def _meaning(result: dict[str, Any]) -> str:
 
     if result["predicted"] == "flow":
         return "flow in px of the pictures"
-    return f"depth is known {MEANINGS[result['meaning']]}, {result['alignment']}"
+    truth = f"; truth: {result['truth']}" if result.get("truth") else ""
+    return f"depth is known {MEANINGS[result['meaning']]}, {result['alignment']}{truth}"
 
 
 def _write(result: dict[str, Any], folder: Path, csv: bool, drawn: Picture | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from geopretrain.console import console
-from geopretrain.data.readers.depth_maps import unit_warning
+from geopretrain.data.readers.depth_maps import ACCUMULATED, unit_warning
 from geopretrain.data.readers.kitti_splits import DRIVES_BY_NAME, Key, frame_key, listed_frames
 from geopretrain.data.spec import options_of
 from geopretrain.data.subsets import spread_positions
@@ -105,6 +105,7 @@ class MeasuredSet:
         missing: those of them that are not there, or have no depth, as the list has them.
         without_depth: number of pictures of the data that have no depth.
         left_out: sentences about files and folders of the data that cannot be used at all.
+        truth: what the depth is, in words, where the data set has several kinds.
     """
 
     name: str
@@ -116,6 +117,7 @@ class MeasuredSet:
     missing: Sequence[str] = ()
     without_depth: int = 0
     left_out: Sequence[str] = ()
+    truth: str = ""
 
     def in_words(self) -> str:
         """Return what was asked for and is not there, empty where that is nothing."""
@@ -235,6 +237,7 @@ def _from_source(data: str, split_file: str | Path | None, depth_unit: float | N
         missing=missing,
         without_depth=max(0, without),
         left_out=[one.reason for one in unusable],
+        truth="; ".join(sorted({clip.depth_words for clip, _ in chosen} - {""})),
     )
 
 
@@ -254,6 +257,16 @@ def _measured(clip: SourceClip, index: int) -> MeasuredFrame:
     name = f"{clip.name}/{_frame_name(clip, index)}"
     depth, structure = partial(_read_depth, clip, index), partial(clip.structure, index)
     return MeasuredFrame(name, partial(_read_image, clip, index), depth, structure)
+
+
+def truth_doubt(protocol: str, truth: str) -> str | None:
+    """Return a sentence where the truth is not the one that a protocol of KITTI was made for."""
+    if not protocol.startswith("kitti-benchmark") or not truth or truth == ACCUMULATED:
+        return None
+    return (
+        f"{protocol} was made for {ACCUMULATED}; these are {truth}, which covers other pixels. Give the "
+        "data with ?depth=improved behind its path."
+    )
 
 
 def unit_doubt(frames: Sequence[MeasuredFrame]) -> str | None:

@@ -31,6 +31,7 @@ from geopretrain.data.catalogue.finding import VARIABLE, found, not_found, resol
 from geopretrain.data.catalogue.table import data_set, data_sets
 from geopretrain.data.dataset import NAMES
 from geopretrain.data.labelled.palettes import CAMVID_32, voc_palette
+from geopretrain.data.readers.detect import LAYOUTS
 from geopretrain.errors import ConfigError, DataError
 
 
@@ -96,6 +97,17 @@ def test_a_root_of_the_wrong_level_is_said(tmp_path):
     assert "no training/semantic/*.png" in said
     assert "www.cvlibs.net" in said
     assert "is not a folder" in not_found("kitti-semantics", tmp_path / "nowhere")
+
+
+def test_data_sets_of_frames_stand_in_the_order_of_their_readers():
+    """Whoever takes a folder that holds several is the first of them."""
+    kinds = [one.clips[0] for one in data_sets().values() if one.kind == "frames"]
+    titles = [layout.name for layout in LAYOUTS]
+    names = {"kitti_raw": "KITTI raw", "kitti_odometry": "KITTI odometry", "kitti_depth": "KITTI depth"}
+    names |= {"7scenes": "7-Scenes", "cityscapes": "Cityscapes", "middlebury": "Middlebury 2014"}
+    names |= {"tum_rgbd": "TUM RGB-D", "nyuv2": "NYU Depth v2", "nyuv2_raw": "NYU Depth v2, raw"}
+    places = [titles.index({**names, "ibims1": "iBims-1"}[kind]) for kind in kinds]
+    assert places == sorted(places)
 
 
 def test_an_unknown_name_names_the_nearest():
@@ -230,7 +242,7 @@ def test_a_data_set_among_others_is_not_taken_for_one_of_them(tmp_path):
             np.savetxt(stem.with_name(f"{stem.name}.pose.txt"), np.eye(4))
     report = checking.check("7scenes", tmp_path)
     assert any(
-        f"{tmp_path} is read as a KITTI raw drive, as that lies in it, too" in one for one in report.missing
+        f"{tmp_path} is read as a KITTI raw drive, which lies in it, too" in one for one in report.missing
     )
     shutil.rmtree(tmp_path / "fire")
     assert found("7scenes", tmp_path) == tmp_path / "chess"

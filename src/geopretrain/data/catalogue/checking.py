@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geopretrain.data.catalogue.finding import found, has, not_found, spec_of
+from geopretrain.data.catalogue.finding import found, has, not_found, shared, spec_of
 from geopretrain.data.catalogue.table import DataSet, data_set, data_sets
 from geopretrain.data.dataset import NAMES
 from geopretrain.errors import DataError
@@ -210,10 +210,7 @@ def _frames(report: DataCheck, wanted: DataSet, place: Path) -> None:
 def _note_other_kind(report: DataCheck, wanted: DataSet, place: Path, clip: SourceClip) -> None:
     """Note that the folder is taken for another data set, which lies in it, too."""
     if wanted.clips and clip.kind not in wanted.clips:
-        report.missing.append(
-            f"a folder of its own: {place} is read as {clip.title}, as that lies in it, too. Move all of "
-            f"{wanted.title} into a folder such as {wanted.folders[0]}/."
-        )
+        report.missing.append(shared(report.name, place, clip.title))
 
 
 def _read_beside(report: DataCheck, clip: SourceClip) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from geopretrain.data.catalogue.table import DataSet, Part, data_set, data_sets
@@ -97,7 +98,32 @@ def resolved(data: str, root: str | os.PathLike[str] | None) -> str:
     place = found(name, where)
     if place is None:
         raise DataError(not_found(name, where))
+    if (other := taken_for(name, place)) is not None:
+        raise DataError(shared(name, place, data_set(other).title))
     return spec_of(name, place, options)
+
+
+def taken_for(name: str, place: Path) -> str | None:
+    """Return the data set of frames that a folder would be read as instead of another one in it, or None.
+
+    Data sets of frames are tried in the order of the table, which is that of their readers.
+    """
+    wanted = data_set(name)
+    if wanted.kind != "frames":
+        return None
+    before = takewhile(lambda other: other != name, data_sets())
+    frames = (other for other in before if data_set(other).kind == "frames")
+    first = next((other for other in frames if has(place, data_set(other).parts[0])), name)
+    return None if set(data_set(first).clips) & set(wanted.clips) else first
+
+
+def shared(name: str, place: Path, other: str) -> str:
+    """Return the sentence on a folder that is read as another data set, which lies in it, too."""
+    wanted = data_set(name)
+    return (
+        f"{wanted.title} needs a folder of its own: {place} is read as {other}, which lies in it, too. Move "
+        f"all of {wanted.title} into a folder such as {wanted.folders[0]}/."
+    )
 
 
 def _folders(root: Path, levels: int) -> Iterator[Path]:

@@ -63,6 +63,7 @@ class SourceClip:
         camera_problem: why the calibration that is there cannot be used, None when all is well.
         has_depth: whether `depth` can answer for some frame.
         depth_protocol: evaluation protocol that fits the depth: 'kitti' (sparse LiDAR), 'dense', or None.
+        depth_words: what the depth is, in words, where a data set has several kinds; else empty.
         has_stereo: whether `stereo` can answer for some frame.
         T_to_stereo: ``4 4`` in metres, maps points of this camera into the right one; None without stereo.
         stereo_intrinsics: ``3 3`` of the right camera, px of the original frames; None where `intrinsics`
@@ -99,6 +100,7 @@ class SourceClip:
         self.camera_problem: str | None = None
         self.has_depth = False
         self.depth_protocol: str | None = None
+        self.depth_words = ""
         self.has_stereo = False
         self.T_to_stereo: np.ndarray | None = None
         self.stereo_intrinsics: np.ndarray | None = None

@@ -11,6 +11,7 @@ from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.readers.base import files_with, found_below
 from geopretrain.data.readers.calibrated import nominal_size
 from geopretrain.data.readers.depth_maps import (
+    ACCUMULATED,
     DEPTH_SUFFIXES,
     KITTI_UNITS,
     MILLIMETRES,
@@ -126,6 +127,7 @@ class KittiDepth(ImageSequence):
         files = image_files(folder / "image_02" / "data")
         super().__init__(name, files, path=folder)
         self.add_depth(matched_by_name(files, files_with(_kitti_maps(folder), {".png"})), "kitti")
+        self.depth_words = ACCUMULATED
         self._find_camera(folder)
 
     def _find_camera(self, folder: Path) -> None:
@@ -168,6 +170,7 @@ class KittiDepthSelection(ImageSequence):
         super().__init__(name, files, path=folder)
         maps = files_with(folder / "groundtruth_depth", {".png"})
         self.add_depth(matched_by_name(files, maps, _without_kind), "kitti")
+        self.depth_words = ACCUMULATED
         cameras = matched_by_name(files, files_with(folder / "intrinsics", {".txt"}), lambda stem: stem)
         if cameras:
             camera = read_matrix_file(cameras[min(cameras)])

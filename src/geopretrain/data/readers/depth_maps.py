@@ -13,6 +13,8 @@ from geopretrain.wording import in_px, sides
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
 MILLIMETRES, KITTI_UNITS = 1000.0, 256.0
 """Units of 16-bit PNGs per metre (of disparity maps per px): of depth cameras, and of KITTI."""
+SINGLE, ACCUMULATED = "single LiDAR scans", "accumulated LiDAR scans"
+"""What the sparse depth of KITTI is."""
 SAME_VIEW = 0.02
 """By how much the proportions of a smaller depth map may differ from those of its picture (rounding)."""
 PLAUSIBLE_MEDIAN = (0.05, 1000.0)  # m; a median outside says that the unit is another one

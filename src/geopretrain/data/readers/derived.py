@@ -23,6 +23,7 @@ class DerivedClip(SourceClip):
         self.calibrated_size, self.camera_problem = clip.calibrated_size, clip.camera_problem
         self.camera_origin = clip.camera_origin
         self.has_depth, self.depth_protocol = clip.has_depth, clip.depth_protocol
+        self.depth_words = clip.depth_words
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
         self.listed, self.listed_stride = clip.listed, clip.listed_stride

@@ -18,7 +18,7 @@ import numpy as np
 from geopretrain.data.file_names import natural_key
 from geopretrain.data.readers.base import SourceClip, Unusable, each, files_with, found_below
 from geopretrain.data.readers.calibrated import fit_to_pictures
-from geopretrain.data.readers.depth_maps import KITTI_UNITS, read_depth_png
+from geopretrain.data.readers.depth_maps import ACCUMULATED, KITTI_UNITS, SINGLE, read_depth_png
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name
 from geopretrain.data.readers.kitti_calibration import (
     calibrated_size,
@@ -121,10 +121,13 @@ class KittiDrive(ImageSequence):
 
     def _depth_files(self) -> dict[int, Path]:
         """Return the depth of each frame: projected or raw scans, or accumulated ones, see `Truth`."""
+        self.depth_words = ACCUMULATED if self.truth == "improved" else SINGLE
         if self.truth == "improved":
             return matched_by_name(self.files, accumulated_maps(self.drive))
         maps: dict[int, Path] = {}
-        if self.truth != "released":  # which projects differently
+        if self.truth == "released":
+            self.depth_words = f"{SINGLE}, projected as in the released ground truth"
+        else:
             projected = files_with(self.drive / "proj_depth" / "velodyne_raw" / "image_02", {".png"})
             maps = matched_by_name(self.files, projected)
         if self._velo_to_rect is not None:
@@ -134,6 +137,7 @@ class KittiDrive(ImageSequence):
             return maps
         maps = matched_by_name(self.files, files_with(self.drive / MAPS, {".png"}))
         if maps:
+            self.depth_words = ACCUMULATED
             self.warnings.append("Depth is that of accumulated scans (proj_depth/groundtruth).")
         return maps
 
