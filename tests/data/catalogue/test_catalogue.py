@@ -244,8 +244,12 @@ def test_a_data_set_among_others_is_not_taken_for_one_of_them(tmp_path):
     assert any(
         f"{tmp_path} is read as a KITTI raw drive, which lies in it, too" in one for one in report.missing
     )
-    shutil.rmtree(tmp_path / "fire")
-    assert found("7scenes", tmp_path) == tmp_path / "chess"
+    (tmp_path / "mine").mkdir()
+    for scene in ("chess", "fire"):
+        (tmp_path / scene).rename(tmp_path / "mine" / scene)
+    assert found("7scenes", tmp_path) == tmp_path / "mine"
+    shutil.rmtree(tmp_path / "mine" / "fire")
+    assert found("7scenes", tmp_path) == tmp_path / "mine" / "chess"
 
 
 def test_frames_are_checked_too(tmp_path):

@@ -159,3 +159,10 @@ def test_a_real_drive_has_its_part_of_the_split(shared_data):
     assert np.median(released[released > 0]) - np.median(
         plain.depth(14)[plain.depth(14) > 0]
     ) == pytest.approx(0.27, abs=0.1)
+
+
+def test_a_mistake_behind_the_path_is_told_when_it_is_inspected(kitti):
+    with pytest.raises(DataError, match="Did you mean 'eigen-test'"):
+        geopretrain.inspect(f"{kitti}?split=eigen-tst")
+    with pytest.raises(ConfigError, match="unknown option 'splt'"):
+        geopretrain.inspect(f"{kitti}?splt=eigen-test")

@@ -21,8 +21,8 @@ _MAX_FOLDERS = 5000
 def found(name: str, root: Path) -> Path | None:
     """Return the folder of a data set at or below a root, None where it has none.
 
-    Of several, the one that has most of its parts, then the one with a usual name, then the nearest; where
-    that holds a single other one, that: beside it may be other data.
+    Of several, the one that has most of its parts, then the one with a usual name, then the nearest; of
+    folders in each other the innermost that holds all of it: beside it may be other data.
     """
     wanted = data_set(name)
     places = [place for place in _folders(root, LEVELS) if has(place, wanted.parts[0])]
@@ -33,10 +33,13 @@ def found(name: str, root: Path) -> Path | None:
         return -parts, usual.get(place.name, len(usual)), len(place.parts)
 
     best = min(places, key=rank, default=None)
-    if best is None or best.name in usual:
-        return best
-    inside = [place for place in places if best in place.parents and rank(place)[0] == rank(best)[0]]
-    return inside[0] if len(inside) == 1 else best
+    while best is not None and best.name not in usual:
+        inside = [place for place in places if best in place.parents and rank(place)[0] == rank(best)[0]]
+        around = [one for one in inside if all(one == place or one in place.parents for place in inside)]
+        if not around:
+            break
+        best = around[0]
+    return best
 
 
 def has(place: Path, part: Part) -> bool:

@@ -26,7 +26,7 @@ from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
-from geopretrain.data.spec import place_of
+from geopretrain.data.spec import options_of, place_of
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import has_index
 from geopretrain.errors import ConfigError, DataError
@@ -176,7 +176,7 @@ def inspect(
     except (DataError, ConfigError):  # perhaps options of labelled images
         clips = []
         others = other_sets(place, clips) if labels is None else []
-        if flow is None and not others:
+        if flow is None and (options_of(str(path)) or not others):
             if labels is None:
                 raise
             LabelledSet.open(path)  # raises where these cannot be used, either
