@@ -17,6 +17,7 @@ from geopretrain.folders import owned
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
+from geopretrain.study.instrument import budget_cautions, class_cautions
 from geopretrain.study.learning_rate import choose_rates, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
@@ -143,13 +144,20 @@ def _conclude(
 
     measure, described = plan.contest.measure, plan.data.describe()
     rows = summarise(outcomes, [one.name for one in plan.inits], plan.modes, measure)
+    classes = per_class(outcomes, measure)
     results: dict[str, Any] = {
         "format": 1,
         "task": plan.contest.task,
         "measure": asdict(measure),
         "headline": headline(rows, plan.settings["labels"], measure),
         "sentences": sentences(rows, measure),
-        "cautions": [*same_content(plan.inits), *cautions(rows), *rate_cautions(searched)],
+        "cautions": [
+            *same_content(plan.inits),
+            *budget_cautions(rows, measure),
+            *class_cautions(classes, described.class_names, measure),
+            *cautions(rows),
+            *rate_cautions(searched),
+        ],
         "inits": describe_inits(plan.inits),
         "modes": plan.modes,
         "classes": {
@@ -157,7 +165,7 @@ def _conclude(
             "colours": [list(colour) for colour in described.class_colours],
         },
         "summary": [row_as_dict(row) for row in rows],
-        "per_class": per_class(outcomes, measure),
+        "per_class": classes,
         "learning_rates": searched,
         "trials": outcomes,
         "failures": failures,

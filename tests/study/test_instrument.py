@@ -1,0 +1,65 @@
+"""A comparison says where it cannot tell what it is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from geopretrain.study.instrument import budget_cautions, class_cautions
+from geopretrain.study.measures import ABS_REL
+from geopretrain.study.summary import summarise
+
+STEPS = (10, 30, 60)
+
+
+def rows(measure=None, **curves):
+    """Return the table of initialisations whose seeds have these scores at 10, 30 and 60 steps."""
+    key = "miou" if measure is None else measure.key
+    trials = [
+        {
+            "init": init,
+            "mode": "full",
+            "seed": seed,
+            "curve": [{"step": step, key: value} for step, value in zip(STEPS, values, strict=True)],
+        }
+        for init, seeds in curves.items()
+        for seed, values in enumerate(seeds)
+    ]
+    return summarise(trials, list(curves), ["full"], *([] if measure is None else [measure]))
+
+
+def test_trainings_that_still_get_better_are_told():
+    (said,) = budget_cautions(
+        rows(
+            rising=[(0.1, 0.2, 0.25), (0.1, 0.2, 0.23)],
+            still=[(0.1, 0.3, 0.301), (0.1, 0.3, 0.302)],
+            mixed=[(0.1, 0.2, 0.3), (0.1, 0.2, 0.19)],
+        )
+    )
+    assert "from step 30 to the last, 60, every training of rising (+4.0 points of mIoU) became" in said
+    assert "too short" in said
+
+
+def test_of_errors_less_is_better():
+    falling, rising = [(0.5, 0.4, 0.3)] * 2, [(0.3, 0.3, 0.4)] * 2
+    (said,) = budget_cautions(rows(ABS_REL, falling=falling, rising=rising), ABS_REL)
+    assert "falling (\N{MINUS SIGN}0.100 of AbsRel)" in said
+    assert "rising" not in said
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.1, 0.1), (0.3, 0.3, 0.2)])
+def test_what_stands_or_falls_is_not(values):
+    assert budget_cautions(rows(one=[values] * 3)) == []
+
+
+def test_without_a_point_near_half_of_the_steps_nothing_is_known():
+    found = [row for row in rows(one=[(0.1, 0.2, 0.3)] * 2) if row.step != 30]
+    assert budget_cautions(found) == []
+    assert budget_cautions([]) == []
+
+
+def test_classes_at_zero_for_all_are_told():
+    scores = {"full": {"a": [0.5, 0.0, 0.004, None, 0.3], "b": [0.6, 0.0, 0.0, None, 0.0]}}
+    (said,) = class_cautions(scores, ["road", "pole", "sign", "absent", "car"])
+    assert "pole, sign (2 of 4 classes) stand at 0" in said
+    assert class_cautions({"full": {"a": [0.5, 0.1]}}, ["road", "car"]) == []
+    assert class_cautions({}, []) == []
