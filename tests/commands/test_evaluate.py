@@ -408,8 +408,25 @@ def test_steadiness_is_scored_by_poses_and_by_flow(run, store, tmp_path):
 def test_what_steadiness_cannot_be_scored_on_is_said(run, store, tmp_path):
     scored = partial(geopretrain.evaluate, run, out=tmp_path / "out", progress=False)
     with pytest.raises(DataError, match="use --protocol temporal-flow"):
-        scored(store, protocol="temporal-pose")
+        scored(_pairs(tmp_path / "no poses"), protocol="temporal-pose")
     with pytest.raises(ConfigError, match="scores pairs"):
         scored(store, protocol="temporal-flow", pictures=2)
     with pytest.raises(DataError, match="no video to score"):
         scored(_pairs(tmp_path / "pairs"), protocol="temporal-flow")
+
+
+def test_the_motion_of_the_camera_is_scored_and_says_whose_poses(run, store, tmp_path):
+    scored = partial(geopretrain.evaluate, run, store, out=tmp_path / "out", progress=False)
+    result = scored(protocol="pose", frames="all", csv=True)
+    assert (result["poses"], result["unit"]) == ("of the data set", "m")
+    assert result["baselines"]["straight_ahead"]["rotation"] < 5  # a car on a road
+    text = table(result)
+    assert "poses of the data set" in text
+    assert "one factor for each snippet of five frames" in text
+    assert "straight ahead" in text
+    written = json.loads((tmp_path / "out" / "street-all-pose.json").read_text())
+    assert written["rotation"] == pytest.approx(result["rotation"])
+    rows = list(csv.DictReader((tmp_path / "out" / "street-all-pose.csv").open()))
+    assert len(rows) == result["images"]
+    with pytest.raises(ConfigError, match="scores the motion of the camera"):
+        scored(protocol="pose", flip=True)

@@ -56,6 +56,26 @@ def picture(coefficients=None, fisheye=False, matrix=MATRIX, size=SIZE) -> np.nd
     return plane(*rays(matrix, size, coefficients, fisheye))
 
 
+def dots(places: np.ndarray, size=SIZE) -> np.ndarray:
+    """White spots on black at ``N 2`` px, ``H W 3`` uint8."""
+    v, u = np.indices(size, dtype=np.float64)
+    light = np.zeros(size)
+    for x, y in places:
+        light += np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * 1.5**2))
+    return np.uint8(np.repeat(np.round(255 * light.clip(0, 1))[..., None], 3, axis=2))
+
+
+def found_dots(image: np.ndarray, places: np.ndarray, reach: int = 8) -> np.ndarray:
+    """The centres of gravity of the light near ``N 2`` px."""
+    centres = []
+    for x, y in np.round(places).astype(int):
+        part = image[y - reach : y + reach + 1, x - reach : x + reach + 1].mean(2)
+        v, u = np.indices(part.shape) - reach
+        weight = np.where(part > 40, part, 0.0)
+        centres.append((x + (weight * u).sum() / weight.sum(), y + (weight * v).sum() / weight.sum()))
+    return np.array(centres)
+
+
 def write_pictures(folder: Path, count=3, **camera) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
@@ -113,11 +133,11 @@ def colmap(folder: Path, model: str, values, *, binary: bool, count=3, size=SIZE
     return folder
 
 
-def opencv(path: Path, coefficients=BROWN, fisheye=False, matrix=MATRIX) -> Path:
+def opencv(path: Path, coefficients=BROWN, fisheye=False, matrix=MATRIX, size=SIZE) -> Path:
     """A calibration as OpenCV's own sample writes it (YAML or XML by the ending)."""
     storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
-    storage.write("image_width", SIZE[1])
-    storage.write("image_height", SIZE[0])
+    storage.write("image_width", size[1])
+    storage.write("image_height", size[0])
     storage.write("fisheye_model", int(fisheye))
     storage.write("camera_matrix", matrix)
     storage.write("distortion_coefficients", np.array(coefficients))

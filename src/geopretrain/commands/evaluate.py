@@ -46,6 +46,11 @@ COLUMNS = {
     "dde_p": "DDE+",
     "tae": "TAE",
     "flow_change": "change",
+    "rotation": "rot deg",
+    "direction": "dir deg",
+    "ate5": "ATE5",
+    "ate": "ATE",
+    "ate_relative": "ATE/way",
     "epe": "EPE",
     "fl_all": "Fl-all",
 }
@@ -103,12 +108,15 @@ def _scored(
     """Return the scores of a depth or flow task, and a picture of some where that was asked for."""
     from geopretrain.evaluation.depth_pictures import draw_scored
     from geopretrain.evaluation.measured import find_frames
+    from geopretrain.evaluation.pose import POSE
     from geopretrain.evaluation.temporal import TEMPORAL
     from geopretrain.tasks.base import FlowTask
 
     data, size = os.fspath(options.data), folder.size
     if isinstance(task, FlowTask):
         return _flow_scores(task, data, options.every, size), None
+    if options.protocol == POSE:
+        return _pose_scores(task, data, folder, options, size), None
     if options.protocol in TEMPORAL:
         return _temporal_scores(task, data, folder, options, size), None
     found = find_frames(
@@ -252,6 +260,18 @@ def _temporal_scores(
     )
 
 
+def _pose_scores(
+    task: DepthTask, data: str, run: RunFolder, options: EvaluateOptions, size: Size | None
+) -> dict[str, Any]:
+    """Return the errors of the predicted motion (OptionError for options that only depth has)."""
+    from geopretrain.evaluation.pose import score_pose
+
+    for name in ("split_file", "depth_unit", "pictures", "flip"):
+        if getattr(options, name):
+            raise OptionError(name, "is of depth; --protocol pose scores the motion of the camera.")
+    return score_pose(task, data, run, frames=options.frames, size=size, every=options.every)
+
+
 def _flow_scores(task: FlowTask, data: str, every: int, size: Size | None) -> dict[str, Any]:
     from geopretrain.data.readers.flow_pairs import open_flow_pairs
     from geopretrain.evaluation.flow import score_flow
@@ -289,11 +309,11 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['protocol']}, {result['images']} {what} ({result['frames'].replace('_', '-')}), "
         f"{'flip average' if result['flip'] else 'no post-processing'}; {_meaning(result)}",
-        f"{'':12}" + "".join(f"{heading:>9}" for heading in columns.values()),
+        f"{'':14}" + "".join(f"{heading:>9}" for heading in columns.values()),
     ]
     for name, errors in {"run": result, **result["baselines"]}.items():
         values = "".join(_cell(errors.get(column)) for column in columns)
-        lines.append(f"{name.replace('_', ' '):12}{values}")
+        lines.append(f"{name.replace('_', ' '):14}{values}")
     if result.get("missing"):
         there = result["listed"] - len(result["missing"])
         lines.append(f"{there} of {result['listed']} listed frames were there to be scored.")
@@ -313,6 +333,8 @@ def _meaning(result: dict[str, Any]) -> str:
 
     if result["predicted"] == "flow":
         return "flow in px of the pictures"
+    if result["predicted"] == "motion":
+        return f"{result['alignment']}, in {result['unit']}; poses {result['poses']}"
     truth = f"; truth: {result['truth']}" if result.get("truth") else ""
     return f"depth is known {MEANINGS[result['meaning']]}, {result['alignment']}{truth}"
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geopretrain.console import console
-from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.readers.base import UNKNOWN
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.depth import Size, predict_disparity
-from geopretrain.evaluation.measured import readable, trained_on
+from geopretrain.evaluation.footage import Footage, footage
+from geopretrain.evaluation.measured import readable
 from geopretrain.metrics.depth import fit_line, resize_disparity
 from geopretrain.metrics.ibims import mean_of_known
 from geopretrain.metrics.temporal import alignment_error, flow_change
 
 if TYPE_CHECKING:
-    from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.runs.folder import RunFolder
     from geopretrain.tasks.base import DepthTask
 
@@ -33,27 +31,6 @@ _ALIGNED_ON = 40
 _PIXELS = 2000
 """Measured pixels of each of them."""
 _FARTHEST = 1000.0
-
-
-@dataclass(frozen=True)
-class Footage:
-    """Frames in the order of time.
-
-    Attributes:
-        name: what it is called.
-        pairs: numbers of neighbouring frames.
-        image: reads a frame, ``H W 3`` uint8.
-        pose: reads its pose, ``4 4`` to the world, m; None where there is none.
-        depth: reads its measured depth, m; None where there is none.
-        intrinsics: ``3 3`` px, None where they are not known.
-    """
-
-    name: str
-    pairs: Sequence[tuple[int, int]]
-    image: Callable[[int], NDArray[np.uint8]]
-    pose: Callable[[int], NDArray[np.floating] | None]
-    depth: Callable[[int], NDArray[np.floating] | None]
-    intrinsics: NDArray[np.floating] | None
 
 
 def score_temporal(
@@ -92,7 +69,7 @@ def score_temporal(
             "This run knows disparity only up to a factor and a shift, and the shift changes how much it "
             "seems to flicker. Use --protocol temporal-pose with data that have poses and depth."
         )
-    sequences, chosen = _sequences(data, run, frames)
+    sequences, chosen = footage(data, run, frames)
     predict = partial(_disparity, task, size, flip)
     scores: list[dict[str, Any]] = []
     left_out: list[str] = []
@@ -153,6 +130,9 @@ def _by_pose(
     left_out: list[str],
 ) -> list[dict[str, Any]]:
     K = sequence.intrinsics
+    if sequence.pose_unit == UNKNOWN:
+        left_out.append(f"The poses of {sequence.name} are {sequence.pose_origin}.")
+        return []
     usable = [pair for pair in pairs if all(sequence.pose(i) is not None for i in pair)]
     if K is None or not usable:
         return []
@@ -248,78 +228,3 @@ def _by_flow(
     for name, maps in readable(reads, left_out):
         rows.append({"name": name, "flow_change": flow_change(*maps)})
     return rows
-
-
-def _sequences(data: str, run: RunFolder, frames: str) -> tuple[list[Footage], str]:
-    """Return the sequences of what the user named, and which of its frames they hold."""
-    from geopretrain.data.readers.base import Unusable
-    from geopretrain.data.readers.detect import open_source
-    from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.index import has_index
-
-    if has_index(data):
-        return _of_store(FrameStore.open(data), run, frames)
-    if frames in ("held_out", "in_sample"):
-        raise ConfigError(
-            f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
-            "store, or --frames all."
-        )
-    unusable: list[Unusable] = []
-    clips = [clip for clip in open_source(data, unusable=unusable) if clip.ordered]
-    for one in unusable:
-        console.warn_left_out(f"Left out: {one.reason}")
-    return [_of_clip(clip) for clip in clips], "all"
-
-
-def _of_clip(clip: SourceClip) -> Footage:
-    length = clip.length if clip.length is not None else sum(1 for _ in clip.frames())
-    pairs = [(i, i + 1) for i in range(length - 1) if not clip.starts_anew(i + 1)]
-    return Footage(clip.name, pairs, _Forward(clip), clip.pose, clip.depth, clip.intrinsics)
-
-
-class _Forward:
-    """Reads the frames of a clip mostly one after the other: a video is not decoded anew for each."""
-
-    def __init__(self, clip: SourceClip) -> None:
-        self._clip, self._last = clip, dict[int, Frame]()
-        self._frames: Iterator[Frame] = iter(())
-        self._next = -1
-
-    def __call__(self, index: int) -> NDArray[np.uint8]:
-        if index not in self._last:
-            if index != self._next:
-                self._frames = self._clip.frames(index)
-            frame = next(self._frames)
-            self._last = dict([*self._last.items()][-1:]) | {index: frame}
-            self._next = index + 1
-        frame = self._last[index]
-        if frame.image is None:
-            raise DataError(str(frame.error))
-        return frame.image
-
-
-def _of_store(store: FrameStore, run: RunFolder, frames: str) -> tuple[list[Footage], str]:
-    """Return the clips of a store: pairs of frames that a sample has next to each other."""
-    if store.still_images:
-        raise DataError(f"{store.path} holds single images, so nothing can be steady in it. Give video.")
-    groups: dict[str, list[Footage]] = {"held_out": [], "in_sample": [], "all": []}
-    for number, clip in enumerate(store.clips):
-        stored = set(clip.frames)
-        pairs = [(i, i + clip.stride) for i in clip.frames if i + clip.stride in stored]
-        held_out = [pair for pair in pairs if pair[0] >= clip.first_held_out]
-        in_sample = [pair for pair in pairs if pair[1] < clip.first_held_out]
-        for name, chosen in (("held_out", held_out), ("in_sample", in_sample), ("all", pairs)):
-            image, depth = partial(store.frame_image, number), partial(_stored_depth, store, number)
-            footage = Footage(clip.name, chosen, image, _no_pose, depth, store.intrinsics(number))
-            groups[name] += [footage] if chosen else []
-    if frames == "auto":
-        frames = "held_out" if groups["held_out"] and trained_on(run, store) else "all"
-    return groups[frames], frames
-
-
-def _no_pose(frame: int) -> None:
-    """A store keeps no poses."""
-
-
-def _stored_depth(store: FrameStore, clip: int, frame: int) -> NDArray[np.floating] | None:
-    return store.depth(clip, frame) if frame in store.clips[clip].depth_frames else None

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from geopretrain.data.dataset import Description, Fields
+from geopretrain.errors import ConfigError
 from geopretrain.networks import Backbone
 from geopretrain.tasks.parameters import parameter_groups
 from geopretrain.tasks.predictions import (
@@ -188,6 +189,25 @@ class DepthTask(Task):
     @abstractmethod
     def predict(self, images: Tensor) -> DepthPrediction:
         """Map images ``B 3 H W`` in [0, 1] to their depth at full size."""
+
+    @property
+    def predicts_motion(self) -> bool:
+        """Whether `camera_motion` can answer."""
+        return False
+
+    def camera_motion(self, first: Tensor, second: Tensor, intrinsics: Tensor | None) -> Tensor:
+        """Return ``T_first_to_second`` (``B 4 4``, in units of its depth) of frames in the order of time.
+
+        Args:
+            first: ``B 3 H W`` in [0, 1].
+            second: likewise.
+            intrinsics: ``B 3 3`` px, None where they are not known.
+
+        Raises:
+            ConfigError: the task predicts none.
+            DataError: it needs the camera.
+        """
+        raise ConfigError(f"{self.name} predicts no motion of the camera.")
 
 
 class FlowTask(Task):

@@ -10,13 +10,14 @@ from making_clips import sliding_frames, write_images, write_video
 
 from geopretrain import extras
 from geopretrain.console import console
-from geopretrain.data.prepare.calibrate import video
+from geopretrain.data.prepare.calibrate import reconstruction, video
 from geopretrain.data.prepare.calibrate.estimate import combined, weighted_median
 from geopretrain.data.prepare.calibrate.frames import LENGTH, WINDOWS, choose_windows
-from geopretrain.data.prepare.calibrate.window import FRAMES, RESULT, WindowResult
+from geopretrain.data.prepare.calibrate.window import FRAMES, KEPT, RESULT, WindowResult
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.readers import open_source
 from geopretrain.errors import ConfigError
+from geopretrain.metrics.trajectory import aligned, rotation_errors
 
 
 def window(focal, *, bend=0.0, uncertainty=0.003, registered=40, error=0.5, pinhole=None):
@@ -48,6 +49,18 @@ BAD = {
 def test_what_is_not_believed_says_why(kind):
     results, words = BAD[kind]
     assert words in combined(results).problem
+
+
+def test_all_of_a_video_does_not_vouch_for_its_halves():
+    whole, halves = {*range(30)}, ({*range(15)}, {*range(15, 30)})
+    sure = {0.575: 0.011, 0.616: 0.016, 0.443: 0.021}  # of nuScenes, where 0.50 is true
+    far_apart = [window(focal, uncertainty=by) for focal, by in sure.items()]
+    assert combined(far_apart).problem is None  # were they of different frames
+    assert "windows disagree by 1" in combined(far_apart, [whole, *halves]).problem
+    alike = combined([window(0.575), window(0.59), window(0.55)], [whole, *halves])
+    assert (alike.problem, alike.used) == (None, 3)
+    one_half = [window(0.575, pinhole=0.51), window(0.57, pinhole=0.5), window(0.5, registered=3)]
+    assert "only one window" in combined(one_half, [whole, *halves]).problem
 
 
 def test_windows_are_of_moving_frames_without_a_cut(tmp_path):
@@ -142,6 +155,46 @@ def test_without_colmap_it_is_said_how_to_get_it(tmp_path, clip, monkeypatch):
         prepare(clip, tmp_path / "store", progress=False, calibrate="focal")
 
 
+def window_kept(place, frames, first=0.0):
+    """What is left of a window: the model and its poses, which go 1 forward at each frame."""
+    (place / KEPT).mkdir(parents=True, exist_ok=True)
+    poses = np.tile(np.eye(4), (len(frames), 1, 1))
+    poses[:, 2, 3] = first + np.arange(len(frames))
+    np.savez(place / "reconstruction.npz", frames=np.array(frames), poses=poses)
+
+
+def test_the_poses_of_windows_are_kept_and_those_that_share_frames_are_not_mixed(
+    tmp_path, clip, colmap, monkeypatch
+):
+    colmap(window(0.8))
+    kept = {0: range(10, 40), 1: range(30, 60), 2: range(70, 77)}
+
+    def run_apart(module, place, *words):
+        assert (module, float(words[0])) == ("reconstruction", pytest.approx(0.8))
+        at = int(place.name.split("_")[1])
+        window_kept(place, list(kept[at]), first=100.0 * at)
+
+    monkeypatch.setattr(reconstruction, "run_apart", run_apart)
+    monkeypatch.setattr(reconstruction, "window_folders", lambda clips, folder: places(folder))
+
+    def places(folder):
+        found = [(0, folder / f"window_{at}") for at in range(3)]
+        for _, place in found:
+            (place / KEPT).mkdir(parents=True, exist_ok=True)
+        return found
+
+    monkeypatch.setattr(video, "choose_windows", lambda clip, advance: [list(r) for r in kept.values()])
+    store = prepare(clip, tmp_path / "store", progress=False, calibrate="focal", min_motion=0)
+    (info,) = store.clips
+    assert info.pose_frames == [*range(10, 60), *range(70, 77)]
+    assert info.pose_starts == [40, 70]
+    assert "estimated by pycolmap" in info.pose_origin
+    assert "scale unknown" in info.pose_origin
+    assert store.pose(0, 39)[2, 3] == 29
+    assert store.pose(0, 40)[2, 3] == 110
+    assert any("Poses of 57 frames are estimated by pycolmap" in w for w in store.warnings)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("pycolmap") is None, reason="needs the extra calibrate")
 def test_the_focal_length_of_a_synthetic_world_is_found(tmp_path):
@@ -149,5 +202,13 @@ def test_the_focal_length_of_a_synthetic_world_is_found(tmp_path):
     with console.progress("", None) as line:
         found = video.estimate_camera([world], tmp_path, line)
     assert found.problem is None
+    windows = reconstruction.trajectories([world], tmp_path, found)[0]
+    for one in windows:
+        true = np.array([world.pose(int(frame)) for frame in one.frames])
+        way = np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1).sum()
+        off = aligned(one.poses[:, :3, 3], true[:, :3, 3]) - true[:, :3, 3]
+        assert np.linalg.norm(off, axis=1).max() < 0.01 * way
+        turned = [np.linalg.inv(poses[0]) @ poses[-1] for poses in (one.poses, true)]
+        assert rotation_errors(*turned) < 0.5
     assert found.focal * 384 == pytest.approx(world.intrinsics[0, 0], rel=0.05)
     assert found.registered > 0.9

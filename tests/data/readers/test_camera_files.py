@@ -12,7 +12,10 @@ from bent_pictures import (
     FOCAL,
     MATRIX,
     SIZE,
+    bent,
     colmap,
+    dots,
+    found_dots,
     opencv,
     picture,
     plane,
@@ -86,6 +89,33 @@ def test_a_fisheye_lens_is_undone(tmp_path, kind):
         ros(tmp_path / "camera_info.yaml", FISHEYE, model="equidistant")
     (clip,) = open_source(tmp_path / "images")
     straight(clip)
+
+
+WIDE = {"fisheye": (340.0, FISHEYE), "brown": (300.0, (-0.22, 0.06, 0.0005, -0.0005, -0.006))}
+"""Ultra-wide cameras of phones, over 105 degrees: focal length at 640 px, and what the lens bends."""
+
+
+@pytest.mark.parametrize("lens", WIDE)
+def test_the_frames_of_a_wide_video_are_those_of_a_pinhole_camera_to_a_fraction_of_a_pixel(tmp_path, lens):
+    (focal, coefficients), size = WIDE[lens], (360, 640)
+    matrix = np.array([[focal, 0, 322.0], [0, focal, 177.5], [0, 0, 1]])
+    grid = np.stack(np.meshgrid(np.linspace(-1.2, 1.2, 11), np.linspace(-0.5, 0.5, 6)), -1).reshape(-1, 2)
+    moments = [grid + shift for shift in (0.0, 0.03, 0.06)]
+    there = [np.stack(bent(*seen.T, coefficients, lens == "fisheye"), -1) for seen in moments]
+    pixels = [focal * at + matrix[:2, 2] for at in there]
+    write_video(tmp_path / "walk.mp4", [dots(at, size) for at in pixels])
+    opencv(tmp_path / "walk.yaml", coefficients, fisheye=lens == "fisheye", matrix=matrix, size=size)
+    (clip,) = open_source(tmp_path / "walk.mp4")
+    wide = np.degrees(2 * np.arctan(clip.size[1] / 2 / clip.intrinsics[0, 0]))
+    assert wide > 100
+    for frame, seen in zip(clip.frames(), moments, strict=True):
+        expected = seen * np.diag(clip.intrinsics)[:2] + clip.intrinsics[:2, 2]
+        inside = ((expected > 12) & (expected < np.array(clip.size[::-1]) - 13)).all(1)
+        off = np.abs(found_dots(frame.image, expected[inside]) - expected[inside])
+        assert inside.sum() >= 30
+        assert off.mean() < 0.1
+        assert off.max() < 0.5
+    assert np.abs(pixels[0] - (moments[0] * focal + matrix[:2, 2])).max() > 50  # what was undone
 
 
 def test_a_very_wide_lens_keeps_what_a_pinhole_camera_can_show():

@@ -14,6 +14,7 @@ from geopretrain.console import ProgressLine
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.decode import Decoded, decode
 from geopretrain.data.prepare.intrinsics import Camera, stored_intrinsics
+from geopretrain.data.prepare.poses import Poses, read_poses
 from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, hold_out
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
 from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, skipped_parts, why_nothing
@@ -25,6 +26,7 @@ from geopretrain.data.store.index import (
     DEPTH_FILE,
     DEPTH_FOLDER,
     FRAMES_FILE,
+    POSES_FILE,
     STEREO_FILE,
     clips_from_json,
 )
@@ -138,12 +140,14 @@ def prepare_clip(
         "depth_folder": folder if clip.has_depth else "",
         **_stereo_camera(clip, crop, size),
     }
-    infos = [ClipInfo(**common, **info) for info in _clip_infos(clip, name, usable, decoded, options, before)]
-    _append(work, decoded, infos, size)
+    poses = read_poses(clip, decoded.frames)
+    found = _clip_infos(clip, name, usable, decoded, poses, options, before)
+    infos = [ClipInfo(**common, **info) for info in found]
+    _append(work, decoded, poses, infos, size)
     return PreparedClip(
         clips=infos,
         statistics=read_statistics(clip, name, decoded, segments),
-        warnings=clip_warnings(clip, camera, decoded, segments, crop),
+        warnings=clip_warnings(clip, camera, decoded, segments, crop) + poses.problems,
         problems=[]
         if usable
         else [problem or why_nothing(clip, name, decoded, segments, options.min_motion)],
@@ -194,17 +198,19 @@ def _clip_infos(
     name: str,
     segments: list[Segment],
     decoded: Decoded,
+    poses: Poses,
     options: PreparationOptions,
     before: list[ClipInfo],
 ) -> list[dict[str, Any]]:
     """Return what the index says of the segments, without their camera, one after the other in the files."""
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
-    lists = ("frames", "stereo_frames", "depth_frames")
+    lists = ("frames", "stereo_frames", "depth_frames", "pose_frames")
     rows = [sum(len(getattr(info, listed)) for info in before) for listed in lists]
     infos = []
     for part, segment in enumerate(segments):
         segment_name = name if len(segments) == 1 else f"{name}#{part + 1}"
         info = _clip_info(clip, segment_name, segment, decoded, options, rows)
+        info |= poses.of_frames(info["frames"])
         if part == 0:
             named = [*broken[: _NAMED_BROKEN - 1], *broken[_NAMED_BROKEN - 1 :][-1:]]  # the end is the last
             info |= {"broken": named, "broken_count": len(broken)}
@@ -245,12 +251,13 @@ def _clip_info(
         "first_row": rows[0],
         "stereo_row": rows[1],
         "depth_row": rows[2],
+        "pose_row": rows[3],
         "static": segment.static,
     }
 
 
-def _append(work: Path, decoded: Decoded, infos: list[ClipInfo], size: tuple[int, int]) -> None:
-    """Append frames, right images of the targets and depth maps to the files of the store."""
+def _append(work: Path, decoded: Decoded, poses: Poses, infos: list[ClipInfo], size: tuple[int, int]) -> None:
+    """Append frames, right images of the targets, depth maps and poses to the files of the store."""
     if not infos:
         return
     pixels = size[0] * size[1]
@@ -258,6 +265,7 @@ def _append(work: Path, decoded: Decoded, infos: list[ClipInfo], size: tuple[int
         (FRAMES_FILE, "frames", "first_row", decoded.image, 3 * pixels),
         (STEREO_FILE, "stereo_frames", "stereo_row", decoded.stereo, 3 * pixels),
         (DEPTH_FILE, "depth_frames", "depth_row", decoded.depth, 2 * pixels),
+        (POSES_FILE, "pose_frames", "pose_row", poses.row, 12 * 8),
     ):
         frames = [frame for info in infos for frame in getattr(info, listed)]
         if frames:
@@ -271,8 +279,14 @@ def _append_rows(path: Path, start: int, maps: Iterable[np.ndarray]) -> None:
         file.truncate(start)
         file.seek(0, os.SEEK_END)
         for values in maps:
-            file.write(
-                np.ascontiguousarray(values.transpose(2, 0, 1) if values.ndim == 3 else values).tobytes()
-            )
+            file.writelines(_planes(values))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _planes(values: np.ndarray) -> list[bytes]:
+    """Return the bytes of a map, those of a picture channel after channel."""
+    import cv2
+
+    planes = cv2.split(values) if values.ndim == 3 else (values,)
+    return [np.asarray(plane).tobytes() for plane in planes]

@@ -21,6 +21,7 @@ from geopretrain.data.store.index import (
     DEPTH_FOLDER,
     FRAMES_FILE,
     INDEX_FILE,
+    POSES_FILE,
     SHEET_FILE,
     STEREO_FILE,
 )
@@ -28,7 +29,10 @@ from geopretrain.data.store.pseudo_depth import FOLDER as PSEUDO_FOLDER
 from geopretrain.data.store.pseudo_depth import SAVED as PSEUDO_SAVED
 from geopretrain.data.store.pseudo_depth import written_files as pseudo_files
 
-_PARTS = (DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, SUMMARY_FILE, FRAMES_FILE, SHEET_FILE, INDEX_FILE)
+_PARTS = (
+    *(DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, POSES_FILE, SUMMARY_FILE),
+    *(FRAMES_FILE, SHEET_FILE, INDEX_FILE),
+)
 _REPLACED_FILE = "replaced.json"
 """In a complete store: the files of the older one that go with it."""
 

@@ -13,6 +13,10 @@ from geopretrain.data.structure import Structure
 from geopretrain.errors import DataError
 
 NO_RANGE_NEEDED = "--range changes nothing here: it is for pictures of more than 8 bits."
+MEASURED = "of the data set"
+"""Where poses are from that came with the data."""
+METRES, OF_THE_FILE, UNKNOWN = "m", "the unit of their file", "an unknown unit"
+"""Units of poses."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class SourceClip:
         listed: frames that a list chooses to be learned from and scored, None without a list.
         listed_stride: distance between the frames of a sample where a split prescribes it, None where it does
             not.
+        pose_unit: unit of the poses: `METRES`, that of a file of cameras, or unknown.
+        pose_origin: where they are from, as the rest of "the poses are".
         warnings: sentences about assumptions made while opening.
     """
 
@@ -107,6 +113,8 @@ class SourceClip:
         self.has_poses = False
         self.listed: frozenset[int] | None = None
         self.listed_stride: int | None = None
+        self.pose_unit = METRES
+        self.pose_origin = MEASURED
         self.warnings: list[str] = []
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
@@ -134,8 +142,18 @@ class SourceClip:
         return None
 
     def pose(self, index: int) -> np.ndarray | None:
-        """Return the measured pose, ``4 4`` from this camera to the world, m; None for a frame without."""
+        """Return the pose, ``4 4`` from this camera to the world; None for a frame without.
+
+        ``pose_unit`` says in what unit.
+
+        Raises:
+            DataError: it is there but unreadable.
+        """
         return None
+
+    def trajectory(self, index: int) -> int:
+        """Return the number of the world that the pose of a frame is in; two have nothing in common."""
+        return 0
 
     def structure(self, index: int) -> Structure | None:
         """Return depth boundaries and planes of a frame; None where nothing is known of them.

@@ -27,6 +27,7 @@ class DerivedClip(SourceClip):
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
         self.listed, self.listed_stride = clip.listed, clip.listed_stride
+        self.pose_unit, self.pose_origin = clip.pose_unit, clip.pose_origin
         self.warnings = list(clip.warnings)
         self._clip = clip
 
@@ -59,8 +60,12 @@ class DerivedClip(SourceClip):
         return self._clip.stereo_indices()
 
     def pose(self, index: int) -> np.ndarray | None:
-        """Return the measured pose of a frame, ``4 4``."""
+        """Return the pose of a frame, ``4 4``."""
         return self._clip.pose(self.source_index(index))
+
+    def trajectory(self, index: int) -> int:
+        """Return the number of the world that the pose of a frame is in."""
+        return self._clip.trajectory(self.source_index(index))
 
     def time(self, index: int) -> float | None:
         """Return the time of a frame in seconds from the start."""

@@ -27,9 +27,12 @@ def interlacing(frames: Sequence[av.VideoFrame]) -> str | None:
 
 def combing(grey: np.ndarray) -> float:
     """Return how much neighbouring rows of ``H W`` uint8 differ, over rows two apart (of one moment)."""
-    values = grey.astype(np.float32)
-    apart = float(np.abs(values[2:] - values[:-2]).mean())
-    return float(np.abs(values[1:] - values[:-1]).mean()) / apart if apart > 0.5 else 0.0
+    import cv2
+
+    if len(grey) < 3:
+        return 0.0
+    apart = cv2.mean(cv2.absdiff(grey[2:], grey[:-2]))[0]
+    return cv2.mean(cv2.absdiff(grey[1:], grey[:-1]))[0] / apart if apart > 0.5 else 0.0
 
 
 def deinterlaced(

@@ -23,7 +23,10 @@ MAX_SPAN = 10**8
 """Frames from the first to the last, all clips together: tables of rows are as long."""
 _MIN_BASELINE = 1e-6  # m
 
-_FILES = (("first_row", "frames"), ("depth_row", "depth_frames"), ("stereo_row", "stereo_frames"))
+_FILES = (
+    *(("first_row", "frames"), ("depth_row", "depth_frames")),
+    *(("stereo_row", "stereo_frames"), ("pose_row", "pose_frames")),
+)
 """Where a clip begins in a file of rows, and which of its frames are there."""
 
 Size = tuple[int, int]
@@ -95,12 +98,14 @@ def problems(size: Size, clips: Sequence[ClipInfo]) -> Iterator[tuple[str, str]]
 
 
 def _of_clip(clip: ClipInfo, size: Size) -> Iterator[tuple[str, str]]:
-    for name in ("frames", "targets", "depth_frames", "stereo_frames"):
+    for name in ("frames", "targets", "depth_frames", "stereo_frames", "pose_frames"):
         numbers = getattr(clip, name)
         if any(after <= before for before, after in pairwise(numbers)):
             yield name, "ascending, without repetitions"
         if not set(numbers) <= set(clip.frames):
             yield name, "among the clip's frames"
+    if not set(clip.pose_starts) <= set(clip.pose_frames):
+        yield "pose_starts", "among the pose_frames"
     if len(clip.target_motion) != len(clip.targets):
         yield "target_motion", "as many as there are targets"
     if not clip.train_end <= clip.val_start <= len(clip.targets):

@@ -12,6 +12,7 @@ Matrix = list[list[Finite]]
 
 _NOT_CONTENT = {
     *("name", "source", "kind", "fps", "camera", "depth_folder", "broken", "broken_count", "static"),
+    *("pose_frames", "pose_row", "pose_starts", "pose_unit", "pose_origin"),
 }
 _ON_DISK = {"static": "still"}
 """Names in the index that differ from those here."""
@@ -47,6 +48,12 @@ class ClipInfo:
             ``stereo_frames``.
         stereo_intrinsics: ``3 3`` of the right camera in px of the stored frames, None without stereo.
         T_to_stereo: ``4 4``, m, maps points of the camera into the right one; None without stereo.
+        pose_frames: source numbers of the stored frames which have a pose.
+        pose_row: position of the first pose in ``poses.f64``, which holds those of ``pose_frames``.
+        pose_starts: those of ``pose_frames`` with which another world begins: poses before and after have
+            nothing in common.
+        pose_unit: of the poses.
+        pose_origin: where the poses are from, in words.
         broken: sentences about frames that could not be read (the first ones), told with a clip's first
             segment.
         broken_count: number of frames that could not be read.
@@ -77,6 +84,11 @@ class ClipInfo:
     stereo_row: Index = 0
     stereo_intrinsics: Matrix | None = None
     T_to_stereo: Matrix | None = None
+    pose_frames: list[Index] = field(default_factory=list)
+    pose_row: Index = 0
+    pose_starts: list[Index] = field(default_factory=list)
+    pose_unit: Text = "m"
+    pose_origin: Text = ""
     broken: list[Text] = field(default_factory=list)
     broken_count: Index = 0
     static: Index = 0

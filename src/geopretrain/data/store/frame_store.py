@@ -2,9 +2,9 @@
 
 A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (right images
 of the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/``
-(16-bit PNG, metres x 256, at the source's resolution), ``contact_sheet.png`` and ``summary.json``. Frames are
-addressed by (clip, frame), the frame number being the one of the source, so that a number in the store can be
-found again in the video.
+(16-bit PNG, metres x 256, at the source's resolution), ``poses.f64`` (``N 3 4`` float64, camera to world),
+``contact_sheet.png`` and ``summary.json``. Frames are addressed by (clip, frame), the frame number being the
+one of the source, so that a number in the store can be found again in the video.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from geopretrain.data.store.index import (
     DEPTH_UNITS_PER_METRE,
     FRAMES_FILE,
     INDEX_FILE,
+    POSES_FILE,
     STEREO_FILE,
     StoreIndex,
     read_index,
@@ -247,6 +248,14 @@ class FrameStore:
         file = store_file(self.path, f"{self.clips[clip].depth_folder}/{frame:06d}.png")
         return read_depth_png(file, DEPTH_UNITS_PER_METRE)
 
+    def pose(self, clip: int, frame: int) -> np.ndarray | None:
+        """Return a pose, float64 ``4 4`` camera to world; None for a frame without.
+
+        The clip's ``pose_unit`` and ``pose_starts`` say what it can be compared with.
+        """
+        row = self._samples.poses(np.array(clip), np.array(frame))
+        return None if row < 0 else np.vstack([self._pose_rows.read(row), (0, 0, 0, 1)])
+
     def intrinsics(self, clip: int) -> np.ndarray:
         """Return a clip's intrinsics, float32 ``3 3``, px of the stored frames."""
         return self._intrinsics[clip]
@@ -279,6 +288,10 @@ class FrameStore:
         return MappedRows(
             store_file(self.path, DEPTH_FILE), np.float16, (self._samples.depth.count, 1, *self.size)
         )
+
+    @cached_property
+    def _pose_rows(self) -> MappedRows:
+        return MappedRows(store_file(self.path, POSES_FILE), np.float64, (self._samples.poses.count, 3, 4))
 
     def _frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
         rows = self._samples.frame_rows(samples, times)
@@ -352,12 +365,13 @@ class FrameStore:
     def _check(self) -> None:
         """Raise the DataError that says what does not fit together."""
         pixels = self.size[0] * self.size[1]
-        for name, table, rows, pixel_bytes in (
-            (FRAMES_FILE, self._samples.frames, self._pixels, 3),
-            (STEREO_FILE, self._samples.stereo, self._stereo_pixels, 3),
-            (DEPTH_FILE, self._samples.depth, self._depth_maps, 2),
+        for name, table, rows, row_bytes in (
+            (FRAMES_FILE, self._samples.frames, self._pixels, 3 * pixels),
+            (STEREO_FILE, self._samples.stereo, self._stereo_pixels, 3 * pixels),
+            (DEPTH_FILE, self._samples.depth, self._depth_maps, 2 * pixels),
+            (POSES_FILE, self._samples.poses, self._pose_rows, 12 * 8),
         ):
-            file, expected = rows.path, table.count * pixels * pixel_bytes
+            file, expected = rows.path, table.count * row_bytes
             if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):
                 found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
                 raise DataError(

@@ -18,6 +18,7 @@ FORMAT = "geopretrain-frame-store"
 VERSION = 2
 INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
+POSES_FILE = "poses.f64"
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 COMPLETE_FOLDER = (
     ".prepared"  # holds what is complete and not yet in its place; it counts before what is there

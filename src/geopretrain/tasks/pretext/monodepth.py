@@ -293,6 +293,19 @@ class Monodepth(DepthTask):
             logs["focal_factor"] = (intrinsics[:, 0, 0] / batch.intrinsics[:, 0, 0]).mean()
         return poses_in_time_order(axis_angle, translation, batch.offsets), intrinsics, logs
 
+    @property
+    def predicts_motion(self) -> bool:
+        """Whether it learns from neighbouring frames."""
+        return self.pose_net is not None
+
+    def camera_motion(self, first: Tensor, second: Tensor, intrinsics: Tensor | None) -> Tensor:
+        """Return ``T_first_to_second`` (``B 4 4``) for frames ``B 3 H W`` in the order of time."""
+        if self.pose_net is None:
+            return super().camera_motion(first, second, intrinsics)
+        views = self._encode(torch.stack([first, second], 1))[1]
+        angles, shift = self.pose_net.motion(self.pose_net.features(*views.unbind(1)))
+        return geometry.pose_matrix(angles.float(), shift.float())
+
     def _inverse_depth(self, sigmoid: Tensor) -> Tensor:
         return geometry.disparity_to_inverse_depth(sigmoid, self.config.min_depth, self.config.max_depth)
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from geopretrain.console import ProgressLine
 from geopretrain.data.prepare.calibrate.estimate import Estimate
+from geopretrain.data.prepare.calibrate.reconstruction import Trajectory, trajectories
 from geopretrain.data.prepare.calibrate.video import estimate_camera, shrinking
 from geopretrain.data.readers import SourceClip
+from geopretrain.data.readers.base import UNKNOWN
 from geopretrain.data.readers.cameras.lens import Lens, undistortion
 from geopretrain.data.readers.cameras.undistorted import CalibratedClip
 from geopretrain.errors import DataError
@@ -20,6 +22,8 @@ from geopretrain.extras import require_extra
 Wanted = Literal["focal", "distortion"]
 _BENDS = 0.01
 """Of the long side, by which the lens moves a corner, from which on undoing it is advised."""
+ESTIMATED = "estimated by pycolmap from the frames themselves: scale unknown"
+"""Where such poses are from."""
 _ELSE = (
     "the field of view given or assumed is used instead (monodepth learns the focal length with "
     "learned_intrinsics)"
@@ -50,9 +54,12 @@ def with_estimated_cameras(
             groups.setdefault((Path(clip.path).parent, (clip.size[0], clip.size[1])), []).append(number)
     ready = list(clips)
     for place, numbers in enumerate(groups.values()):
-        found = estimate_camera([clips[n] for n in numbers], folder / f"calibrating_{place:03d}", line)
-        for number in numbers:
-            ready[number] = _with(clips[number], found, wanted, shared=len(numbers) > 1)
+        group, at = [clips[n] for n in numbers], folder / f"calibrating_{place:03d}"
+        found = estimate_camera(group, at, line)
+        known = trajectories(group, at, found) if found.problem is None else {}
+        for position, number in enumerate(numbers):
+            clip = _with(clips[number], found, wanted, shared=len(numbers) > 1)
+            ready[number] = _with_poses(clip, known.get(position, []))
     if not groups:
         for clip in ready[:1]:
             clip.warnings.append("--calibrate changes nothing: all cameras are known.")
@@ -85,6 +92,19 @@ def _with(clip: SourceClip, found: Estimate, wanted: Wanted, *, shared: bool) ->
     calibrated.camera_origin = "estimated from its frames"
     calibrated.warnings.append(f"{said}; distortion {found.bend:+.3f}, undone.")
     return calibrated
+
+
+def _with_poses(clip: SourceClip, windows: Sequence[Trajectory]) -> SourceClip:
+    """Return a clip with the poses of its windows, where it has none of its own."""
+    poses: dict[int, np.ndarray] = {}
+    worlds: dict[int, int] = {}
+    for number, window in enumerate(windows):
+        poses.update(zip(window.frames.tolist(), window.poses, strict=True))
+        worlds.update(dict.fromkeys(window.frames.tolist(), number))
+    if not poses or clip.has_poses:
+        return clip
+    clip.warnings.append(f"Poses of {len(poses)} frames are {ESTIMATED}.")
+    return CalibratedClip(clip, None, {}, poses, ESTIMATED, UNKNOWN, worlds)
 
 
 def in_words(found: Estimate, size: tuple[int, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from geopretrain.data.prepare.calibrate.window import WindowResult
 
 MAX_SPREAD = 0.06
-"""Of the focal lengths of the windows, relative, divided by the root of their number: above, they are not
-believed."""
+"""Of the focal lengths of the windows that hold no other, relative, divided by the root of their number:
+above, they are not believed."""
 _MIN_REGISTERED, _MAX_ERROR, _MAX_BEND = 0.7, 1.3, 0.6
 _VAGUE = 0.03
 """Formal uncertainty of a window's focal length above which it says nothing."""
@@ -29,11 +29,12 @@ class Estimate:
     Attributes:
         focal: in long sides of the picture; 0 where no window gives one.
         bend: coefficient of COLMAP's SIMPLE_RADIAL.
-        spread: relative, of the focal lengths of the windows.
+        spread: relative, of the focal lengths of the windows that hold no other.
         windows, used: number of windows, and of those that say something.
         registered: fraction of the frames of these that have a pose.
         error: mean reprojection error, px of the frames used.
         problem: why it is not believed; None where it is.
+        agreeing: positions of the windows that say something, and nearly this focal length.
     """
 
     focal: float
@@ -44,15 +45,22 @@ class Estimate:
     registered: float
     error: float
     problem: str | None = None
+    agreeing: tuple[int, ...] = ()
 
 
-def combined(results: Sequence[WindowResult]) -> Estimate:
+def combined(results: Sequence[WindowResult], frames: Sequence[Set[object]] | None = None) -> Estimate:
     """Return the estimate of several windows: the median, weighted by how much each says of the focal length.
 
     The focal length is that of a camera with distortion, also where only the focal length is asked for:
     without, small bends go into it (3 to 9 % on KITTI, 4 to 6 % on 7-Scenes).
+
+    Args:
+        results: of the windows.
+        frames: of each; of a short video they are all of it and its halves, which agree with it by
+            themselves, so that only the halves tell whether windows agree. None: no window holds another.
     """
-    usable = [one for one in results if _is_usable(one)]
+    places = [at for at, one in enumerate(results) if _is_usable(one)]
+    usable = [results[at] for at in places]
     if not usable:
         registered = [one.registered / one.frames for one in results if one.frames]
         share = float(np.mean(registered)) if registered else 0.0
@@ -60,17 +68,24 @@ def combined(results: Sequence[WindowResult]) -> Estimate:
     weights = np.array([1 / (one.uncertainty**2 + _FLOOR**2) for one in usable])
     logs = np.log([one.focal for one in usable])
     middle = weighted_median(logs, weights)
-    spread = float(np.average(np.abs(logs - middle), weights=weights))
+    apart = np.abs(logs - middle)
+    alone = _alone([frames[at] for at in places] if frames else [{at} for at in places])
     estimate = Estimate(
         focal=float(np.exp(middle)),
         bend=weighted_median(np.array([one.bend for one in usable]), weights),
-        spread=spread,
+        spread=float(np.average(apart[alone], weights=weights[alone])),
         windows=len(results),
         used=len(usable),
         registered=sum(one.registered for one in usable) / sum(one.frames for one in usable),
         error=float(np.average([one.error for one in usable], weights=weights)),
+        agreeing=tuple(at for at, off in zip(places, apart, strict=True) if off < MAX_SPREAD),
     )
-    return _judged(estimate, usable)
+    return _judged(estimate, usable, int(alone.sum()))
+
+
+def _alone(frames: Sequence[Set[object]]) -> np.ndarray:
+    """Return which windows hold no other one, bool."""
+    return np.array([not any(other < own for other in frames) for own in frames], dtype=bool)
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
@@ -90,12 +105,19 @@ def _is_usable(one: WindowResult) -> bool:
     return all(_ANGLES[0] < angle < _ANGLES[1] for angle in angles)
 
 
-def _judged(estimate: Estimate, usable: Sequence[WindowResult]) -> Estimate:
-    """Return an estimate with the sentence about why it is not believed, where it is not."""
-    if estimate.spread > MAX_SPREAD * estimate.used**0.5:
+def _judged(estimate: Estimate, usable: Sequence[WindowResult], alone: int) -> Estimate:
+    """Return an estimate with the sentence about why it is not believed, where it is not.
+
+    Args:
+        estimate: of all windows.
+        usable: those that say something.
+        alone: how many of them hold no other one.
+    """
+    if estimate.spread > MAX_SPREAD * alone**0.5:
         what = f"its windows disagree by {estimate.spread:.0%} about the focal length"
         return replace(estimate, problem=what)
-    if len(usable) == 1 and (usable[0].uncertainty > _SURE or _apart(usable[0]) > _ALIKE):
+    best = min(usable, key=lambda one: one.uncertainty)
+    if alone == 1 and (best.uncertainty > _SURE or _apart(best) > _ALIKE):
         return replace(estimate, problem="only one window of it says something about the focal length")
     return estimate
 

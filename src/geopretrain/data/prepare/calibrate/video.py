@@ -14,7 +14,7 @@ import numpy as np
 from geopretrain.console import ProgressLine
 from geopretrain.data.prepare.calibrate.estimate import Estimate, combined
 from geopretrain.data.prepare.calibrate.frames import LOOKED_AT, WINDOWS, choose_windows
-from geopretrain.data.prepare.calibrate.window import FRAMES, RESULT, WindowResult
+from geopretrain.data.prepare.calibrate.window import FRAMES, KEPT, RESULT, WindowResult
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.store.folders import save_json
 from geopretrain.errors import DataError
@@ -22,7 +22,7 @@ from geopretrain.records import read_json
 
 LONG_SIDE = 1000
 """Longest side of the frames that COLMAP looks at, px."""
-LOG = "log.txt"
+LOG, _WINDOWS = "log.txt", "windows.json"
 _SECONDS = 1200
 """After which a window is given up."""
 
@@ -35,16 +35,37 @@ def estimate_camera(clips: Sequence[SourceClip], folder: Path, line: ProgressLin
         folder: where frames and results are kept meanwhile.
         line: shows the progress.
     """
-    looked_at = [clips[i] for i in sorted({*np.linspace(0, len(clips) - 1, WINDOWS).astype(int).tolist()})]
-    results = []
-    for number, clip in enumerate(looked_at):
+    results: list[WindowResult] = []
+    frames: list[set[object]] = []
+    for number, clip in _looked_at(clips):
         place = folder / f"clip_{number}"
-        windows = _windows(clip, place, line)[: max(1, WINDOWS // len(looked_at))]
+        windows = _windows(clip, place, line)[: _windows_each(clips)]
         line.begin(f"{clip.name}: estimating the camera", len(windows))
         for at, indices in enumerate(windows):
             results.append(_result(clip, indices, place / f"window_{at}"))
+            frames.append({(number, index) for index in indices})
             line.advance(1)
-    return combined(results)
+    return combined(results, frames)
+
+
+def window_folders(clips: Sequence[SourceClip], folder: Path) -> list[tuple[int, Path]]:
+    """Return of each window that `estimate_camera` has reconstructed the clip's position and its folder."""
+    found = []
+    for number, _ in _looked_at(clips):
+        place = folder / f"clip_{number}"
+        count = len(_kept_windows(place) or [])
+        found += [(number, place / f"window_{at}") for at in range(min(count, _windows_each(clips)))]
+    return found
+
+
+def _looked_at(clips: Sequence[SourceClip]) -> list[tuple[int, SourceClip]]:
+    """Return the clips that are looked at, with their positions."""
+    chosen = sorted({*np.linspace(0, len(clips) - 1, WINDOWS).astype(int).tolist()})
+    return [(at, clips[at]) for at in chosen]
+
+
+def _windows_each(clips: Sequence[SourceClip]) -> int:
+    return max(1, WINDOWS // min(len(clips), WINDOWS))
 
 
 def _result(clip: SourceClip, indices: list[int], place: Path) -> WindowResult:
@@ -54,23 +75,30 @@ def _result(clip: SourceClip, indices: list[int], place: Path) -> WindowResult:
         _run(place)
     result = _read(place, len(indices))
     for path in place.iterdir():
-        if path.name not in (RESULT, LOG):
+        if path.name not in (RESULT, LOG, KEPT):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return result
 
 
 def _windows(clip: SourceClip, folder: Path, line: ProgressLine) -> list[list[int]]:
     """Return the windows, chosen once."""
-    file = folder / "windows.json"
-    if file.is_file():
-        advice = f"Remove the folder {folder.parent} and repeat the command."
-        kept = read_json(file, dict[str, list[list[int]]], error=DataError, advice=advice)
-        return list(kept["windows"])
+    kept = _kept_windows(folder)
+    if kept is not None:
+        return kept
     line.begin(f"{clip.name}: choosing frames for the camera", min(clip.length or LOOKED_AT, LOOKED_AT))
     windows = choose_windows(clip, line.advance)
     folder.mkdir(parents=True, exist_ok=True)
-    save_json(file, {"windows": windows})
+    save_json(folder / _WINDOWS, {"windows": windows})
     return windows
+
+
+def _kept_windows(folder: Path) -> list[list[int]] | None:
+    """Return the windows that were chosen already, None before."""
+    if not (folder / _WINDOWS).is_file():
+        return None
+    advice = f"Remove the folder {folder.parent} and repeat the command."
+    kept = read_json(folder / _WINDOWS, dict[str, list[list[int]]], error=DataError, advice=advice)
+    return list(kept["windows"])
 
 
 def _write_frames(clip: SourceClip, indices: Sequence[int], folder: Path) -> None:
@@ -104,9 +132,14 @@ def _limited(image: np.ndarray) -> np.ndarray:
 
 
 def _run(place: Path) -> None:
-    """Reconstruct a window in a process of its own, which an interruption and a time limit end."""
-    command = [sys.executable, "-m", "geopretrain.data.prepare.calibrate.window", str(place)]
-    with (place / LOG).open("wb") as log:
+    """Reconstruct a window."""
+    run_apart("window", place)
+
+
+def run_apart(module: str, place: Path, *words: str) -> None:
+    """Run a module of this package on a window in a process of its own, with its own time limit."""
+    command = [sys.executable, "-m", f"geopretrain.data.prepare.calibrate.{module}", str(place), *words]
+    with (place / LOG).open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             process.wait(_SECONDS)

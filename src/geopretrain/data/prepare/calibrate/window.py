@@ -1,8 +1,8 @@
 """A few frames reconstructed by COLMAP with one unknown camera, in a process of its own.
 
 ``python -m geopretrain.data.prepare.calibrate.window FOLDER`` reads ``FOLDER/frames/*.png`` and writes
-``FOLDER/result.json`` (`WindowResult`). COLMAP ends its process where a check of its own fails and answers
-signals itself, which a preparation must survive.
+``FOLDER/result.json`` (`WindowResult`) and the model, ``FOLDER/kept``. COLMAP ends its process where a check
+of its own fails and answers signals itself, which a preparation must survive.
 
 Global mapping needs a focal length to begin with, and what the relations of pairs of frames say of it is far
 off on driving video (all cameras look the same way, Sturm 1999). So it begins with several, bundle adjustment
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-FRAMES, RESULT = "frames", "result.json"
+FRAMES, RESULT, KEPT = "frames", "result.json", "kept"
 _STARTS = (0.6, 1.0, 1.6, 0.4)
 """Focal lengths to begin with, in long sides of the picture: 80, 53, 35 and 103 degrees."""
 _GOOD_ERROR, _ALIKE = 1.0, 0.04
@@ -76,7 +76,7 @@ def reconstruct(folder: Path) -> WindowResult:
             break
     if not tried:
         return WindowResult(count)
-    return _result(max(tried, key=_explained), count, folder / "kept")
+    return _result(max(tried, key=_explained), count, folder / KEPT)
 
 
 def _find_matches(folder: Path, database: Path) -> None:
@@ -171,9 +171,9 @@ def _result(model: Any, count: int, kept: Path) -> WindowResult:
     model.write(kept)
     side = max(_camera(model).width, _camera(model).height)
     straight, bent = pycolmap.Reconstruction(kept), pycolmap.Reconstruction(kept)
-    _adjust(straight)
+    adjust(straight)
     _let_bend(bent)
-    _adjust(bent)
+    adjust(bent)
     camera, error = _camera(bent), bent.compute_mean_reprojection_error()
     bent.write(kept)
     return WindowResult(
@@ -200,11 +200,13 @@ def _let_bend(model: Any) -> None:
     camera.params = parameters
 
 
-def _adjust(model: Any, *, focal: bool = True) -> None:
+def adjust(model: Any, *, focal: bool = True, bend: bool = True) -> None:
+    """Adjust poses and points of a model, and what is asked for of its camera."""
     import pycolmap
 
     options = pycolmap.BundleAdjustmentOptions()
-    options.print_summary, options.refine_focal_length = False, focal
+    options.print_summary = False
+    options.refine_focal_length, options.refine_extra_params = focal, bend
     options.ceres.solver_options.num_threads = 1
     pycolmap.bundle_adjustment(model, options)
 
@@ -221,7 +223,7 @@ def _uncertainty(kept: Path, error: float) -> float:
         model = pycolmap.Reconstruction(kept)
         camera = _camera(model)
         camera.params = [camera.params[0] * factor, *camera.params[1:]]
-        _adjust(model, focal=False)
+        adjust(model, focal=False)
         moved = model.compute_mean_reprojection_error()
         growth += (
             max((moved / error) ** 2 - 1, 0.0) * model.compute_num_observations()

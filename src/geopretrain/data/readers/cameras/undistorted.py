@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.readers.base import MEASURED, OF_THE_FILE, Frame, SourceClip
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.cameras.calibration import ADVICE, Calibration, CameraFileError, NamedPicture
 from geopretrain.data.readers.cameras.lens import Lens, Undistortion, undistortion
@@ -18,13 +18,16 @@ from geopretrain.wording import in_px
 
 
 class CalibratedClip(DerivedClip):
-    """Frames and depth as one pinhole camera sees them, with the poses of a file.
+    """Frames and depth as one pinhole camera sees them, with poses where the clip has none of its own.
 
     Args:
         clip: as its layout gives it.
         undistortion: of its pictures, None where they are those of a pinhole camera already.
         lens_of: number of the lens of each frame; the first one for frames that are not in it.
         poses: ``4 4`` camera to world by frame.
+        pose_origin: where they are from, as the rest of "the poses are".
+        pose_unit: of the poses.
+        worlds: number of the world of a frame's pose, where there are several.
     """
 
     def __init__(
@@ -33,13 +36,18 @@ class CalibratedClip(DerivedClip):
         undistortion: Undistortion | None,
         lens_of: dict[int, int],
         poses: dict[int, np.ndarray],
+        pose_origin: str = MEASURED,
+        pose_unit: str = OF_THE_FILE,
+        worlds: dict[int, int] | None = None,
     ) -> None:
         super().__init__(clip)
-        self._undistort, self._lens_of, self._poses = undistortion, lens_of, poses
+        self._undistort, self._lens_of, self._worlds = undistortion, lens_of, worlds or {}
+        self._poses = {} if clip.has_poses else poses
         if undistortion is not None:
             self.size, self.intrinsics = undistortion.size, undistortion.intrinsics
             self.calibrated_size = undistortion.size
-        self.has_poses = bool(poses) or clip.has_poses
+        if self._poses:
+            self.has_poses, self.pose_unit, self.pose_origin = True, pose_unit, pose_origin
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield the frames, undistorted."""
@@ -57,8 +65,12 @@ class CalibratedClip(DerivedClip):
         return self._undistort(depth, self._lens_of.get(index, 0), nearest=True)
 
     def pose(self, index: int) -> np.ndarray | None:
-        """Return the pose of the file, camera to world; its unit is that of the file."""
-        return self._poses.get(index, super().pose(index))
+        """Return the pose of a frame, camera to world."""
+        return self._poses.get(index) if self._poses else super().pose(index)
+
+    def trajectory(self, index: int) -> int:
+        """Return the number of the world that the pose of a frame is in."""
+        return self._worlds.get(index, 0) if self._poses else super().trajectory(index)
 
     def _undistorted(self, frame: Frame) -> Frame:
         if self._undistort is None or frame.image is None:
@@ -115,10 +127,12 @@ def _with_lenses(
     if straight is None:
         clip.set_intrinsics(lenses[0].intrinsics)
     poses = {index: one.pose for index, one in pictures.items() if one.pose is not None}
-    calibrated = CalibratedClip(clip, straight, lens_of, poses)
+    calibrated = CalibratedClip(clip, straight, lens_of, poses, f"of {calibration.path.name}")
     calibrated.camera_problem = None
     calibrated.camera_origin = f"from {calibration.path.name}"
-    calibrated.warnings += _sentences(clip, calibration, lenses, straight, len(poses))
+    calibrated.warnings += _sentences(
+        clip, calibration, lenses, straight, 0 if clip.has_poses else len(poses)
+    )
     return calibrated
 
 

@@ -42,6 +42,7 @@ from geopretrain.data.augment.batches import augment_clip
 from geopretrain.data.augment.crops import random_scale_crop
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import Description, Fields, PseudoDepthInfo
+from geopretrain.errors import DataError
 from geopretrain.losses.geometry_consistency import GREY_MEAN, GREY_STD
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
 from geopretrain.tasks import diagnostics
@@ -250,6 +251,25 @@ class SCDepth(DepthTask):
             poses = geometry.euler_pose_matrix(flat[:, :3], flat[:, 3:]).unflatten(0, motion.shape[:2])
         forward, backward = poses.transpose(0, 1).split(len(sources), 1)
         return forward, backward, motion_logs(motion[..., :3], motion[..., 3:])
+
+    @property
+    def predicts_motion(self) -> bool:
+        """It learns from neighbouring frames."""
+        return True
+
+    def camera_motion(self, first: Tensor, second: Tensor, intrinsics: Tensor | None) -> Tensor:
+        """Return ``T_first_to_second`` (``B 4 4``) for frames ``B 3 H W``; V2's rotation is part of it."""
+        frames, net = torch.stack([first, second], 1), self.rotation_net
+        if net is None:
+            return self._poses(frames)[0][:, 0]
+        if intrinsics is None:
+            raise DataError("Frames cannot be rectified without their camera: prepare them as a store.")
+        angles = rotations_before(lambda pairs: of_pairs(net, pairs, True), frames)
+        views = rectified(Views(frames, frames), angles, intrinsics, self.config.as_released)
+        turned = geometry.euler_pose_matrix(
+            angles[0].float(), torch.zeros_like(angles[0], dtype=torch.float32)
+        )
+        return turned @ self._poses(views.network_inputs)[0][:, 0]
 
     @property
     def presets(self) -> Mapping[str, Preset]:
