@@ -51,7 +51,7 @@ def draw_contact_sheet(store: FrameStore, path: Path) -> None:
         figure.text(left, 1 - 1.02 / height, text, fontsize=9, color=_ORANGE, **bold)
     _draw_triplets(figure, store, samples, picture_height)
     _draw_motion(figure, store)
-    figure.savefig(path)
+    figure.savefig(path, pil_kwargs={"compress_level": 1})
 
 
 def _draw_triplets(figure: Figure, store: FrameStore, samples: np.ndarray, picture_height: float) -> None:

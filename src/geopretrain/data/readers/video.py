@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ from geopretrain.wording import in_px, sides
 
 if TYPE_CHECKING:
     import av
+    from av.video.reformatter import VideoReformatter
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -85,8 +87,9 @@ class VideoClip(SourceClip):
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Yield decoded frames; undecodable packets, corrupt or resized frames come with ``error`` set."""
         import av
+        from av.video.reformatter import VideoReformatter
 
-        index = 0
+        index, converter = 0, VideoReformatter()
         with av.open(self.path) as container:
             stream = _video_stream(container, Path(self.path))
             stream.thread_type = "AUTO"
@@ -94,7 +97,7 @@ class VideoClip(SourceClip):
                 if len(self._times) == index:
                     self._times.append(None if isinstance(decoded, str) else decoded.time)
                 if index >= start:
-                    yield self._frame(index, decoded, shown, stream.sample_aspect_ratio)
+                    yield self._frame(index, decoded, shown, stream.sample_aspect_ratio, converter)
                 index += 1
         if index >= start and self._ends_early(index):
             promise = f"promises {self._duration:.1f} s but ends after {index} frames"
@@ -133,14 +136,19 @@ class VideoClip(SourceClip):
             yield (item, None) if isinstance(item, str) else item
 
     def _frame(
-        self, index: int, decoded: av.VideoFrame | str, shown: av.VideoFrame | None, pixel_aspect: Any
+        self,
+        index: int,
+        decoded: av.VideoFrame | str,
+        shown: av.VideoFrame | None,
+        pixel_aspect: Any,
+        converter: VideoReformatter,
     ) -> Frame:
         name = f"frame {index}"
         if isinstance(decoded, str) or shown is None:
             return Frame(index, name, None, f"{self.path}, {name}: {decoded}")
         if decoded.is_corrupt:
             return Frame(index, name, None, f"{self.path}, {name}: {_CORRUPT}")
-        image = upright(shown, pixel_aspect, decoded.rotation, self._value_range)
+        image = upright(shown, pixel_aspect, decoded.rotation, self._value_range, converter)
         if image.shape[:2] != self.size:
             other = f"{name} is {in_px(image.shape)}, the first frame is {sides(self.size)}"
             return Frame(index, name, None, f"{self.path}, {other}.")
@@ -148,9 +156,16 @@ class VideoClip(SourceClip):
 
 
 def upright(
-    decoded: av.VideoFrame, pixel_aspect: Any, rotation: int, value_range: Range | None = None
+    decoded: av.VideoFrame,
+    pixel_aspect: Any,
+    rotation: int,
+    value_range: Range | None = None,
+    converter: VideoReformatter | None = None,
 ) -> np.ndarray:
-    """Return a decoded frame as ``H W 3`` uint8 RGB, upright by its rotation (degrees), pixels square."""
+    """Return a decoded frame as ``H W 3`` uint8 RGB, upright by its rotation (degrees), pixels square.
+
+    A converter that is kept for all frames of a video need not be set up for each.
+    """
     width = decoded.width
     if pixel_aspect and pixel_aspect > 0:
         width = max(1, round(width * float(pixel_aspect)))
@@ -159,7 +174,8 @@ def upright(
         image = to_8_bits(values, Path(), value_range)
         image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     else:
-        image = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height)
+        convert = decoded.reformat if converter is None else partial(converter.reformat, decoded)
+        image = convert(format="rgb24", width=width, height=decoded.height).to_ndarray()
     quarter_turns = round(rotation / 90) % 4  # counter-clockwise, degrees
     return np.ascontiguousarray(np.rot90(image, quarter_turns))
 

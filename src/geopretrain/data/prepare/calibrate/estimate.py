@@ -9,9 +9,11 @@ import numpy as np
 
 from geopretrain.data.prepare.calibrate.window import WindowResult
 
-MAX_SPREAD = 0.06
-"""Of the focal lengths of the windows that hold no other, relative, divided by the root of their number:
-above, they are not believed."""
+MAX_DOUBT = 0.03
+"""Standard error of the focal length, relative, as far as the windows that hold no other tell it by how they
+scatter: above, it is not believed. What a window says of its own error is too small (a tenth on driving)."""
+_AGREES = 0.06
+"""Relative difference from the common focal length up to which the poses of a window are kept."""
 _MIN_REGISTERED, _MAX_ERROR, _MAX_BEND = 0.7, 1.3, 0.6
 _VAGUE = 0.03
 """Formal uncertainty of a window's focal length above which it says nothing."""
@@ -30,6 +32,7 @@ class Estimate:
         focal: in long sides of the picture; 0 where no window gives one.
         bend: coefficient of COLMAP's SIMPLE_RADIAL.
         spread: relative, of the focal lengths of the windows that hold no other.
+        doubt: standard error of the focal length, relative, by how these scatter; 0 for one alone.
         windows, used: number of windows, and of those that say something.
         registered: fraction of the frames of these that have a pose.
         error: mean reprojection error, px of the frames used.
@@ -40,6 +43,7 @@ class Estimate:
     focal: float
     bend: float
     spread: float
+    doubt: float
     windows: int
     used: int
     registered: float
@@ -64,7 +68,7 @@ def combined(results: Sequence[WindowResult], frames: Sequence[Set[object]] | No
     if not usable:
         registered = [one.registered / one.frames for one in results if one.frames]
         share = float(np.mean(registered)) if registered else 0.0
-        return Estimate(0, 0, 1, len(results), 0, share, 0, _why_none(results))
+        return Estimate(0, 0, 1, 1, len(results), 0, share, 0, _why_none(results))
     weights = np.array([1 / (one.uncertainty**2 + _FLOOR**2) for one in usable])
     logs = np.log([one.focal for one in usable])
     middle = weighted_median(logs, weights)
@@ -74,13 +78,23 @@ def combined(results: Sequence[WindowResult], frames: Sequence[Set[object]] | No
         focal=float(np.exp(middle)),
         bend=weighted_median(np.array([one.bend for one in usable]), weights),
         spread=float(np.average(apart[alone], weights=weights[alone])),
+        doubt=_standard_error(apart[alone], weights[alone]),
         windows=len(results),
         used=len(usable),
         registered=sum(one.registered for one in usable) / sum(one.frames for one in usable),
         error=float(np.average([one.error for one in usable], weights=weights)),
-        agreeing=tuple(at for at, off in zip(places, apart, strict=True) if off < MAX_SPREAD),
+        agreeing=tuple(at for at, off in zip(places, apart, strict=True) if off < _AGREES),
     )
     return _judged(estimate, usable, int(alone.sum()))
+
+
+def _standard_error(apart: np.ndarray, weights: np.ndarray) -> float:
+    """Return the standard error of a mean of values that lie so far from it; 0 for one value."""
+    return (
+        float((np.average(apart**2, weights=weights) / max(len(apart) - 1, 1)) ** 0.5)
+        if len(apart) > 1
+        else 0.0
+    )
 
 
 def _alone(frames: Sequence[Set[object]]) -> np.ndarray:
@@ -113,7 +127,7 @@ def _judged(estimate: Estimate, usable: Sequence[WindowResult], alone: int) -> E
         usable: those that say something.
         alone: how many of them hold no other one.
     """
-    if estimate.spread > MAX_SPREAD * alone**0.5:
+    if estimate.doubt > MAX_DOUBT:
         what = f"its windows disagree by {estimate.spread:.0%} about the focal length"
         return replace(estimate, problem=what)
     best = min(usable, key=lambda one: one.uncertainty)
