@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geopretrain.errors import OptionError
+from geopretrain.errors import ConfigError, OptionError
 from geopretrain.evaluation.averaging import AveragedTask, Averaging, windows
 from geopretrain.tasks.base import SegmentationTask
 from geopretrain.tasks.predictions import SegmentationPrediction
@@ -52,6 +52,20 @@ def test_by_default_the_task_is_asked_once():
     found, task = averaged(images)
     assert task.shown == [(8, 12)]
     assert torch.equal(found.logits, Seen().predict(images).logits)
+
+
+def test_a_scale_that_the_network_cannot_have_is_named():
+    class Choosy(Seen):
+        def predict(self, images):
+            if images.shape[-1] < 8:
+                raise ConfigError("The images are too small.")
+            return super().predict(images)
+
+    images = torch.rand(1, 3, 8, 12)
+    with pytest.raises(OptionError, match=r"scales cannot have 0\.5: The images are too small"):
+        AveragedTask(Choosy(), Averaging(scales=(1.0, 0.5))).predict(images)
+    with pytest.raises(ConfigError, match=r"^The images are too small"):
+        AveragedTask(Choosy(), Averaging(window=(4, 4))).predict(images)
 
 
 def test_what_is_the_same_in_each_window_is_the_same_in_all():

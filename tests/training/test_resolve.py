@@ -113,3 +113,15 @@ def test_spread_positions():
     assert spread_positions(101, 3) == [0, 50, 100]
     assert spread_positions(7, 1) == [0]
     assert spread_positions(0, 4) == []
+
+
+def test_settings_that_do_nothing_are_said(capsys):
+    settings(SHORT, 50, steps=2, warmup_steps=10)
+    settings(SHORT, 50, momentum=0.5)
+    settings(SHORT, 50, optimizer="sgd", beta2=0.95)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "rises for 10 steps, but there are 2" in said
+    assert "--momentum does nothing with adam" in said
+    assert "--beta2 does nothing with sgd" in said
+    settings(SHORT, 50, optimizer="sgd", momentum=0.5, warmup_steps=10)
+    assert not capsys.readouterr().out

@@ -151,6 +151,7 @@ def _evaluate_classes(
 
     averaging = Averaging(options.window, options.stride, options.scales, options.flip)
     data, split = LabelledSet.open(os.fspath(options.data), size=run.size), options.split or "test"
+    data.tell()
     scores = score_segmentation(task, data, split, options.every, averaging)
     result = {
         "run": str(run.path),
@@ -175,6 +176,7 @@ def _evaluate_objects(
     from geopretrain.evaluation.segmentation import familiarity
 
     data = LabelledSet.open(os.fspath(options.data), size=run.size, names=task.required.names)
+    data.tell()
     split = options.split or "test"
     result = {
         "run": str(run.path),

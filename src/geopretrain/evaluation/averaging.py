@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geopretrain.errors import OptionError
+from geopretrain.errors import OptionError, UserError
 from geopretrain.tasks.predictions import SegmentationPrediction
 
 if TYPE_CHECKING:
@@ -104,12 +104,23 @@ class AveragedTask:
         """Return mean probabilities ``B K H W`` over everything that is looked at."""
         size, views = images.shape[-2:], []
         for scale in self.averaging.scales:
-            seen = _scaled(images, scale)
-            found = [self._in_windows(seen)]
-            if self.averaging.flip:
-                found.append(self._in_windows(seen.flip(-1)).flip(-1))
+            found = self._views(_scaled(images, scale), scale)
             views += [functional.interpolate(view, size, mode="bilinear") for view in found]
         return torch.stack(views).mean(0)
+
+    def _views(self, images: Tensor, scale: float) -> list[Tensor]:
+        """Return probabilities of images at a scale, and of their mirror images where these are wanted.
+
+        Raises:
+            OptionError: the network does not take images of this size.
+        """
+        try:
+            found = [self._in_windows(images)]
+            return [*found, self._in_windows(images.flip(-1)).flip(-1)] if self.averaging.flip else found
+        except UserError as error:
+            if scale == 1:
+                raise
+            raise OptionError("scales", f"cannot have {scale:g}: {error}") from error
 
     def _in_windows(self, images: Tensor) -> Tensor:
         """Return probabilities ``B K H W``, where windows overlap their mean."""

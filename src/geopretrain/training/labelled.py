@@ -79,6 +79,7 @@ def transfer_training(
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, transfer.device)
     if not options.resume:  # what a run began with has been looked at then
+        labelled.tell()
         check(labelled, learned, scored, options.evaluate_on)
     chosen |= {"size": labelled.size, "labels": len(subset), "curve_points": points}
     return Training(

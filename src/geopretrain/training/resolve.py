@@ -169,7 +169,21 @@ def loop_settings(
     )
     check_devices(loop, device)
     check_loggers(loop.loggers)
+    _say_without_effect(options, preset, loop)
     return loop
+
+
+def _say_without_effect(options: TrainCommandOptions, preset: Preset, loop: LoopSettings) -> None:
+    """Warn of settings that do nothing beside others, or not what they say."""
+    if options.warmup_steps is not None and loop.warmup_steps > loop.steps:
+        console.warn(
+            f"The learning rate rises for {loop.warmup_steps} steps, but there are {loop.steps}: it ends "
+            f"below {loop.lr:g}, which it never reaches. Fewer --warmup-steps or more --steps would do."
+        )
+    for name, belongs_to in (("momentum", ("sgd",)), ("beta2", ("adam", "adamw"))):
+        given = getattr(options, name)  # a saved configuration has the value of the preset
+        if loop.optimizer not in belongs_to and given not in (None, getattr(preset, name)):
+            console.warn(f"--{name} does nothing with {loop.optimizer}: it is of {' and '.join(belongs_to)}.")
 
 
 def _given_or(options: TrainCommandOptions, preset: Preset, name: str) -> Any:

@@ -179,6 +179,38 @@ def test_some_boxes_over_the_edge_are_only_cut(tmp_path):
     assert batch.boxes[0].tolist() == [[60, 20, 80, 30], [10, 20, 40, 30]]
 
 
+def test_boxes_elsewhere_than_their_outlines_are_said(tmp_path):
+    other = {**SQUARE, "bbox": [50, 40, 10, 10]}
+    write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE, other))
+    said = " ".join(open_dataset(tmp_path, OBJECTS, size=SIZE).source.warnings)
+    assert "10 of 20 boxes do not lie around their outlines (a.json: annotations[1], for one)" in said
+
+
+def test_ids_may_be_text_and_paths_those_of_another_machine(tmp_path):
+    root = write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE,))
+    content = json.loads((root / "a.json").read_text())
+    for image in content["images"]:
+        image.update(id=str(image["id"]), file_name=rf"C:\Users\me\{image['file_name']}")
+    (root / "a.json").write_text(json.dumps(content))
+    assert len(open_dataset(tmp_path, OBJECTS, size=SIZE).read([0], OBJECTS).boxes[0]) == 1
+
+
+def test_what_is_remarkable_is_told(tmp_path, capsys):
+    root = write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE,))
+    (tmp_path / "images" / names(1)[0]).unlink()
+    LabelledSet.open(root).tell()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 of 10 pictures of a.json are not there" in said
+    assert "70/10/20" in said
+
+
+def test_no_object_at_all_is_refused_with_the_reason(tmp_path):
+    inverted = {**SQUARE, "bbox": [30, 30, -5, -5], "segmentation": []}
+    write(tmp_path / "a.json", tmp_path / "images", names(4), (inverted,))
+    with pytest.raises(DataError, match=r"none of the 4 images has an object .*4 of 4 objects have no area"):
+        open_dataset(tmp_path, Fields(names=("boxes",)))
+
+
 def test_boxes_alone_give_no_masks_and_say_why(tmp_path):
     write(tmp_path / "a.json", tmp_path / "images", names(10), (SQUARE, {**SQUARE, "segmentation": []}))
     data = open_dataset(tmp_path, Fields(names=("boxes",)), size=SIZE)
@@ -196,6 +228,10 @@ def test_boxes_alone_give_no_masks_and_say_why(tmp_path):
         (lambda c: c["annotations"][0].update(segmentation=[["a", 1]]), "corners must be numbers"),
         (lambda c: c["annotations"][0].update(segmentation={"size": [64, 80], "counts": [5]}), "add up to 5"),
         (lambda c: c["annotations"][0].update(segmentation=7), "a segmentation is a list of corners"),
+        (
+            lambda c: c["annotations"][0].update(segmentation={"size": [64, 80], "counts": [-5, 5125]}),
+            "a number below 0",
+        ),
         (lambda c: c["categories"].append(CATEGORIES[0]), "different categories"),
         (lambda c: c["images"][1].update(id=0), "gives the id 0 to 0+.png and to 0+1.png"),
         (lambda c: c["images"][1].update(file_name=names(1)[0]), "lists the picture 0+.png twice"),

@@ -8,9 +8,9 @@ itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -144,22 +144,24 @@ def _images(
     numbers, kept = {one: number for number, one in enumerate(ids)}, Kept()
     _refuse_repeated(content.images, file)
     _refuse_other_boxes(content, file)
-    objects: dict[int | str, list[AnnotatedObject]] = {image.id: [] for image in content.images}
+    objects: dict[str, list[AnnotatedObject]] = {str(image.id): [] for image in content.images}
     for place, one in enumerate(content.annotations):
         if one.category_id not in numbers:
             raise DataError(
                 f"{file}: annotations[{place}] has the category {one.category_id}, which is not listed. "
                 f"{ADVICE}"
             )
-        if one.image_id not in objects:
+        if str(one.image_id) not in objects:
             raise DataError(
                 f"{file}: annotations[{place}] is of the image {one.image_id}, which is not listed."
             )
-        objects[one.image_id] += _object(one, numbers[one.category_id], kept, f"{file}: annotations[{place}]")
-    folder = _pictures(root, file, content.images)
-    there = [image for image in content.images if (folder / listed_path(image.file_name)).is_file()]
+        objects[str(one.image_id)] += _object(
+            one, numbers[one.category_id], kept, f"{file}: annotations[{place}]"
+        )
+    path_of = _pictures(root, file, content.images)
+    there = [image for image in content.images if path_of(image.file_name).is_file()]
     images = [
-        AnnotatedImage(folder / listed_path(image.file_name), tuple(objects[image.id]), _size(image))
+        AnnotatedImage(path_of(image.file_name), tuple(objects[str(image.id)]), _size(image))
         for image in there
     ]
     missing = len(content.images) - len(there)
@@ -169,27 +171,27 @@ def _images(
 
 def _refuse_repeated(images: Sequence[_Image], file: Path) -> None:
     """Raise DataError where two images have one id, or one picture: objects would be mixed up."""
-    ids: dict[int | str, str] = {}
+    ids: dict[str, str] = {}
     names: set[str] = set()
     for image in images:
-        if image.id in ids:
+        if str(image.id) in ids:
             raise DataError(
-                f"{file} gives the id {image.id} to {ids[image.id]} and to {image.file_name}. Number images "
-                "anew where files were put together."
+                f"{file} gives the id {image.id} to {ids[str(image.id)]} and to {image.file_name}. Number "
+                "images anew where files were put together."
             )
         if image.file_name in names:
             raise DataError(
                 f"{file} lists the picture {image.file_name} twice. Keep one, with all its objects."
             )
-        ids[image.id] = image.file_name
+        ids[str(image.id)] = image.file_name
         names.add(image.file_name)
 
 
 def _refuse_other_boxes(content: _Instances, file: Path) -> None:
     """Raise DataError where boxes are fractions of the picture, or corners: all would be of another size."""
-    sizes = {image.id: (image.width, image.height) for image in content.images}
+    sizes = {str(image.id): (image.width, image.height) for image in content.images}
     boxes = [
-        (one.bbox, sizes.get(one.image_id, (None, None)))
+        (one.bbox, sizes.get(str(one.image_id), (None, None)))
         for one in content.annotations
         if one.bbox is not None and len(one.bbox) == _OF_A_BOX
     ]
@@ -245,8 +247,12 @@ def _outline(value: Any) -> Outline | None:
     return Polygons(tuple(polygons))
 
 
-def _pictures(root: Path, file: Path, images: Sequence[_Image]) -> Path:
-    """Return the folder that names of pictures are relative to (DataError where none is there)."""
+def _pictures(root: Path, file: Path, images: Sequence[_Image]) -> Callable[[str], Path]:
+    """Return where the picture of a name is: relative to one folder, or, without folders of its own, in one.
+
+    Raises:
+        DataError: no picture is there.
+    """
     split = file.stem
     for prefix in _PREFIXES:
         split = split.removeprefix(prefix)
@@ -258,7 +264,13 @@ def _pictures(root: Path, file: Path, images: Sequence[_Image]) -> Path:
     ]
     for folder in folders:
         if any((folder / name).is_file() for name in names):
-            return folder
+            return lambda name: folder / listed_path(name)
+    bare = {PurePosixPath(listed_path(image.file_name)).name for image in images}
+    for folder in (
+        folders if len(bare) == len(images) else ()
+    ):  # paths of the machine that they were written on
+        if any((folder / PurePosixPath(name).name).is_file() for name in names):
+            return lambda name: folder / PurePosixPath(listed_path(name)).name
     example = f", {names[0]} for example" if names else ""
     tried = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
     raise DataError(

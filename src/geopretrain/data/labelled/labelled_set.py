@@ -238,6 +238,11 @@ class LabelledSet:
             sentences=self.source.warnings,
         )
 
+    def tell(self) -> None:
+        """Say what the reader has assumed, missed and left out, where it has."""
+        if self.source.warnings:
+            console.say(f"{self.path}: {self.describe().in_words(remarks=True)}.")
+
     def fingerprint(self, fields: Fields = LABELS) -> str:
         """Return 16 hexadecimal digits for classes, names and lengths of files, and the content of some."""
         return self.source.fingerprint()

@@ -34,6 +34,8 @@ from geopretrain.wording import in_px, sides
 BACKGROUND = "background"
 IGNORED = -1
 """Number of the class of what is of none: 255 in class maps, no object (see ``AnnotatedObject.crowd``)."""
+SAME_BOX = 0.5
+"""Intersection over union below which a box is not the one around its outline."""
 _TRIED = 20  # images whose headers are looked at until one can be read
 Box = NDArray[np.float32]
 
@@ -96,11 +98,15 @@ class Kept:
         left_out: number of objects without an area.
         total: number of all.
         example: file of the first that was left out.
+        elsewhere: number of boxes that are not those around their outlines.
+        first_elsewhere: file of the first of these.
     """
 
     left_out: int = 0
     total: int = 0
     example: str = ""
+    elsewhere: int = 0
+    first_elsewhere: str = ""
 
     def add(
         self,
@@ -121,19 +127,33 @@ class Kept:
         elif box is None and outline is not None:
             box = outline.box()
         if box is not None and box[2] > box[0] and box[3] > box[1]:
+            self._compare(box, outline, where)
             return [AnnotatedObject(label, box, outline, crowd)]
         self.left_out += 1
         self.example = self.example or where.name
         return []
 
+    def _compare(self, box: Box, outline: Outline | None, where: Path) -> None:
+        """Count a box that is not the one around its polygons."""
+        around = outline.box() if isinstance(outline, Polygons) else None
+        if around is not None and _overlap(box, around) < SAME_BOX:
+            self.elsewhere += 1
+            self.first_elsewhere = self.first_elsewhere or where.name
+
     def sentences(self) -> tuple[str, ...]:
-        """Return what was left out, nothing where nothing was."""
-        if not self.left_out:
-            return ()
-        return (
-            f"{self.left_out} of {self.total} objects have no area ({self.example}, for one) and are left "
-            "out",
-        )
+        """Return what was left out and what may not be meant, nothing where there is nothing of the kind."""
+        said = []
+        if self.left_out:
+            said.append(
+                f"{self.left_out} of {self.total} objects have no area ({self.example}, for one) and are "
+                "left out"
+            )
+        if self.elsewhere:
+            said.append(
+                f"{self.elsewhere} of {self.total} boxes do not lie around their outlines "
+                f"({self.first_elsewhere}, for one)"
+            )
+        return tuple(said)
 
 
 class LabelledObjects(LabelledSource):
@@ -178,7 +198,11 @@ class LabelledObjects(LabelledSource):
         )
         total = sum(len(image.objects) for each in images.values() for image in each)
         if not total:
-            raise DataError(f"{root}: none of the {sum(self.counts.values())} images has an object in it.")
+            why = f" ({'; '.join(warnings)})" if warnings else ""
+            raise DataError(
+                f"{root}: none of the {sum(self.counts.values())} images has an object in it{why}. Look at "
+                "the annotations, and whether they are those of these pictures."
+            )
         self.fields = ("boxes",) if without else ("boxes", "masks")
         if without:
             self.absent = {"masks": f"{without} of the {total} objects have a box only"}
@@ -292,6 +316,13 @@ def _reduced(mask: Mask, size: Size) -> Mask:
         return mask
     picture = Image.fromarray(mask.astype(np.uint8))
     return np.array(picture.resize((size[1], size[0]), Image.Resampling.NEAREST)) > 0
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return the intersection over union of two boxes."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = float(max(0, sides[0]) * max(0, sides[1]))
+    return shared / (_area(one) + _area(other) - shared)
 
 
 def _area(box: Box) -> float:

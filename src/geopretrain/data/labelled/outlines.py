@@ -184,7 +184,9 @@ def run_lengths(value: Any) -> RunLengths:
         numbers = np.asarray(counts, dtype=np.int64).reshape(-1)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError("run lengths must have 'size' (height, width) and 'counts'") from error
-    if height < 1 or width < 1 or (numbers < 0).any() or numbers.sum() != height * width:
+    if height < 1 or width < 1 or (numbers < 0).any():
+        raise ValueError("run lengths with a number below 0, or of a picture without pixels")
+    if numbers.sum() != height * width:
         raise ValueError(
             f"run lengths add up to {numbers.sum()} pixels, not to the {height * width} of "
             f"{in_px((height, width))}"

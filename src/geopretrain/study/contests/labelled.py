@@ -48,6 +48,7 @@ class LabelledContest(Contest):
         """Look at all that will be needed; return the positions of the test images to show."""
         from geopretrain.data.subsets import nested_subset
 
+        data.tell()
         splits = data.splits()
         train = splits["train"][nested_subset(len(splits["train"]), labels, options.subset_seed)]
         for split in ("test", "val") if searches else ("test",):

@@ -118,6 +118,8 @@ def test_pictures_without_a_file_and_empty_files_have_no_objects(tmp_path):
         ("0 0.5 0.5 0.1 0.1 0.9", "4 numbers .a box. or 3 and more pairs"),
         ("cat 0.5 0.5 0.1 0.1", "is no class with numbers"),
         ("0 nan 0.5 0.1 0.1", "from 0 to 1"),
+        ("nan 0.5 0.5 0.1 0.1", "the class nan is not one of the 2"),
+        ("inf 0.5 0.5 0.1 0.1", "the class inf is not one of the 2"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_named(tmp_path, line, expected):

@@ -171,7 +171,7 @@ def _numbers(file: Path, line: Line, found: _Found) -> tuple[int, list[float]]:
             f"{where}: a class and 4 numbers (a box) or 3 and more pairs of numbers (an outline) were "
             f"expected, not {len(values)} numbers."
         )
-    if number != int(number) or not 0 <= number < len(names):
+    if not number.is_integer() or not 0 <= number < len(names):
         raise DataError(
             f"{where}: the class {parts[0]} is not one of the {len(names)} that are listed; they count from "
             f"0 ({names[0]}) to {len(names) - 1} ({names[-1]})."
