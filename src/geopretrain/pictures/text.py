@@ -44,9 +44,10 @@ def fitted(text: str, width: int) -> tuple[str, FreeTypeFont]:
         if font(size, shown).getlength(shown) <= width:
             return shown, font(size, shown)
     smallest, kept = _SIZES[-1], text
-    while kept and font(smallest, shown).getlength(legible(f"{kept}…")) > width:
+    dots = "…" if _font_with(frozenset(f"{shown}…")) else "..."
+    while kept and font(smallest, shown).getlength(legible(kept + dots)) > width:
         kept = kept[:-1]
-    return legible(f"{kept}…"), font(smallest, shown)
+    return legible(kept + dots), font(smallest, shown)
 
 
 def legible(text: str) -> str:
@@ -113,15 +114,15 @@ def _font_with(characters: frozenset[str]) -> tuple[str, str] | None:
 
 @cache
 def system_fonts() -> tuple[tuple[str, str], ...]:
-    """Return names and files of the upright fonts of usual weight that matplotlib finds, by name."""
-    from matplotlib.font_manager import fontManager
+    """Return names and files of the upright fonts that matplotlib finds, those of usual weight first."""
+    from matplotlib.font_manager import fontManager, weight_dict
 
     found = {
-        (one.name, one.fname)
+        (abs(int(weight_dict.get(one.weight, one.weight)) - weight_dict["regular"]), one.name, one.fname)
         for one in fontManager.ttflist
-        if one.style == "normal" and one.weight in (400, "normal", "regular", "book")
+        if one.style == "normal" and not any(word in one.name.lower() for word in _NO_LETTERS)
     }
-    return tuple(sorted(one for one in found if not any(word in one[0].lower() for word in _NO_LETTERS)))
+    return tuple((name, file) for _, name, file in sorted(found))
 
 
 @cache
