@@ -40,6 +40,15 @@ def test_options_come_back_as_they_were(tmp_path):
     assert (read.settings, read.lr, read.batch_size, read.steps) == ({"version": 2}, 1e-4, 12, None)
 
 
+def test_lists_behind_a_path_are_kept_absolute_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kitti").mkdir()
+    (tmp_path / "train.txt").touch()
+    options = PretrainOptions("monodepth", data=["kitti?split=train.txt&depth=raw"], out="run")
+    kept = as_saved("pretrain", options)["data"]
+    assert kept == [f"{tmp_path / 'kitti'}?split={tmp_path / 'train.txt'}&depth=raw"]
+
+
 def test_paths_that_exist_are_kept_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "store").mkdir()

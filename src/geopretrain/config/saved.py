@@ -61,8 +61,12 @@ def _absolute(value: Any) -> Any:
         return value
     if os.path.exists(value):
         return os.path.abspath(value)
-    path, mark, options = value.rpartition("?")  # data with options: PATH?classes=13
-    return f"{os.path.abspath(path)}{mark}{options}" if path and os.path.exists(path) else value
+    path, mark, options = value.rpartition("?")  # data with options: PATH?classes=13, PATH?split=LIST
+    if not path or not os.path.exists(path):
+        return value
+    parts = (part.partition("=") for part in options.split("&"))
+    found = [f"{name}{is_}{os.path.abspath(one) if os.path.isfile(one) else one}" for name, is_, one in parts]
+    return f"{os.path.abspath(path)}{mark}{'&'.join(found)}"
 
 
 def command_line(options: type, settings: Mapping[str, Any]) -> str:

@@ -117,11 +117,11 @@ def system_fonts() -> tuple[tuple[str, str], ...]:
     """Return names and files of the upright fonts that matplotlib finds, those of usual weight first."""
     from matplotlib.font_manager import fontManager, weight_dict
 
-    found = {
-        (abs(int(weight_dict.get(one.weight, one.weight)) - weight_dict["regular"]), one.name, one.fname)
-        for one in fontManager.ttflist
-        if one.style == "normal" and not any(word in one.name.lower() for word in _NO_LETTERS)
-    }
+    usual, found = weight_dict["regular"], set[tuple[int, str, str]]()
+    for one in fontManager.ttflist:
+        if one.style == "normal" and not any(word in one.name.lower() for word in _NO_LETTERS):
+            weight = one.weight if isinstance(one.weight, int) else weight_dict.get(one.weight, usual)
+            found.add((abs(weight - usual), one.name, one.fname))
     return tuple((name, file) for _, name, file in sorted(found))
 
 
