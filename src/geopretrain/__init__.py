@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.pretrain import pretrain
     from geopretrain.commands.pseudo_depth import pseudo_depth
     from geopretrain.commands.replay import replay
+    from geopretrain.commands.select import select
     from geopretrain.prediction.predictor import load
     from geopretrain.runs.folder import RunFolder
     from geopretrain.weights.timm_model import backbone
@@ -52,6 +53,7 @@ __all__ = [
     "pretrain",
     "pseudo_depth",
     "replay",
+    "select",
 ]
 
 _HOMES = {
@@ -68,6 +70,7 @@ _HOMES = {
     "predict": "geopretrain.commands.predict",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
+    "select": "geopretrain.commands.select",
     "compare": "geopretrain.commands.compare",
     "export": "geopretrain.commands.export",
     "load": "geopretrain.prediction.predictor",

@@ -24,7 +24,8 @@ class Command:
 
     Attributes:
         target: ``module:function`` it calls.
-        options: name of the class of its options in ``geopretrain.config.options``.
+        options: name of the class of its options in ``geopretrain.config.options``, or ``module:name`` of it
+            in another module there.
         summary: what it does, in a line.
         shows: what is printed of the returned value; None = the function has said everything.
         fails: whether the returned value is bad news, for which the exit code is 2.
@@ -45,7 +46,8 @@ class Command:
 
     def options_class(self) -> type:
         """Import the class of its options, which is all that help needs."""
-        return getattr(importlib.import_module("geopretrain.config.options"), self.options)
+        module, _, name = self.options.rpartition(":")
+        return getattr(importlib.import_module(f"geopretrain.config.{module or 'options'}"), name)
 
 
 BAD = 2
@@ -60,21 +62,21 @@ RESUME = "resume"
 COMMANDS = {
     "data inspect": Command(
         "geopretrain.commands.inspect:inspect",
-        "InspectOptions",
+        "data_options:InspectOptions",
         "say in words what a video, folder or data set is and whether it is fit for training",
         shows=lambda inspection: inspection.text(),
         continues=AGAIN,
     ),
     "data list": Command(
         "geopretrain.commands.data_sets:data_list",
-        "DataListOptions",
+        "data_options:DataListOptions",
         "list the data sets that are known by name, what each needs and where it is had",
         shows=lambda listing: listing.text(),
         continues=AGAIN,
     ),
     "data check": Command(
         "geopretrain.commands.data_sets:data_check",
-        "DataCheckOptions",
+        "data_options:DataCheckOptions",
         "verify a copy of a data set and say in words what is missing",
         shows=lambda report: report.text(),
         fails=lambda report: not report.whole,
@@ -82,15 +84,21 @@ COMMANDS = {
     ),
     "data prepare": Command(
         "geopretrain.commands.prepare:prepare",
-        "PrepareOptions",
+        "data_options:PrepareOptions",
         "decode videos once and pick frames by measured motion into a store",
         continues=REPEAT,
     ),
     "data pseudo-depth": Command(
         "geopretrain.commands.pseudo_depth:pseudo_depth",
-        "PseudoDepthOptions",
+        "data_options:PseudoDepthOptions",
         "let a depth model look at every frame of a store, for methods that learn from its depth",
         continues=REPEAT,
+    ),
+    "data select": Command(
+        "geopretrain.commands.select:select",
+        "data_options:SelectOptions",
+        "choose the frames of a video that are worth labelling first",
+        continues=AGAIN,
     ),
     "pretrain": Command(
         "geopretrain.commands.pretrain:pretrain",

@@ -53,6 +53,7 @@ NEEDED = {
     "InspectOptions": {"path": "p"},
     "PrepareOptions": {"inputs": "i", "out": "o"},
     "PseudoDepthOptions": {"store": "s", "teacher": "t"},
+    "SelectOptions": {"data": "d", "init": "imagenet", "out": "o"},
     "LoopSettings": {"steps": 4, "batch_size": 4, "lr": 1e-3},
     "SegmentationConfig": {"num_classes": 3},
 }

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from geopretrain.config.data_options import PrepareOptions
 from geopretrain.config.options import (
     CompareOptions,
     FinetuneSegmentationOptions,
     PredictOptions,
-    PrepareOptions,
     PretrainOptions,
 )
 from geopretrain.errors import ConfigError, OptionError

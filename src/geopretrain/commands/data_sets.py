@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geopretrain.config.command import takes
-from geopretrain.config.options import DataCheckOptions, DataListOptions
+from geopretrain.config.data_options import DataCheckOptions, DataListOptions
 from geopretrain.data.catalogue.finding import VARIABLE
 from geopretrain.errors import OptionError
 

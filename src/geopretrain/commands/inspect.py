@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from geopretrain.config.command import takes
-from geopretrain.config.options import InspectOptions
+from geopretrain.config.data_options import InspectOptions
 from geopretrain.console import console
 
 if TYPE_CHECKING:

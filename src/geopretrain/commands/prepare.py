@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geopretrain.config.command import takes
+from geopretrain.config.data_options import PrepareOptions
 from geopretrain.config.groups import listed
-from geopretrain.config.options import PrepareOptions
 from geopretrain.config.saved import as_saved, write_saved
 from geopretrain.console import console
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
-from geopretrain.config.options import PseudoDepthOptions
+from geopretrain.config.data_options import PseudoDepthOptions
 from geopretrain.config.saved import as_saved, reserve_saved, write_saved
 from geopretrain.console import console
 from geopretrain.data.subsets import spread_positions

@@ -34,11 +34,10 @@ from geopretrain.config.groups import (
     run_to_resume,
 )
 from geopretrain.config.several import CompareRates, Inits, Jobs, Modes, Scales, Seeds
-from geopretrain.data.options import Degrees, PreparationOptions, SourceOptions, ValueRange
+from geopretrain.data.options import Degrees, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
     AnySize,
-    BatchSize,
     Count,
     Few,
     FilePath,
@@ -344,57 +343,3 @@ class ExportOptions(ProgressOptions):
     """Make the repository private where it is new."""
     overwrite: bool = False
     """Replace files of an earlier export."""
-
-
-# ---- data
-@checked
-class DataListOptions(DataRootOptions):
-    """Options of ``data list``."""
-
-
-@checked
-class DataCheckOptions(DataRootOptions):
-    """Options of ``data check``."""
-
-    name: str = field(kw_only=False)
-    """Data set, as `geopretrain data list` calls it, with its options: kitti-raw?split=eigen-test."""
-
-
-@checked
-class InspectOptions(SourceOptions, DataRootOptions):
-    """Options of ``data inspect``."""
-
-    path: FilePath = field(kw_only=False)
-    """Video, folder of images, data set, prepared store or ``synthetic:...``."""
-
-
-@checked
-class PrepareOptions(ProgressOptions, PreparationOptions, DataRootOptions):
-    """Options of ``data prepare``."""
-
-    inputs: FilePaths = field(kw_only=False)
-    """Videos, folders of images, data sets or ``synthetic:...``; each may hold several clips."""
-    out: FilePath = field(kw_only=False, metadata=BY_NAME)
-    """Folder of the store."""
-    overwrite: bool = False
-    """Replace a store of other inputs or options."""
-
-
-@checked
-class PseudoDepthOptions(ProgressOptions, DeviceOptions):
-    """Options of ``data pseudo-depth``."""
-
-    store: FilePath = field(kw_only=False)
-    """Folder of the prepared store."""
-    teacher: FilePath = field(kw_only=False, metadata=BY_NAME)
-    """Run folder of a depth method, folder of a transformers depth model, or its name on the Hugging Face
-    hub, e.g. depth-anything/Depth-Anything-V2-Small-hf."""
-    quantity: Literal["depth", "disparity"] | None = None
-    """What it gives; left away: what is known of this kind of model."""
-    meaning: Literal["metric", "scale", "scale_shift"] | None = None
-    """What it is right up to: metric, scale (one factor) or scale_shift (a factor and an offset for each
-    image); left away: what is known of this kind of model."""
-    batch_size: BatchSize = 4
-    """Images at a time."""
-    overwrite: bool = False
-    """Replace the maps of another teacher."""

@@ -7,15 +7,14 @@ from dataclasses import fields
 from typing import Any
 
 import geopretrain as gp
+from geopretrain.config.data_options import PrepareOptions, PseudoDepthOptions
 from geopretrain.config.options import (
     CompareOptions,
     EvaluateOptions,
     FinetuneDepthOptions,
     FinetuneDetectionOptions,
     FinetuneSegmentationOptions,
-    PrepareOptions,
     PretrainOptions,
-    PseudoDepthOptions,
 )
 
 COMMANDS: dict[str, tuple[str, type[Any]]] = {

@@ -1,0 +1,90 @@
+"""The options of the commands of data; see ``options`` for the others."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Literal
+
+from geopretrain.config.describe import BY_NAME
+from geopretrain.config.groups import DataRootOptions, DeviceOptions, ProgressOptions
+from geopretrain.data.options import PreparationOptions, SourceOptions
+from geopretrain.schema import BatchSize, Count, FilePath, FilePaths, NonNegative, Seed, checked
+
+
+@checked
+class DataListOptions(DataRootOptions):
+    """Options of ``data list``."""
+
+
+@checked
+class DataCheckOptions(DataRootOptions):
+    """Options of ``data check``."""
+
+    name: str = field(kw_only=False)
+    """Data set, as `geopretrain data list` calls it, with its options: kitti-raw?split=eigen-test."""
+
+
+@checked
+class InspectOptions(SourceOptions, DataRootOptions):
+    """Options of ``data inspect``."""
+
+    path: FilePath = field(kw_only=False)
+    """Video, folder of images, data set, prepared store or ``synthetic:...``."""
+
+
+@checked
+class PrepareOptions(ProgressOptions, PreparationOptions, DataRootOptions):
+    """Options of ``data prepare``."""
+
+    inputs: FilePaths = field(kw_only=False)
+    """Videos, folders of images, data sets or ``synthetic:...``; each may hold several clips."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder of the store."""
+    overwrite: bool = False
+    """Replace a store of other inputs or options."""
+
+
+@checked
+class PseudoDepthOptions(ProgressOptions, DeviceOptions):
+    """Options of ``data pseudo-depth``."""
+
+    store: FilePath = field(kw_only=False)
+    """Folder of the prepared store."""
+    teacher: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Run folder of a depth method, folder of a transformers depth model, or its name on the Hugging Face
+    hub, e.g. depth-anything/Depth-Anything-V2-Small-hf."""
+    quantity: Literal["depth", "disparity"] | None = None
+    """What it gives; left away: what is known of this kind of model."""
+    meaning: Literal["metric", "scale", "scale_shift"] | None = None
+    """What it is right up to: metric, scale (one factor) or scale_shift (a factor and an offset for each
+    image); left away: what is known of this kind of model."""
+    batch_size: BatchSize = 4
+    """Images at a time."""
+    overwrite: bool = False
+    """Replace the maps of another teacher."""
+
+
+@checked
+class SelectOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+    """Options of ``data select``."""
+
+    data: FilePath = field(kw_only=False)
+    """Prepared store, or a video, folder of images or data set, which is prepared first."""
+    init: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Whose features tell frames apart: a run folder, imagenet, or a weights file; a pre-training run also
+    tells how hard each frame is."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write the frames, their list and a picture of them into."""
+    labels: Count = 16
+    """Number of frames to choose."""
+    backbone: str | None = None
+    """Any timm model, for imagenet and weights files; left away: what the weights look like, or resnet18."""
+    difficulty: NonNegative = 1.0
+    """How much further away the hardest frame counts to be than the easiest, by the loss of the run; 0:
+    chosen by features alone."""
+    candidates: Count = 2000
+    """Frames to choose among, at most, evenly spread over the training samples."""
+    seed: Seed = 0
+    """Fixes the noise of the loss."""
+    overwrite: bool = False
+    """Replace an earlier choice."""
