@@ -44,6 +44,7 @@ OptimizerName = Literal["adam", "adamw", "sgd"]
 Strategy = Literal["ddp", "fsdp"]
 Best = Literal["auto", "lowest", "highest"]
 Keep = Literal["last", "best"]
+Crop = Literal["bottom"]
 # (words that presets of tasks, options and the loop share)
 
 

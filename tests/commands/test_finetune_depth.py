@@ -3,10 +3,18 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 import geopretrain
 import geopretrain.data.store.frame_store
 from geopretrain import ConfigError, UserError, cli
+from geopretrain.config.options import CompareOptions, FinetuneDepthOptions
+from geopretrain.config.saved import read_saved
+from geopretrain.data.store.frame_store import FrameStore
+from geopretrain.runs.loading import load_task
+from geopretrain.study.contests.depth import DepthContest
+from geopretrain.study.trials import Trial
+from geopretrain.weights import read_tensors
 
 SMALL = {"steps": 2, "batch_size": 2, "threads": 1, "device": "cpu", "progress": False}
 
@@ -124,6 +132,8 @@ def test_the_decoder_of_a_depth_run_is_taken_where_the_head_is_the_same(store, f
 def test_what_contradicts_labels_is_refused(store):
     for options, message in (
         ({"labels": 3}, "add --supervision labels"),
+        ({"mode": "frozen"}, "frozen goes with --supervision labels only"),
+        ({"supervision": "labels", "settings": {"mode": "frozen"}}, "has an option of its own"),
         ({"labels": 3, "subset": "10%", "supervision": "labels"}, "Give one of them"),
         ({"supervision": "labels", "settings": {"crop": "640x640"}}, "does not fit"),
         ({"supervision": "labels", "settings": {"head": "other"}}, "deconv"),
@@ -131,3 +141,54 @@ def test_what_contradicts_labels_is_refused(store):
     ):
         with pytest.raises(UserError, match=message):
             geopretrain.finetune_depth(data=store, out=store.parent / "no", **options, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def frozen(store, first):
+    return geopretrain.finetune_depth(
+        data=store, supervision="labels", mode="frozen", init=first, out=store.parent / "frozen", **SMALL
+    )
+
+
+def test_a_frozen_encoder_stays_as_it_was_and_the_run_says_so(first, frozen):
+    before, after = (read_tensors(one.path / "backbone.safetensors") for one in (first, frozen))
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    assert (frozen.config["mode"], frozen.lineage["task"]["mode"]) == ("frozen", "frozen")
+
+
+def test_a_comparison_shows_depth_with_its_errors_below_it(store, frozen):
+    contest, opened = DepthContest(), FrameStore.open(store)
+    options = CompareOptions(inits=("random",), data=str(store), out="x", task="depth", pictures=2)
+    positions = contest.check_data(opened, options, 4, searches=False)
+    assert len(positions) == 1  # of the frames that are held out
+    settings = {"data": str(store)}
+    trial = Trial(
+        folder=str(frozen.path), init="first", source="", mode="frozen", seed=0, lr=1e-3, evaluate_on="test",
+        curve=(2,), pictures=positions, settings=settings, task="depth",
+    )  # fmt: skip
+    kept = contest.predictions(frozen, trial)
+    drawn, shown = contest.drawn(kept, opened), contest.shown(opened, positions, settings)
+    assert len(drawn) == len(shown) == 1
+    for picture, (name, image, truth) in zip(drawn, shown, strict=True):
+        assert name.startswith("street")
+        assert image.shape == truth.shape
+        assert picture.shape[0] > 2 * truth.shape[0]
+        assert picture.shape[1] == truth.shape[1]
+    assert {"curve", "abs_rel", "protocol"} <= set(contest.numbers(frozen, trial))
+
+
+def test_runs_that_had_a_setting_for_a_fresh_decoder_are_read(store, first):
+    run = geopretrain.finetune_depth(
+        data=store, supervision="labels", mode="encoder", init=first, out=store.parent / "old", **SMALL
+    )
+    lineage = run.lineage
+    lineage["task"] = {name: value for name, value in lineage["task"].items() if name != "mode"}
+    lineage["task"]["decoder"] = "fresh"
+    (run.path / "lineage.json").write_text(json.dumps(lineage))
+    config = (run.path / "config.yaml").read_text()
+    old = config.replace("mode: encoder\n", "").replace("settings: {}", "settings: {decoder: fresh}")
+    assert old != config
+    (run.path / "config.yaml").write_text(old)
+    assert load_task(geopretrain.RunFolder.open(run.path)).config.mode == "encoder"
+    saved = read_saved(run.path, "finetune depth", FinetuneDepthOptions)
+    assert (saved["mode"], saved["settings"]) == ("encoder", {})

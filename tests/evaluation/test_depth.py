@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ from geopretrain.evaluation.depth import (
     score_depth,
     sentences,
 )
-from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.evaluation.measured import MeasuredFrame, at_bottom
+from geopretrain.metrics import get_protocol
 from geopretrain.tasks.base import DepthTask
 from geopretrain.tasks.predictions import DepthPrediction
 
@@ -139,3 +141,27 @@ def test_damaged_truth_at_the_end_of_training_costs_no_more_than_its_numbers(cap
 
     assert set(check_depth(KnowsEverything(), HeldOutIsDamaged())) == {"in_sample"}
     assert "Depth on held-out frames is not scored. None of 5 frames can be read." in capsys.readouterr().out
+
+
+def test_a_protocol_may_look_at_the_bottom_of_picture_and_truth_alone():
+    whole = np.full((10, 12), 4.0, np.float32)
+    whole[4:, 2:10] = 2.0
+    frame = MeasuredFrame("a", lambda: whole[..., None].repeat(3, 2).astype(np.uint8), lambda: whole)
+    assert at_bottom([frame], None) == [frame]
+    (cut,) = at_bottom([frame], (6, 8))
+    depth, image = cut.read()
+    assert depth.shape == (6, 8)
+    assert image.shape == (6, 8, 3)
+    assert (depth == 2).all()
+    assert (image == 2).all()
+    resized = replace(frame, image=lambda: np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(DataError, match="prepared with --crop bottom"):
+        at_bottom([resized], (6, 8))[0].read()
+    assert get_protocol("mim-kitti-bottom-80-garg").bottom == (352, 1216)
+    rules = replace(get_protocol("dense-80-median"), bottom=(6, 8))
+    both = score_depth(KnowsEverything(), [frame, frame], replace(rules, bottom=None), min_gap=1)
+    assert score_depth(KnowsEverything(), [frame, frame], rules, min_gap=1)["abs_rel"] == pytest.approx(0)
+    assert both["baselines"]["constant"]["abs_rel"] > 0
+    assert score_depth(KnowsEverything(), [frame, frame], rules, min_gap=1)["baselines"]["constant"][
+        "abs_rel"
+    ] == pytest.approx(0)

@@ -43,6 +43,7 @@ def run(trial, threads=None, device="auto"):
         "pixel_accuracy": 0.5,
         "per_image_miou": miou,
         "iou": [miou, None, 1.0],
+        **({"confusion": [[8, 2, 0], [0, 0, 0], [1, 1, trial.seed]]} if trial.task == "segmentation" else {}),
         **({"abs_rel": 0.6 - miou, "images": 7, "protocol": "dense-80"} if trial.task == "depth" else {}),
         **({"box_map": miou, "box_ap": [miou] * 12} if trial.task == "detection" else {}),
         "seconds": 1.0,

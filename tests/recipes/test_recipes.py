@@ -102,7 +102,7 @@ def test_rows_differ_in_nothing_but_their_start_and_seed():
     ]
     assert all(one == shared[0] for one in shared)
     assert sorted({one.seed for one in plan_of(scale="small").measured}) == [0, 1, 2]
-    assert shared[0]["settings"]["decoder"] == "fresh", "only the backbone is handed on, as in the paper"
+    assert shared[0]["mode"] == "encoder", "only the backbone is handed on, as in the paper"
 
 
 def test_the_printed_numbers_are_those_of_table_1():

@@ -64,7 +64,12 @@ def test_sections_without_content_are_left_out(tmp_path):
     comparison = fake_comparison(tmp_path / "cmp", inits=["random", "imagenet"], search=False)
     comparison.results["pictures"] = []
     text = build_report(comparison, comparison.report).read_text(encoding="utf-8")
-    for title in ("What it looks like", "What the pre-training had learned", "Choice of the learning rate"):
+    for title in (
+        "What it looks like",
+        "What is taken for what",
+        "What the pre-training had learned",
+        "Choice of the learning rate",
+    ):
         assert f"<h2>{title}</h2>" not in text
     assert "learning rate 0.001" in text
 

@@ -120,6 +120,24 @@ def test_files_hold_the_same_numbers(labelled, depth, tmp_path):
     assert comparison.sentence in (tmp_path / "cmp" / "report.html").read_text().replace("&#39;", "'")
 
 
+def test_what_is_taken_for_what_is_drawn_as_the_mean_over_the_seeds(labelled, depth, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(counts, names):
+        drawn.append((np.asarray(counts).tolist(), list(names)))
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("geopretrain.pictures.draw_confusion", draw)
+    comparison = run(labelled, depth, tmp_path / "cmp", seeds=3)
+    assert comparison.results["confusions"] == {m: f"figures/confusion-{m}.png" for m in ("full", "frozen")}
+    assert drawn == [([[8, 2, 0], [0, 0, 0], [1, 1, 1]], ["road", "sky", "car"])] * 4  # two inits, two modes
+    assert all((comparison.path / name).is_file() for name in comparison.results["confusions"].values())
+    assert "<h2>What is taken for what</h2>" in comparison.report.read_text()
+    assert not any("confusion" in one for one in comparison.results["trials"])
+    again = Comparison.open(comparison.path)
+    assert again.results["confusions"] == comparison.results["confusions"]
+
+
 def test_depth_errors_of_the_pre_training_reach_the_report(labelled, depth, tmp_path):
     comparison = run(labelled, depth, tmp_path / "cmp")
     described = comparison.results["inits"][1]

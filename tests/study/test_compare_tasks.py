@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import geopretrain as gp
 from geopretrain import cli
@@ -102,9 +103,13 @@ def test_a_comparison_goes_on_and_one_of_another_task_is_refused(tmp_path, scrip
 @pytest.mark.parametrize(
     ("task", "options", "said"),
     [
-        ("depth", {"modes": "frozen"}, "frozen, which --task depth does not know, but full, encoder"),
+        (
+            "depth",
+            {"supervision": "mono", "modes": "full,frozen"},
+            "frozen, which goes with --supervision labels",
+        ),
         ("depth", {"lr": "1e-4,1e-3"}, "chosen on the held-out frames"),
-        ("depth", {"supervision": "mono", "modes": "encoder"}, "with --supervision labels only"),
+        ("depth", {"supervision": "stereo", "modes": "encoder"}, "with --supervision labels only"),
         ("segmentation", {"protocol": "dense-80"}, "belongs to --task depth"),
         ("detection", {"evaluate_data": "somewhere"}, "belongs to --task depth"),
     ],
@@ -116,8 +121,6 @@ def test_what_a_task_does_not_know_is_refused(tmp_path, scripted, other, task, o
 
 
 def test_images_without_objects_or_depth_are_told(tmp_path, scripted, other):
-    from PIL import Image
-
     for kind in ("images", "labels"):
         (tmp_path / "data" / kind).mkdir(parents=True)
         for k in range(6):
@@ -165,6 +168,19 @@ def test_detectors_and_depth_networks_are_really_trained_and_compared(tmp_path, 
     assert (
         tmp_path / "objects" / comparison.results["pictures"][0]["predictions"]["full"]["random"]
     ).is_file()
-    assert cli.main([*common, str(tmp_path / "depth"), "--task", "depth", "--data", VIDEO]) == 0
+    modes = ["--modes", "full,frozen"]
+    assert cli.main([*common, str(tmp_path / "depth"), "--task", "depth", "--data", VIDEO, *modes]) == 0
     comparison = Comparison.open(tmp_path / "depth")
     assert all(one["abs_rel"] > 0 for one in comparison.results["trials"])
+    assert {one["mode"] for one in comparison.results["trials"]} == {"full", "frozen"}
+    (shown,) = comparison.results["pictures"]
+    assert set(shown["predictions"]) == {"full", "frozen"}
+    assert set(shown["predictions"]["frozen"]) == {one["name"] for one in comparison.results["inits"]}
+    sizes = {
+        name: Image.open(tmp_path / "depth" / file).size
+        for name, file in (("truth", shown["truth"]), *shown["predictions"]["frozen"].items())
+    }
+    assert sizes["random"][0] == sizes["truth"][0]
+    assert sizes["random"][1] > 2 * sizes["truth"][1]  # depth, its errors, and what the colours mean
+    assert "below each prediction is its relative error" in comparison.report.read_text()
+    assert (tmp_path / "depth" / "figures" / "inits-frozen.png").is_file()

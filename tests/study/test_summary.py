@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from geopretrain.study.learning_rate import choose_rates, rate_cautions, seeds_for_search
 from geopretrain.study.measures import ABS_REL, BOX_MAP, MIOU
 from geopretrain.study.sentences import cautions, headline, sentences
-from geopretrain.study.summary import few_point, per_class, row_as_dict, row_from_dict, summarise
+from geopretrain.study.summary import (
+    few_point,
+    first_and_best,
+    per_class,
+    row_as_dict,
+    row_from_dict,
+    summarise,
+)
 
 
 def trial(init, seed, values, mode="full"):
@@ -42,6 +51,16 @@ def test_differences_use_only_seeds_both_have():
     assert row.difference.values == pytest.approx((1.2, 2.1))
     alone = summarise([trial("random", 0, (0.1,)), trial("depth", 1, (0.2,))], ["random", "depth"], ["full"])
     assert alone[-1].difference is None
+
+
+def test_the_first_and_the_best_of_the_others_at_the_end():
+    scores = {"random": [0.2, 0.9], "a": [0.9, 0.3], "b": [0.1, 0.4], "c": [0.5, float("nan")]}
+    trials = [trial(init, seed, values) for init, values in scores.items() for seed in (0, 1)]
+    rows = summarise(trials, list(scores), ["full", "frozen"])
+    assert first_and_best(rows, "full") == ["random", "b"]
+    assert first_and_best(rows, "full", replace(MIOU, lower=True)) == ["random", "a"]
+    assert first_and_best(rows, "frozen") == []
+    assert first_and_best([], "full") == []
 
 
 def test_per_class_leaves_absent_classes_out():

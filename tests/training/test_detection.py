@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 
 import geopretrain as gp
 from geopretrain import cli
+from geopretrain.config.options import FinetuneDetectionOptions
 from geopretrain.tasks.transfer.detection import Detection
+from geopretrain.training.detection import detection_training
 
 WORLD = "synthetic:street?train=4&val=2&test=2"
 SMALL = [
@@ -94,6 +97,27 @@ def test_a_resumed_run_ends_as_one_without_interruption(tmp_path, monkeypatch):
     whole, broken = (tmp_path / name / "model.safetensors" for name in ("whole", "broken"))
     assert whole.read_bytes() == broken.read_bytes()
     assert without_timing(tmp_path / "whole") == without_timing(tmp_path / "broken")
+
+
+def test_settings_of_a_preset_are_kept_and_a_run_that_had_none_goes_on_without(tmp_path):
+    words = ["--preset", "short", "--steps", "2", "--curve-points", "1", "--checkpoint-every", "1"]
+    assert finetune(tmp_path / "run", *words) == 0
+    run = gp.RunFolder.open(tmp_path / "run")
+    assert (run.lineage["task"]["zoom"], run.lineage["task"]["jitter"]) == ([0.8, 1.25], 0.4)
+    assert run.config["settings"]["zoom"] == "0.8,1.25"
+    options = FinetuneDetectionOptions(out=str(run.path), data=WORLD, resume=True, preset="short")
+    training = detection_training(replace(options, settings={"channels": 8}, size=(64, 96)))
+    assert training.task.config.zoom is None  # as versions began that had no settings in their presets
+    assert training.config["settings"] == {"channels": 8}
+
+
+def test_images_that_chose_the_weights_are_told_from_others(tmp_path, caplog):
+    words = ["--evaluate-on", "val", "--monitor", "validation/box_map", "--keep", "best"]
+    assert finetune(tmp_path / "run", *words) == 0
+    selection = gp.RunFolder.open(tmp_path / "run").results["selection"]
+    assert "weights were chosen by the very images that are scored (val)" in selection
+    assert "--split test" in selection
+    assert selection in caplog.text
 
 
 def coco(root, annotations, categories=({"id": 7, "name": "car"}, {"id": 90, "name": "dog"}), count=6):

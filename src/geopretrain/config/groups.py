@@ -364,12 +364,18 @@ class VideoOptions(DataRootOptions):
 
 
 @checked
-class TransferOptions:
-    """What is trained, and what is scored."""
+class ModeOptions:
+    """What is trained."""
 
     mode: Mode = "full"
     """What is trained: full (encoder and decoder from init), encoder (fresh decoder), frozen (encoder
     unchanged)."""
+
+
+@checked
+class TransferOptions(ModeOptions):
+    """What is scored."""
+
     curve_points: CurvePoints = 6
     """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
     evaluate_on: Literal["test", "val"] = "test"

@@ -20,6 +20,7 @@ from geopretrain.config.groups import (
     KeptOptions,
     LabelledOptions,
     LoopOptions,
+    ModeOptions,
     OutputOptions,
     PreservingOptions,
     ProgressOptions,
@@ -104,7 +105,7 @@ class FinetuneDetectionOptions(TrainCommandOptions, TransferOptions, LabelledOpt
 
 
 @checked
-class FinetuneDepthOptions(TrainCommandOptions, VideoOptions):
+class FinetuneDepthOptions(TrainCommandOptions, ModeOptions, VideoOptions):
     """Options of ``finetune depth``."""
 
     supervision: Literal["mono", "stereo", "both", "M", "S", "MS", "labels"] = "mono"

@@ -250,7 +250,18 @@ def migrated(settings: Mapping[str, Any]) -> Settings:
         found["settings"] = {RENAMED_SETTINGS.get(name, name): value for name, value in own.items()}
     if "command" in found:
         found["command"] = COMMANDS.get(str(found["command"]), str(found["command"]))
+    if found.get("command") == "finetune depth":
+        return _mode_of_decoder(found)
     return _comparison(found) if found.get("command") == "compare" else found
+
+
+def _mode_of_decoder(settings: Settings) -> Settings:
+    """Before 0.2 was released, a fresh decoder of a transfer with labels was a setting."""
+    own = dict(settings.get("settings") or {})
+    if settings.get("supervision") != "labels" or "decoder" not in own:
+        return settings
+    mode = "encoder" if own.pop("decoder") == "fresh" else "full"
+    return {**settings, "mode": mode, "settings": own}
 
 
 def _comparison(settings: Settings) -> Settings:

@@ -14,7 +14,7 @@ from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.prepare.resolve import is_store, resolve_store
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.schema import as_path, parse_size
+from geopretrain.schema import Crop, as_path, parse_size
 
 OF_IMAGES = {"labels", "image_labels", "boxes", "masks"}
 """Fields that only labelled images have."""
@@ -27,6 +27,7 @@ def open_dataset(
     *,
     size: tuple[int, int] | None = None,
     default_size: tuple[int, int] | None = None,
+    default_crop: Crop | None = None,
 ) -> FrameStore | LabelledSet:
     """Open a data set whose samples are to have ``fields``.
 
@@ -40,6 +41,7 @@ def open_dataset(
         size: (height, width) the user asks for, px; a store of another one is refused.
         default_size: (height, width) of images and raw video where ``size`` is None; None chooses, see
             `working_size`.
+        default_crop: where frames of ``default_size`` are cut out of raw video, see `PreparationOptions`.
 
     Raises:
         DataError: nothing usable is there; the message says what was expected.
@@ -59,6 +61,8 @@ def open_dataset(
         )
     # a method that looks at single frames can learn from every frame, also where the camera is static
     more: dict[str, Any] = {"still_images": True} if fields.alone else {}
+    if default_crop is not None and size is None:
+        more["crop"] = default_crop
     with _photographs_told(inputs, fields):
         store = resolve_store(inputs, size=size or default_size, **more)
     if size is not None and store.size != tuple(size):

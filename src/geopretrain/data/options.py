@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from geopretrain.errors import OptionError
-from geopretrain.schema import AnySize, FilePath, NonNegative, Positive, Words, checked, reads
+from geopretrain.schema import AnySize, Crop, FilePath, NonNegative, Positive, Words, checked, reads
 
 Range = tuple[float, float]
 
@@ -73,6 +73,9 @@ class PreparationOptions(SourceOptions, CameraOptions):
     size: AnySize = None
     """Height and width of the frames in px; left away: about 30 000 px near the first clip's
     aspect."""
+    crop: Crop | None = None
+    """bottom: cut frames of that size, not resized, out of the middle of the lower edge of the pictures, as
+    papers do with KITTI (--size 352x1216); left away: resize them, and cut where their shape is another."""
     target_motion: Positive = 3.0
     """Mean flow in px (of the stored frames) between neighbouring frames of a sample to aim at."""
     min_motion: NonNegative = 1.0
@@ -89,6 +92,8 @@ class PreparationOptions(SourceOptions, CameraOptions):
     by how much the image moves."""
 
     def __post_init__(self) -> None:
+        if self.crop is not None and self.size is None:
+            raise OptionError("crop", "needs the size that is cut out: give --size, e.g. 352x1216 of KITTI.")
         if self.min_motion >= self.target_motion:
             raise OptionError(
                 "target_motion",

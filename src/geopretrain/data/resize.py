@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from geopretrain.errors import DataError
+from geopretrain.wording import in_px
+
 _ASPECT_TOLERANCE = 0.1
 
 
@@ -15,6 +18,23 @@ def central_crop(original: tuple[int, int], size: tuple[int, int]) -> tuple[int,
         return 0, 0, height, width
     cropped = (height, round(height * wanted)) if wanted < width / height else (round(width / wanted), width)
     return (height - cropped[0]) // 2, (width - cropped[1]) // 2, *cropped
+
+
+def bottom_crop(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return (top, left, height, width) of ``size`` in the middle of the lower edge of ``original``.
+
+    MIM-Depth-Estimation and many before it cut 352x1216 out of KITTI's pictures, whose sizes differ by day.
+
+    Raises:
+        DataError: the pictures are smaller.
+    """
+    (height, width), (tall, wide) = original, size
+    if tall > height or wide > width:
+        raise DataError(
+            f"Frames of {in_px(size)} cannot be cut out of pictures of {in_px(original)}. Choose a smaller "
+            "--size, or leave --crop away."
+        )
+    return height - tall, (width - wide) // 2, tall, wide
 
 
 def resize(image: np.ndarray, crop: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from geopretrain.console import console
 from geopretrain.data.batches import as_float, at_size
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.evaluation.measured import MeasuredFrame, readable, store_frames
+from geopretrain.evaluation.measured import MeasuredFrame, at_bottom, readable, store_frames
 from geopretrain.metrics import (
     DepthBaselines,
     DepthProtocol,
@@ -141,6 +141,7 @@ def score_depth(
     """
     rules = fitting_protocol(task.depth_meaning, protocol)
     left_out: list[str] = []
+    frames, baselines_from = (at_bottom(one, rules.bottom) for one in (frames, baselines_from))
     scored = _Scored(rules, left_out, baselines_from)
     reads = ((frame.name, partial(_read, frame)) for frame in frames)
     for _, (frame, truth, image, structure) in readable(reads, left_out):

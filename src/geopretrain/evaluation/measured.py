@@ -14,12 +14,15 @@ import numpy as np
 from geopretrain.console import console
 from geopretrain.data.readers.depth_maps import ACCUMULATED, unit_warning
 from geopretrain.data.readers.kitti_splits import DRIVES_BY_NAME, Key, frame_key, listed_frames
+from geopretrain.data.resize import apply_crop, bottom_crop
 from geopretrain.data.spec import options_of
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.runs.folder import RunFolder
+from geopretrain.wording import sides
 
 if TYPE_CHECKING:
+    from geopretrain.data.dataset import Fields
     from geopretrain.data.readers.base import SourceClip
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.data.structure import Structure
@@ -53,6 +56,31 @@ class MeasuredFrame:
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return depth and image (DataError where one of them is damaged)."""
         return self.depth(), self.image()
+
+
+def at_bottom(frames: Sequence[MeasuredFrame], size: tuple[int, int] | None) -> Sequence[MeasuredFrame]:
+    """Return frames of which (height, width) px in the middle of the lower edge are seen; None: all of them.
+
+    Reading one raises DataError where it is smaller, or no longer of the size of its truth.
+    """
+    return frames if size is None else [_at_bottom(frame, size) for frame in frames]
+
+
+def _at_bottom(frame: MeasuredFrame, size: tuple[int, int]) -> MeasuredFrame:
+    def cut(values: np.ndarray) -> np.ndarray:
+        return apply_crop(values, bottom_crop((values.shape[0], values.shape[1]), size))
+
+    def image() -> np.ndarray:
+        picture, truth = frame.image(), frame.depth()
+        if picture.shape[:2] != truth.shape:
+            raise DataError(
+                f"{sides(size)} px are to be cut out of picture and truth, but the picture was resized to "
+                f"{sides(picture.shape)} and its truth has {sides(truth.shape)}. Score on the data set "
+                "itself, or on a store prepared with --crop bottom."
+            )
+        return cut(picture)
+
+    return MeasuredFrame(frame.name, image, lambda: cut(frame.depth()))
 
 
 def readable(
@@ -172,20 +200,46 @@ def find_frames(
     return _from_source(data, split_file, depth_unit)
 
 
+def frames_after_training(store: FrameStore, fields: Fields, other: str | None) -> MeasuredSet:
+    """Return the pictures that networks trained on fields of a store are scored on, before there is a run.
+
+    Args:
+        store: that is learned from.
+        fields: of it.
+        other: what is to be scored; None: the store.
+
+    Raises:
+        DataError: no measured depth there.
+    """
+    from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.data.store.index import has_index
+
+    if other is None:
+        return _of_store(store, "auto", in_training=True)
+    if not has_index(other):
+        return _from_source(other, None, None)
+    scored = FrameStore.open(other)
+    return _of_store(scored, "auto", in_training=scored.fingerprint(fields) == store.fingerprint(fields))
+
+
 def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
     from geopretrain.data.store.frame_store import FrameStore
 
     store = FrameStore.open(data)
+    return _of_store(store, frames, in_training=trained_on(run, store))
+
+
+def _of_store(store: FrameStore, frames: str, *, in_training: bool) -> MeasuredSet:
     groups = store_frames(store)
     if store.depth_protocol is None or not any(groups.values()):
-        raise DataError(f"The store '{data}' holds no measured depth. Give data that have some.")
-    kind, in_training = store.depth_protocol, trained_on(run, store)
+        raise DataError(f"The store '{store.path}' holds no measured depth. Give data that have some.")
+    kind = store.depth_protocol
     if frames == "auto":
         frames = "held_out" if in_training and groups["held_out"] else "all"
     if frames == "all":
         return MeasuredSet("all", kind, [*groups["in_sample"], *groups["held_out"]])
     if not groups[frames]:
-        raise DataError(f"The store '{data}' has no {frames} frames with depth. Use --frames all.")
+        raise DataError(f"The store '{store.path}' has no {frames} frames with depth. Use --frames all.")
     others = groups["in_sample"] if frames == "held_out" else []
     return MeasuredSet(frames, kind, groups[frames], others)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 POSE, FLOW = "temporal-pose", "temporal-flow"
 TEMPORAL = (POSE, FLOW)
 """Names of the protocols."""
+_NUMBERS = {POSE: "tae", FLOW: "flow_change"}
+"""Of each pair of frames."""
 _ALIGNED_ON = 40
 """Frames of a clip, evenly spread, that its factor is found on."""
 _PIXELS = 2000
@@ -64,37 +66,46 @@ def score_temporal(
         ConfigError: the task knows too little of depth for this.
         DataError: no pair can be scored.
     """
-    if task.depth_meaning == "scale_shift" and protocol == FLOW:
-        raise ConfigError(
-            "This run knows disparity only up to a factor and a shift, and the shift changes how much it "
-            "seems to flicker. Use --protocol temporal-pose with data that have poses and depth."
-        )
+    _check_meaning(task.depth_meaning, protocol)
     sequences, chosen = footage(data, run, frames)
-    predict = partial(_disparity, task, size, flip)
-    scores: list[dict[str, Any]] = []
+    predict, score = partial(_disparity, task, size, flip), _by_pose if protocol == POSE else _by_flow
     left_out: list[str] = []
+    scores: list[dict[str, Any]] = []
     for sequence in sequences:
-        score = _by_pose if protocol == POSE else _by_flow
         scores += score(sequence, sequence.pairs[::every], predict, task.depth_meaning, left_out)
-    name = "tae" if protocol == POSE else "flow_change"
-    mean = mean_of_known([row[name] for row in scores])
-    if not np.isfinite(mean):
+    summary = _summary(scores, _NUMBERS[protocol])
+    if not np.isfinite(summary[_NUMBERS[protocol]]):
         raise DataError(_why_nothing(data, protocol, left_out))
-    measured = mean_of_known([row["measured"] for row in scores if "measured" in row])
     return {
         "protocol": protocol,
         "counted": "pairs of neighbouring frames",
         "alignment": _alignment(task.depth_meaning, protocol),
-        "images": len(scores),
-        "skipped": sum(not np.isfinite(row[name]) for row in scores),
-        name: mean,
+        **summary,
         "frames": chosen,
         "predicted": "disparity",
         "meaning": task.depth_meaning,
         "flip": flip,
         "left_out": left_out,
-        "baselines": {"measured": {name: measured}} if np.isfinite(measured) else {},
         "per_image": scores,
+    }
+
+
+def _check_meaning(meaning: str, protocol: str) -> None:
+    if meaning == "scale_shift" and protocol == FLOW:
+        raise ConfigError(
+            "This run knows disparity only up to a factor and a shift, and the shift changes how much it "
+            "seems to flicker. Use --protocol temporal-pose with data that have poses and depth."
+        )
+
+
+def _summary(scores: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return the mean of a number over all pairs, that of measured depth, and how many pairs there are."""
+    measured = mean_of_known([row["measured"] for row in scores if "measured" in row])
+    return {
+        "images": len(scores),
+        "skipped": sum(not np.isfinite(row[name]) for row in scores),
+        name: mean_of_known([row[name] for row in scores]),
+        "baselines": {"measured": {name: measured}} if np.isfinite(measured) else {},
     }
 
 

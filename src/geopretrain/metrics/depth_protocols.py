@@ -48,6 +48,8 @@ class DepthProtocol:
         clip: whether predictions are clipped.
         by_distance: whether errors by distance are taken, and directed errors of every picture.
         smallest_plane: pixels below which a plane is not scored; None: 5 % of the picture.
+        bottom: (height, width) px in the middle of the lower edge of picture and truth that is looked at
+            alone; None: all of it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class DepthProtocol:
     clip: bool = True
     by_distance: bool = False
     smallest_plane: float | None = None
+    bottom: tuple[int, int] | None = None
 
     @property
     def alignment_in_words(self) -> str:
@@ -86,7 +89,7 @@ def _sc_depth(name: str, max_depth: float, **more: Any) -> DepthProtocol:
 
 
 def _mim(name: str, **more: Any) -> DepthProtocol:
-    """MIM-Depth-Estimation's released evaluation, used by MeSa; KITTI images are 352x1216 there."""
+    """MIM-Depth-Estimation's released evaluation, used by MeSa; of KITTI the network sees 352x1216 there."""
     return DepthProtocol(name, alignment="none", clip=False, **more)
 
 
@@ -125,6 +128,8 @@ _ALL = (
     _mim("mim-nyu-10", max_depth=10.0, crop="nyu"),
     _mim("mim-kitti-80-garg", crop="garg"),
     _mim("mim-kitti-80-eigen", crop="eigen"),
+    _mim("mim-kitti-bottom-80-garg", crop="garg", bottom=(352, 1216)),
+    _mim("mim-kitti-bottom-80-eigen", crop="eigen", bottom=(352, 1216)),
 )
 PROTOCOLS: dict[str, DepthProtocol] = {protocol.name: protocol for protocol in _ALL}
 # What a frame store calls its kind of truth.

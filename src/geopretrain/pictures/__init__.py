@@ -13,7 +13,7 @@ from geopretrain.pictures.colouring import (
 from geopretrain.pictures.confusion import draw_confusion
 from geopretrain.pictures.detections import draw_detections
 from geopretrain.pictures.error_maps import edge_map, error_map
-from geopretrain.pictures.layout import beside, grid, image_rows, rows, side_by_side
+from geopretrain.pictures.layout import beside, grid, image_rows, rows, shrunk, side_by_side
 from geopretrain.pictures.legends import colour_bar, legend
 from geopretrain.pictures.overlays import overlay_labels
 
@@ -37,5 +37,6 @@ __all__ = [
     "legend",
     "overlay_labels",
     "rows",
+    "shrunk",
     "side_by_side",
 ]

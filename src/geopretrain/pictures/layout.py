@@ -55,6 +55,16 @@ def grid(rows: Sequence[Picture]) -> Picture:
     return np.concatenate(padded, 0)
 
 
+def shrunk(picture: Picture, width: int) -> Picture:
+    """Return a picture with at most so many px beside each other, smaller by averages where it has more."""
+    from PIL import Image
+
+    if picture.shape[1] <= width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
+
+
 def _captioned(picture: Picture, caption: str) -> Picture:
     from PIL import Image, ImageDraw
 

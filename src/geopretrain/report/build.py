@@ -76,6 +76,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
         ],
         "pictures": [_embedded(entry, comparison.path) for entry in results["pictures"]],
+        "confusions": {
+            mode: embedded(comparison.path / name) for mode, name in results.get("confusions", {}).items()
+        },
         "depth": _depth_tables(results["inits"]),
         "errors": ERRORS,
     }

@@ -112,6 +112,9 @@ def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
 def _built(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> Task:
     """Return a task with random weights from its lineage and options."""
     cls = _class(lineage, config)
+    if cls.name == "depth" and "decoder" in config:  # which was an option before there was a mode
+        mode = "encoder" if config["decoder"] == "fresh" else "full"
+        config = {name: value for name, value in config.items() if name != "decoder"} | {"mode": mode}
     return cls.create(cls.Config(**config), Init("random", "random"))[0]
 
 

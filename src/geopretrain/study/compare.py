@@ -139,7 +139,7 @@ def _conclude(
     searched: list[dict[str, Any]],
     failures: list[dict[str, Any]],
 ) -> Comparison:
-    from geopretrain.study.pictures import draw_pictures
+    from geopretrain.study.pictures import draw_confusions, draw_pictures
     from geopretrain.study.protocol import describe_inits, describe_protocol
 
     measure, described = plan.contest.measure, plan.data.describe()
@@ -167,9 +167,10 @@ def _conclude(
         "summary": [row_as_dict(row) for row in rows],
         "per_class": classes,
         "learning_rates": searched,
-        "trials": outcomes,
+        "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],
         "failures": failures,
         "pictures": draw_pictures(plan, trials),
+        "confusions": draw_confusions(plan, outcomes, rows),
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from geopretrain import pictures
 from geopretrain.console import console
-from geopretrain.data.dataset import IMAGES
 from geopretrain.errors import UserError
 from geopretrain.files import write_picture
+from geopretrain.study.summary import first_and_best
 
 if TYPE_CHECKING:
     from geopretrain.study.plan import Plan
+    from geopretrain.study.summary import Row
     from geopretrain.study.trials import Trial
 
 
@@ -30,7 +32,7 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     if not plan.pictures:
         return []
     folder = plan.out / "figures"
-    looked_at = plan.contest.shown(plan.data, plan.pictures)
+    looked_at = plan.contest.shown(plan.data, plan.pictures, plan.settings)
     shown: list[dict[str, Any]] = [
         {
             "name": name,
@@ -43,7 +45,7 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     ]
     known = {"image": [one for _, one, _ in looked_at], "truth": [one for _, _, one in looked_at]}
     _draw_predictions(plan, trials, folder, shown, known)
-    _draw_depth(plan, folder, shown)
+    _draw_depth(plan, folder, shown, known["image"])
     return shown
 
 
@@ -77,20 +79,20 @@ def _draw_beside(plan: Plan, file: Path, columns: dict[str, list[pictures.Pictur
     rows = min(len(column) for column in columns.values())
     table = pictures.beside({name: column[:rows] for name, column in columns.items()})
     described = plan.data.describe()
-    colours = np.array(described.class_colours, np.uint8)
-    key = pictures.legend(described.class_names, colours, table.shape[1])
-    write_picture(file, pictures.grid([table, key]))
+    colours, names = np.array(described.class_colours, np.uint8), described.class_names
+    key = [pictures.legend(names, colours, table.shape[1])] if names else []
+    write_picture(file, pictures.grid([table, *key]))
 
 
-def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
+def _draw_depth(
+    plan: Plan, folder: Path, shown: list[dict[str, Any]], images: list[pictures.Picture]
+) -> None:
     """Show the disparity that depth pre-training runs predict on the test images."""
     from geopretrain.evaluation.depth import predict_disparity
     from geopretrain.runs.folder import RunFolder
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import DepthTask
 
-    chosen = plan.data.splits()["test"][list(plan.pictures)]
-    images = plan.data.read(chosen, IMAGES).images.permute(0, 2, 3, 1).numpy()
     for init in plan.inits:
         if init.kind != "run":
             continue
@@ -101,10 +103,33 @@ def _draw_depth(plan: Plan, folder: Path, shown: list[dict[str, Any]]) -> None:
         if not isinstance(task, DepthTask):
             continue
         for k, entry in enumerate(shown):
-            disparity = predict_disparity(task, images[k])
+            disparity = predict_disparity(task, images[k], plan.data.size)
             entry["depth"][init.name] = _write(
                 folder, f"test{k}-depth-{init.name}", pictures.colour_depth(disparity)
             )
+
+
+def draw_confusions(plan: Plan, outcomes: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, str]:
+    """Write what is taken for what, mean over the seeds, and return the name of the file of each mode.
+
+    Shown are the first initialisation and the best one of the others, at the end.
+    """
+    names, written = plan.data.describe().class_names, dict[str, str]()
+    for mode in plan.modes:
+        found = {
+            init: [one["confusion"] for one in outcomes if (one["mode"], one["init"]) == (mode, init)]
+            for init in first_and_best(rows, mode, plan.contest.measure)
+            if all("confusion" in one for one in outcomes)
+        }
+        drawn = {
+            f"{init} (mean of {len(matrices)} seeds)": pictures.draw_confusion(np.mean(matrices, 0), names)
+            for init, matrices in found.items()
+            if matrices
+        }
+        if drawn:
+            picture = pictures.side_by_side(list(drawn.values()), list(drawn))
+            written[mode] = _write(plan.out / "figures", f"confusion-{mode}", picture)
+    return written
 
 
 def _write(folder: Path, name: str, picture: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -186,6 +186,7 @@ class Results:
     protocol: Protocol
     task: Text = "segmentation"
     measure: Measured | None = None
+    confusions: dict[str, Picture] = field(default_factory=dict)
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:

@@ -125,6 +125,16 @@ def per_class(
     return result
 
 
+def first_and_best(rows: Sequence[Row], mode: str, measure: Measure = MIOU) -> list[str]:
+    """Return the first initialisation and the best of the others at the end, those that have a score."""
+    last = max((row.step for row in rows), default=0)
+    there = [row for row in rows if (row.mode, row.step) == (mode, last) and row.values]
+    first = [row.init for row in there if row.init == rows[0].init]
+    others = sorted((row for row in there if row.init not in first), key=lambda row: row.mean)
+    best = others[0 if measure.lower else -1 :][:1]
+    return [*first, *(row.init for row in best)]
+
+
 def few_point(points: Sequence[int]) -> int:
     """Return the point of the curve nearest to ``FEW`` of the last one."""
     return min(points, key=lambda point: (abs(point - FEW * max(points)), point))

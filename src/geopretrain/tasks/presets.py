@@ -8,6 +8,7 @@ from typing import Any
 
 from geopretrain.schema import (
     Count,
+    Crop,
     Natural,
     NonNegative,
     OptimizerName,
@@ -37,6 +38,8 @@ class Preset:
 
     size: Size | None = None
     """(height, width) px that raw data are prepared at."""
+    crop: Crop | None = None
+    """Where frames of this size are cut out of raw data; None: they are resized."""
     batch_size: Count = 8
     """Samples of an optimisation step."""
     lr: Positive = 3e-4

@@ -29,6 +29,8 @@ def continued_depth(options: FinetuneDepthOptions) -> FinetuneDepthOptions:
         raise OptionError("labels", "counts pictures with measured depth: add --supervision labels.")
     if options.labels is not None and options.subset is not None:
         raise OptionError("labels", "and --subset both say how much is learned from. Give one of them.")
+    if options.mode != "full" and supervision != "labels":
+        raise OptionError("mode", f"{options.mode} goes with --supervision labels only.")
     if "supervision" in options.settings:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")
     return options
@@ -44,7 +46,8 @@ def depth_training(options: FinetuneDepthOptions) -> Training:
 
     preset = choose_preset(options.preset, resolve_device(options.device), PRESETS)
     settings = {**PRESETS[preset].settings, **options.settings}
-    return pretext_training("finetune depth", "depth", replace(options, preset=preset), settings, TRANSFERS)
+    options = replace(options, preset=preset)
+    return pretext_training("finetune depth", "depth", options, settings, TRANSFERS, mode=options.mode)
 
 
 def train_depth(options: FinetuneDepthOptions) -> RunFolder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from geopretrain.compute import resolve_device
@@ -16,13 +18,14 @@ from geopretrain.extras import require_extra
 from geopretrain.runs.folder import RunFolder
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS
-from geopretrain.tasks.transfer.detection import Detection, DetectionConfig, fitted_to
+from geopretrain.tasks.transfer.detection import PRESETS, Detection, DetectionConfig, fitted_to
 from geopretrain.tasks.transfer.detection_validation import PROTOCOL
 from geopretrain.training.labelled import (
     Transfer,
     labelled_subset,
     open_labelled,
     refuse_choosing_by_test,
+    selection,
     transfer_training,
 )
 from geopretrain.training.resolve import (
@@ -70,20 +73,28 @@ def detection_training(options: FinetuneDetectionOptions) -> Training:
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
     labelled = open_labelled(options, ("boxes", "masks"))
-    config = _config(options, labelled, backbone)
+    preset = choose_preset(options.preset, device, PRESETS)
+    settings = {**_of_preset(preset, options, out), **options.settings}
+    config = _config(options, settings, labelled, backbone)
     task, report, init = with_first_weights(Detection, config, options)
-    preset = choose_preset(options.preset, device, task.presets)
     subset = labelled_subset(labelled.counts["train"], options)
-    transfer = Transfer(
-        labelled, task, report, init, task.presets[preset].of_init(init.kind), subset, device, out
-    )
-    return transfer_training(COMMAND, options, transfer, check_objects, backbone=backbone, preset=preset)
+    transfer = Transfer(labelled, task, report, init, PRESETS[preset].of_init(init.kind), subset, device, out)
+    chosen = {"backbone": backbone, "preset": preset, "settings": settings}
+    return transfer_training(COMMAND, options, transfer, check_objects, **chosen)
 
 
-def _config(options: FinetuneDetectionOptions, labelled: LabelledSet, backbone: str) -> DetectionConfig:
+def _of_preset(preset: str, options: FinetuneDetectionOptions, out: Path) -> Mapping[str, Any]:
+    """Return the settings of a preset; a run that has begun has kept those that it began with."""
+    begun = bool(options.resume) and RunFolder(out).is_ours()
+    return {} if begun else PRESETS[preset].settings
+
+
+def _config(
+    options: FinetuneDetectionOptions, given: Mapping[str, Any], labelled: LabelledSet, backbone: str
+) -> DetectionConfig:
     """Return the options of the detector; masks are found where the images have some."""
     has_masks = "masks" in labelled.source.fields
-    settings: dict[str, Any] = {"masks": has_masks, **options.settings}
+    settings: dict[str, Any] = {"masks": has_masks, **given}
     if settings["masks"] is True and not has_masks:
         labelled.splits(Fields(names=("masks",)))  # says why there are none
         raise DataError(f"{labelled.path} holds no masks. Leave the setting masks away.")
@@ -113,10 +124,13 @@ def _finish(training: Training, run: RunFolder, split: str) -> None:
             "labels": len(training.samples),
             "protocol": protocol,
             **{name: last[name] for name in (*names, "box_ap", "mask_ap") if name in last},
+            **(chosen := selection(training, run, split)),
             "curve": [{name: score[name] for name in ("step", *names)} for score in scores],
         }
     )
     console.say(f"{protocol}: {in_words(last)}.")
+    for sentence in chosen.values():
+        console.warn(sentence)
     console.say(f"Pictures are in {run.figures}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from geopretrain.config.saved import as_saved
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import nested_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
+from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.presets import Preset
@@ -105,6 +107,22 @@ def refuse_choosing_by_test(options: Options) -> None:
             "monitor",
             "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
         )
+
+
+def selection(training: Training, run: RunFolder, split: str) -> dict[str, str]:
+    """Return as ``selection`` a sentence where the images that are scored chose what is scored, else {}."""
+    if not training.settings.monitor:
+        return {}
+    what = "weights were" if training.settings.keep == "best" else "number of steps was"
+    described = training.data.describe()
+    other = "Score it on images of their own for that"
+    if described.counts.get("test") and split != "test":
+        other += f": geopretrain evaluate {quote(str(run.path))} {quote(described.path)} --split test"
+    sentence = (
+        f"The {what} chosen by the very images that are scored ({split}), so the score is better than new "
+        f"images will give. {other}."
+    )
+    return {"selection": sentence}
 
 
 def open_labelled(

@@ -22,9 +22,10 @@ from geopretrain.errors import DataError
 from geopretrain.evaluation.depth import check_depth, sentences
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.runs.folder import RunFolder
-from geopretrain.schema import plain
+from geopretrain.schema import Device, plain
 from geopretrain.tasks.base import DepthTask, Task
 from geopretrain.tasks.building import task_config
+from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.registry import PRETEXTS, task_class
 from geopretrain.training.batch_size import fitted
 from geopretrain.training.resolve import (
@@ -36,8 +37,10 @@ from geopretrain.training.resolve import (
     resolved,
     with_first_weights,
 )
+from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 from geopretrain.training.train import Training
+from geopretrain.weights import Init, LoadReport
 
 PICTURES = 3
 Options = PretrainOptions | FinetuneDepthOptions
@@ -49,6 +52,7 @@ def pretext_training(
     options: Options,
     settings: Mapping[str, Any],
     among: Mapping[str, str] = PRETEXTS,
+    **own: Any,
 ) -> Training:
     """Return a training of a pretext method, or of a transfer to depth, that is ready to start.
 
@@ -58,44 +62,22 @@ def pretext_training(
         options: of the command.
         settings: of the method.
         among: the methods that are meant.
+        own: options of the method that are options of the command.
 
     Raises:
         UserError: data, options, weights or folder cannot be used.
     """
-    out = destination(options)
-    device = resolve_device(options.device)
+    out, device = destination(options), resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
     cls = task_class(method, among)
-    config = task_config(cls, settings, backbone=backbone)
-    task, report, init = with_first_weights(cls, config, options)
-    preset = choose_preset(options.preset, device, task.presets)
-    with data_of_resumed_run(options.data, bool(options.resume)):
-        data = open_dataset(
-            plain(options.data),
-            task.required,
-            size=options.size,
-            default_size=task.presets[preset].size,
-        )
-    for sentence in data.doubts() if isinstance(data, FrameStore) else ():
-        console.warn(sentence)
-    if isinstance(data, LabelledSet):
-        console.say(f"{data.path}: {data.describe().in_words(remarks=True)}.")
+    config = task_config(cls, settings, backbone=backbone, **own)
+    (task, report, init), preset, data = _begun(cls, config, options, device)
     samples, validation = _samples(data, task, options)
-    if decided := task.decided_by(data.describe()):
-        config = replace(config, **decided)
-        task, report, init = with_first_weights(cls, config, options)
-    loop = loop_settings(options, task.presets[preset].of_init(init.kind), device, len(samples), task=task)
-    if options.batch_size == "auto":
-        loop = fitted(loop, task, samples, device)
-    probe = options.probe if isinstance(options, PretrainOptions) else None
-    shown = validation.positions if len(validation) else samples.positions
+    loop = _loop(options, task.presets[preset].of_init(init.kind), samples, task, device)
+    chosen = resolved(loop, backbone=backbone, preset=preset, size=data.size)
     return Training(
         command=command,
-        config=as_saved(
-            command,
-            options,
-            **resolved(loop, backbone=backbone, preset=preset, size=data.size),
-        ),
+        config=as_saved(command, options, **chosen),
         out=out,
         task=task,
         report=report,
@@ -103,11 +85,56 @@ def pretext_training(
         data=data,
         samples=samples,
         validation=validation,
-        shown=Samples(data, _spread(shown, PICTURES), task.required),
+        shown=_shown(samples, validation),
         settings=loop,
         subset=_subset(samples, options),
-        probe=None if probe is None else LinearProbe.open(plain(probe)),
+        probe=_probe(options),
     )
+
+
+def _begun(
+    cls: type[Task], config: Any, options: Options, device: Device
+) -> tuple[tuple[Task, LoadReport, Init], str, FrameStore | LabelledSet]:
+    """Return the task with its first weights, the name of its preset, and the data, which have a say."""
+    begun = with_first_weights(cls, config, options)
+    preset = choose_preset(options.preset, device, begun[0].presets)
+    data = _opened(options, begun[0], begun[0].presets[preset])
+    if decided := begun[0].decided_by(data.describe()):
+        begun = with_first_weights(cls, replace(config, **decided), options)
+    return begun, preset, data
+
+
+def _opened(options: Options, task: Task, preset: Preset) -> FrameStore | LabelledSet:
+    """Return the data, with what is worth knowing about them said."""
+    with data_of_resumed_run(options.data, bool(options.resume)):
+        data = open_dataset(
+            plain(options.data),
+            task.required,
+            size=options.size,
+            default_size=preset.size,
+            default_crop=preset.crop,
+        )
+    for sentence in data.doubts() if isinstance(data, FrameStore) else ():
+        console.warn(sentence)
+    if isinstance(data, LabelledSet):
+        console.say(f"{data.path}: {data.describe().in_words(remarks=True)}.")
+    return data
+
+
+def _loop(options: Options, preset: Preset, samples: Samples, task: Task, device: Device) -> LoopSettings:
+    loop = loop_settings(options, preset, device, len(samples), task=task)
+    return fitted(loop, task, samples, device) if options.batch_size == "auto" else loop
+
+
+def _shown(samples: Samples, validation: Samples) -> Samples:
+    """Return the samples that pictures are made of."""
+    positions = validation.positions if len(validation) else samples.positions
+    return Samples(samples.data, _spread(positions, PICTURES), samples.fields)
+
+
+def _probe(options: Options) -> LinearProbe | None:
+    probe = options.probe if isinstance(options, PretrainOptions) else None
+    return None if probe is None else LinearProbe.open(plain(probe))
 
 
 def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples, Samples]:

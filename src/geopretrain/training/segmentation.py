@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from shlex import quote
 from typing import Any
 
 from geopretrain.compute import resolve_device
@@ -24,6 +23,7 @@ from geopretrain.training.labelled import (
     labelled_subset,
     open_labelled,
     refuse_choosing_by_test,
+    selection,
     transfer_training,
 )
 from geopretrain.training.resolve import (
@@ -127,31 +127,16 @@ def _finish(training: Training, run: RunFolder, split: str) -> None:
             "protocol": protocol,
             **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
             "per_image_protocol": PER_IMAGE_PROTOCOL,
-            **({"selection": chosen} if (chosen := _selection(training, run, split)) else {}),
+            **(chosen := selection(training, run, split)),
             "curve": [_point(score) for score in scores],
         }
     )
     console.say(
         f"{protocol}: mIoU {_percent(last['miou'])}, pixel accuracy {_percent(last['pixel_accuracy'])}."
     )
-    if chosen:
-        console.warn(chosen)
+    for sentence in chosen.values():
+        console.warn(sentence)
     console.say(f"Pictures are in {run.figures}.")
-
-
-def _selection(training: Training, run: RunFolder, split: str) -> str:
-    """Return a sentence where the images that are scored have also chosen what is scored; else empty."""
-    if not training.settings.monitor:
-        return ""
-    what = "weights were" if training.settings.keep == "best" else "number of steps was"
-    described = training.data.describe()
-    other = "Score it on images of their own for that"
-    if described.counts.get("test") and split != "test":
-        other += f": geopretrain evaluate {quote(str(run.path))} {quote(described.path)} --split test"
-    return (
-        f"The {what} chosen by the very images that are scored ({split}), so the score is better than new "
-        f"images will give. {other}."
-    )
 
 
 def _point(score: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from making_clips import sliding_frames, texture, write_images, write_video
 from PIL import Image
 
+from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.intrinsics import (
     camera_warning,
     choose_camera,
@@ -14,7 +15,7 @@ from geopretrain.data.prepare.intrinsics import (
 )
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.prepare.summary import store_in_words
-from geopretrain.data.resize import central_crop
+from geopretrain.data.resize import bottom_crop, central_crop
 from geopretrain.data.sizes import working_size
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError, RunFolderError
@@ -47,6 +48,19 @@ def test_prepare_crop_only_beyond_ten_percent():
     assert central_crop((480, 640), (160, 192)) == (0, 0, 480, 640)  # 1.2 against 1.33: exactly a tenth
     assert central_crop((480, 640), (96, 320)) == (144, 0, 192, 640)
     assert central_crop((375, 1242), (96, 96)) == (0, 433, 375, 375)
+
+
+def test_frames_are_cut_out_of_the_middle_of_the_lower_edge_as_they_are(tmp_path):
+    assert bottom_crop((375, 1242), (352, 1216)) == (23, 13, 352, 1216)
+    assert bottom_crop((370, 1226), (352, 1216)) == (18, 5, 352, 1216)
+    frames = sliding_frames(4, size=(110, 151))
+    store = make(tmp_path, frames, crop="bottom", still_images=True, intrinsics="100,100,75,54.5")
+    assert np.array_equal(store.frame_image(0, 1), frames[1][14:, 11:139])
+    np.testing.assert_allclose(store.intrinsics(0)[:2, 2], [75 - 11, 54.5 - 14])
+    with pytest.raises(DataError, match="cannot be cut out of pictures of 110x151"):
+        prepare(tmp_path / "clip", tmp_path / "other", progress=False, size=(96, 200), crop="bottom")
+    with pytest.raises(ConfigError, match="crop needs the size"):
+        PreparationOptions(crop="bottom")
 
 
 def test_prepare_intrinsics_follow_crop_and_resize():

@@ -17,7 +17,7 @@ from geopretrain.networks.drop_path import set_drop_path
 from geopretrain.networks.heads.depth import DeconvDepth
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.depth import PRESETS, DepthTransfer, DepthTransferConfig
-from geopretrain.weights import Init
+from geopretrain.weights import Init, parse_init, save_weights
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "mim_depth_layer_decay.json").read_text())
 
@@ -25,6 +25,10 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "mim_depth_layer_dec
 def task(**options):
     torch.manual_seed(0)
     return DepthTransfer.create(DepthTransferConfig(backbone="test_resnet", **options), Init("random", ""))[0]
+
+
+def encoder(net):
+    return {name: tensor.clone() for name, tensor in net.network.backbone.state_dict().items()}
 
 
 def batch(count=2, size=(64, 96)):
@@ -160,3 +164,43 @@ def test_a_plain_transformer_takes_the_decoder_of_dpt():
     net = DepthTransfer.create(config, Init("random", ""))[0].eval()
     predicted = net.predict(torch.rand(1, 3, 70, 96))
     assert predicted.disparity.shape == (1, 1, 70, 96)
+
+
+@pytest.mark.parametrize("mode", ["full", "encoder", "frozen"])
+def test_frozen_changes_nothing_of_the_encoder_and_the_other_modes_do(mode):
+    net, given = task(mode=mode), batch()
+    net.prepare_training([given])
+    before, last = encoder(net), net.network.head.last[0].weight.clone()
+    optimizer = torch.optim.AdamW(net.parameter_groups(1e-2, 0.05, 0.9))
+    net.train()
+    for _ in range(2):
+        net.clear_gradients()
+        net.loss(net.train_transform(given), Step(0, 1))[0].backward()
+        optimizer.step()
+    same = all(torch.equal(tensor, before[name]) for name, tensor in encoder(net).items())
+    assert same == (mode == "frozen")
+    assert not torch.equal(net.network.head.last[0].weight, last)
+
+
+def test_a_frozen_random_encoder_gets_its_statistics_from_the_training_images():
+    frozen, full = task(mode="frozen"), task()
+    built = encoder(full)
+    for net in (frozen, full):
+        net.prepare_training([batch()])
+    assert all(torch.equal(tensor, built[name]) for name, tensor in encoder(full).items())
+    changed = {name for name, tensor in encoder(frozen).items() if not torch.equal(tensor, built[name])}
+    assert changed
+    assert all("running_" in name or "num_batches" in name for name in changed)
+    assert not frozen.network.backbone.training
+
+
+def test_only_the_mode_full_takes_the_head_of_a_run_over(tmp_path):
+    first = task(head="multiscale")
+    save_weights(first, tmp_path)
+    lineage = {"backbone": "test_resnet", "method": "depth", "normalisation": first.backbone.normalisation}
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
+    for mode in ("full", "encoder", "frozen"):
+        config = DepthTransferConfig(backbone="test_resnet", head="multiscale", mode=mode)
+        report = DepthTransfer.create(config, parse_init(tmp_path))[1]
+        assert bool(report.reinitialised) == (mode != "full")
+        assert (mode == "full") or "starts with a fresh decoder" in report.summary()

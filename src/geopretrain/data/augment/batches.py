@@ -100,11 +100,11 @@ def augment_labelled(batch: LabelledBatch, flip: float = 0.5) -> LabelledBatch:
     if batch.boxes is not None:
         width = images.shape[-1]
         boxes = zip(batch.boxes, chosen, strict=True)
-        changes["boxes"] = tuple(_mirror_boxes(b, width) if f else b for b, f in boxes)
+        changes["boxes"] = tuple(mirror_boxes(b, width) if f else b for b, f in boxes)
     return replace(batch, **changes)
 
 
-def _mirror_boxes(boxes: Tensor, width: int) -> Tensor:
+def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
     """Return ``N 4`` px (x0, y0, x1, y1; x1 exclusive) in an image mirrored left-right."""
     x0, y0, x1, y1 = boxes.unbind(-1)
     return torch.stack([width - x1, y0, width - x0, y1], dim=-1)

@@ -20,7 +20,7 @@ from geopretrain.data.prepare.source_summary import ReadStatistics, read_statist
 from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, skipped_parts, why_nothing
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.video import CUT_OFF
-from geopretrain.data.resize import central_crop
+from geopretrain.data.resize import bottom_crop, central_crop
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
     DEPTH_FILE,
@@ -116,7 +116,7 @@ def prepare_clip(
         work: working folder.
         line: shows the progress.
     """
-    crop = central_crop(clip.size, size)
+    crop = (bottom_crop if options.crop == "bottom" else central_crop)(clip.size, size)
     folder = f"{DEPTH_FOLDER}/{number:03d}"
     line.begin(f"{name}: decoding", options.max_frames or clip.length)
     decoded = decode(

@@ -49,7 +49,7 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.folders import foreign, owned
 from geopretrain.wording import in_px
 
-_LATER = {"range", "camera_file", "calibrate"}
+_LATER = {"range", "camera_file", "calibrate", "crop"}
 """Options that stores of earlier versions do not have; left away, they are left out of the request."""
 
 

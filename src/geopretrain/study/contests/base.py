@@ -37,12 +37,14 @@ class Words:
         score: the score spelled out, at the beginning of a sentence.
         by_class: what the score of a class is called.
         protocol: how the score is computed.
+        pictures: what they show, where that is not plain.
     """
 
     network: str
     score: str
     by_class: str
     protocol: str
+    pictures: str = ""
 
 
 class Contest(ABC):
@@ -135,6 +137,8 @@ class Contest(ABC):
         """Return the pictures of what `predictions` kept."""
         return list(kept["pictures"])
 
-    def shown(self, data: Any, positions: Sequence[int]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return name, image and picture of the truth of test images."""
+    def shown(
+        self, data: Any, positions: Sequence[int], settings: Mapping[str, Any]
+    ) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Return name, image and picture of the truth of test images (``settings``: what trials share)."""
         return []

@@ -88,7 +88,9 @@ class DetectionContest(LabelledContest):
         drawn = [draw_objects(task, image, found, i) for i, image in enumerate(images)]
         return {"pictures": np.stack(drawn)}
 
-    def shown(self, data: LabelledSet, positions: Sequence[int]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    def shown(
+        self, data: LabelledSet, positions: Sequence[int], settings: Mapping[str, Any]
+    ) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """Return name, image and picture of the truth of test images."""
         from geopretrain import pictures
 

@@ -75,7 +75,9 @@ class SegmentationContest(LabelledContest):
         """Return the curve and the final numbers of a finished run."""
         results = run.results
         names = ("curve", "miou", "pixel_accuracy", "per_image_miou")
-        return {**{name: results[name] for name in names}, "iou": list(results["iou"].values())}
+        numbers = {name: results[name] for name in names} | {"iou": list(results["iou"].values())}
+        matrix = run.kept_validation().get("confusion")
+        return numbers if matrix is None else {**numbers, "confusion": matrix}
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
         """Return what was predicted of the pictured test images."""
@@ -101,7 +103,9 @@ class SegmentationContest(LabelledContest):
         maps = np.asarray(kept["predicted"], np.uint8)
         return [pictures.colour_labels(one, data.class_colours) for one in maps]
 
-    def shown(self, data: LabelledSet, positions: Sequence[int]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    def shown(
+        self, data: LabelledSet, positions: Sequence[int], settings: Mapping[str, Any]
+    ) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """Return name, image and picture of the truth of test images."""
         from geopretrain import pictures
 

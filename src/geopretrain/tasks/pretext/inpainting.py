@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from geopretrain import pictures
 from geopretrain.data.augment.batches import augment_labelled, pyramid
-from geopretrain.data.augment.views import random_windows
+from geopretrain.data.augment.windows import random_windows
 from geopretrain.data.batches import ClipBatch, LabelledBatch, as_images
 from geopretrain.errors import one_of, require
 from geopretrain.networks import Backbone

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from geopretrain.data.augment.views import labelled_views
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.dataset import Description
 from geopretrain.errors import require
@@ -79,12 +78,6 @@ class SupervisedSegmentation(Segmentation):
             "class_names": data.class_names,
             "class_colours": data.class_colours or None,
         }
-
-    def views(self, batch: LabelledBatch) -> LabelledBatch:
-        """Cut out a random window (or what else the settings say) and flip, image and labels alike."""
-        if self.config.crops:
-            return super().views(batch)
-        return labelled_views(batch, scale=(self.config.min_scale, 1.0), flip=self.config.flip)
 
     def validation(self, seed: int) -> LossValidation:  # type: ignore[override]
         """Return the accumulator of loss, RankMe, mIoU and pixel accuracy."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ from geopretrain.tasks.parameters import parameter_groups
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
-from geopretrain.weights import Init, LoadReport, init_backbone, init_other_parts, read_init
+from geopretrain.tasks.transfer.base import Transfer
 
 Batch = ClipBatch | LabelledBatch
 _NEAREST = 1e-3
@@ -64,6 +64,7 @@ PRESETS = {
     ),
     "kitti": Preset(
         size=(352, 1216),
+        crop="bottom",
         batch_size=24,
         lr=5e-4,
         lr_floor=0.06,
@@ -100,6 +101,9 @@ class DepthTransferConfig:
 
     backbone: str = "resnet18"
     """Encoder of the depth network: any timm model."""
+    mode: Literal["full", "encoder", "frozen"] = "full"
+    """``full``: encoder and head start from the initial weights; ``encoder``: the head starts fresh;
+    ``frozen``: as ``encoder``, and the encoder does not change in any way."""
     head: DepthHeadName = "deconv"
     """``deconv``: three transposed convolutions on the last features (MIM-Depth); ``multiscale``: the decoder
     of Monodepth2, which begins as that of a depth run where the run has one; ``dpt``: that of Ranftl et al.
@@ -122,9 +126,6 @@ class DepthTransferConfig:
     """What such a strip shows: depth as a fraction of max_depth, or the last 8 bits of the millimetres."""
     drop_path: Unit = 0.0
     """Chance of the last residual branch of the backbone to be left out while training; linear from 0."""
-    decoder: Literal["init", "fresh"] = "init"
-    """``init``: begins as that of the run that is started from, where it has one; ``fresh``: with random
-    numbers."""
     test_flip: bool = False
     """Predict the mean of a picture and its mirror image."""
     windows: Count = 1
@@ -136,39 +137,29 @@ class DepthTransferConfig:
         require(self.drop_path < 1, "drop_path", "below 1", self.drop_path)
 
 
-class DepthTransfer(DepthTask):
+class DepthTransfer(Transfer, DepthTask):
     """The transfer as a task.
 
     Args:
         config: options.
         backbone: encoder, initialised.
+        new_encoder: the encoder starts from random numbers.
     """
 
     name: ClassVar[str] = "depth"
     Config = DepthTransferConfig
+    network: MetricDepthNet
     required = Fields(names=("depth",))
 
-    def __init__(self, config: DepthTransferConfig, backbone: Backbone) -> None:
-        super().__init__()
+    def __init__(self, config: DepthTransferConfig, backbone: Backbone, new_encoder: bool = False) -> None:
+        super().__init__(new_encoder)
         self.config: DepthTransferConfig = config
         if config.drop_path:
             set_drop_path(backbone, config.drop_path)
         self.network = MetricDepthNet(backbone, config.head, config.min_depth, config.max_depth)
-
-    @classmethod
-    def create(cls, config: DepthTransferConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; a run also gives its decoder, where it is the same.
-
-        Raises:
-            ConfigError: unknown backbone, or one that has not what an option asks for.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone)
-        fresh = {"decoder.": "a fresh decoder is asked for"} if config.decoder == "fresh" else {}
-        init_other_parts(task, found.others, report, fresh=fresh)
-        return task, report
+        if self.frozen:
+            self.freeze()
+        self.train()
 
     @property
     def weight_parts(self) -> Mapping[str, str]:

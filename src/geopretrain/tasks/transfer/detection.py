@@ -6,42 +6,35 @@ detector and the settings of ``paper`` are those of ViTDet (Li et al. 2022) on p
 usual feature pyramid network on other backbones.
 
 Our choice: where a data set has no masks, boxes alone are learned (Faster R-CNN); frozen means that neither
-parameters nor batch-norm statistics of the encoder change; nothing but horizontal flips is augmented; small
-images have small anchors and fewer proposals (`fitted_to`).
+parameters nor batch-norm statistics of the encoder change; small images have small anchors and fewer
+proposals (`fitted_to`); what few labels are shown with (`short`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import Fields
 from geopretrain.networks import Backbone
-from geopretrain.networks.batch_norm import recalibrate_batch_norm
 from geopretrain.networks.detection_net import DetectionNet
-from geopretrain.schema import Count, Positive, Unit, checked
+from geopretrain.schema import Count, Positive, checked
 from geopretrain.tasks.base import DetectionTask, Logs
 from geopretrain.tasks.diagnostics import not_a_number
 from geopretrain.tasks.drawing import draw_objects
 from geopretrain.tasks.predictions import DetectionPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
+from geopretrain.tasks.transfer.base import ClassTransfer
 from geopretrain.tasks.transfer.detection_validation import DetectionValidation
-from geopretrain.weights import (
-    Init,
-    LoadReport,
-    init_backbone,
-    init_other_parts,
-    read_init,
-    read_lineage,
-)
+from geopretrain.tasks.transfer.views import ViewOptions, augmented
 
 PRESETS = {
     "paper": Preset(
@@ -54,21 +47,30 @@ PRESETS = {
         optimizer="adamw",
         weight_decay=0.1,
         layer_decay=0.8,
+        settings={"zoom": "0.1,2"},
     ),
-    "short": Preset(steps=300, batch_size=4, lr=5e-4, schedule="cosine", warmup_steps=30, optimizer="adamw"),
+    "short": Preset(
+        steps=300,
+        batch_size=4,
+        lr=5e-4,
+        schedule="cosine",
+        warmup_steps=30,
+        optimizer="adamw",
+        settings={"zoom": "0.8,1.25", "jitter": 0.4},
+    ),
     "tiny": Preset(steps=20, batch_size=2, lr=5e-4, schedule="cosine", warmup_steps=2, optimizer="adamw"),
 }
-"""``paper``: ViTDet, appendix A.2 (its steps of the rate are a cosine here)."""
+"""``paper``: ViTDet, appendix A.2 (its steps of the rate are a cosine here), with large-scale jitter from 0.1
+to 2. ``short``: for few labels; the zoom is the standard scale jitter of Ghiasi et al. 2021, the colours are
+those that Liu et al. (*Unbiased Teacher*, 2021) show their labelled images in."""
 LARGE = 200_000
 """Pixels of images from which on heads have their usual size."""
 MIN_SIDE = 1.0
 """Sides of boxes, px, below which nothing can be learned from them."""
-HEADS = ("network.heads.box_predictor.", "network.heads.mask_predictor.")
-"""Layers that tell the classes apart."""
 
 
 @checked
-class DetectionConfig:
+class DetectionConfig(ViewOptions):
     """Options of the transfer.
 
     Raises:
@@ -93,8 +95,6 @@ class DetectionConfig:
     batch_norm: Literal["trained", "frozen"] = "trained"
     """Statistics of the encoder's batch norm: ``trained`` with it, or ``frozen`` as they came (of a random
     encoder they are measured on the training images first), for batches of very few images."""
-    flip: Unit = 0.5
-    """Probability of a horizontal flip."""
     class_names: tuple[str, ...] | None = None
     """Names of the classes in results; None = numbers."""
     class_colours: tuple[tuple[int, int, int], ...] | None = None
@@ -113,7 +113,7 @@ def fitted_to(config: DetectionConfig, size: tuple[int, int]) -> DetectionConfig
     )
 
 
-class Detection(DetectionTask):
+class Detection(ClassTransfer, DetectionTask):
     """The transfer as a task: ``network`` and its losses.
 
     Args:
@@ -124,11 +124,12 @@ class Detection(DetectionTask):
 
     name: ClassVar[str] = "detection"
     Config = DetectionConfig
+    class_layers = ("heads.box_predictor.", "heads.mask_predictor.")
+    network: DetectionNet
 
     def __init__(self, config: DetectionConfig, backbone: Backbone, new_encoder: bool = False) -> None:
-        super().__init__()
+        super().__init__(new_encoder)
         self.config: DetectionConfig = config
-        self.new_encoder = new_encoder
         self.required = Fields(names=("boxes", "masks") if config.masks else ("boxes",))
         self.network = DetectionNet(
             backbone,
@@ -138,26 +139,9 @@ class Detection(DetectionTask):
             channels=config.channels or 256,
             regions=config.regions or 512,
         )
-        if config.mode == "frozen":
-            backbone.requires_grad_(False)
+        if self.frozen:
+            self.freeze()
         self.train()
-
-    @classmethod
-    def create(cls, config: DetectionConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; in mode ``full`` a detector also gives pyramid and heads that fit.
-
-        Raises:
-            ConfigError: unknown backbone, or one without the levels that a detector needs.
-            WeightsError: the weights are unreadable or belong to another backbone.
-        """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone, init.kind == "random")
-        reason = f"mode '{config.mode}' starts with fresh pyramid and heads"
-        fresh = {} if config.mode == "full" else dict.fromkeys(("pyramid.", "proposals.", "heads."), reason)
-        others = found.others if _same_classes(init, task.class_names) else _without_classes(found.others)
-        init_other_parts(task, others, report, fresh=fresh)
-        return task, report
 
     @property
     def presets(self) -> Mapping[str, Preset]:
@@ -175,38 +159,13 @@ class Detection(DetectionTask):
         }
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, or their numbers."""
-        return self.config.class_names or tuple(str(i) for i in range(self.config.num_classes))
-
-    @property
-    def class_colours(self) -> np.ndarray:
-        """Colours of the classes in pictures, ``K 3`` uint8."""
-        from geopretrain.pictures import class_palette
-
-        chosen = self.config.class_colours
-        return class_palette(self.config.num_classes) if chosen is None else np.array(chosen, np.uint8)
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training; a frozen encoder, or its batch norm alone, stays in evaluation mode."""
-        super().train(mode)
-        if self.config.mode == "frozen":
-            self.network.backbone.eval()
-        elif self.config.batch_norm == "frozen":
-            for module in self.network.backbone.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
-
-    def prepare_training(self, batches: Iterable[LabelledBatch]) -> None:
-        """Measure the batch-norm statistics of a random encoder once, where they are to stand still."""
-        if self.new_encoder and "frozen" in (self.config.mode, self.config.batch_norm):
-            recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in batches))
-            self.train(self.training)
+    def still_statistics(self) -> bool:
+        """Whether the statistics of batch norm stand still."""
+        return self.frozen or self.config.batch_norm == "frozen"
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
-        """Flip and turn into floats."""
-        return augment_labelled(batch, flip=self.config.flip)
+        """Cut, flip, change colours and turn into floats, as the settings say; objects follow."""
+        return augmented(batch, self.config, self.encoder.mean.flatten()[:3])
 
     def eval_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Turn into floats."""
@@ -271,14 +230,3 @@ def targets(batch: LabelledBatch, *, masks: bool) -> list[dict[str, Tensor]]:
             drawn["masks"] = batch.required("masks")[i][kept]
         found.append({"boxes": boxes[kept], "labels": labels[kept], **drawn})
     return found
-
-
-def _same_classes(init: Init, names: tuple[str, ...]) -> bool:
-    """Return whether a run told the same classes apart, so that its last layers mean something here."""
-    before: Any = read_lineage(init.source).get("classes") if init.kind == "run" else None
-    return before is None or tuple(before["names"]) == names
-
-
-def _without_classes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    last = tuple(name.removeprefix("network.") for name in HEADS)
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(last)}

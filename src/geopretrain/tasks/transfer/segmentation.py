@@ -17,39 +17,32 @@ does instead lives in ``released.py`` and is switched on by ``as_released``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from geopretrain.data.augment.batches import augment_labelled, jitter_colours
-from geopretrain.data.augment.views import labelled_views, scaled_crops
+from geopretrain.data.augment.batches import augment_labelled
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE, Fields
 from geopretrain.losses.segmentation import class_weights, segmentation_loss
 from geopretrain.networks import Backbone, SegmentationNet
-from geopretrain.networks.batch_norm import recalibrate_batch_norm, set_momentum
+from geopretrain.networks.batch_norm import set_momentum
 from geopretrain.tasks.base import Logs, SegmentationTask
 from geopretrain.tasks.diagnostics import not_a_number
 from geopretrain.tasks.predictions import SegmentationPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
+from geopretrain.tasks.transfer.base import ClassTransfer
 from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import SegmentationValidation
-from geopretrain.weights import (
-    Init,
-    LoadReport,
-    init_backbone,
-    init_other_parts,
-    read_init,
-    read_lineage,
-)
+from geopretrain.tasks.transfer.views import augmented
+from geopretrain.weights import Init, LoadReport
 
 
-class Segmentation(SegmentationTask):
+class Segmentation(ClassTransfer, SegmentationTask):
     """The transfer as a task: ``network`` and its loss.
 
     Args:
@@ -60,13 +53,14 @@ class Segmentation(SegmentationTask):
 
     name: ClassVar[str] = "segmentation"
     Config = SegmentationConfig
+    class_layers = ("decoder.heads.",)
     class_weights: Tensor | None
+    network: SegmentationNet
     required = Fields(names=("labels",))
 
     def __init__(self, config: SegmentationConfig, backbone: Backbone, new_encoder: bool = False) -> None:
-        super().__init__()
+        super().__init__(new_encoder)
         self.config: SegmentationConfig = config
-        self.new_encoder = new_encoder
         self.network = SegmentationNet(
             backbone, config.num_classes, config.head, config.output_stride, config.blocks
         )
@@ -74,34 +68,23 @@ class Segmentation(SegmentationTask):
         set_momentum(self.network.decoder, config.head_bn_momentum)
         weighted = config.class_weights != "none"
         self.register_buffer("class_weights", torch.ones(config.num_classes) if weighted else None)
-        if config.frozen:
+        if self.frozen:
             self.freeze()
         self.train()
 
-    @classmethod
-    def create(cls, config: SegmentationConfig, init: Init) -> tuple[Self, LoadReport]:
-        """Build the task from ``init``; in mode ``full`` a run also gives its decoder without last layer.
+    def taken_over(
+        self, init: Init, others: Mapping[str, Tensor], report: LoadReport
+    ) -> tuple[Mapping[str, Tensor], dict[str, str]]:
+        """Return the decoder, in mode ``full``, without the layer that told other classes apart.
 
         Heads other than the depth decoder start fresh, in every mode.
-
-        Raises:
-            ConfigError: unknown backbone.
-            WeightsError: the weights are unreadable or belong to another backbone.
         """
-        found = read_init(init, config.backbone)
-        backbone, report = init_backbone(config.backbone, init, found)
-        task = cls(config, backbone, init.kind == "random")
-        others = found.others if _same_classes(init, task.class_names) else _without_heads(found.others)
-        if not config.depth_head:
-            fresh = {"head.": f"head={config.head} starts fresh; only the depth decoder is taken over"}
-            report.skipped += [(name, fresh["head."]) for name in others if name.startswith("decoder.")]
-            others = {name: t for name, t in others.items() if not name.startswith("decoder.")}
-        elif config.mode != "full":
-            fresh = {"decoder.": f"mode '{config.mode}' starts with a fresh decoder"}
-        else:
-            fresh = {}
-        init_other_parts(task, others, report, fresh=fresh)
-        return task, report
+        others, fresh = super().taken_over(init, others, report)
+        if self.config.depth_head:
+            return others, fresh
+        fresh = {"head.": f"head={self.config.head} starts fresh; only the depth decoder is taken over"}
+        report.skipped += [(name, fresh["head."]) for name in others if name.startswith("decoder.")]
+        return {name: t for name, t in others.items() if not name.startswith("decoder.")}, fresh
 
     @property
     def presets(self) -> Mapping[str, Preset]:
@@ -115,39 +98,14 @@ class Segmentation(SegmentationTask):
         return {"backbone.": "network.backbone.model.", saved: "network.decoder."}
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, or their numbers."""
-        return self.config.class_names or tuple(str(i) for i in range(self.config.num_classes))
-
-    @property
-    def class_colours(self) -> np.ndarray:
-        """Colours of the classes in pictures, ``K 3`` uint8."""
-        from geopretrain.pictures import class_palette
-
-        chosen = self.config.class_colours
-        return class_palette(self.config.num_classes) if chosen is None else np.array(chosen, np.uint8)
-
-    def freeze(self) -> None:
-        """Let the encoder's parameters be; its statistics stand still by ``train``."""
-        self.network.backbone.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training; a frozen encoder stays in evaluation mode: its statistics stand still."""
-        super().train(mode)
-        if self.config.frozen:
-            self.network.backbone.eval()
-        return self
+    def frozen(self) -> bool:
+        """Whether the encoder does not change; under a linear probe it never does."""
+        return self.config.frozen
 
     def prepare_training(self, batches: Iterable[LabelledBatch]) -> None:
-        """Count classes and measure the batch-norm statistics of a frozen random encoder, where asked for.
-
-        As built it believes in mean 0 and variance 1 everywhere, so its features are badly scaled, and any
-        pre-training would win for that reason alone.
-        """
+        """Count classes and measure the batch-norm statistics of a frozen random encoder, where asked for."""
         counted = self._counting(batches) if self.class_weights is not None else batches
-        if self.config.frozen and self.new_encoder:
-            recalibrate_batch_norm(self.network.backbone, (as_float(batch.images) for batch in counted))
-            self.train(self.training)
+        super().prepare_training(counted)
         for _ in counted if self.class_weights is not None else ():
             pass  # counting what was not looked at above
 
@@ -165,23 +123,7 @@ class Segmentation(SegmentationTask):
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Cut, flip, change colours and turn into floats, as the settings say."""
-        views, strength = self.views(batch), self.config.jitter
-        return replace(views, images=jitter_colours(views.images, strength)) if strength else views
-
-    def views(self, batch: LabelledBatch) -> LabelledBatch:
-        """Return what is shown of images and labels, flipped at random, as floats."""
-        config = self.config
-        if config.crops:
-            return scaled_crops(
-                batch,
-                zoom=config.zoom or (1.0, 1.0),
-                size=config.crop or (batch.images.shape[-2], batch.images.shape[-1]),
-                flip=config.flip,
-                fill=self.network.backbone.mean.flatten()[:3],
-            )
-        if config.min_scale < 1:
-            return labelled_views(batch, scale=(config.min_scale, 1.0), flip=config.flip)
-        return augment_labelled(batch, flip=config.flip)
+        return augmented(batch, self.config, self.encoder.mean.flatten()[:3])
 
     def eval_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Turn into floats."""
@@ -234,13 +176,3 @@ class Segmentation(SegmentationTask):
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return a sentence when the loss is not a number."""
         return not_a_number(logs, step)
-
-
-def _same_classes(init: Init, names: tuple[str, ...]) -> bool:
-    """Return whether a run told the same classes apart, so that its last layer means something here."""
-    before = read_lineage(init.source).get("classes") if init.kind == "run" else None
-    return before is None or tuple(before["names"]) == names
-
-
-def _without_heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.heads.")}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 from geopretrain.data.dataset import IGNORE
-from geopretrain.data.options import Range, parse_range
 from geopretrain.errors import ConfigError, require
 from geopretrain.networks.heads.segmentation import HeadName
 from geopretrain.networks.segmentation_net import DEPTH
-from geopretrain.schema import AnySize, Count, Unit, Words, checked, defaults, reads
+from geopretrain.schema import Count, Unit, checked, defaults
+from geopretrain.tasks.transfer.views import ViewOptions
 
 HEADS_OF: Mapping[str, tuple[str, ...]] = {
     "output_stride": ("deeplabv3", "deeplabv3plus"),
@@ -19,11 +19,10 @@ HEADS_OF: Mapping[str, tuple[str, ...]] = {
 """Settings that only some heads have."""
 RELEASED = ("mode", "flip", "num_classes", "backbone", "as_released", "class_names", "class_colours")
 """Options that the released script knows."""
-Zoom = Annotated[Range | None, reads(parse_range), Words("two numbers LOW,HIGH", "LOW,HIGH")]
 
 
 @checked
-class SegmentationConfig:
+class SegmentationConfig(ViewOptions):
     """Options of the transfer; the defaults are the paper's, with correct behaviour.
 
     Raises:
@@ -49,19 +48,6 @@ class SegmentationConfig:
     """Of the backbone's batch norms: how fast their statistics follow; left away: as timm builds them."""
     head_bn_momentum: Unit | None = None
     """The same of the head's, where it has any."""
-    flip: Unit = 0.5
-    """Probability of a horizontal flip."""
-    crop: AnySize = None
-    """Height and width in px of random crops that are learned from, e.g. 512x512; what reaches beyond the
-    image has no label. Left away: the whole image."""
-    zoom: Zoom = None
-    """Least and largest factor LOW,HIGH that images are made larger by before they are cropped, e.g. 0.5,2;
-    left away: 1. The crop is as large as the image where ``crop`` is left away."""
-    min_scale: Unit = 1.0
-    """Least area of a random window of the image that is shown at full size, as a fraction, e.g. 0.25; 1: the
-    whole image. Instead of crop and zoom."""
-    jitter: Unit = 0.0
-    """Largest random change of brightness, contrast and saturation, as a fraction; 0: none."""
     class_weights: Literal["none", "balanced", "median"] = "none"
     """Weights of the classes in the loss, from the labels that are learned from: balanced (inverse
     frequency) or median (median frequency over that of the class)."""
@@ -87,13 +73,7 @@ class SegmentationConfig:
                 raise ConfigError(f"{name} is a setting of head={' and '.join(heads)}, not of {self.head}.")
         if self.as_released and (more := [name for name in changed if name not in RELEASED]):
             raise ConfigError(f"The released script knows no {more[0]}: leave it or as_released away.")
-        if self.crops and "min_scale" in changed:
-            raise ConfigError("min_scale shows windows at full size, crop and zoom cut: give one of them.")
-        self._check_ranges()
-
-    def _check_ranges(self) -> None:
-        require(self.min_scale > 0, "min_scale", "above 0", self.min_scale)
-        require(self.zoom is None or self.zoom[0] > 0, "zoom", "above 0", self.zoom)
+        super().__post_init__()
         for name in ("ohem_fraction", "ohem_threshold"):
             require(
                 getattr(self, name) is None or getattr(self, name) > 0, name, "above 0", getattr(self, name)
@@ -103,11 +83,6 @@ class SegmentationConfig:
     def frozen(self) -> bool:
         """Whether the encoder does not change; under a linear probe it never does."""
         return self.mode == "frozen" or self.head == "linear"
-
-    @property
-    def crops(self) -> bool:
-        """Whether crops are learned from."""
-        return self.crop is not None or self.zoom is not None
 
     @property
     def depth_head(self) -> bool:

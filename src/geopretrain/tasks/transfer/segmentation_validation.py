@@ -18,6 +18,9 @@ PER_IMAGE_PROTOCOL = (
     "mean over images of the mean IoU over the classes in the image (variant of Lao et al.'s code)"
 )
 
+MOST_IN_LOG = 40
+"""Classes of which the confusion matrix is in the log of a training."""
+
 
 class PredictsClasses(Protocol):
     """What is scored: a task, or one that looks at each image in several ways."""
@@ -31,9 +34,10 @@ class PredictsClasses(Protocol):
 
 
 class SegmentationValidation:
-    """Collects ``miou``, ``pixel_accuracy``, ``iou`` for each class name and ``per_image_miou``.
+    """Collects ``miou``, ``pixel_accuracy``, ``iou`` of each class, ``per_image_miou`` and ``confusion``.
 
-    Numbers are in [0, 1]; None where there was nothing to score.
+    Numbers are in [0, 1]; None where there was nothing to score. ``confusion`` (pixels by true class, rows,
+    and predicted class) is left out of many classes, of which it would fill the log.
     """
 
     protocol = "one confusion matrix over all images"
@@ -63,6 +67,7 @@ class SegmentationValidation:
             "per_image_miou": number(
                 float(np.nanmean(per_image)) if np.isfinite(per_image).any() else math.nan
             ),
+            **({"confusion": self.score.confusion().tolist()} if len(names) <= MOST_IN_LOG else {}),
         }
 
 
