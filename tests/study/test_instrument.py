@@ -39,6 +39,12 @@ def test_trainings_that_still_get_better_are_told():
     assert "too short" in said
 
 
+def test_many_are_counted():
+    curves = {f"init{k}": [(0.1, 0.2, 0.2 + 0.02 * k)] * 2 for k in range(1, 7)}
+    (said,) = budget_cautions(rows(**curves, still=[(0.1, 0.3, 0.3)] * 2))
+    assert "6 of 7 initialisations (+2.0 points to +12.0 points of mIoU)" in said
+
+
 def test_of_errors_less_is_better():
     falling, rising = [(0.5, 0.4, 0.3)] * 2, [(0.3, 0.3, 0.4)] * 2
     (said,) = budget_cautions(rows(ABS_REL, falling=falling, rising=rising), ABS_REL)

@@ -112,21 +112,24 @@ def test_headline_of_many_initialisations_groups_them():
     )
 
 
-def test_rates_that_one_training_chose_are_a_caution():
-    def searched(rates, seeds):
+def test_rates_that_chance_may_have_chosen_are_a_caution():
+    def searched(rates, noise, gap=0.1):
         return choose_rates(
             [
-                {"init": init, "mode": "full", "lr": lr, "seed": seed, "miou": 0.5 if lr == best else 0.4}
+                {"init": init, "mode": "full", "lr": lr, "seed": k, "miou": 0.5 - (gap + n) * (lr != best)}
                 for init, best in rates.items()
-                for lr in (1e-3, 3e-3)
-                for seed in range(seeds)
+                for lr in (1e-3, 3e-3, 1e-2)
+                for k, n in enumerate(noise)
             ]
         )
 
-    (said,) = rate_cautions(searched({"a": 1e-3, "b": 3e-3}, 1))
-    assert "mode full differ (0.001: a; 0.003: b), and 1 training on validation images chose each" in said
-    assert not rate_cautions(searched({"a": 1e-3, "b": 3e-3}, 3))
-    assert not rate_cautions(searched({"a": 1e-3, "b": 1e-3}, 1))
+    (said,) = rate_cautions(searched({"a": 1e-3, "b": 3e-3}, [0.0]))
+    assert "mode full differ (0.001: a; 0.003: b), and the search cannot tell them apart" in said
+    assert "a (50.0 at 0.001, 40.0 at 0.003), b (50.0 at 0.003, 40.0 at 0.001)" in said, "one training each"
+    assert not rate_cautions(searched({"a": 1e-3, "b": 3e-3}, [0.01, -0.01, 0.0])), "far apart"
+    (said,) = rate_cautions(searched({"a": 1e-3, "b": 3e-3}, [0.15, -0.15, 0.05]))
+    assert "a (50.0 at 0.001" in said, "three trainings that scatter"
+    assert not rate_cautions(searched({"a": 1e-3, "b": 1e-3}, [0.0])), "they do not differ"
 
 
 def test_sentences_hold_numbers_and_verdicts():

@@ -156,7 +156,7 @@ def _conclude(
             *budget_cautions(rows, measure),
             *class_cautions(classes, described.class_names, measure),
             *cautions(rows),
-            *rate_cautions(searched),
+            *rate_cautions(searched, measure),
         ],
         "inits": describe_inits(plan.inits),
         "modes": plan.modes,

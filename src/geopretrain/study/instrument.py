@@ -10,6 +10,8 @@ from geopretrain.study.summary import Row
 
 STILL_MOVES = 0.05
 """Improvement over the second half of the steps, relative to the score at the end, that is no end yet."""
+NAMED = 4
+"""Initialisations that are named one by one."""
 AT_ZERO = 0.005
 """Score of a class below which nothing of it is found."""
 Names = Sequence[str]
@@ -31,13 +33,21 @@ def budget_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
         at = {(row.init, row.step): row for row in own}
         gains = {init: _gain(at[init, half], at[init, last], measure) for init, step in at if step == last}
         if moving := {init: gain for init, gain in gains.items() if gain is not None}:
-            names = ", ".join(f"{init} ({measure.shift_of(gain)})" for init, gain in moving.items())
             said.append(
-                f"Mode {mode}: from step {half} to the last, {last}, every training of {names} became "
+                f"Mode {mode}: from step {half} to the last, {last}, every training of "
+                f"{_moving(moving, len(gains), measure)} became "
                 "better. Such scores measure how fast something fits as much as what it is worth: the budget "
                 "is too short to rank them. More --steps tell what they end at."
             )
     return said
+
+
+def _moving(gains: Mapping[str, float], among: int, measure: Measure) -> str:
+    """Name the initialisations that go on, each with its gain; many of them by the least and the largest."""
+    if len(gains) <= NAMED:
+        return ", ".join(f"{init} ({measure.shift_of(gain)})" for init, gain in gains.items())
+    least, largest = sorted(gains.values(), key=abs)[:: len(gains) - 1]
+    return f"{len(gains)} of {among} initialisations ({measure.shift(least)} to {measure.shift_of(largest)})"
 
 
 def _gain(half: Row, last: Row, measure: Measure) -> float | None:

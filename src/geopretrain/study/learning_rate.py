@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import mean, standard_deviation
+from geopretrain.study.statistics import mean, paired_difference, standard_deviation
 
 FIRST_SEED = 1000
 HALVES = range(-2, 3)
 """Of a factor of ten, from the rate of the preset on: what ``auto`` tries first."""
-ENOUGH = 3
-"""Trainings with which a rate is chosen without a word of caution."""
+NAMED = 3
+"""Initialisations that a caution shows the search of."""
 EXTENSIONS = 2
 """How often ``auto`` tries a rate beyond the end of what it has tried, where the best one is there."""
 
@@ -40,27 +40,49 @@ def seeds_for_search(reported: Sequence[int], count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def rate_cautions(searched: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what a reader must know of chosen rates that differ: few trainings chose each of them.
+def rate_cautions(searched: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> list[str]:
+    """Return what a reader must know of chosen rates that differ and might have been chosen otherwise.
 
     Args:
         searched: rows of `choose_rates`.
+        measure: the score.
     """
     said = []
     for mode in dict.fromkeys(row["mode"] for row in searched):
         rows = [row for row in searched if row["mode"] == mode]
-        trainings = min(len(rate["values"]) for row in rows for rate in row["rates"])
         chosen: dict[float, list[str]] = {}
         for row in rows:
             chosen.setdefault(row["chosen"], []).append(row["init"])
-        if len(chosen) > 1 and trainings < ENOUGH:
+        unsure = [text for row in rows if (text := _unsure(row, set(chosen), measure))]
+        if unsure:
             which = "; ".join(f"{rate:g}: {', '.join(names)}" for rate, names in sorted(chosen.items()))
+            named = ", ".join(unsure[:NAMED])
+            more = f" and {len(unsure) - NAMED} more" if len(unsure) > NAMED else ""
             said.append(
-                f"Learning rates of mode {mode} differ ({which}), and {trainings} "
-                f"{'training' if trainings == 1 else 'trainings'} on validation images chose each: part of a "
-                f"difference may be the rate's. --search-seeds {ENOUGH} makes the choice surer."
+                f"Learning rates of mode {mode} differ ({which}), and the search cannot tell them apart for "
+                f"{named}{more}: part of a difference may be the rate's. More --search-seeds make the "
+                "choice surer; the same --lr for all shows how much it is."
             )
     return said
+
+
+def _unsure(row: Mapping[str, Any], rates: set[float], measure: Measure) -> str:
+    """Say for which of the rates that others have the search cannot tell whether the chosen one is better."""
+    found = {rate["lr"]: rate for rate in row["rates"]}
+    best = found[row["chosen"]]
+    like = [found[lr] for lr in sorted(rates - {row["chosen"]}) if lr in found and _alike(best, found[lr])]
+    scores = [f"{measure.show(one['mean'])} at {one['lr']:g}" for one in (best, *like)]
+    return f"{row['init']} ({', '.join(scores)})" if like else ""
+
+
+def _alike(best: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether chance may have put one rate before another: 95 %, paired by seed, or one training."""
+    if len(best["values"]) != len(other["values"]):
+        return False  # trainings fail there
+    if len(best["values"]) < 2:
+        return True
+    difference = paired_difference(best["values"], other["values"])
+    return difference.has_interval and difference.verdict == "unclear"
 
 
 def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> list[dict[str, Any]]:
