@@ -237,6 +237,8 @@ def _file(path: Path, command: str) -> Path:
 # ---- what earlier versions wrote
 COMMANDS = {"finetune": "finetune segmentation"}
 RENAMED_SETTINGS = {"still": "static"}
+OPTIONS_NOW = ("backbone_lr",)
+"""Settings of a method that every training command has as an option now."""
 DROPPED = ("compile_loss", "task")
 """The fast form of a loss is chosen by torch's dispatch now; the task of a transfer is in its command (but
 for ``compare``, which has that option)."""
@@ -248,6 +250,7 @@ def migrated(settings: Mapping[str, Any]) -> Settings:
     found = {RENAMED.get(name, name): value for name, value in settings.items() if name not in dropped}
     if isinstance(own := found.get("settings"), dict):
         found["settings"] = {RENAMED_SETTINGS.get(name, name): value for name, value in own.items()}
+        found |= {name: found["settings"].pop(name) for name in OPTIONS_NOW if name in own}
     if "command" in found:
         found["command"] = COMMANDS.get(str(found["command"]), str(found["command"]))
     if found.get("command") == "finetune depth":

@@ -112,10 +112,15 @@ def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
 def _built(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> Task:
     """Return a task with random weights from its lineage and options."""
     cls = _class(lineage, config)
-    if cls.name == "depth" and "decoder" in config:  # which was an option before there was a mode
-        mode = "encoder" if config["decoder"] == "fresh" else "full"
-        config = {name: value for name, value in config.items() if name != "decoder"} | {"mode": mode}
-    return cls.create(cls.Config(**config), Init("random", "random"))[0]
+    return cls.create(cls.Config(**_of_today(cls, config)), Init("random", "random"))[0]
+
+
+def _of_today(cls: type[Task], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a task without those that it had before 0.2 was released."""
+    found = {name: value for name, value in config.items() if name != "backbone_lr"}
+    if cls.name == "depth" and "decoder" in config:  # before there was a mode
+        found["mode"] = "encoder" if found.pop("decoder") == "fresh" else "full"
+    return found
 
 
 def begun_task(run: RunFolder) -> Task:

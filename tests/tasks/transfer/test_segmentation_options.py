@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
 
 import geopretrain as gp
+from geopretrain.config.saved import migrated
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.errors import ConfigError, RunFolderError
+from geopretrain.runs.folder import RunFolder
+from geopretrain.runs.loading import load_task
+from geopretrain.schema import plain
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.segmentation import Segmentation
 from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.training.schedules import learning_rate_factor
-from geopretrain.weights import parse_init
+from geopretrain.weights import parse_init, save_weights
 
 SMALL = "test_resnet"
 
@@ -169,3 +176,16 @@ def test_a_preset_s_settings_and_size_are_those_of_the_run(tmp_path):
     assert gp.load(run.path).task.config.zoom == (0.5, 2.0)
     with pytest.raises(RunFolderError, match="cannot be resumed: it has crop"):
         gp.finetune_segmentation(resume=run.path, settings={"crop": "32x32"}, steps=2, progress=False)
+
+
+def test_the_rate_of_the_backbone_is_read_where_it_was_a_setting_of_the_task(tmp_path):
+    task = make(flip=0.25)
+    save_weights(task, tmp_path)
+    lineage = {"method": "segmentation", "command": "finetune segmentation", "backbone": SMALL}
+    lineage["task"] = plain({**asdict(task.config), "backbone_lr": 0.1})
+    lineage["normalisation"] = task.backbone.normalisation
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
+    assert load_task(RunFolder(tmp_path)).config == task.config
+    saved = {"command": "finetune segmentation", "settings": {"backbone_lr": 0.1, "jitter": 0.2}}
+    expected = {"command": "finetune segmentation", "settings": {"jitter": 0.2}, "backbone_lr": 0.1}
+    assert migrated(saved) == expected
