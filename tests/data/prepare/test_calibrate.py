@@ -45,6 +45,12 @@ BAD = {
 }
 
 
+def test_windows_count_less_where_a_bend_could_be_the_focal_length():
+    nyu = [window(0.996, pinhole=0.985), window(1.080, pinhole=0.998), window(1.042, pinhole=1.011)]
+    assert combined(nyu).focal == pytest.approx(1.0, abs=0.01)  # 1 is true
+    assert combined([window(0.996), window(1.080), window(1.042)]).focal == pytest.approx(1.042)
+
+
 def test_windows_of_one_camera_must_tell_it_to_three_per_cent():
     of_three_videos = [window(0.516, uncertainty=0.011), window(0.509, uncertainty=0.022)]
     of_three_videos.append(window(0.572, uncertainty=0.011))

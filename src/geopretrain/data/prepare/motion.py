@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
-_SAMPLED_PAIRS = 24
+_SAMPLED_PAIRS, _FEWEST_PAIRS, _EACH, _CLOSER_LOOK = 24, 4, 4, 12
+"""Pairs looked at for a stride, at most and at least: of clips under a hundred frames every fourth one, and
+some more where that decides nothing."""
+_CLOSE, _UNCLEAR = 3.0, 0.1
+"""Ratio of distances from the wanted motion under which two strides are looked at more closely, and relative
+distance from the least growth."""
 _STATIC_FRACTION = 0.2
 """Of the clip's 80th percentile of motion; slower than that counts as static when the stride is chosen."""
 _MIN_GROWTH = 0.35
@@ -115,20 +120,33 @@ def choose_stride(
     """
     present = set(frames)
     moving = _moving(frames, steps)
+    starts = {stride: [f for f in moving if f + stride in present] for stride in STRIDES}
+
+    def motion(stride: int, fewest: int = _FEWEST_PAIRS) -> float:
+        count = min(_SAMPLED_PAIRS, max(fewest, len(starts[stride]) // _EACH))
+        few = np.unique(np.linspace(0, len(starts[stride]) - 1, count).astype(int))
+        return float(np.mean([flow(f, f + stride) for f in (starts[stride][i] for i in few)]))
+
     motions: dict[int, float] = {}
     for stride in STRIDES:
-        starts = [f for f in moving if f + stride in present]
-        if not starts or (stride > 1 and frames[-1] - frames[0] < 2 * stride):
+        if not starts[stride] or (stride > 1 and frames[-1] - frames[0] < 2 * stride):
             break
-        chosen = [starts[i] for i in np.unique(np.linspace(0, len(starts) - 1, _SAMPLED_PAIRS).astype(int))]
-        motion = float(np.mean([flow(f, f + stride) for f in chosen]))
-        if motions and _stalled(motions, stride, motion):
+        found = motion(stride)
+        least = _least_growth(motions, stride) if motions else 0.0
+        if motions and abs(found - least) < _UNCLEAR * least:
+            last = max(motions)
+            motions[last], found = motion(last, _CLOSER_LOOK), motion(stride, _CLOSER_LOOK)
+        if motions and found < _least_growth(motions, stride):
             break
-        motions[stride] = motion
-        if motion > 2 * target_motion:
+        motions[stride] = found
+        if found > 2 * target_motion:
             break
     if not motions:
         return 1, {}
+    nearest = sorted(motions, key=lambda s: abs(motions[s] - target_motion))[:2]
+    best, next_best = (abs(motions[s] - target_motion) for s in (nearest[0], nearest[-1]))
+    if next_best < _CLOSE * best:
+        motions |= {stride: motion(stride, _CLOSER_LOOK) for stride in nearest}
     return min(motions, key=lambda s: abs(motions[s] - target_motion)), motions
 
 
@@ -147,9 +165,10 @@ def _moving(frames: Sequence[int], steps: np.ndarray) -> list[int]:
     return [f for f, step in zip(frames, steps, strict=True) if not step < threshold]
 
 
-def _stalled(motions: dict[int, float], stride: int, motion: float) -> bool:
+def _least_growth(motions: dict[int, float], stride: int) -> float:
+    """Return the motion at a stride below which flow has lost track since the stride before."""
     last, before = max(motions), motions[max(motions)]
-    return motion < before * (1 + _MIN_GROWTH * (stride / last - 1))
+    return before * (1 + _MIN_GROWTH * (stride / last - 1))
 
 
 def colours(image: np.ndarray) -> np.ndarray:

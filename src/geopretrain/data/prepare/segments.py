@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -100,6 +101,7 @@ def analyse_segment(
     rows = [decoded.row[frame] for frame in frames]
     following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
 
+    @cache
     def lengths(first: int, second: int) -> tuple[float, float]:
         measured = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
         if np.isfinite(measured).all():

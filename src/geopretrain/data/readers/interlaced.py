@@ -21,7 +21,10 @@ def interlacing(frames: Sequence[av.VideoFrame]) -> str | None:
     """Return how it is known that some frames of a video are interlaced, None where they are not."""
     if any(frame.interlaced_frame for frame in frames):
         return MARKED
-    combs = [combing(frame.to_ndarray(format="gray")) for frame in frames]
+    from av.video.reformatter import VideoReformatter
+
+    converter = VideoReformatter()  # for each frame it would have to be set up
+    combs = [combing(converter.reformat(frame, format="gray").to_ndarray()) for frame in frames]
     return "its rows show combs" if combs and float(np.median(combs)) > _COMBED else None
 
 
