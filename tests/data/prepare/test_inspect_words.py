@@ -120,6 +120,24 @@ def test_inspect_single_images_with_depth_are_fit_for_what_needs_no_video(tmp_pa
     assert "motion" not in text
 
 
+def test_depth_that_says_nothing_is_a_problem(tmp_path):
+    write_images(tmp_path / "images", [texture(64, 96, seed=number) for number in range(4)])
+    frames = sorted(path.stem for path in (tmp_path / "images").iterdir())
+    (tmp_path / "depth").mkdir()
+    for values, expected in (
+        (np.full((64, 96), 100, np.uint8), "not a 16-bit grey PNG. Pictures of depth in colours or 8 bits"),
+        (np.zeros((64, 96), np.uint16), "nothing is measured"),
+    ):
+        for stem in frames:
+            Image.fromarray(values).save(tmp_path / "depth" / f"{stem}.png")
+        report = inspect(tmp_path)
+        assert not report.fit
+        assert "No depth map can be used (3 were looked at)" in report.text()
+        assert expected in report.text()
+    Image.fromarray(np.full((64, 96), 2000, np.uint16)).save(tmp_path / "depth" / f"{frames[0]}.png")
+    assert "No depth map" not in inspect(tmp_path).text()
+
+
 def test_inspect_flow_pairs(shared_data):
     assert "1 pair with known optical flow (kitti flow)" in inspect(shared_data / "flow" / "kitti").text()
     assert "2 pairs with known" in inspect(shared_data / "flow" / "flyingchairs2_crop").text()

@@ -16,13 +16,13 @@ from geopretrain.data.labelled.inspected import inspected
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.beside import other_sets
+from geopretrain.data.prepare.inspected_depth import depth_in_words
 from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_degrees, is_grave
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.prepare.verdict import Verdict, judge, judge_store
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.base import Unusable
-from geopretrain.data.readers.depth_maps import clean_depth, unit_warning
 from geopretrain.data.readers.flow_pairs import flow_files
 from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
@@ -282,18 +282,16 @@ def _estimate_usable(report: ClipReport, readable: int) -> None:
 
 
 def _try_extras(report: ClipReport) -> None:
-    """Read one depth map and one right image, and say what is wrong with them."""
+    """Read some depth maps and one right image, and say what is wrong with them."""
     clip = report.clip
-    indices = clip.depth_indices()
     try:
-        depth = clip.depth(indices[0]) if indices else None
-        if depth is not None:
-            said = (clean_depth(depth)[1], unit_warning(depth))
-            report.advice += [f"Depth of frame {indices[0]}: {words}" for words in said if words]
         if clip.has_stereo:
             clip.stereo(clip.stereo_indices()[0])
     except DataError as error:
         report.advice.append(str(error))
+    usable, said = depth_in_words(clip)
+    useless = not usable and report.single_images and not clip.has_stereo
+    (report.problems if useless else report.advice).extend(said)
 
 
 def _clip_lines(report: ClipReport) -> list[str]:

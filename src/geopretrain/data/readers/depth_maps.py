@@ -57,10 +57,13 @@ def read_grey16(path: Path) -> np.ndarray:
             values = np.asarray(picture)
     except FileNotFoundError as error:
         raise DataError(f"Depth map {path} does not exist.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"Depth map {path} cannot be read ({error}).") from error
-    if values.ndim != 2 or values.dtype == np.uint8:
-        raise DataError(f"Depth map {path} is not a 16-bit grey PNG.")
+    if values.ndim != 2 or values.dtype in (np.uint8, np.bool_):
+        raise DataError(
+            f"Depth map {path} is not a 16-bit grey PNG. Pictures of depth in colours or 8 bits hold no "
+            "metres: 16-bit PNG, or .npy or .pfm in metres, are needed."
+        )
     return values
 
 
