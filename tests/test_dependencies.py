@@ -41,7 +41,10 @@ OPTIONAL = {
     "teachers": {"src/geopretrain/prediction/teachers.py"},
     "detection": set(),
     "rerun": {"src/geopretrain/prediction/viewer.py"},
-    "calibrate": {"src/geopretrain/data/prepare/calibrate/window.py"},
+    "calibrate": {
+        "src/geopretrain/data/prepare/calibrate/reconstruction.py",
+        "src/geopretrain/data/prepare/calibrate/window.py",
+    },
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "heads": {"src/geopretrain/networks/heads/segmentation.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
