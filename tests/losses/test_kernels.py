@@ -142,8 +142,10 @@ def compare_reprojections(seed, of_inverse_depth, of_projection, automask, optio
         for module in (kernels, reprojection)
     ]
     found, expected = (form(*leaves) for form in forms)
-    for one, other in zip(found, expected, strict=True):
-        assert_same(one, other, tolerance=TOLERANCE[dtype])
+    pixel = 1 / target[:, 0].numel() if dtype == torch.float32 else 0.0  # rounding may move one over an edge
+    for name, one, other in zip(found._fields, found, expected, strict=True):
+        more = 1.01 * pixel if name.endswith("_fraction") else 0.0
+        assert_same(one, other, tolerance=TOLERANCE[dtype] + more)
     compare(*forms, *leaves)
 
 

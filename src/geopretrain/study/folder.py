@@ -24,7 +24,7 @@ DATA_FILE = "data.json"
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", INITS_FILE, DATA_FILE)
 _TRIALS = ("trials", "cells", "search")
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-lr.+)?-seed\d+")
-_OLD_PICTURE = re.compile(r"test\d+-.+\.png")
+_OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
 _MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 
