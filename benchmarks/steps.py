@@ -134,8 +134,10 @@ def create_task(job: Job, settings: dict[str, Any], weights: str = "random") -> 
     """Return our task; the job's own settings take precedence."""
     pairs = (text.split("=", 1) for text in job.settings)
     own = {name: yaml.safe_load(value) for name, value in pairs}
+    backbone = {"backbone": own.pop("backbone")} if "backbone" in own else {}  # has an option of its own
     cls = task_class(job.method)
-    return build_task(cls, task_config(cls, {**settings, **own}), parse_init(weights), seed=0)[0]
+    config = task_config(cls, {**settings, **own}, **backbone)
+    return build_task(cls, config, parse_init(weights), seed=0)[0]
 
 
 def _switches(method: str, variant: Variant) -> dict[str, bool]:
