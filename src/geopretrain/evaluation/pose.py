@@ -74,13 +74,7 @@ def score_pose(
             "that learned from video."
         )
     sequences, chosen = footage(data, run, frames, lambda one: any(_chains(one, every)))
-    left_out: list[str] = []
-    scores, straight = _Scores(), _Scores()
-    for sequence in sequences:
-        for chain in _chains(sequence, every):
-            for names, predicted, true in _motions(task, sequence, chain, size, left_out):
-                scores.add(names, predicted, true)
-                straight.add(names, np.tile(_ahead(), (len(true), 1, 1)), true)
+    scores, straight, left_out = _gathered(task, sequences, size, every)
     if not scores.pairs:
         raise DataError(_why_nothing(data, left_out))
     units = sorted({sequence.pose_unit for sequence in sequences})
@@ -102,6 +96,20 @@ def score_pose(
         "baselines": {"straight_ahead": straight.means(one_unit=len(units) == 1)},
         "per_image": scores.pairs,
     }
+
+
+def _gathered(
+    task: DepthTask, sequences: Sequence[Footage], size: Size | None, every: int
+) -> tuple[_Scores, _Scores, list[str]]:
+    """Return the errors of the task and of going straight ahead, and what was left out, in sentences."""
+    left_out: list[str] = []
+    scores, straight = _Scores(), _Scores()
+    for sequence in sequences:
+        for chain in _chains(sequence, every):
+            for names, predicted, true in _motions(task, sequence, chain, size, left_out):
+                scores.add(names, predicted, true)
+                straight.add(names, np.tile(_ahead(), (len(true), 1, 1)), true)
+    return scores, straight, left_out
 
 
 @dataclass

@@ -23,15 +23,8 @@ CAPTURED = "diverged/step.pt"
 """The step in which a training stopped being numbers."""
 _FILES = (
     *("lineage.json", "weights.json", "backbone.safetensors", "model.safetensors", "metrics.jsonl"),
-    *(
-        "results.json",
-        "subset.json",
-        "checkpoints/last.ckpt",
-        "checkpoints/best.ckpt",
-        "tensorboard/hparams.yaml",
-        CAPTURED,
-        "config.yaml",
-    ),
+    *("results.json", "subset.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"),
+    *("tensorboard/hparams.yaml", CAPTURED, "config.yaml"),
 )
 _PICTURE = re.compile(r"figures/sample_\d\d_\d{6,}\.png")
 _CSV = re.compile(r"csv/(from_step_\d{6,}/)?(metrics\.csv|hparams\.yaml)")

@@ -162,8 +162,9 @@ class Anchor:
         if not self._seen or self.first is None:
             raise OptionError(
                 "feature_distance",
-                "compares features of whole images, and this method shows none to its backbone (it hides "
-                "patches before, or takes one vector of each image). --l2-sp holds the weights instead.",
+                "compares features of whole images, and here none are asked of the backbone (patches are "
+                "hidden, or it gives one vector of each image or its blocks). --l2-sp holds the weights "
+                "instead.",
             )
         distances = []
         for images, features in self._seen:
