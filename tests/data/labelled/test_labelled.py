@@ -78,6 +78,20 @@ def test_what_was_read_once_needs_the_files_no_more(tmp_path):
     assert (read(data, "train", [0]).images == first).all()
 
 
+def test_labels_that_were_mended_are_read_again_also_by_a_relative_path(tmp_path, monkeypatch):
+    folder(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    before = LabelledSet.open("mine", size=(32, 32))
+    fingerprint = before.fingerprint()
+    assert fingerprint == LabelledSet.open(tmp_path / "mine", size=(32, 32)).fingerprint()
+    assert set(read(before, "train", [0]).labels.unique().tolist()) == {0}
+    for path in (tmp_path / "mine" / "labels").glob("*.png"):
+        Image.fromarray(np.full((64, 96), 1, np.uint8)).save(path)
+    after = LabelledSet.open("mine", size=(32, 32))
+    assert set(read(after, "train", [0]).labels.unique().tolist()) == {1}
+    assert after.fingerprint() != fingerprint
+
+
 def test_palette_images_give_ids_and_255_is_ignored(tmp_path):
     labels = np.full((64, 64), 2, dtype=np.uint8)
     labels[:32] = 255

@@ -134,10 +134,10 @@ def unread_files(root: Path, files: Sequence[Path | str]) -> list[Any]:
 
     Args:
         root: folder that they lie in.
-        files: paths, or names below ``root``.
+        files: paths (relative ones to the folder that we work in, as ``root`` is), or names below ``root``.
     """
     chosen = _asked(files)
-    described = [[_name(root, file), *_length_and_time(root / file)] for file in chosen]
+    described = [[_name(root, file), *_length_and_time(_path(root, file))] for file in chosen]
     names = [] if len(chosen) == len(files) else [_digest_of_names(root, files)]
     return [str(root.resolve()), described, *names, *_range(root, chosen)]
 
@@ -148,12 +148,12 @@ def digest_files(found: Digest, root: Path, files: Sequence[Path | str]) -> Dige
     if len(chosen) < len(files):
         found.add(_digest_of_names(root, files))
     for file in chosen:
-        found.add([_name(root, file), _length_and_time(root / file)[0]])
+        found.add([_name(root, file), _length_and_time(_path(root, file))[0]])
     for value_range in _range(root, chosen):
         found.add(value_range)
     for file in evenly_spread(files, FINGERPRINTED):
         with suppress(OSError):  # reading it will say what is wrong
-            found.add_file(root / file)
+            found.add_file(_path(root, file))
     return found
 
 
@@ -169,6 +169,11 @@ def _length_and_time(file: Path) -> tuple[int, int]:
 def _asked(files: Sequence[Path | str]) -> Sequence[Path | str]:
     """Return the files whose length is asked for: a system call for each of a million takes minutes."""
     return files if len(files) <= MAX_LENGTHS else evenly_spread(files, MAX_LENGTHS // 10)
+
+
+def _path(root: Path, file: Path | str) -> Path:
+    """Return where a file is: a name is one below ``root``, a path is whole already."""
+    return root / file if isinstance(file, str) else file
 
 
 def _name(root: Path, file: Path | str) -> str:
@@ -187,6 +192,6 @@ def _digest_of_names(root: Path, files: Sequence[Path | str]) -> str:
 
 def _range(root: Path, files: Sequence[Path | str]) -> list[Any]:
     """Return what a ``range.txt`` beside the files says, nothing without one: it decides on what is read."""
-    folders = {(root / file).parent for file in files}
+    folders = {_path(root, file).parent for file in files}
     ranges = {range_beside(folder / "any") for folder in folders} - {None}
     return [sorted(ranges)] if ranges else []
