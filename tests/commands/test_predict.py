@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 import geopretrain
 import geopretrain.data.readers
-from geopretrain import ConfigError
+from geopretrain import ConfigError, cli
 from geopretrain.errors import RunFolderError
 from geopretrain.prediction.inputs import Shot
 from geopretrain.prediction.outputs import camera_doubt, camera_of, cloud_points, depth_values, ply
@@ -248,6 +248,42 @@ def test_16_bit_pictures_alone_and_8_bit_pictures_of_any_name_are_taken(run, tmp
         coloured(tmp_path / "in" / name)
     assert len(geopretrain.predict(run, tmp_path / "in", tmp_path / "out")) == 5
     assert "left out" not in capsys.readouterr().out
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named_and_animations_told(run, image, tmp_path, capsys):
+    Image.open(image).save(
+        tmp_path / "wave.webp", save_all=True, append_images=[Image.new("RGB", (110, 70), "red")]
+    )
+    (tmp_path / "phone.HEIC").write_bytes(b"0000ftypheic")
+    words = ["predict", str(run.path), str(tmp_path), "--out"]
+    assert cli.main([*words, str(tmp_path / "out")]) == 3
+    said = capsys.readouterr()
+    assert "phone.HEIC is of a kind that is not read" in said.out + said.err
+    assert "the first picture is taken" in said.out + said.err
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {"noise", "wave"}
+    for picture in (image, tmp_path / "wave.webp"):
+        picture.unlink()
+    assert cli.main([*words, str(tmp_path / "other")]) == 2
+    assert "phone.HEIC is of a kind that is not read: convert it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_pictures_of_phones_are_predicted_upright_and_whole(run, tmp_path, orientation):
+    pixels = np.zeros((70, 110, 3), np.uint8)
+    pixels[:30, :40] = 255
+    note = Image.Exif()
+    note[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(tmp_path / "noted.png", exif=note)
+    upright = np.ascontiguousarray(np.rot90(pixels, {3: 2, 6: 3, 8: 1}[orientation]))
+    Image.fromarray(upright).save(tmp_path / "upright.png")
+    files = [tmp_path / "noted.png", tmp_path / "upright.png"]
+    geopretrain.predict(run, files, tmp_path / "out", save="picture,depth", progress=False)
+    for ending in ("", "_depth"):
+        noted, expected = (
+            np.asarray(Image.open(tmp_path / "out" / f"{file.stem}{ending}.png")) for file in files
+        )
+        assert noted.shape[:2] == upright.shape[:2]
+        assert (noted == expected).all()
 
 
 def test_videos_of_one_name_stay_apart(run, tmp_path):

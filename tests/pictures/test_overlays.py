@@ -36,10 +36,21 @@ def test_negative_and_too_large_ids_are_no_classes():
 
 
 @pytest.mark.parametrize("width", [20, 60, 1000])
-def test_a_legend_has_the_width_and_every_colour(width):
-    strip = pictures.legend(["a very long name of a class", "日本", ""], COLOURS, width)
-    assert strip.shape[1] == width
+def test_a_legend_has_the_width_or_that_of_its_names_and_every_colour(width):
+    names = ["a very long name of a class", "日本", ""]
+    strip = pictures.legend(names, COLOURS, width)
+    whole = pictures.legend(names[:1], COLOURS[:1], 1).shape[1]
+    assert strip.shape[1] == max(width, whole)
+    assert whole > 150
+    assert pictures.legend(["x" * 500], COLOURS[:1], 1).shape[1] < 250  # then it is shortened
     assert {tuple(one) for one in COLOURS.tolist()} <= colours_of(strip)
+
+
+def test_numbers_and_words_of_a_bar_are_there_under_a_picture_of_any_width():
+    ink = [
+        (pictures.colour_bar((0.0, 123.0), "error in m", width)[18:] < 128).sum() for width in (1, 60, 300)
+    ]
+    assert ink[0] == ink[1] == ink[2] > 0
 
 
 def test_boxes_and_masks_have_the_colour_of_their_class():

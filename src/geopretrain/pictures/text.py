@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from geopretrain.console import console
@@ -48,6 +49,12 @@ def fitted(text: str, width: int) -> tuple[str, FreeTypeFont]:
     while kept and font(smallest, shown).getlength(legible(kept + dots)) > width:
         kept = kept[:-1]
     return legible(kept + dots), font(smallest, shown)
+
+
+def length(text: str) -> int:
+    """Return how many px a text takes in the largest size that `fitted` chooses."""
+    shown = legible(" ".join(text.split()))
+    return ceil(font(_SIZES[0], shown).getlength(shown))
 
 
 def legible(text: str) -> str:

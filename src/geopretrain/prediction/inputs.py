@@ -151,11 +151,13 @@ def shots(
 
 
 def _found(source: Path, every: int | None, with_next: bool, value_range: Range | None) -> Iterator[Shot]:
-    from geopretrain.data.readers.foreign import hint_for_folder
+    from geopretrain.data.readers.foreign import hint_for_folder, unread_pictures
 
     if hint := hint_for_folder(source):
         raise DataError(hint)
     if source.is_dir() and (files := image_files(source)):
+        if unread := unread_pictures(source, image_suffixes()):
+            console.warn_left_out(f"Left out: {unread}")
         return _pictures(files, with_next, value_range)
     if source.is_file() and source.suffix.lower() in image_suffixes():
         return _pictures([source], with_next, value_range)
@@ -184,12 +186,15 @@ def _pictures(files: list[Path], with_next: bool, value_range: Range | None) -> 
 
 def _readable(files: list[Path], value_range: Range | None) -> Iterator[Shot]:
     """Yield the pictures; of several, one that cannot be read is named and left out."""
-    from geopretrain.data.readers.images import read_image
+    from geopretrain.data.readers.images import is_animation, read_image
     from geopretrain.data.value_range import range_warning
 
     if value_range is None and (warning := range_warning(files)):
         console.warn(warning)
-
+    if moving := [file for file in files if is_animation(file)]:
+        console.warn(
+            f"Of animations, such as {moving[0]}, the first picture is taken. Convert them to .mp4 for all."
+        )
     for file in files:
         try:
             yield Shot(file.stem, read_image(file, value_range))

@@ -65,3 +65,14 @@ def test_labels_without_a_picture_are_said(tmp_path):
     (tmp_path / "classes.txt").write_text("a\nb\n")
     said = LabelledSet.open(tmp_path).describe().in_words(remarks=True)
     assert "1 label has no image (0.png)" in said
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path):
+    write(tmp_path, ["images/1.jpg", "labels/1.png", "labels/2.png"])
+    (tmp_path / "images" / "2.heic").write_bytes(b"0000ftypheic")
+    [orphan, unread] = pairing(tmp_path / "images", tmp_path / "labels").sentences()
+    assert "1 label has no image" in orphan
+    assert "2.heic is of a kind that is not read" in unread
+    (tmp_path / "images" / "1.jpg").rename(tmp_path / "images" / "1.HEIC")
+    with pytest.raises(DataError, match=r"2 pictures in .* not read \(1\.HEIC, for example\): convert"):
+        pairing(tmp_path / "images", tmp_path / "labels")

@@ -16,6 +16,7 @@ from geopretrain.data.labelled.base import (
     evenly_spread,
     unread_files,
 )
+from geopretrain.data.readers.foreign import unread_pictures
 from geopretrain.data.readers.images import image_size, read_image
 from geopretrain.data.resize import apply_crop, central_crop
 from geopretrain.data.sizes import check_original
@@ -145,7 +146,11 @@ def _without_classes(files: Mapping[str, list[str]], classes: Mapping[str, Seque
 def held_out(names: list[str], where: Path) -> np.ndarray:
     """Return which of the images are ``val``, a fixed random tenth (DataError where there are too few)."""
     if len(names) < 2:
-        raise DataError(f"{where} holds {len(names)} images; at least 2 are needed, one to train on.")
+        unread = unread_pictures(where)
+        raise DataError(
+            f"{where} holds {len(names)} images; at least 2 are needed, one to train on."
+            f"{f' {unread}' if unread else ''}"
+        )
     taken = np.zeros(len(names), dtype=bool)
     order = np.random.default_rng(0).permutation(len(names))
     taken[order[: max(1, round(HELD_OUT * len(names)))]] = True

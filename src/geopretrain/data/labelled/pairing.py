@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geopretrain.data.file_names import without_clutter
+from geopretrain.data.readers.foreign import unread_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.errors import DataError
 
@@ -23,11 +24,13 @@ class Pairing:
         pairs: in the order of the names of the pictures.
         ending: what names of labels have behind those of the pictures, '' where they are equal.
         orphans: labels without a picture.
+        unread: a sentence about pictures whose kind is not read.
     """
 
     pairs: list[Pair]
     ending: str = ""
     orphans: tuple[Path, ...] = ()
+    unread: str | None = None
 
     def sentences(self) -> tuple[str, ...]:
         """Return what may not be meant."""
@@ -37,6 +40,8 @@ class Pairing:
             said.append(f"1 label has no image ({self.orphans[0].name})")
         elif count:
             said.append(f"{count} labels have no image ({self.orphans[0].name}, for one)")
+        if self.unread:
+            said.append(self.unread.rstrip("."))
         return tuple(said)
 
 
@@ -46,18 +51,24 @@ def pairing(images: Path, labels: Path) -> Pairing:
     Where no label has the name of its picture, labels that all have the same word behind it will do.
 
     Raises:
-        DataError: there is no folder of labels, two files share a name, or pictures have no label.
+        DataError: there is no folder of labels, no picture that is read, two files share a name, or pictures
+            have no label.
     """
     if not labels.is_dir():
         raise DataError(f"{images} has no folder of labels beside it: {labels} does not exist.")
     maps, pictures = _by_name(labels, LABEL_SUFFIXES), _by_name(images, IMAGE_SUFFIXES)
+    unread = unread_pictures(images)
+    if not pictures and unread:
+        raise DataError(f"{images} holds no picture that is read. {unread}")
     ending = "" if any(name in maps for name in pictures) else _ending(images, pictures, maps)
     missing = [name for name in pictures if f"{name}{ending}" not in maps]
     if missing:
         raise DataError(_without_label(images, labels, pictures, maps, missing, ending))
     taken = {f"{name}{ending}" for name in pictures}
     orphans = tuple(path for name, path in maps.items() if name not in taken)
-    return Pairing([(path, maps[f"{name}{ending}"]) for name, path in pictures.items()], ending, orphans)
+    return Pairing(
+        [(path, maps[f"{name}{ending}"]) for name, path in pictures.items()], ending, orphans, unread
+    )
 
 
 def paired(images: Path, labels: Path) -> list[Pair]:

@@ -27,7 +27,7 @@ from geopretrain.data.readers.depth_folder import (
     find_nyu_scenes,
 )
 from geopretrain.data.readers.folder import image_files, open_folder
-from geopretrain.data.readers.foreign import hint_for_folder
+from geopretrain.data.readers.foreign import hint_for_folder, unread_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kinect import KinectScene, find_kinect
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
@@ -248,6 +248,8 @@ def _why_not(path: Path) -> str:
         return f"{path} does not exist. {expected}"
     if path.is_file():
         return f"{path} is a single image; depth is learned from neighbouring frames. {expected}"
+    if unread := unread_pictures(path):
+        return f"{path} holds no video, and no picture that is read. {unread}"
     return f"{path} has no known layout. {expected}"
 
 

@@ -13,6 +13,7 @@ from geopretrain.data.file_names import in_order, is_clutter, numbering_gaps
 from geopretrain.data.readers.base import NO_RANGE_NEEDED, Frame, SourceClip, files_with
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.depth_maps import as_large_as, is_smaller_view
+from geopretrain.data.readers.foreign import unread_pictures
 from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
 from geopretrain.data.readers.no_pictures import without_depth_maps
 from geopretrain.data.text_lists import read_lines
@@ -170,7 +171,7 @@ def open_folder(path: Path, name: str) -> ImageSequence:
     """
     files, others = without_depth_maps(image_files(path))
     clip = ImageSequence(name, files, path=path)
-    clip.warnings += [others] if others else []
+    clip.warnings += [said for said in (others, unread_pictures(path)) if said]
     clip.use_camera_file(path / "intrinsics.txt")
     if clip.intrinsics is not None:
         clip.warnings.append("Intrinsics were read from intrinsics.txt in the folder.")

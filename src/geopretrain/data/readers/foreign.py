@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+
+from geopretrain.data.file_names import is_clutter
 
 _UNPACK = "an archive: unpack it and give the folder"
 _ARRAYS = (
     "export the pictures to a folder images/, depth maps to depth/ beside it (16-bit PNG in mm, same names)"
 )
+_PHOTOS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".avif", ".jxl", ".jp2", ".psd")
 _WEIGHTS = "a file of weights: give it to --init of pretrain or finetune"
 _HINTS = {
     (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"): _UNPACK,
@@ -39,9 +43,7 @@ _HINTS = {
         ".obj",
     ): "points, no pictures: give the video taken with them",
     (".flo", ".pfm", ".exr"): "a map, no video: give the folder with its pictures",
-    (".heic", ".heif", ".dng", ".cr2", ".nef", ".arw", ".avif", ".jxl", ".jp2", ".psd"): (
-        "a picture of a kind that is not read: convert it to PNG or JPEG"
-    ),
+    _PHOTOS: "a picture of a kind that is not read: convert it to PNG or JPEG",
     (".mp3", ".wav", ".flac", ".m4a", ".aac", ".ogg"): "a sound file: give the video",
     (".pdf", ".html", ".htm", ".doc", ".docx"): "a document: give a video or a folder of pictures",
 }
@@ -70,6 +72,32 @@ def hint_for_file(path: Path) -> str | None:
     by_name = (hint for endings, hint in _HINTS.items() if path.suffix.lower() in endings)
     hint = next(by_content, None) or next(by_name, None)
     return None if hint is None else f"{path} is {hint}."
+
+
+def unread_pictures(folder: Path, but: Collection[str] = ()) -> str | None:
+    """Return what to say of the pictures in a folder whose kind is not read; None where there are none.
+
+    Args:
+        folder: they lie directly in it.
+        but: endings of files that the caller does read.
+    """
+    try:
+        names = [entry.name for entry in folder.iterdir() if _is_unread(entry, but)]
+    except OSError:  # who reads it says so
+        return None
+    if not names:
+        return None
+    if len(names) == 1:
+        return f"{folder / names[0]} is of a kind that is not read: convert it to PNG or JPEG."
+    return (
+        f"{len(names)} pictures in {folder} are of a kind that is not read ({min(names)}, for example): "
+        "convert them to PNG or JPEG."
+    )
+
+
+def _is_unread(entry: Path, but: Collection[str]) -> bool:
+    ending = entry.suffix.lower()
+    return ending in _PHOTOS and ending not in but and not is_clutter(entry.name)
 
 
 def hint_for_folder(path: Path) -> str | None:

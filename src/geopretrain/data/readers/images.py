@@ -33,6 +33,7 @@ from geopretrain.errors import DataError
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"}
 )
+_MAY_MOVE = {".gif", ".webp", ".png", ".apng"}
 _SWAPS_SIDES = {5, 6, 7, 8}  # EXIF orientations which turn the picture by 90 degrees
 
 
@@ -73,6 +74,17 @@ def image_size(path: str | Path) -> tuple[int, int]:
         width, height = picture.size
         rotated = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
         return (width, height) if rotated else (height, width)
+
+
+def is_animation(path: Path) -> bool:
+    """Return whether a GIF, WebP or PNG file moves; False of what cannot be read, which reading it says."""
+    if path.suffix.lower() not in _MAY_MOVE:
+        return False
+    try:
+        with Image.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def to_rgb(picture: Image.Image, path: Path, value_range: Range | None = None) -> np.ndarray:
