@@ -11,7 +11,9 @@ Three = tuple[Finite, Finite, Finite]
 
 
 @dataclass(frozen=True)
-class _Normalisation:
+class StoredNormalisation:
+    """Mean and standard deviation of each channel, of images in [0, 1]."""
+
     mean: Three
     std: tuple[Positive, Positive, Positive]
 
@@ -35,7 +37,7 @@ class LineageShape:
 
     backbone: Text | None = None
     method: Text | None = None
-    normalisation: _Normalisation | None = None
+    normalisation: StoredNormalisation | None = None
     chain: list[_Step] = field(default_factory=list)
     size: AnySize = None
     data_fingerprint: Text | None = None

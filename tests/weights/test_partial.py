@@ -108,7 +108,7 @@ def test_weights_without_fractions_or_with_values_that_are_not_finite_are_refuse
     with pytest.raises(WeightsError, match=r"conv1\.weight is int8 instead of float32"):
         load_backbone(Backbone("resnet18"), whole, source="a file")
     endless = state | {"layer1.0.conv1.weight": torch.full_like(state["layer1.0.conv1.weight"], torch.inf)}
-    with pytest.raises(WeightsError, match=r"not finite, in 1 tensors \(layer1\.0\.conv1\.weight\)"):
+    with pytest.raises(WeightsError, match=r"not finite, in one tensor \(layer1\.0\.conv1\.weight\)"):
         load_backbone(Backbone("resnet18"), endless, source="a file")
 
 

@@ -121,13 +121,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     files = checkpoint_files(path)
     if path.is_dir() and monodepth2.is_official_folder(path):
-        state = monodepth2.read_folder(path)
+        whole = monodepth2.read_folder(path)
         return Checkpoint(
-            Format("Monodepth2, all files of a folder (Godard et al. 2019)"), Converted(state), HALF
+            Format("Monodepth2, all files of a folder (Godard et al. 2019)"), Converted(whole), HALF
         )
+    states = [read_state(file) for file in files]
     tensors: dict[str, Tensor] = {}
-    for file in files:
-        tensors |= read_state(file)
+    for state in states:
+        tensors |= state.tensors
     if path.is_file():
         refuse_own(path, tensors)
     found = recognise(tensors)
@@ -135,7 +136,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     backbone = about.architecture if about else read_metadata(files[0]).get("backbone")
     normalisation = _stored_normalisation(path, files[0], about) or found.normalisation
     window = about.window_size if about else None
-    return Checkpoint(found, found.convert(tensors), normalisation, backbone, window)
+    converted = found.convert(tensors)
+    left_out = [one for state in states for one in state.left_out]
+    converted = Converted(converted.tensors, converted.skipped + left_out)
+    return Checkpoint(found, converted, normalisation, backbone, window)
 
 
 def _parts(index: Path) -> list[Path]:

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from geopretrain.errors import WeightsError
 from geopretrain.files import atomic_path
-from geopretrain.records import reason
+from geopretrain.lineage_shape import StoredNormalisation
+from geopretrain.records import as_type, reason
 from geopretrain.schema import as_path
 from geopretrain.weights.sniffing import damaged, kind_of
+from geopretrain.weights.states import State, choose_state, without_tensors
 from geopretrain.weights.unpickling import read_pickled
-
-#: Keys under which others put their state dict, in the order in which they are tried.
-WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "teacher",
-    "network",
-    "net",
-    "module",
-    "params",
-    "weights",
-    "student",
-    "model_ema",
-)
 
 #: What others put in front of every parameter name.
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "network.", "net.")
 
 #: What is put in front of names by training on several devices, compiling and wrapping with Lightning.
 _WRAPPING = ("module.", "_orig_mod.", "model.", "network.")
-
-_PAIR = ("encoder", "decoder")
-"""Two state dicts beside each other, as DepthToSemantic saves its networks."""
 
 MAX_CLAIMED = 8
 """Times the size of its file that tensors may claim; more is no memory of anybody's."""
@@ -80,29 +62,30 @@ def read_tensors(path: str | Path, *, strip: bool = True) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is absent, damaged, holds no tensors, or would have to run code to be read.
     """
-    tensors = _read(as_path(path))
+    tensors = _read(as_path(path)).tensors
     return strip_prefixes(tensors) if strip else tensors
 
 
-def read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path) -> State:
     """Return the tensors of a file of others under the names of their network (raises as `read_tensors`).
 
     What data-parallel training, compiling and Lightning put before all names is removed, and nothing else:
     ``encoder.`` may tell what the network is.
     """
-    return strip_prefixes(_read(as_path(path)), _WRAPPING)
+    state = _read(as_path(path))
+    return State(strip_prefixes(state.tensors, _WRAPPING), state.left_out)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> State:
     if not path.is_file():
         raise WeightsError(f"Weights file {path} does not exist.")
     if kind_of(path) == "safetensors":
-        return _read_safetensors(path)
-    tensors = _unwrap(read_pickled(path), path)
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        return State(_read_safetensors(path))
+    state = choose_state(read_pickled(path), path)
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in state.tensors.values())
     if claimed > MAX_CLAIMED * path.stat().st_size:
         raise damaged(path, f"its tensors claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
-    return tensors
+    return state
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -125,9 +108,11 @@ def read_normalisation(path: str | Path) -> dict[str, list[float]] | None:
         return None
     try:
         found = json.loads(text)
-        return {key: [float(value) for value in found[key]] for key in ("mean", "std")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"The normalisation stored in {path} cannot be understood: {text[:80]}") from error
+    advice = f"It is the normalisation stored in the file, {text[:80]}. Copy or download it again."
+    stored = as_type(StoredNormalisation, found, Path(path), error=WeightsError, advice=advice)
+    return {"mean": [*stored.mean], "std": [*stored.std]}
 
 
 def strip_prefixes(tensors: dict[str, Tensor], prefixes: tuple[str, ...] = PREFIXES) -> dict[str, Tensor]:
@@ -148,45 +133,5 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise damaged(path, reason(error)) from error
     if not tensors:
-        raise _without_tensors(path)
+        raise without_tensors(path)
     return tensors
-
-
-def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    """Return the dictionary of tensors in ``content``, or the largest one under one of the usual keys."""
-    for _ in range(4):
-        if not isinstance(content, dict):
-            break
-        if all(isinstance(content.get(part), dict) for part in _PAIR):
-            content = {f"{part}.{name}": value for part in _PAIR for name, value in content[part].items()}
-        tensors = {str(name): value for name, value in content.items() if _is_plain(value)}
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), dict)] or _only_state(
-            content
-        )
-        if tensors and not (inner and len(inner[0]) > len(tensors)):
-            return tensors
-        if not inner:
-            break
-        content = inner[0]
-    raise _without_tensors(path)
-
-
-def _only_state(content: dict[Any, Any]) -> list[dict[Any, Any]]:
-    """Return the state dict under a key that we do not know, where there is only one."""
-    states = [one for one in content.values() if isinstance(one, dict) and any(map(_is_plain, one.values()))]
-    return states if len(states) == 1 else []
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is a tensor with numbers, neither sparse nor quantised, nor one without memory."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_quantized or value.is_meta)
-    )
-
-
-def _without_tensors(path: Path) -> WeightsError:
-    return WeightsError(
-        f"{path} holds no dictionary of tensors. Expected a state dict as PyTorch or safetensors save it."
-    )

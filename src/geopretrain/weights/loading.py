@@ -15,6 +15,8 @@ from geopretrain.weights.fitting import fit_to
 from geopretrain.weights.proposals import propose_backbones, says
 from geopretrain.weights.report import LoadReport, examples
 
+VARIANCE = "running_var"
+"""End of the names of variances in batch norms."""
 MAX_STAGES = 8
 """Stages of a backbone that are named as missing; more are counted."""
 
@@ -96,7 +98,7 @@ def load_backbone(
     comparison = compare(model, fitted.tensors)
     if not comparison.whole:
         _check_part(comparison, backbone, inside, ordered, source)
-    _check_finite(fitted.tensors, source)
+    _check_values(fitted.tensors, source)
     report = load_matching(model, fitted.tensors, source=source)
     heads = tuple(f"{head}." for head in classifiers(model))
     report.skipped = [(n, "classifier" if n.startswith(heads) else reason) for n, reason in report.skipped]
@@ -125,14 +127,19 @@ def _check_part(
     )
 
 
-def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights of a training that has diverged."""
-    bad = [n for n, t in tensors.items() if t.is_floating_point() and not t.float().isfinite().all()]
-    if bad:
-        raise WeightsError(
-            f"{source} holds values that are not finite, in {len(bad)} tensors ({examples(bad)}): its "
-            "training has diverged, or the file is damaged. Use an earlier checkpoint."
-        )
+def _check_values(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights of a training that has diverged, and variances that are none."""
+    numbers = {name: tensor.float() for name, tensor in tensors.items() if tensor.is_floating_point()}
+    endless = [name for name, values in numbers.items() if not values.isfinite().all()]
+    negative = [n for n, values in numbers.items() if n.endswith(VARIANCE) and (values < 0).any()]
+    if not (bad := endless or negative):
+        return
+    what = "values that are not finite" if endless else "negative variances"
+    count = f"{len(bad)} tensors" if bad[1:] else "one tensor"
+    raise WeightsError(
+        f"{source} holds {what}, in {count} ({examples(bad)}): its training has diverged, or the file is "
+        "damaged. Use an earlier checkpoint."
+    )
 
 
 def _incompleteness(comparison: Comparison, name: str, source: str) -> str:

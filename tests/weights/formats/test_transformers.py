@@ -231,7 +231,7 @@ def test_the_names_in_files_and_those_in_memory_are_the_same_to_us(tmp_path, kin
     """transformers 5 has other names in memory, which ``torch.save(model.state_dict())`` keeps."""
     network = getattr(transformers, kind)(getattr(transformers, config)(**options))
     network.save_pretrained(tmp_path)
-    in_file, in_memory = read_state(tmp_path / "model.safetensors"), dict(network.state_dict())
+    in_file, in_memory = read_state(tmp_path / "model.safetensors").tensors, dict(network.state_dict())
     found = recognise(in_file)
     assert recognise(in_memory) is found
     assert found.name.startswith("Hugging Face")
