@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from geopretrain.study.instrument import budget_cautions, class_cautions
+from geopretrain.study.instrument import (
+    budget_cautions,
+    class_cautions,
+    label_cautions,
+    subset_cautions,
+)
 from geopretrain.study.measures import ABS_REL
 from geopretrain.study.summary import summarise
 
@@ -69,3 +76,65 @@ def test_classes_at_zero_for_all_are_told():
     assert "pole, sign (2 of 4 classes) stand at 0" in said
     assert class_cautions({"full": {"a": [0.5, 0.1]}}, ["road", "car"]) == []
     assert class_cautions({}, []) == []
+
+
+def by_subset(*means, labels=16, noise=0.01, baseline=0.3):
+    """Return the table of two initialisations that differ by these means, one for each subset."""
+    trials = [
+        {
+            "init": init,
+            "mode": "full",
+            "seed": seed,
+            "labels": labels,
+            "subset": subset,
+            "curve": [{"step": 60, "miou": baseline + (init == "depth") * (shift + noise * seed)}],
+        }
+        for init in ("random", "depth")
+        for subset, shift in enumerate(means)
+        for seed in (-1, 1)
+    ]
+    return summarise([{**one, "seed": one["seed"] + 1} for one in trials], ["random", "depth"], ["full"])
+
+
+def test_one_subset_that_decides_is_told():
+    (said,) = subset_cautions(by_subset(0.10, 0.11, 0.12, 0.10, -0.3))
+    assert "With all 5, depth against random is not told apart; without subset 4 better." in said
+    assert subset_cautions(by_subset(0.10, 0.11, 0.12, 0.10, 0.09)) == []
+    assert subset_cautions(by_subset(0.1, -0.1, 0.1, -0.1)) == []
+    assert subset_cautions(by_subset(0.1)) == []
+    assert subset_cautions([]) == []
+
+
+def test_of_few_subsets_the_trainings_decide():
+    """Without one of three, two are left: over their means hardly anything could be told."""
+    assert subset_cautions(by_subset(0.10, 0.11, 0.12)) == []
+    (said,) = subset_cautions(by_subset(0.10, 0.11, -0.10))
+    assert "without subset 2 better" in said
+    (said,) = subset_cautions(by_subset(0.2, 0.0))
+    assert "without subset 1 better" in said
+
+
+def test_more_labels_that_do_not_help_are_told():
+    rising = [*by_subset(0.1, labels=4), *by_subset(0.1, labels=16, baseline=0.35)]
+    assert label_cautions(rising) == []
+    falling = [*rising, *by_subset(0.5, labels=64, baseline=0.34)]
+    (said,) = label_cautions(falling)
+    assert "more labels do not make random better (mIoU 35.0 with 16, 34.0 with 64)" in said
+    assert label_cautions(by_subset(0.1)) == []
+
+
+def test_of_errors_more_labels_must_make_less():
+    table = [rows(ABS_REL, one=[(0.5, 0.4, end)] * 2) for end in (0.3, 0.2)]
+    both = [replace(row, labels=labels) for labels, own in zip((4, 16), table, strict=True) for row in own]
+    assert label_cautions(both, ABS_REL) == []
+    (said,) = label_cautions([replace(row, labels=20 - row.labels) for row in both][::-1], ABS_REL)
+    assert "AbsRel 0.200 with 4, 0.300 with 16" in said
+
+
+def test_budgets_are_looked_at_for_each_number_of_labels():
+    table = [
+        *(replace(row, labels=4) for row in rows(one=[(0.1, 0.2, 0.3)] * 2)),
+        *(replace(row, labels=16) for row in rows(one=[(0.1, 0.3, 0.3)] * 2)),
+    ]
+    (said,) = budget_cautions(table)
+    assert said.startswith("Mode full, 4 labels: from step 30 to the last")

@@ -380,19 +380,3 @@ class TransferOptions(ModeOptions):
     """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
     evaluate_on: Literal["test", "val"] = "test"
     """Split that is scored; val for choosing settings."""
-
-
-@checked
-class LabelledOptions(DataRootOptions):
-    """Labelled data."""
-
-    data: FilePath | None = None
-    """Labelled data: a folder with images/, labels/ and classes.txt, a list of images and labels, a data set
-    as released or by its name (``geopretrain data list``), what annotation tools export, or
-    synthetic:street."""
-    labels: Count | None = None
-    """Number of labelled images to learn from; left away: all."""
-    subset_seed: Seed = 0
-    """Fixes which images are the labelled ones; smaller subsets lie inside larger ones."""
-    size: AnySize = None
-    """Height and width in px to work at, e.g. 96x128 (height first)."""

@@ -18,7 +18,6 @@ from geopretrain.config.groups import (
     DistributedOptions,
     InitOptions,
     KeptOptions,
-    LabelledOptions,
     LoopOptions,
     ModeOptions,
     OutputOptions,
@@ -34,7 +33,8 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
-from geopretrain.config.several import CompareRates, Inits, Jobs, Modes, Scales, Seeds
+from geopretrain.config.labels import LabelledDataOptions, LabelledOptions, SubsetBy
+from geopretrain.config.several import CompareRates, Inits, Jobs, LabelCounts, Modes, Scales, Seeds
 from geopretrain.data.options import Degrees, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
@@ -113,6 +113,9 @@ class FinetuneDepthOptions(TrainCommandOptions, ModeOptions, VideoOptions):
     labels: Count | None = None
     """Number of pictures with measured depth to learn from, for --supervision labels; left away: all, or
     --subset of them."""
+    subset_by: SubsetBy = "chance"
+    """How the samples of ``labels`` or ``subset`` are drawn: by chance, or of each clip in proportion to its
+    length (sequence)."""
     evaluate_data: FilePath | None = None
     """What to score on, see evaluate; left away: ``data``, where it is a store with depth."""
     protocol: str | None = None
@@ -130,7 +133,7 @@ class CompareOptions(
     AverageOptions,
     PreservingOptions,
     RecipeOptions,
-    LabelledOptions,
+    LabelledDataOptions,
 ):
     """Options of ``compare``."""
 
@@ -142,8 +145,15 @@ class CompareOptions(
     task: Literal["segmentation", "detection", "depth"] = "segmentation"
     """What is learned with few labels and compared: segmentation (mIoU), detection (mAP of boxes) or depth
     (AbsRel, lower is better)."""
-    labels: Count | None = 16
-    """Number of labelled images to learn from, the same ones for all."""
+    labels: LabelCounts | None = 16
+    """Number of labelled images to learn from, the same ones for all; several with commas, such as 4,16,64,
+    are compared one by one, the smaller sets inside the larger."""
+    subsets: Few = 1
+    """Sets of labelled images that are drawn (with ``subset_seed`` and the seeds after it), each with every
+    seed; 3 or more tell how much hangs on which images are labelled."""
+    subset_by: SubsetBy | None = None
+    """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence);
+    left away: chance for one set, sequence for several."""
     supervision: Literal["labels", "mono", "stereo", "both"] = "labels"
     """What depth is learned from: measured depth (labels), or video without labels (mono, stereo, both)."""
     evaluate_data: FilePath | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from geopretrain.schema import Count, Positive, Words, has_plain_digits, path_text, reads
 
 MAX_SEEDS = 1000
+MAX_LABELS = 10**9
 
 
 def parts_of(value: Any) -> Any:
@@ -62,6 +63,17 @@ def _seeds(value: Any) -> Any:
     return sorted(chosen)
 
 
+def _label_counts(value: Any) -> Any:
+    """Return a number of labels, or several ascending."""
+    try:
+        chosen = [whole(part) for part in parts_of(value)]
+    except (TypeError, ValueError, OverflowError):
+        chosen = []
+    if not chosen or min(chosen) < 1 or max(chosen) > MAX_LABELS or len(set(chosen)) < len(chosen):
+        raise ValueError("a whole number of at least 1, or different ones with commas such as 4,16,64")
+    return tuple(sorted(chosen)) if len(chosen) > 1 else chosen[0]
+
+
 def _rates(value: Any) -> Any:
     if value == "auto":
         return value
@@ -89,6 +101,9 @@ def _scales(value: Any) -> Any:
 Mode = Literal["full", "encoder", "frozen"]
 Modes = Annotated[tuple[Mode, ...], reads(different), Words("full, encoder or frozen", "MODE", many=True)]
 Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
+LabelCounts = Annotated[
+    int | tuple[int, ...], reads(_label_counts), Words("a number, or numbers with commas", "N", many=True)
+]
 Inits = Annotated[tuple[str, ...], reads(_inits), Words("initialisations", "INIT", many=True)]
 CompareRates = Annotated[
     Literal["auto"] | tuple[Positive, ...],

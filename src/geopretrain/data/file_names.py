@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from os.path import commonprefix
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ _SUFFIX = re.compile(r"\.(?=\d*[a-z])[a-z\d]{1,5}$", re.IGNORECASE)  # not the '
 _DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])|\d+")
 _WHOLE = re.compile(r"\d+")
 _PIECE = re.compile(r"(\d+)|\D+")
+_COUNTED = re.compile(
+    r"([-_./ ]+[a-z]?|^)\d*$", re.IGNORECASE
+)  # the first digits of a frame number, and before
 _ONE_NUMBER = re.compile(r"(\D*)(\d+)(\D*)")
 _HEXADECIMAL = re.compile(r"(.*?)([\da-f]{1,16})")
 _TIME = re.compile(
@@ -96,6 +100,39 @@ def frame_numbers(names: Sequence[Path | str]) -> list[Number] | None:
     """
     split = _sequences([_stem(name) for name in names])
     return None if split is None else split[1]
+
+
+def sequences_of(names: Sequence[str]) -> list[str]:
+    """Return the sequence that each image is of, as far as its name within the data set tells it.
+
+    A sequence is a folder, and in it what its names have beside the number of the frame (``0001TP_006690``,
+    ``street-world3-frame5``). Where nearly every image would have its own, it is the folder alone; where that
+    tells nothing, either, all are one sequence.
+    """
+    folders = [name.rpartition("/")[0] for name in names]
+    members: dict[str, list[int]] = {}
+    for place, folder in enumerate(folders):
+        members.setdefault(folder, []).append(place)
+    fine = list(folders)
+    for folder, places in members.items():
+        split = _sequences([_stem(names[place]) for place in places])
+        for place, sequence in zip(places, split[0] if split else (), strict=False):
+            fine[place] = f"{folder}/{sequence}"
+    for found in (fine, folders):
+        if len(set(found)) <= len(names) / 2:
+            return found
+    return [""] * len(names)
+
+
+def titles_of_sequences(names: Sequence[str]) -> list[str]:
+    """Return what the sequence of each image is called: what the names of its images begin with alike."""
+    found = sequences_of(names)
+    members: dict[str, list[str]] = {}
+    for sequence, name in zip(found, names, strict=True):
+        members.setdefault(sequence, []).append(name)
+    begin = {one: commonprefix(own) for one, own in members.items()}  # noqa: RUF071 (letters are meant)
+    titles = {one: _COUNTED.sub("", text) or "all" for one, text in begin.items()}
+    return [(titles if len(set(titles.values())) == len(titles) else begin)[one] for one in found]
 
 
 def numbering_gaps(names: Sequence[Path | str]) -> set[int]:

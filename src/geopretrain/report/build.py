@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,10 @@ from geopretrain.report import figures
 from geopretrain.report.page import embedded, write_page
 from geopretrain.study.contests import contest_of
 from geopretrain.study.measures import Measure
-from geopretrain.study.sentences import MODE_WORDS, ends_of, spread
-from geopretrain.study.summary import Row, headline_points
+from geopretrain.study.sentences import MODE_WORDS, ends_of, over_what, spread
+from geopretrain.study.statistics import mean
+from geopretrain.study.summary import Row, headline_rows
+from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from geopretrain.study.comparison import Comparison
@@ -57,9 +60,18 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "colours": figures.colour_of(inits),
         "mode_words": MODE_WORDS,
         "created": datetime.fromisoformat(results["protocol"]["created"]).strftime("%d %B %Y, %H:%M UTC"),
-        "table": _table(rows, len(results["protocol"]["seeds"]), measure),
-        "whole_table": _table(rows, len(results["protocol"]["seeds"]), measure, every_point=True),
-        "seeds": sorted({*results["protocol"]["seeds"], *(seed for row in rows for seed in row.seeds)}),
+        "table": _table(comparison, headline_rows(rows)),
+        "whole_table": _table(comparison, rows),
+        "columns": _columns(comparison),
+        "counts": list(dict.fromkeys(row.labels for row in rows)),
+        "counts_in_words": _or(results["protocol"].get("label_counts") or [results["protocol"]["labels"]]),
+        "steps_in_words": _or(
+            dict.fromkeys(results["protocol"].get("steps_of", {0: results["protocol"]["steps"]}).values())
+        ),
+        "subsets": max((row.num_subsets for row in rows), default=0),
+        "label_curves": figures.to_html(figures.label_curves(rows, inits, results["modes"], measure))
+        if len({row.labels for row in rows}) > 1
+        else "",
         "differences": figures.to_html(figures.differences(rows, inits, measure)),
         "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"], measure)),
         "classes": [
@@ -84,37 +96,61 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row], seeds: int, measure: Measure, every_point: bool = False) -> list[dict[str, Any]]:
-    """Group the rows by mode and point; each group holds one line for each initialisation."""
-    wanted = set(headline_points(sorted({row.step for row in rows})))
-    groups: dict[tuple[str, int], list[Row]] = {}
+def _or(numbers: Iterable[int]) -> str:
+    """Return ``4, 16 or 64``."""
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def _table(comparison: Comparison, rows: list[Row]) -> list[dict[str, Any]]:
+    """Group the rows by mode, labels and point; each group holds one line for each initialisation."""
+    measure, expected = comparison.measure, comparison.expected
+    several = len(expected) > 1
+    groups: dict[tuple[str, int | None, int], list[Row]] = {}
     for row in rows:
-        if every_point or row.step in wanted:
-            groups.setdefault((row.mode, row.step), []).append(row)
+        groups.setdefault((row.mode, row.labels, row.step), []).append(row)
     return [
         {
             "mode": MODE_WORDS.get(mode, mode),
+            "labels": f", {counted(labels, 'label')}" if several and labels else "",
             "step": step,
             "lines": [
                 {
                     "init": row.init,
                     "mean": _shown(measure, row.mean),
                     "spread": spread(row, measure),
-                    "values": dict(zip(row.seeds, map(measure.show, row.values), strict=True)),
+                    "subset_sd": _shown(measure, row.subset_sd),
+                    "values": {key: measure.show(value) for key, value in _by_column(row).items()},
                     "second": _shown(measure, row.second),
-                    "seeds": _fewer_seeds(row, seeds),
-                    "reference": row.init == rows[0].init,
+                    "seeds": _fewer_seeds(row, expected[row.labels]),
+                    "reference": row.init == comparison.rows[0].init,
                     "difference": _difference(row, measure),
                 }
                 for row in group
             ],
         }
-        for (mode, step), group in groups.items()
+        for (mode, labels, step), group in groups.items()
     ]
 
 
-def _fewer_seeds(row: Row, seeds: int) -> str:
-    return f"{len(row.seeds)} of {seeds} seeds" if len(row.seeds) < seeds else ""
+def _columns(comparison: Comparison) -> dict[int, str]:
+    """Return the columns of the table of all numbers: seeds, or sets of labelled images if several."""
+    rows = comparison.rows
+    if max((row.num_subsets for row in rows), default=0) > 1:
+        return {subset: f"subset {subset}" for subset in sorted({k for row in rows for k in row.subsets})}
+    seeds = {*comparison.results["protocol"]["seeds"], *(seed for row in rows for seed in row.seeds)}
+    return {seed: f"seed {seed}" for seed in sorted(seeds)}
+
+
+def _by_column(row: Row) -> dict[int, float]:
+    if row.num_subsets < 2:
+        return dict(zip(row.seeds, row.values, strict=True))
+    return {k: mean([v for (subset, _), v in row.keyed.items() if subset == k]) for k in set(row.subsets)}
+
+
+def _fewer_seeds(row: Row, expected: int) -> str:
+    what = "seeds" if row.num_subsets < 2 else "trainings"
+    return f"{len(row.seeds)} of {expected} {what}" if len(row.seeds) < expected else ""
 
 
 def _difference(row: Row, measure: Measure) -> dict[str, str] | None:
@@ -123,7 +159,7 @@ def _difference(row: Row, measure: Measure) -> dict[str, str] | None:
     d = row.difference
     return {
         "mean": measure.show(d.mean, sign=True),
-        "interval": ends_of(d, measure) if d.has_interval else "none",
+        "interval": f"{ends_of(d, measure)}{over_what(d)}" if d.has_interval else "none",
         "verdict": d.verdict.replace(" ", "-"),
         "words": VERDICTS[d.verdict],
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
-from geopretrain.study.summary import Row, headline_points
+from geopretrain.study.statistics import interval_of_mean
+from geopretrain.study.summary import Row, headline_rows, last_rows
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
     """Difference to the first initialisation with its interval, by mode, after few and all steps."""
     from plotly.graph_objects import Figure, Scatter
 
-    chosen = headline_points(sorted({row.step for row in rows}))
-    shown = [row for row in rows if row.difference is not None and row.step in chosen]
+    shown = [row for row in headline_rows(rows) if row.difference is not None]
+    several = len({row.labels for row in rows}) > 1
     figure, scale = Figure(), measure.scale
     colours = colour_of(inits)
     for number, init in enumerate(inits[1:], 1):
@@ -41,7 +42,7 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
         figure.add_trace(
             Scatter(
                 x=[scale * d.mean for d in ends],
-                y=[_label(row, len(inits) > 2) for row in own],
+                y=[_label(row, len(inits) > 2, several) for row in own],
                 error_x={
                     "type": "data",
                     "symmetric": False,
@@ -57,7 +58,13 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
                 hovertemplate=f"%{{y}}<br>%{{x:+.{measure.decimals}f}}<extra></extra>",
             )
         )
-        figure.add_trace(_seed_dots(own, colours[init], len(inits) > 2, measure))
+        pairs = [
+            (scale * value, _label(row, len(inits) > 2, several))
+            for row in own
+            if row.difference
+            for value in row.difference.values
+        ]
+        figure.add_trace(_seed_dots(pairs, colours[init], measure))
     figure.add_vline(x=0, line={"color": INK, "width": 1.5})
     _style(figure, height=110 + 46 * max(1, len(shown)), left=10)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticksuffix="  ")
@@ -67,16 +74,10 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
     return figure
 
 
-def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool, measure: Measure) -> Any:
-    """Show the difference of every seed as a small hollow dot."""
+def _seed_dots(pairs: Sequence[tuple[float, str]], colour: str, measure: Measure) -> Any:
+    """Show the difference of every training as a small hollow dot."""
     from plotly.graph_objects import Scatter
 
-    pairs = [
-        (measure.scale * value, _label(row, with_init))
-        for row in rows
-        if row.difference
-        for value in row.difference.values
-    ]
     return Scatter(
         x=[value for value, _ in pairs],
         y=[label for _, label in pairs],
@@ -86,27 +87,25 @@ def _seed_dots(rows: Sequence[Row], colour: str, with_init: bool, measure: Measu
     )
 
 
-def _label(row: Row, with_init: bool) -> str:
+def _label(row: Row, with_init: bool, with_labels: bool) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
-    return f"{row.init + ': ' if with_init else ''}{words},<br>after {counted(row.step, 'step')}"
+    labels = f"{counted(row.labels or 0, 'label')}, " if with_labels else ""
+    return f"{row.init + ': ' if with_init else ''}{words},<br>{labels}after {counted(row.step, 'step')}"
 
 
 def learning_curves(
     rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
 ) -> Figure:
-    """Mean score over the steps, one panel for each mode; bands are one standard deviation."""
+    """Mean score over the steps, a panel for each mode and number of labels; bands: a standard deviation."""
     from plotly.graph_objects import Scatter
-    from plotly.subplots import make_subplots
 
-    present = [mode for mode in modes if any(row.mode == mode for row in rows)]
-    titles = [MODE_WORDS.get(mode, mode) for mode in present]
-    figure = make_subplots(
-        1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
-    )
+    figure, panels = _panels(rows, modes)
     colours, unit = colour_of(inits), " %" * measure.percent
-    for column, mode in enumerate(present, 1):
+    for (mode, labels), (line_of_panels, column) in panels.items():
         for number, init in enumerate(inits):
-            own = [row for row in rows if row.mode == mode and row.init == init and row.values]
+            own = [
+                row for row in rows if (row.mode, row.labels, row.init) == (mode, labels, init) and row.values
+            ]
             if not own:
                 continue
             x = [row.step for row in own]
@@ -134,12 +133,93 @@ def learning_curves(
                 marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 name=init,
                 legendgroup=init,
-                showlegend=column == 1,
+                showlegend=(line_of_panels, column) == (1, 1),
                 hovertemplate=f"{init}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}<extra></extra>",
             )
-            figure.add_trace(band, 1, column)
-            figure.add_trace(line, 1, column)
-        figure.update_xaxes(title_text="steps", rangemode="tozero", row=1, col=column)
+            figure.add_trace(band, line_of_panels, column)
+            figure.add_trace(line, line_of_panels, column)
+        figure.update_xaxes(title_text="steps", rangemode="tozero", row=line_of_panels, col=column)
+    lines = max((place[0] for place in panels.values()), default=1)
+    for line_of_panels in range(1, lines + 1):
+        figure.update_yaxes(title_text=_axis("test", measure), row=line_of_panels, col=1)
+    _style(figure, height=400 if lines == 1 else 60 + 320 * lines, left=60)
+    figure.update_layout(legend={"orientation": "h", "y": -0.2 / lines, "x": 0})
+    return figure
+
+
+Panel = tuple[str, int | None]
+
+
+def _panels(rows: Sequence[Row], modes: Sequence[str]) -> tuple[Figure, dict[Panel, tuple[int, int]]]:
+    """Return a figure with a panel for each mode, and with several numbers of labels a line of them each."""
+    from plotly.subplots import make_subplots
+
+    present = [mode for mode in modes if any(row.mode == mode for row in rows)]
+    counts = sorted({row.labels for row in rows}, key=lambda labels: labels or 0)
+    names = [MODE_WORDS.get(mode, mode) for mode in present]
+    if len(counts) < 2:
+        places = {(mode, labels): (1, k) for labels in counts for k, mode in enumerate(present, 1)}
+        titles, shape = names, (1, max(1, len(present)))
+    else:
+        places = {
+            (mode, n): (line, k) for line, mode in enumerate(present, 1) for k, n in enumerate(counts, 1)
+        }
+        titles = [f"{name}, {counted(n or 0, 'label')}" for name in names for n in counts]
+        shape = (max(1, len(present)), len(counts))
+    figure = make_subplots(*shape, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    return figure, places
+
+
+def label_curves(
+    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+) -> Figure:
+    """Score at the end against the number of labels, a panel for each mode; bars: 95 % of the mean."""
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    last = [row for row in last_rows(rows) if row.labels and row.values]
+    present = [mode for mode in modes if any(row.mode == mode for row in last)]
+    titles = [MODE_WORDS.get(mode, mode) for mode in present]
+    figure = make_subplots(
+        1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
+    )
+    colours, counts = colour_of(inits), sorted({row.labels for row in last if row.labels})
+    for column, mode in enumerate(present, 1):
+        for number, init in enumerate(inits):
+            own = [row for row in last if (row.mode, row.init) == (mode, init)]
+            ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
+            aside = 1.04 ** (number - (len(inits) - 1) / 2)  # so that intervals do not hide each other
+            trace = Scatter(
+                x=[(row.labels or 1) * aside for row in own],
+                y=[measure.scale * row.mean for row in own],
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [measure.scale * (e[1] - row.mean) for e, row in zip(ends, own, strict=True)],
+                    "arrayminus": [
+                        measure.scale * (row.mean - e[0]) for e, row in zip(ends, own, strict=True)
+                    ],
+                    "thickness": 1.5,
+                    "width": 5,
+                },
+                mode="lines+markers",
+                line={"color": colours[init], "width": 2.5},
+                marker={"size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                name=init,
+                legendgroup=init,
+                showlegend=column == 1,
+                customdata=[row.labels for row in own],
+                hovertemplate=f"{init}, %{{customdata}} labels: %{{y:.{measure.decimals}f}}<extra></extra>",
+            )
+            figure.add_trace(trace, 1, column)
+        figure.update_xaxes(
+            title_text="labelled images",
+            type="log",
+            tickvals=counts,
+            ticktext=[str(count) for count in counts],
+            row=1,
+            col=column,
+        )
     figure.update_yaxes(title_text=_axis("test", measure), row=1, col=1)
     _style(figure, height=400, left=60)
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})
@@ -190,14 +270,23 @@ def rate_curves(
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
-    present = [mode for mode in modes if any(one["mode"] == mode for one in search)]
-    titles = [MODE_WORDS.get(mode, mode) for mode in present]
+    several = len({one.get("labels") for one in search}) > 1
+    present = list(
+        dict.fromkeys(
+            (one["mode"], one.get("labels"))
+            for one in sorted(search, key=lambda one: (modes.index(one["mode"]), one.get("labels") or 0))
+        )
+    )
+    titles = [
+        MODE_WORDS.get(mode, mode) + (f", {counted(labels or 0, 'label')}" if several else "")
+        for mode, labels in present
+    ]
     figure = make_subplots(
         1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
     )
     colours, unit = colour_of(inits), " %" * measure.percent
     for one in search:
-        column = present.index(one["mode"]) + 1
+        column = present.index((one["mode"], one.get("labels"))) + 1
         rates = [row["lr"] for row in one["rates"]]
         means = [None if row["mean"] is None else measure.scale * row["mean"] for row in one["rates"]]
         ring = [16 if rate == one["chosen"] else 8 for rate in rates]

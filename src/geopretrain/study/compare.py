@@ -17,12 +17,17 @@ from geopretrain.folders import owned
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
-from geopretrain.study.instrument import budget_cautions, class_cautions
+from geopretrain.study.instrument import (
+    budget_cautions,
+    class_cautions,
+    label_cautions,
+    subset_cautions,
+)
 from geopretrain.study.learning_rate import choose_rates, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
-from geopretrain.study.summary import per_class, row_as_dict, summarise
+from geopretrain.study.summary import per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
 from geopretrain.study.workers import choose_jobs, run_trials
 
@@ -81,16 +86,14 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
         more, failed = train(beyond, "Trying rates beyond", needed=False)
         outcomes, failures = outcomes + more, failures + failed
         found = choose_rates(outcomes, plan.contest.measure)
-    missing = [
-        (m, i.name)
-        for m in plan.modes
-        for i in plan.inits
-        if not any((r["mode"], r["init"]) == (m, i.name) for r in found)
-    ]
-    if missing:
-        raise ConfigError(
-            f"No learning rate worked for {missing[0][1]} ({missing[0][0]}): {failures[0]['error']}"
-        )
+    chosen = {(row["mode"], row["init"], row["labels"]) for row in found}
+    for draw in plan.first_draws:
+        for mode in plan.modes:
+            for one in plan.inits:
+                if (mode, one.name, draw.labels) not in chosen:
+                    raise ConfigError(
+                        f"No learning rate worked for {one.name} ({mode}): {failures[0]['error']}"
+                    )
     return found, failures
 
 
@@ -114,7 +117,7 @@ def _train(
                 line.done(trial, answer)
                 if "error" in answer:
                     of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
-                    failures.append({"trial": trial.name, **of, **answer})
+                    failures.append({"trial": trial.name, **of, **trial.learned_from, **answer})
 
             run_trials(
                 missing,
@@ -144,16 +147,19 @@ def _conclude(
 
     measure, described = plan.contest.measure, plan.data.describe()
     rows = summarise(outcomes, [one.name for one in plan.inits], plan.modes, measure)
-    classes = per_class(outcomes, measure)
+    of_most = [one for one in outcomes if one["labels"] == plan.counts[-1]]
+    classes = per_class(of_most, measure)
     results: dict[str, Any] = {
         "format": 1,
         "task": plan.contest.task,
         "measure": asdict(measure),
-        "headline": headline(rows, plan.settings["labels"], measure),
+        "headline": headline(rows, plan.counts[-1], measure),
         "sentences": sentences(rows, measure),
         "cautions": [
             *same_content(plan.inits),
             *budget_cautions(rows, measure),
+            *label_cautions(rows, measure),
+            *subset_cautions(rows, measure),
             *class_cautions(classes, described.class_names, measure),
             *cautions(rows),
             *rate_cautions(searched, measure),
@@ -170,7 +176,7 @@ def _conclude(
         "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],
         "failures": failures,
         "pictures": draw_pictures(plan, trials),
-        "confusions": draw_confusions(plan, outcomes, rows),
+        "confusions": draw_confusions(plan, of_most, with_most_labels(rows)),
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)

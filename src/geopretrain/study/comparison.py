@@ -14,10 +14,10 @@ from geopretrain.files import write_json, write_text
 from geopretrain.records import Object, as_type, damaged, read_json
 from geopretrain.schema import as_path
 from geopretrain.study.measures import Measure
-from geopretrain.study.sentences import NO_SPREAD, score
+from geopretrain.study.sentences import NO_SPREAD, over_what, score
 from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
-from geopretrain.study.summary import Row, row_from_dict
+from geopretrain.study.summary import Row, headline_rows, row_from_dict
 
 
 def columns(measure: Measure) -> list[str]:
@@ -25,7 +25,8 @@ def columns(measure: Measure) -> list[str]:
     scores = [f"{measure.key}_mean", f"{measure.key}_sd", f"{measure.second}_mean"]
     differences = [f"difference_{name}" for name in ("mean", "low", "high")]
     rest = ["verdict", f"{measure.key}_per_seed", "difference_per_seed"]
-    return ["mode", "init", "step", "seeds", *scores, *differences, *rest]
+    sets = ["labels", "subsets", f"{measure.key}_sd_of_subsets", "interval_over", "pooled_low", "pooled_high"]
+    return ["mode", "init", "step", "seeds", *scores, *differences, *rest, *sets]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ class Comparison:
         return [row_from_dict(row) for row in self.results["summary"]]
 
     @property
+    def expected(self) -> dict[int | None, int]:
+        """How many trainings each row of a number of labels is to have."""
+        seeds, sets = len(self.results["protocol"]["seeds"]), dict[int | None, int]()
+        for row in self.rows:
+            sets[row.labels] = max(1, row.num_subsets, sets.get(row.labels, 1))
+        return {labels: seeds * count for labels, count in sets.items()}
+
+    @property
     def report(self) -> Path:
         """The page to look at."""
         return self.path / "report.html"
@@ -91,20 +100,29 @@ class Comparison:
                 + [_number(value) for value in (row.mean, row.sd, row.second)]
                 + (["", "", "", ""] if d is None else [_number(d.mean), *_ends(d), d.verdict])
                 + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]
+                + [row.labels or "", " ".join(map(str, row.subsets)), _number(row.subset_sd)]
+                + [
+                    "" if d is None else d.over,
+                    *map(_number, d.pooled if d and d.pooled else (math.nan, math.nan)),
+                ]
             )
         return text.getvalue()
 
     def table(self, every_point: bool = False) -> str:
         """Return the table as text: scores (fractions in percent), differences with their 95 % interval."""
-        from geopretrain.study.summary import headline_points
-
-        rows, seeds = self.rows, len(self.results["protocol"]["seeds"])
-        wanted = set(headline_points(sorted({row.step for row in rows})))
+        rows, expected = self.rows, self.expected
+        with_labels = len({row.labels for row in rows}) > 1
+        with_subsets = any(row.num_subsets > 1 for row in rows)
         head = self.measure.title.replace(",", "")
-        lines = [f"{'mode':8} {'steps':>10} {'init':16} {head:>13}   difference to the first"]
-        for row in rows:
-            if every_point or row.step in wanted:
-                lines.append(_line(row, seeds, self.measure))
+        subsets = f" {'of subsets':>10}" * with_subsets
+        labels = f" {'labels':>6}" * with_labels
+        lines = [
+            f"{'mode':8}{labels} {'steps':>10} {'init':16} {head:>13}{subsets}   difference to the first"
+        ]
+        lines += [
+            _line(row, expected[row.labels], self.measure, with_labels, with_subsets)
+            for row in (rows if every_point else headline_rows(rows))
+        ]
         return "\n".join(lines)
 
 
@@ -142,17 +160,22 @@ def depth_of(depth: Any) -> Any:
     }
 
 
-def _line(row: Row, seeds: int, measure: Measure) -> str:
+def _line(row: Row, trainings: int, measure: Measure, with_labels: bool, with_subsets: bool) -> str:
     d = row.difference
     text = ""
     if d is not None and not d.has_interval:
         text = f"{measure.show(d.mean, sign=True)} {NO_SPREAD}"
     elif d is not None:
         ends = f"[{measure.show(d.low, sign=True)}, {measure.show(d.high, sign=True)}]"
-        text = f"{measure.show(d.mean, sign=True)} {ends} {d.verdict}"
-    if len(row.seeds) < seeds:
-        text = f"{text} ({len(row.seeds)} of {seeds} seeds)".strip()
-    return f"{row.mode:8} {row.step:>10} {row.init:16} {score(row, measure):>13}   {text}".rstrip()
+        text = f"{measure.show(d.mean, sign=True)} {ends}{over_what(d)} {d.verdict}"
+    if len(row.seeds) < trainings:
+        text = f"{text} ({len(row.seeds)} of {trainings} {'trainings' if with_subsets else 'seeds'})".strip()
+    labels = f" {row.labels:>6}" if with_labels else ""
+    sd = "" if math.isnan(row.subset_sd) else f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)}"
+    subsets = f" {sd:>10}" if with_subsets else ""
+    return (
+        f"{row.mode:8}{labels} {row.step:>10} {row.init:16} {score(row, measure):>13}{subsets}   {text}"
+    ).rstrip()
 
 
 def _ends(difference: PairedDifference) -> list[str]:

@@ -23,10 +23,12 @@ DATA_FILE = "data.json"
 """What the labelled images are recognised by."""
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", INITS_FILE, DATA_FILE)
 _TRIALS = ("trials", "cells", "search")
-_TRIAL = re.compile(r".+-(full|encoder|frozen)(-lr.+)?-seed\d+")
+_TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
 _MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
+_OF_SETS = ("labels", "subsets")
+"""Options that add trials where there are several sets of labelled images, before and now."""
 
 
 def prepare_folder(
@@ -187,6 +189,8 @@ def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
     except UserError as error:
         raise RunFolderError(f"'{out / 'config.yaml'}' is damaged: {error} {_ADVICE}") from error
     for name in sorted(wanted, key=lambda name: name == "curve_points"):  # which follow from the steps
+        if name in _OF_SETS and _names_sets(before) and _names_sets(wanted):
+            continue  # each of several sets has trials of its own
         if name not in _MAY_DIFFER and before[name] != wanted[name]:
             raise RunFolderError(
                 f"'{out}' holds a comparison with {name} = {before[name]!r}, not {wanted[name]!r}. "
@@ -194,10 +198,15 @@ def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
             )
 
 
+def _names_sets(config: Mapping[str, Any]) -> bool:
+    """Return whether a comparison has several sets of labelled images, so that its trials name theirs."""
+    return isinstance(config["labels"], list) or config["subsets"] > 1
+
+
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of any version with what options must have; the rest is left to their defaults."""
     given = {name: value for name, value in settings.items() if value is not None and name != "command"}
-    return {"inits": ("random", "imagenet"), "out": ".", **given}
+    return {"inits": ("random", "imagenet"), "out": ".", "subset_by": "chance", **given}
 
 
 def _read(out: Path) -> dict[str, Any]:

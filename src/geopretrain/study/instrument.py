@@ -1,12 +1,14 @@
-"""Whether a comparison can tell what it is asked: is its budget long enough, do all of its classes count?"""
+"""Whether a comparison can tell what it is asked: is its budget long enough, do all of its classes count,
+does one set of labelled images decide, are more labels worth more?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import mean
-from geopretrain.study.summary import Row
+from geopretrain.study.statistics import MIN_SUBSETS, difference_by_subset, mean
+from geopretrain.study.summary import Row, last_rows
 
 STILL_MOVES = 0.05
 """Improvement over the second half of the steps, relative to the score at the end, that is no end yet."""
@@ -14,6 +16,13 @@ NAMED = 4
 """Initialisations that are named one by one."""
 AT_ZERO = 0.005
 """Score of a class below which nothing of it is found."""
+VERDICTS = {
+    "better": "better",
+    "worse": "worse",
+    "unclear": "not told apart",
+    "no spread": "the same in every training",
+    "too few": "of too few trainings",
+}
 Names = Sequence[str]
 
 
@@ -24,8 +33,8 @@ def budget_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     score together; without a point of the curve near half of them nothing is known.
     """
     said = []
-    for mode in dict.fromkeys(row.mode for row in rows):
-        own = [row for row in rows if row.mode == mode]
+    for mode, labels in dict.fromkeys((row.mode, row.labels) for row in rows):
+        own = [row for row in rows if (row.mode, row.labels) == (mode, labels)]
         last = max(row.step for row in own)
         half = min((row.step for row in own), key=lambda step: abs(step - last / 2))
         if not last / 4 <= half <= 3 * last / 4:
@@ -34,7 +43,8 @@ def budget_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
         gains = {init: _gain(at[init, half], at[init, last], measure) for init, step in at if step == last}
         if moving := {init: gain for init, gain in gains.items() if gain is not None}:
             said.append(
-                f"Mode {mode}: from step {half} to the last, {last}, every training of "
+                f"Mode {mode}{_with_labels(rows, labels)}: from step {half} to the last, {last}, every "
+                "training of "
                 f"{_moving(moving, len(gains), measure)} became "
                 "better. Such scores measure how fast something fits as much as what it is worth: the budget "
                 "is too short to rank them. More --steps tell what they end at."
@@ -52,13 +62,74 @@ def _moving(gains: Mapping[str, float], among: int, measure: Measure) -> str:
 
 def _gain(half: Row, last: Row, measure: Measure) -> float | None:
     """Return the mean change between two points where it goes on, None where it does not."""
-    before, after = (dict(zip(row.seeds, row.values, strict=True)) for row in (half, last))
-    changes = [after[seed] - before[seed] for seed in after if seed in before]
+    before, after = half.keyed, last.keyed
+    changes = [after[key] - before[key] for key in after if key in before]
     better = [change < 0 if measure.lower else change > 0 for change in changes]
     if not changes or not all(better):
         return None
     change = mean(changes)
     return change if abs(change) > STILL_MOVES * abs(last.mean) else None
+
+
+def _with_labels(rows: Sequence[Row], labels: int | None) -> str:
+    """Return the number of labels as a part of a sentence, where there are several."""
+    return f", {labels} labels" if len({row.labels for row in rows}) > 1 else ""
+
+
+def subset_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
+    """Return a sentence for each difference at the end whose verdict hangs on one set of labelled images.
+
+    That is one whose verdict is another where this set is left out. Where fewer than 3 would be left, both
+    verdicts are those of intervals over all trainings: one over two sets is too wide to tell anything.
+    """
+    first = rows[0].init if rows else ""
+    last = last_rows(rows)
+    baselines = {(row.mode, row.labels): row for row in last if row.init == first}
+    said = []
+    for row in last:
+        if row.difference is None or row.num_subsets < 2:
+            continue
+        verdict, others = _without_each(row, baselines[row.mode, row.labels], measure)
+        if deciding := {subset: other for subset, other in others.items() if other != verdict}:
+            told = ", ".join(f"without subset {k} {VERDICTS[other]}" for k, other in deciding.items())
+            said.append(
+                f"Mode {row.mode}{_with_labels(rows, row.labels)}: one set of labelled images decides. With "
+                f"all {row.num_subsets}, {row.init} against {first} is {VERDICTS[verdict]}; {told}. More "
+                "--subsets tell."
+            )
+    return said
+
+
+def _without_each(row: Row, baseline: Row, measure: Measure) -> tuple[str, dict[int, str]]:
+    """Return the verdict over all sets of labelled images, and that without each of them."""
+    over_subsets = row.num_subsets > MIN_SUBSETS
+
+    def verdict(left_out: int | None) -> str:
+        own, other = ({k: v for k, v in one.keyed.items() if k[0] != left_out} for one in (row, baseline))
+        found = difference_by_subset(own, other, lower=measure.lower, over_subsets=over_subsets)
+        return "too few" if found is None else found.verdict
+
+    return verdict(None), {subset: verdict(subset) for subset in sorted(set(row.subsets))}
+
+
+def label_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
+    """Return a sentence for each mode in which more labels do not make the first initialisation better."""
+    first = rows[0].init if rows else ""
+    said = []
+    for mode in dict.fromkeys(row.mode for row in rows):
+        own = [row for row in last_rows(rows) if (row.mode, row.init) == (mode, first) and row.values]
+        falls = [
+            f"{measure.show(fewer.mean)} with {fewer.labels}, {measure.show(more.mean)} with {more.labels}"
+            for fewer, more in pairwise(own)
+            if not (more.mean < fewer.mean if measure.lower else more.mean > fewer.mean)
+        ]
+        if falls:
+            said.append(
+                f"Mode {mode}: more labels do not make {first} better ({measure.name} {'; '.join(falls)}). "
+                "What is measured then is no value of labels, but how fast something fits or which images "
+                "were drawn: more --subsets, more --steps and a larger --size would help."
+            )
+    return said
 
 
 def class_cautions(

@@ -48,8 +48,8 @@ def rate_cautions(searched: Sequence[Mapping[str, Any]], measure: Measure = MIOU
         measure: the score.
     """
     said = []
-    for mode in dict.fromkeys(row["mode"] for row in searched):
-        rows = [row for row in searched if row["mode"] == mode]
+    for mode, labels in dict.fromkeys((row["mode"], row.get("labels")) for row in searched):
+        rows = [row for row in searched if (row["mode"], row.get("labels")) == (mode, labels)]
         chosen: dict[float, list[str]] = {}
         for row in rows:
             chosen.setdefault(row["chosen"], []).append(row["init"])
@@ -59,11 +59,17 @@ def rate_cautions(searched: Sequence[Mapping[str, Any]], measure: Measure = MIOU
             named = ", ".join(unsure[:NAMED])
             more = f" and {len(unsure) - NAMED} more" if len(unsure) > NAMED else ""
             said.append(
-                f"Learning rates of mode {mode} differ ({which}), and the search cannot tell them apart for "
+                f"Learning rates of mode {mode}{_with_labels(searched, labels)} differ ({which}), and the "
+                "search cannot tell them apart for "
                 f"{named}{more}: part of a difference may be the rate's. More --search-seeds make the "
                 "choice surer; the same --lr for all shows how much it is."
             )
     return said
+
+
+def _with_labels(rows: Sequence[Mapping[str, Any]], labels: int | None) -> str:
+    """Return how many labels a row is of, where rows have several numbers of them."""
+    return f" with {labels} labels" if len({row.get("labels") for row in rows}) > 1 else ""
 
 
 def _unsure(row: Mapping[str, Any], rates: set[float], measure: Measure) -> str:
@@ -89,22 +95,23 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU)
     """Return, for each mode and initialisation, every rate with its validation scores, and the chosen one.
 
     Args:
-        outcomes: trials scored on ``val``: ``init, mode, lr, seed`` and the score; those that failed are
-            absent.
+        outcomes: trials scored on ``val``: ``init, mode, labels, lr, seed`` and the score; those that failed
+            are absent.
         measure: the score.
 
     Returns:
-        ``{'mode', 'init', 'chosen', 'at_end', 'rates': [{'lr', 'values', 'mean', 'sd'}]}``; ``at_end`` is
-        ``'highest'`` or ``'lowest'`` where the chosen rate is an end of the grid, so that a better one may
-        lie beyond it.
+        ``{'mode', 'init', 'labels', 'chosen', 'at_end', 'rates': [{'lr', 'values', 'mean', 'sd'}]}``;
+        ``at_end`` is ``'highest'`` or ``'lowest'`` where the chosen rate is an end of the grid, so that a
+        better one may lie beyond it.
     """
-    groups: dict[tuple[str, str], dict[float, list[float]]] = {}
+    groups: dict[tuple[str, str, int | None], dict[float, list[float]]] = {}
     for trial in outcomes:
-        scores = groups.setdefault((trial["mode"], trial["init"]), {}).setdefault(float(trial["lr"]), [])
+        own = groups.setdefault((trial["mode"], trial["init"], trial.get("labels")), {})
+        scores = own.setdefault(float(trial["lr"]), [])
         if trial[measure.key] is not None or not measure.lower:
             scores.append(float(trial[measure.key] or 0.0))  # what is undefined is the worst that can be
     result: list[dict[str, Any]] = []
-    for (mode, init), rates in groups.items():
+    for (mode, init, labels), rates in groups.items():
         rows: list[dict[str, Any]] = [
             {"lr": lr, "values": values, "mean": mean(values), "sd": standard_deviation(values)}
             for lr, values in sorted(rates.items())
@@ -113,7 +120,6 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU)
         usable = [row for row in rows if len(row["values"]) == whole]
         chosen = (min if measure.lower else max)(usable, key=lambda row: row["mean"])["lr"]
         ends = {rows[0]["lr"]: "lowest", rows[-1]["lr"]: "highest"} if len(rows) > 1 else {}
-        result.append(
-            {"mode": mode, "init": init, "chosen": chosen, "at_end": ends.get(chosen), "rates": rows}
-        )
+        what = {"mode": mode, "init": init, "labels": labels}
+        result.append({**what, "chosen": chosen, "at_end": ends.get(chosen), "rates": rows})
     return result

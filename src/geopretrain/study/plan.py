@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from geopretrain.config.groups import PreservingOptions, RecipeOptions
 from geopretrain.config.options import CompareOptions
@@ -15,6 +17,7 @@ from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
 from geopretrain.study.contests import Contest, contest_of
+from geopretrain.study.draws import Draw, drawn_by, draws_of, label_counts
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
@@ -26,10 +29,11 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
 
 TRIAL_OPTIONS = (
-    *("data", "backbone", "labels", "subset_seed", "size", "settings", "precision", "channels_last", "ema"),
+    *("data", "backbone", "size", "settings", "precision", "channels_last", "ema"),
     *(one.name for group in (RecipeOptions, PreservingOptions) for one in fields(group)),
 )
-"""Options of ``compare`` that every trial gets."""
+"""Options of ``compare`` that every trial gets, beside those that say what is learned from."""
+T = TypeVar("T")
 PRESERVING = {one.name for one in fields(PreservingOptions)}
 
 
@@ -49,7 +53,10 @@ class Plan:
     extensions: int
     """How often rates beyond an end of those are tried, where the best one is there."""
     search_seeds: list[int]
-    curve: tuple[int, ...]
+    draws: list[Draw]
+    """Sets of samples that are learned from, by number of labels."""
+    curves: dict[int, tuple[int, ...]]
+    """Steps after which to score, by number of labels; the last one is the end."""
     pictures: tuple[int, ...]
     settings: dict[str, Any]
     """What all trials share, as options of the fine-tuning."""
@@ -69,7 +76,8 @@ class Plan:
         Raises:
             UserError: a trial could not begin.
         """
-        for trial in self.trials([])[: len(self.modes) * len(self.inits)]:  # those of the first seed
+        first = self.trials([])[: len(self.modes) * len(self.inits)]  # of the first seed and draw
+        for trial in first:
             with console.showing(False):
                 training = self.contest.training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
@@ -86,43 +94,73 @@ class Plan:
             found: what `choose_rates` made of those before; then only rates beyond the ends that were best.
         """
         folder, rates = self.out / "search", self.rates
-        beyond = {(row["mode"], row["init"]): rates_beyond(row) for row in found or ()}
+        beyond = {_key(row): rates_beyond(row) for row in found or ()}
         return [
-            self._trial(folder, one, mode, seed, rate, searching=True)
+            self._trial(folder, draw, one, mode, seed, rate, searching=True)
+            for draw in self.first_draws
             for mode in self.modes
             for one in self.inits
-            for rate in (rates[one.name] if found is None else beyond.get((mode, one.name), []))
+            for rate in (rates[one.name] if found is None else beyond.get((mode, one.name, draw.labels), []))
             for seed in self.search_seeds
         ]
 
+    @property
+    def first_draws(self) -> list[Draw]:
+        """The first set of each number of labels: rates are chosen on these."""
+        return [draw for draw in self.draws if draw.subset == self.draws[0].subset]
+
+    @property
+    def counts(self) -> list[int]:
+        """Numbers of labels, ascending."""
+        return [draw.labels for draw in self.first_draws]
+
     def trials(self, searched: list[dict[str, Any]]) -> list[Trial]:
         """Trials that are reported, seed by seed, so that an interrupted comparison has whole pairs."""
-        chosen = {(row["mode"], row["init"]): row["chosen"] for row in searched}
+        chosen = {_key(row): row["chosen"] for row in searched}
         folder = trials_folder(self.out)
         return [
-            self._trial(folder, one, mode, seed, chosen.get((mode, one.name), self.rates[one.name][0]))
+            self._trial(
+                folder,
+                draw,
+                one,
+                mode,
+                seed,
+                chosen.get((mode, one.name, draw.labels), self.rates[one.name][0]),
+            )
             for seed in self.seeds
+            for draw in self.draws
             for mode in self.modes
             for one in self.inits
         ]
 
     def _trial(
-        self, folder: Path, init: NamedInit, mode: Mode, seed: int, lr: float, *, searching: bool = False
+        self,
+        folder: Path,
+        draw: Draw,
+        init: NamedInit,
+        mode: Mode,
+        seed: int,
+        lr: float,
+        *,
+        searching: bool = False,
     ) -> Trial:
         rate = f"-lr{lr:g}" if float(f"{lr:g}") == lr else f"-lr{lr!r}"
+        curve = self.curves[draw.labels]
+        shown = draw == self.first_draws[-1] and seed == self.seeds[0] and not searching
         return Trial(
-            folder=str(folder / f"{init.name}-{mode}{rate if searching else ''}-seed{seed}"),
+            folder=str(folder / f"{init.name}-{mode}{draw.tag}{rate if searching else ''}-seed{seed}"),
             init=init.name,
             source=init.source,
             mode=mode,
             seed=seed,
             lr=lr,
             evaluate_on="val" if searching else "test",
-            curve=self.curve[-1:] if searching else self.curve,
-            pictures=self.pictures if seed == self.seeds[0] and not searching else (),
-            settings=self._settings_of(init, mode),
+            curve=curve[-1:] if searching else curve,
+            pictures=self.pictures if shown else (),
+            settings={**self._settings_of(init, mode), "steps": curve[-1], **draw.options},
             weights=init.identity,
             task=self.contest.task,
+            drawn=draw.words,
         )
 
     def _settings_of(self, init: NamedInit, mode: Mode) -> dict[str, Any]:
@@ -149,20 +187,25 @@ def make_plan(options: CompareOptions) -> Plan:
     searches = max(map(len, rates.values())) > 1
     contest.check_options(replace(options, modes=modes), searches)
     data, fields_of = contest.open(options, preset), contest.fields(options)
-    available = len(data.splits(fields_of)["train"])
-    labels = available if options.labels is None else options.labels
-    steps = preset.total_steps(labels, batch_size) if options.steps is None else options.steps
-    points = curve(options.curve_points, steps) if contest.has_curve else [steps]
+    train = data.splits(fields_of)["train"]
+    counts = label_counts(options, len(train))
+    draws = draws_of(options, counts, len(train))
+    steps = {labels: options.steps or preset.total_steps(labels, batch_size) for labels in counts}
+    curves = {
+        labels: curve(options.curve_points, steps[labels]) if contest.has_curve else [steps[labels]]
+        for labels in counts
+    }
     resolved = {
         "backbone": _common_backbone(options.backbone, named),
-        "labels": labels,
+        "labels": counts[0] if len(counts) == 1 else counts,
+        "subset_by": drawn_by(options),
         "size": data.size,
         "preset": name,
         "settings": settings,
-        "steps": steps,
+        "steps": _the_same(steps),
         "batch_size": batch_size,
         "lr": _saved_rates(options.lr, rates),
-        "curve_points": points,
+        "curve_points": _the_same(curves) or options.curve_points,
         "inits": [one.source for one in named],
         "modes": modes,
     }
@@ -179,12 +222,31 @@ def make_plan(options: CompareOptions) -> Plan:
         rates=rates,
         extensions=EXTENSIONS if options.lr == "auto" else 0,
         search_seeds=seeds_for_search(options.seeds, options.search_seeds),
-        curve=tuple(points),
-        pictures=contest.check_data(data, options, labels, searches),
-        settings=own | contest.settings(data, available),
+        draws=draws,
+        curves={labels: tuple(points) for labels, points in curves.items()},
+        pictures=contest.check_data(data, options, _learned_from(draws, data, train), searches),
+        settings=own | contest.settings(data, len(train)),
         config=config,
         device=device,
     )
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return what a row of the search is of."""
+    return row["mode"], row["init"], row["labels"]
+
+
+def _the_same(by_labels: Mapping[int, T]) -> T | None:
+    """Return what all numbers of labels have, None where they differ: it follows from the preset then."""
+    first, *others = by_labels.values()
+    return first if all(other == first for other in others) else None
+
+
+def _learned_from(draws: list[Draw], data: LabelledSet | FrameStore, train: np.ndarray) -> np.ndarray:
+    """Return all samples that any training learns from; those of one set in the order of their drawing."""
+    largest = [draw for draw in draws if draw.labels == max(one.labels for one in draws)]
+    drawn = np.concatenate([draw.positions(data, train) for draw in largest])
+    return drawn if len(largest) == 1 else np.unique(drawn)
 
 
 def _saved_rates(asked: Any, rates: Mapping[str, list[float]]) -> Any:

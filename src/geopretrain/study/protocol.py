@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import command_line
+from geopretrain.data.file_names import titles_of_sequences as titles
 from geopretrain.study.comparison import depth_of
 from geopretrain.study.inits import NamedInit
 from geopretrain.version import __version__
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from geopretrain.study.draws import Draw
     from geopretrain.study.plan import Plan
 
 _SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
@@ -23,26 +28,29 @@ _SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
 
 def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything about how the numbers were made."""
-    from geopretrain.data.subsets import nested_subset
     from geopretrain.runs.folder import RunFolder
 
-    settings = plan.settings
+    settings, main = plan.settings, plan.first_draws[-1]
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
     train = plan.data.splits(plan.fields)["train"]
-    subset = nested_subset(len(train), settings["labels"], settings["subset_seed"])
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": plan.config["data"],
         "data_description": plan.data.describe().in_words(remarks=True),
         "splits": {"train": 0, "val": 0, "test": 0} | dict(plan.data.describe().counts) | _scored(outcomes),
-        "labels": settings["labels"],
-        "subset_seed": settings["subset_seed"],
-        "subset": plan.data.names(train[subset]),
+        "labels": main.labels,
+        "label_counts": plan.counts,
+        "subset_seed": main.subset,
+        "subset_seeds": sorted({draw.subset for draw in plan.draws}),
+        "subset_by": main.by,
+        "subset": plan.data.names(main.positions(plan.data, train)),
+        "drawn": [_drawn(plan, draw, train) for draw in plan.draws if draw.words],
         "size": settings["size"],
         "backbone": settings["backbone"],
         "head": settings.get("settings", {}).get("head", "depth"),
         "preset": settings["preset"],
-        "steps": settings["steps"],
+        "steps": plan.curves[main.labels][-1],
+        "steps_of": {str(labels): points[-1] for labels, points in plan.curves.items()},
         "batch_size": settings["batch_size"],
         "optimizer": config.get("optimizer"),
         "schedule": config.get("schedule"),
@@ -52,13 +60,25 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "learning_rate_of": {name: rates[0] for name, rates in plan.rates.items() if len(rates) == 1},
         "seeds": plan.seeds,
         "search_seeds": plan.search_seeds if plan.searches else [],
-        "curve": list(plan.curve),
+        "curve": list(plan.curves[main.labels]),
         "score": _score(plan, outcomes),
         "training_seconds": round(sum(outcome["seconds"] for outcome in outcomes), 1),
         "device": plan.device,
         "hardware": hardware(plan.device),
         "versions": versions(),
         "command": command_line(CompareOptions, plan.config),
+    }
+
+
+def _drawn(plan: Plan, draw: Draw, train: np.ndarray) -> dict[str, Any]:
+    """Return one of several sets of labelled samples, with how many are of each sequence."""
+    names = plan.data.names(draw.positions(plan.data, train))
+    sequences = dict(zip(all_names := plan.data.names(train), titles(all_names), strict=True))
+    return {
+        "labels": draw.labels,
+        "subset": draw.subset,
+        "names": names,
+        "sequences": dict(Counter(sequences[name] for name in names)),
     }
 
 

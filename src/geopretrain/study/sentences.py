@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import PairedDifference
-from geopretrain.study.summary import Row, headline_points
+from geopretrain.study.statistics import MIN_SUBSETS, PairedDifference
+from geopretrain.study.summary import Row, headline_rows, last_steps
+from geopretrain.wording import counted
 
 MODE_WORDS = {
     "full": "all layers trained",
@@ -38,7 +39,17 @@ def interval(difference: PairedDifference, measure: Measure = MIOU) -> str:
     if not difference.has_interval:
         return f"{measure.shift(difference.mean)} with every seed"
     ends = ends_of(difference, measure)
-    return f"{measure.shift(difference.mean)} ({difference.level:.0%} interval {ends})".replace("%", " %")
+    over = over_what(difference)
+    text = f"{measure.shift(difference.mean)} ({difference.level:.0%} interval{over} {ends})"
+    return text.replace("%", " %")
+
+
+def over_what(difference: PairedDifference) -> str:
+    """Say what an interval is over, where there are several sets of labelled images."""
+    count = len(difference.by_subset)
+    if difference.over == "subsets":
+        return f" over {count} subsets"
+    return f" over all trainings of {count} subsets" if difference.over == "pairs" else ""
 
 
 def ends_of(difference: PairedDifference, measure: Measure) -> str:
@@ -46,13 +57,16 @@ def ends_of(difference: PairedDifference, measure: Measure) -> str:
     return f"{measure.show(difference.low, sign=True)} to {measure.show(difference.high, sign=True)}"
 
 
-def row_sentence(row: Row, baseline: Row, last: int, measure: Measure = MIOU) -> str:
-    """Say what one row shows against the first initialisation."""
-    where = f"{MODE_WORDS.get(row.mode, row.mode)}, {_when(row.step, last)}"
+def row_sentence(
+    row: Row, baseline: Row, last: int, measure: Measure = MIOU, *, several: bool = False
+) -> str:
+    """Say what one row shows against the first initialisation; with how many labels, where ``several``."""
+    with_labels = f", {counted(row.labels, 'label')}" if row.labels and several else ""
+    where = f"{MODE_WORDS.get(row.mode, row.mode)}{with_labels}, {_when(row.step, last)}"
     values = (
         f"{row.init} reaches {score(row, measure)} {measure.with_direction()} against "
         f"{score(baseline, measure)} for {baseline.init} "
-        f"({len(row.values)} {'seed' if len(row.values) == 1 else 'seeds'})"
+        f"({_trainings(row)})"
     )
     missing = [one.init for one in (row, baseline) if not one.values]
     if missing:
@@ -68,6 +82,12 @@ def row_sentence(row: Row, baseline: Row, last: int, measure: Measure = MIOU) ->
     return f"{where[0].upper()}{where[1:]}: {values}; {interval(row.difference, measure)}: {verdict}."
 
 
+def _trainings(row: Row) -> str:
+    if row.num_subsets < 2:
+        return counted(len(row.values), "seed")
+    return f"{counted(len(row.values), 'training')} of {row.num_subsets} subsets"
+
+
 def _when(step: int, last: int) -> str:
     if step == last:
         return f"after all {last} steps" if last > 1 else "after the only step"
@@ -76,27 +96,39 @@ def _when(step: int, last: int) -> str:
 
 def sentences(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     """One sentence for each initialisation but the first, each mode, after few steps and at the end."""
-    return [row_sentence(row, baseline, last, measure) for row, baseline, last in _claims(rows)]
+    several = len({row.labels for row in rows}) > 1
+    return [
+        row_sentence(row, baseline, last, measure, several=several) for row, baseline, last in _claims(rows)
+    ]
 
 
-def _claims(rows: Sequence[Row]) -> list[tuple[Row, Row, int]]:
-    if not rows:
-        return []
-    first, curve = rows[0].init, sorted({row.step for row in rows})
-    chosen = headline_points(curve)
-    at = {(row.mode, row.init, row.step): row for row in rows}
+Claim = tuple[Row, Row, int]
+"""A row, that of the first initialisation beside it, and the last step."""
+
+
+def _claims(rows: Sequence[Row]) -> list[Claim]:
+    first, last = rows[0].init if rows else "", last_steps(rows)
+    at = {(row.mode, row.labels, row.init, row.step): row for row in rows}
     claims = []
-    for row in rows:
-        baseline = at.get((row.mode, first, row.step))
-        if row.init != first and row.step in chosen and baseline is not None:
-            claims.append((row, baseline, curve[-1]))
+    for row in headline_rows(rows):
+        baseline = at.get((row.mode, row.labels, first, row.step))
+        if row.init != first and baseline is not None:
+            claims.append((row, baseline, last[row.labels]))
     return claims
 
 
 def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -> str:
-    """Say what came out: a sentence for each mode and each initialisation but the first, or the groups."""
+    """Say what came out: a sentence for each mode and each initialisation but the first, or the groups.
+
+    Args:
+        rows: of the table.
+        labels: how many there are, where all rows are of the same; None: all.
+        measure: the score.
+    """
     claims = _claims(rows)
     first = f"With {labels} labelled images" if labels else "With all labelled images"
+    if claims and len(counts := list(dict.fromkeys(row.labels for row, _, _ in claims))) > 1:
+        return _of_several_counts(counts, claims, measure)
     if not claims:
         return f"{first}: there is nothing to compare."
     pairs = list(dict.fromkeys((row.mode, row.init) for row, _, _ in claims))
@@ -107,8 +139,28 @@ def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -
     return " ".join([opening, *(f"With {mode}, {text}" for mode, text in parts[1:])])
 
 
-def _grouped(first: str, claims: Sequence[tuple[Row, Row, int]], measure: Measure) -> str:
+def _of_several_counts(counts: Sequence[int | None], claims: Sequence[Claim], measure: Measure) -> str:
+    """Say for each number of labels which initialisations were better and worse at the end."""
+    said = [
+        _groups(
+            f"With {counted(labels or 0, 'label')}", [c for c in claims if c[0].labels == labels], measure
+        )
+        for labels in counts
+    ]
+    return " ".join([*said, _brackets(measure)])
+
+
+def _grouped(first: str, claims: Sequence[Claim], measure: Measure) -> str:
     """Say which initialisations were better and worse than the first one at the end, mode by mode."""
+    return f"{_groups(first, claims, measure)} {_brackets(measure)}"
+
+
+def _brackets(measure: Measure) -> str:
+    less = ", lower is better" if measure.lower else ""
+    return f"In brackets: the difference of {measure.name}{less}."
+
+
+def _groups(first: str, claims: Sequence[Claim], measure: Measure) -> str:
     at_end = {(row.mode, row.init): row for row, _, _ in claims}  # the last step of each comes last
     said: list[str] = []
     for mode in dict.fromkeys(mode for mode, _ in at_end):
@@ -116,8 +168,7 @@ def _grouped(first: str, claims: Sequence[tuple[Row, Row, int]], measure: Measur
         groups = [text for verdict in _GROUPS if (text := _group(verdict, rows, claims[0][1].init, measure))]
         opening = f"{first} and" if not said else "With"
         said.append(f"{opening} {MODE_WORDS.get(mode, mode)}, at the end: {'; '.join(groups)}.")
-    less = ", lower is better" if measure.lower else ""
-    return " ".join([*said, f"In brackets: the difference of {measure.name}{less}."])
+    return " ".join(said)
 
 
 _GROUPS = {
@@ -160,7 +211,7 @@ _ONE_POINT = {
 }
 
 
-def _headline_of(claims: Sequence[tuple[Row, Row, int]], measure: Measure) -> tuple[str, str]:
+def _headline_of(claims: Sequence[Claim], measure: Measure) -> tuple[str, str]:
     """Return the mode in words and what happened in it to one initialisation."""
     row, baseline, _ = claims[-1]
     mode = MODE_WORDS.get(row.mode, row.mode)
@@ -176,7 +227,8 @@ def _headline_of(claims: Sequence[tuple[Row, Row, int]], measure: Measure) -> tu
     )
     ends = ends_of(row.difference, measure)
     less = ", lower is better" if measure.lower else ""
-    amount = f"{measure.shift_of(row.difference.mean)}{less}, 95 % interval {ends}"
+    over = over_what(row.difference)
+    amount = f"{measure.shift_of(row.difference.mean)}{less}, 95 % interval{over} {ends}"
     return mode, f"{course.format(init=row.init, other=baseline.init)} ({amount})."
 
 
@@ -190,15 +242,35 @@ def _without_spread(row: Row, baseline: Row, measure: Measure) -> str:
     return f"{what}: {NO_SPREAD}."
 
 
+def _what_varies(subsets: int) -> str:
+    """Say what the intervals are about, and what they are not."""
+    seeds = "The seeds vary the new layers, the order of the images and their flips"
+    if subsets < 2:
+        return (
+            f"{seeds}. The labelled images, the test images and each pre-training are one draw: the "
+            "intervals say nothing about other labels or another pre-training."
+        )
+    fixed = "The test images and each pre-training are one draw, of which the intervals say nothing."
+    drawn = f"{seeds}; {subsets} sets of labelled images were drawn, each with every seed"
+    if subsets < MIN_SUBSETS:
+        return (
+            f"{drawn}. They are too few for an interval over them, so it is over all trainings and says "
+            f"nothing about other labels; {MIN_SUBSETS} sets and more tell. {fixed}"
+        )
+    return (
+        f"{drawn}. Intervals are over these sets and the seeds, both drawn by chance, so that they hold for "
+        f"other labels, too. {fixed}"
+    )
+
+
 def cautions(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before believing the intervals."""
     compared = [row for row in rows if row.difference is not None and row.difference.has_interval]
-    seeds = max((len(row.values) for row in rows), default=0)
-    said = [
-        "The seeds vary the new layers, the order of the images and their flips. The labelled images, the "
-        "test images and each pre-training are one draw: the intervals say nothing about other labels or "
-        "another pre-training."
-    ]
+    seeds = max((len(set(row.seeds)) for row in rows), default=0)
+    most = {
+        labels: max(len(row.values) for row in rows if row.labels == labels) for labels in last_steps(rows)
+    }
+    said = [_what_varies(max((row.num_subsets for row in rows), default=0))]
     if len(compared) > 1:
         said.append(
             f"{len(compared)} differences are shown, each with its own 95 % interval; by chance alone about "
@@ -217,7 +289,7 @@ def cautions(rows: Sequence[Row]) -> list[str]:
             "Where a difference is the same with every seed, it has no spread: how far chance goes "
             "is unknown, and no interval is given."
         )
-    fewer = sorted({row.init for row in rows if len(row.values) < seeds})
+    fewer = sorted({row.init for row in rows if len(row.values) < most[row.labels]})
     if fewer:
         said.append(
             f"Not every training of {', '.join(fewer)} ended with a score: means and spreads are over those "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -32,6 +32,9 @@ class Difference:
     high: Real
     level: Real
     lower: bool = False
+    over: Literal["seeds", "pairs", "subsets"] = "seeds"
+    by_subset: list[Real] = field(default_factory=list)
+    pooled: tuple[Real, Real] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Line:
     pixel_accuracy: Score = None
     step: Index | None = None
     iteration: Index | None = None
+    labels: Index | None = None
+    subsets: list[Index] = field(default_factory=list)
+    subset_sd: Score = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Search:
     chosen: Real
     rates: list[Rate]
     at_end: Text | None
+    labels: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,16 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """One of several sets of labelled images."""
+
+    labels: Index
+    subset: Index
+    names: list[Text]
+    sequences: dict[str, Index]
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How the numbers were made."""
 
@@ -153,6 +170,10 @@ class Protocol:
     command: Text
     schedule: Text | None
     warmup_steps: Index | None
+    label_counts: list[Index] = field(default_factory=list)
+    subset_seeds: list[Index] = field(default_factory=list)
+    subset_by: Text = "chance"
+    drawn: list[Drawn] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -203,6 +224,10 @@ def contradictions(results: Results) -> Iterator[tuple[str, str]]:
         yield "summary", "of rows that say their step"
     if any(len(row.seeds) != len(row.values) for row in results.summary):
         yield "summary", "of rows with a value for each seed"
+    if any(len(row.subsets) not in (0, len(row.seeds)) for row in results.summary):
+        yield "summary", "of rows with a subset for each seed"
+    if len({row.labels is None for row in results.summary}) > 1:
+        yield "summary", "of rows that all say their labels, or none"
     if any(row.difference is not None and not row.difference.values for row in results.summary):
         yield "summary", "of rows whose differences have values"
     columns = [column for of in results.per_class.values() for column in of.items()]

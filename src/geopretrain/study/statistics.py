@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from geopretrain.errors import ConfigError, require
 from geopretrain.schema import is_number, plain
 
 LEVEL = 0.95
+MIN_SUBSETS = 3
+"""Sets of labelled images from which on an interval is over them and not over their trainings."""
+Key = tuple[int, int]
+"""The set of labelled images and the seed of a training."""
+Over = Literal["seeds", "pairs", "subsets"]
 NO_SPREAD = 1e-6
 """Standard deviation of differences, relative to them or to a score of 1, below which seeds do not differ."""
 
@@ -27,6 +33,10 @@ class PairedDifference:
         high: upper end; the same where all values are, and then it is no interval.
         level: coverage of the interval, e.g. 0.95.
         lower: whether less is better of what differs.
+        over: what the interval is over: ``seeds``, ``subsets`` (their means), or all ``pairs`` of a subset
+            and a seed, which says nothing of other subsets.
+        by_subset: mean of each subset, where there are several.
+        pooled: ends of the interval over all pairs, where that over subsets is the interval.
     """
 
     values: tuple[float, ...]
@@ -36,11 +46,15 @@ class PairedDifference:
     high: float
     level: float = LEVEL
     lower: bool = False
+    over: Over = "seeds"
+    by_subset: tuple[float, ...] = ()
+    pooled: tuple[float, float] | None = None
 
     @property
     def has_interval(self) -> bool:
         """Whether the seeds differ at all: equal differences say nothing of how far chance goes."""
-        return self.sd > NO_SPREAD * max(1.0, *(abs(value) for value in self.values))
+        spread = (self.high - self.low) / 2 if self.over == "subsets" else self.sd
+        return spread > NO_SPREAD * max(1.0, *(abs(value) for value in self.values))
 
     @property
     def verdict(self) -> str:
@@ -104,6 +118,136 @@ def paired_difference(
         level,
         lower,
     )
+
+
+def difference_by_subset(
+    values: Mapping[Key, float],
+    baseline: Mapping[Key, float],
+    level: float = LEVEL,
+    *,
+    lower: bool = False,
+    over_subsets: bool = True,
+) -> PairedDifference | None:
+    """Difference of trainings paired by set of labelled images and seed; None with fewer than two pairs.
+
+    Trainings that share their labelled images are no independent draws. So with 3 sets or more the interval
+    is over sets (see `interval_over_subsets`), and that over all pairs is kept beside it.
+
+    Args:
+        values: of one side.
+        baseline: of the other side.
+        level: coverage of the interval.
+        lower: whether less is better, which decides on the verdict.
+        over_subsets: False: the interval is over all pairs, however many sets there are.
+
+    Raises:
+        ConfigError: a value is no finite number, or the level is not between 0 and 1.
+    """
+    common = sorted(values.keys() & baseline.keys())
+    if len(common) < 2:
+        return None
+    found = paired_difference(
+        [values[key] for key in common], [baseline[key] for key in common], level, lower=lower
+    )
+    means = subset_means(differences := dict(zip(common, found.values, strict=True)))
+    if len(means) < 2:
+        return found
+    if len(means) < MIN_SUBSETS or not over_subsets:
+        return replace(found, over="pairs", by_subset=tuple(means))
+    low, high = interval_over_subsets(differences, level)
+    return replace(
+        found,
+        mean=mean(means),
+        low=low,
+        high=high,
+        over="subsets",
+        by_subset=tuple(means),
+        pooled=(found.low, found.high),
+    )
+
+
+def interval_over_subsets(values: Mapping[Key, float], level: float = LEVEL) -> tuple[float, float]:
+    """Return the ends of the interval of a mean over sets of labelled images and seeds, both drawn by chance.
+
+    The t interval of the means of the sets, with sets - 1 degrees of freedom. As the same seeds (new layers)
+    are used with every set, what they do alike in all of them is not in it; so where each set has every seed
+    the interval of two crossed random effects is computed, too, and the wider one counts: with mean squares A
+    of sets, B of seeds and E of the rest the variance of the mean is (A + max(B - E, 0)) / count (Hillis,
+    Statistics in Medicine 2007, of readers and cases), and its degrees of freedom are Satterthwaite's.
+
+    Args:
+        values: of two sets or more.
+        level: coverage of the interval.
+    """
+    from scipy.stats import t
+
+    means = subset_means(values)
+    centre, half = mean(means), 0.5 + level / 2
+    widths = [t.ppf(half, len(means) - 1) * standard_deviation(means) / math.sqrt(len(means))]
+    if (variance := _crossed(values)) is not None:
+        widths.append(t.ppf(half, variance[1]) * math.sqrt(variance[0]))
+    return centre - float(max(widths)), centre + float(max(widths))
+
+
+def _crossed(values: Mapping[Key, float]) -> tuple[float, float] | None:
+    """Return variance and degrees of freedom of a mean over two crossed random effects.
+
+    None where not every set has every seed, or seeds tell no more than the rest does.
+    """
+    sets, seeds = (sorted({key[k] for key in values}) for k in (0, 1))
+    count, free = len(sets) * len(seeds), (len(sets) - 1) * (len(seeds) - 1)
+    if len(values) < count or not free:
+        return None
+    centre, of_sets = mean(list(values.values())), subset_means(values)
+    of_seeds = [mean([values[one, seed] for one in sets]) for seed in seeds]
+    a = len(seeds) * math.fsum((m - centre) ** 2 for m in of_sets) / (len(sets) - 1)
+    b = len(sets) * math.fsum((m - centre) ** 2 for m in of_seeds) / (len(seeds) - 1)
+    squares = math.fsum((value - centre) ** 2 for value in values.values())
+    e = max(0.0, squares - a * (len(sets) - 1) - b * (len(seeds) - 1)) / free
+    if b <= e:
+        return None
+    uncertain = a**2 / (len(sets) - 1) + b**2 / (len(seeds) - 1) + e**2 / free
+    return (a + b - e) / count, (a + b - e) ** 2 / uncertain
+
+
+def interval_of_mean(values: Mapping[Key, float], level: float = LEVEL) -> tuple[float, float, Over] | None:
+    """Return the ends of the t interval of a mean, and what it is over; None with fewer than two values.
+
+    With 3 sets of labelled images or more it is `interval_over_subsets`.
+    """
+    from scipy.stats import t
+
+    count = len({subset for subset, _ in values})
+    if len(values) < 2:
+        return None
+    if count >= MIN_SUBSETS:
+        return *interval_over_subsets(values, level), "subsets"
+    single = list(values.values())
+    half = t.ppf(0.5 + level / 2, len(single) - 1) * standard_deviation(single) / math.sqrt(len(single))
+    return mean(single) - float(half), mean(single) + float(half), "pairs" if count > 1 else "seeds"
+
+
+def subset_means(values: Mapping[Key, float]) -> list[float]:
+    """Return the mean of each set of labelled images, in their order."""
+    groups: dict[int, list[float]] = {}
+    for subset, seed in sorted(values):
+        groups.setdefault(subset, []).append(values[subset, seed])
+    return [mean(group) for group in groups.values()]
+
+
+def spread_within(values: Mapping[Key, float]) -> float:
+    """Return the standard deviation over seeds within sets of labelled images (n - 1 each); NaN without.
+
+    Of one set it is its standard deviation.
+    """
+    groups: dict[int, list[float]] = {}
+    for subset, seed in sorted(values):
+        groups.setdefault(subset, []).append(values[subset, seed])
+    if len(groups) == 1:
+        return standard_deviation(*groups.values())
+    free = sum(len(group) - 1 for group in groups.values())
+    squares = [(v - mean(group)) ** 2 for group in groups.values() for v in group]
+    return math.sqrt(math.fsum(squares) / free) if free else math.nan
 
 
 def _numbers(name: str, values: Sequence[float]) -> list[float]:

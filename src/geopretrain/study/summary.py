@@ -8,8 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
+from geopretrain.study.statistics import (
+    Key,
+    PairedDifference,
+    difference_by_subset,
+    mean,
+    spread_within,
+    standard_deviation,
+    subset_means,
+)
 
+Point = Mapping[str, float]
 FEW = 1 / 3
 """Fraction of the budget at which "after few steps" is read; fixed, so that no point can be picked."""
 
@@ -22,13 +31,16 @@ class Row:
         mode: ``full``, ``encoder`` or ``frozen``.
         init: name of the initialisation.
         step: point of the curve.
-        seeds: those that ended with a score; () where none did.
+        seeds: those of the trainings that ended with a score; () where none did.
         values: score of each of them (mIoU in [0, 1], for instance).
-        mean: of the values; NaN without.
-        sd: standard deviation of the values (n - 1); NaN with fewer than two.
+        mean: of the values (of the means of the subsets, where there are several); NaN without.
+        sd: standard deviation over the seeds (n - 1), within the subsets; NaN with fewer than two.
         second: mean over the seeds of the score that is shown beside it; NaN without.
         difference: paired with the first initialisation; None for itself, or with fewer than two common
             seeds.
+        labels: number of labelled images; None where that is not known.
+        subsets: of each value the seed that its labelled images were drawn with.
+        subset_sd: standard deviation of the means of the subsets; NaN with fewer than two.
     """
 
     mode: str
@@ -40,6 +52,20 @@ class Row:
     sd: float
     second: float
     difference: PairedDifference | None
+    labels: int | None = None
+    subsets: tuple[int, ...] = ()
+    subset_sd: float = math.nan
+
+    @property
+    def keyed(self) -> dict[Key, float]:
+        """The values by subset and seed."""
+        subsets = self.subsets or (0,) * len(self.seeds)
+        return dict(zip(zip(subsets, self.seeds, strict=True), self.values, strict=True))
+
+    @property
+    def num_subsets(self) -> int:
+        """Sets of labelled images that it is over."""
+        return len(set(self.subsets))
 
 
 def summarise(
@@ -48,27 +74,31 @@ def summarise(
     modes: Sequence[str],
     measure: Measure = MIOU,
 ) -> list[Row]:
-    """Return one row for each mode, point of the curve and initialisation; the first is the reference.
+    """Return a row for each mode, number of labels, point of the curve and init; the first is the reference.
 
     A trial is ``{'init', 'mode', 'seed', 'curve': [{'step', 'miou', 'pixel_accuracy'}, ...]}``, with the keys
-    of the measure; trials that failed are absent, scores that are undefined are None, and differences use
-    the seeds for which both sides have one. Where nothing ended there is a row without values.
+    of the measure, and ``labels`` and ``subset`` where there are several; trials that failed are absent,
+    scores that are undefined are None, and differences use the seeds (and subsets) for which both sides have
+    one. Where nothing ended there is a row without values.
     """
-    table: dict[tuple[str, str, int], dict[int, dict[str, float]]] = {}
+    table: dict[tuple[str, str, int | None, int], dict[Key, Point]] = {}
+    points: dict[int | None, set[int]] = {}
     for trial in trials:
+        labels, key = trial.get("labels"), (int(trial.get("subset") or 0), int(trial["seed"]))
         for point in trial["curve"]:
-            there = table.setdefault((trial["mode"], trial["init"], step_of(point)), {})
+            points.setdefault(labels, set()).add(step_of(point))
+            there = table.setdefault((trial["mode"], trial["init"], labels, step_of(point)), {})
             if _is_score(point[measure.key]):
-                there[int(trial["seed"])] = point
-    points = sorted({step for _, _, step in table})
+                there[key] = point
     rows = []
     for mode in modes:
-        for step in points:
-            reference = table.get((mode, inits[0], step), {})
-            for init in inits:
-                there = table.get((mode, init, step), {})
-                other = None if init == inits[0] else reference
-                rows.append(_row(mode, init, step, there, other, measure))
+        for labels in sorted(points, key=lambda count: count or 0):
+            for step in sorted(points[labels]):
+                reference = table.get((mode, inits[0], labels, step), {})
+                for init in inits:
+                    there = table.get((mode, init, labels, step), {})
+                    other = None if init == inits[0] else reference
+                    rows.append(_row((mode, init, step), labels, there, other, measure))
     return rows
 
 
@@ -83,25 +113,33 @@ def step_of(point: Mapping[str, Any]) -> int:
 
 
 def _row(
-    mode: str,
-    init: str,
-    step: int,
-    there: dict[int, dict[str, float]],
-    reference: dict[int, dict[str, float]] | None,
+    what: tuple[str, str, int],
+    labels: int | None,
+    there: Mapping[Key, Point],
+    reference: Mapping[Key, Point] | None,
     measure: Measure,
 ) -> Row:
-    seeds = tuple(sorted(there))
-    values = tuple(float(there[seed][measure.key]) for seed in seeds)
+    keys = sorted(there)
+    values = {key: float(there[key][measure.key]) for key in keys}
     difference = None
-    common = [seed for seed in seeds if reference is not None and seed in reference]
-    if reference is not None and len(common) >= 2:
-        difference = paired_difference(
-            [there[seed][measure.key] for seed in common],
-            [reference[seed][measure.key] for seed in common],
-            lower=measure.lower,
-        )
-    second = mean([float(a) for seed in seeds if _is_score(a := there[seed].get(measure.second, math.nan))])
-    return Row(mode, init, step, seeds, values, mean(values), standard_deviation(values), second, difference)
+    if reference is not None:
+        other = {key: float(point[measure.key]) for key, point in reference.items()}
+        difference = difference_by_subset(values, other, lower=measure.lower)
+    second = mean([float(a) for key in keys if _is_score(a := there[key].get(measure.second, math.nan))])
+    means = subset_means(values)
+    several = len(means) > 1
+    return Row(
+        *what,
+        seeds=tuple(seed for _, seed in keys),
+        values=tuple(values.values()),
+        mean=mean(means) if several else mean(list(values.values())),
+        sd=spread_within(values),
+        second=second,
+        difference=difference,
+        labels=labels,
+        subsets=tuple(subset for subset, _ in keys),
+        subset_sd=standard_deviation(means) if several else math.nan,
+    )
 
 
 def per_class(
@@ -145,6 +183,35 @@ def headline_points(points: Sequence[int]) -> list[int]:
     return sorted({few_point(points), max(points)}) if points else []
 
 
+def headline_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that sentences are about: at the headline points of their number of labels."""
+    points: dict[int | None, set[int]] = {}
+    for row in rows:
+        points.setdefault(row.labels, set()).add(row.step)
+    chosen = {labels: headline_points(sorted(steps)) for labels, steps in points.items()}
+    return [row for row in rows if row.step in chosen[row.labels]]
+
+
+def last_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows at the end of the trainings."""
+    last = last_steps(rows)
+    return [row for row in rows if row.step == last[row.labels]]
+
+
+def last_steps(rows: Sequence[Row]) -> dict[int | None, int]:
+    """Return the last step of each number of labels."""
+    last: dict[int | None, int] = {}
+    for row in rows:
+        last[row.labels] = max(row.step, last.get(row.labels, 0))
+    return last
+
+
+def with_most_labels(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the largest number of labels."""
+    most = max((row.labels or 0 for row in rows), default=0)
+    return [row for row in rows if (row.labels or 0) == most]
+
+
 def row_as_dict(row: Row) -> dict[str, Any]:
     """Return a row for JSON."""
     content = asdict(row)
@@ -153,7 +220,7 @@ def row_as_dict(row: Row) -> dict[str, Any]:
     return content
 
 
-_MAY_BE_NAN = ("mean", "sd", "second")
+_MAY_BE_NAN = ("mean", "sd", "second", "subset_sd")
 _EARLIER = {"pixel_accuracy": "second"}
 """Names that earlier versions wrote."""
 
@@ -164,7 +231,8 @@ def row_from_dict(content: dict[str, Any]) -> Row:
     difference = content["difference"]
     if difference is not None:
         fields = {name: value for name, value in difference.items() if name != "verdict"}
-        difference = PairedDifference(**{**fields, "values": tuple(fields["values"])})
+        tuples = {n: tuple(v) for n, v in fields.items() if isinstance(v, list)}
+        difference = PairedDifference(**{**fields, **tuples})
     kept = {name: value for name, value in content.items() if name not in ("step", "iteration")}
     return Row(
         **{
@@ -172,7 +240,8 @@ def row_from_dict(content: dict[str, Any]) -> Row:
             "step": step_of(content),
             "seeds": tuple(content["seeds"]),
             "values": tuple(content["values"]),
-            **{name: math.nan if content[name] is None else content[name] for name in _MAY_BE_NAN},
+            "subsets": tuple(content.get("subsets", ())),
+            **{name: math.nan if content.get(name) is None else content[name] for name in _MAY_BE_NAN},
             "difference": difference,
         }
     )

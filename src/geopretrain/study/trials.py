@@ -43,6 +43,7 @@ class Trial:
         settings: what all trials share (data, labels, steps, ...), as options of the fine-tuning.
         weights: what the initialisation is recognised by, see ``NamedInit.identity``.
         task: what is compared on, see `geopretrain.study.contests`.
+        drawn: which labelled images are learned from, in words; empty where all trials have the same.
     """
 
     folder: str
@@ -57,12 +58,19 @@ class Trial:
     settings: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
     task: str = "segmentation"
+    drawn: str = ""
 
     @property
     def name(self) -> str:
         """How the trial is called on the screen and in errors."""
         rate = f", lr {self.lr:g}" if self.evaluate_on == "val" else ""
-        return f"{self.init}, {self.mode}, seed {self.seed}{rate}"
+        drawn = f", {self.drawn}" if self.drawn else ""
+        return f"{self.init}, {self.mode}{drawn}, seed {self.seed}{rate}"
+
+    @property
+    def learned_from(self) -> dict[str, Any]:
+        """Number of labels, and the seed that they are drawn with."""
+        return {"labels": self.settings.get("labels"), "subset": self.settings.get("subset_seed", 0)}
 
     @property
     def record(self) -> Path:
@@ -90,7 +98,7 @@ class Trial:
             return None
         measured = all(contest_of(self.task).measure.key in point for point in (numbers, *numbers["curve"]))
         same = measured and found.lr == self.lr and found.weights in (None, self.weights)
-        return dict(numbers) if same else None
+        return {**numbers, **self.learned_from} if same else None
 
     def options(self, **more: Any) -> TrainCommandOptions:
         """Return what is trained, as options of the command that trains it."""
@@ -140,6 +148,7 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
         "init": trial.init,
         "mode": trial.mode,
         "seed": trial.seed,
+        **trial.learned_from,
         "lr": trial.lr,
         "evaluate_on": trial.evaluate_on,
         **numbers,

@@ -77,7 +77,7 @@ def detection_training(options: FinetuneDetectionOptions) -> Training:
     settings = {**_of_preset(preset, options, out), **options.settings}
     config = _config(options, settings, labelled, backbone)
     task, report, init = with_first_weights(Detection, config, options)
-    subset = labelled_subset(labelled.counts["train"], options)
+    subset = labelled_subset(labelled, options)
     transfer = Transfer(labelled, task, report, init, PRESETS[preset].of_init(init.kind), subset, device, out)
     chosen = {"backbone": backbone, "preset": preset, "settings": settings}
     return transfer_training(COMMAND, options, transfer, check_objects, **chosen)

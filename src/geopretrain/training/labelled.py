@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
-from geopretrain.data.subsets import nested_subset, spread_positions
+from geopretrain.data.subsets import drawn_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
@@ -144,9 +144,11 @@ def open_labelled(
     return labelled
 
 
-def labelled_subset(images: int, options: Options) -> list[int]:
+def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
     """Return which of the training images are learned from, by their positions in the split."""
-    return nested_subset(images, images if options.labels is None else options.labels, options.subset_seed)
+    train = labelled.splits()["train"]
+    count = len(train) if options.labels is None else options.labels
+    return drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)
 
 
 def curve(points: int | Sequence[int], steps: int) -> list[int]:

@@ -17,7 +17,7 @@ from geopretrain.data.labelled.census import check_image_classes, check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.opening import open_dataset
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.data.subsets import nested_subset, spread_positions
+from geopretrain.data.subsets import drawn_subset, spread_positions
 from geopretrain.errors import DataError
 from geopretrain.evaluation.depth import check_depth, sentences
 from geopretrain.evaluation.probe import LinearProbe
@@ -142,7 +142,8 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
     splits = data.splits(task.required)
     train = splits["train"]
     if (count := _asked(options, len(train))) is not None:
-        train = train[sorted(nested_subset(len(train), count, options.subset_seed))]
+        by = options.subset_by if isinstance(options, FinetuneDepthOptions) else "chance"
+        train = train[sorted(drawn_subset(data, train, count, options.subset_seed, by))]
     held_out = _spread(splits["val"], task.validation_samples)
     if isinstance(data, LabelledSet):  # one damaged file of many is no reason not to learn from the others
         asked = len(train)

@@ -11,6 +11,7 @@ from geopretrain.config.resume import continued
 from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.data.labelled.census import check_labels
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import OptionError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
@@ -88,7 +89,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
     task, report, init = with_first_weights(cls, config, options)
-    subset = _subset(labelled.counts["train"], options)
+    subset = _subset(labelled, options)
     transfer = Transfer(labelled, task, report, init, PRESETS[preset].of_init(init.kind), subset, device, out)
     chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
     return transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
@@ -107,9 +108,9 @@ def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -
     return "frozen"
 
 
-def _subset(images: int, options: FinetuneSegmentationOptions) -> list[int]:
+def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
-    subset = labelled_subset(images, options)
+    subset = labelled_subset(labelled, options)
     return list(range(len(subset))) if options.as_released else subset
 
 

@@ -102,8 +102,17 @@ class Contest(ABC):
                 raise OptionError(name, f"belongs to --task depth, and this is --task {self.task}.")
 
     @abstractmethod
-    def check_data(self, data: Any, options: CompareOptions, labels: int, searches: bool) -> tuple[int, ...]:
-        """Look at all that will be needed; return the positions of the test images to show."""
+    def check_data(
+        self, data: Any, options: CompareOptions, learned: np.ndarray, searches: bool
+    ) -> tuple[int, ...]:
+        """Look at all that will be needed; return the positions of the test images to show.
+
+        Args:
+            data: that were opened.
+            options: of ``compare``.
+            learned: positions of all samples that any training learns from.
+            searches: whether rates are chosen on validation images.
+        """
 
     @abstractmethod
     def fields(self, options: CompareOptions) -> Fields:

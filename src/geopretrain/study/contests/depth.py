@@ -90,7 +90,7 @@ class DepthContest(Contest):
             )
 
     def check_data(
-        self, data: FrameStore, options: CompareOptions, labels: int, searches: bool
+        self, data: FrameStore, options: CompareOptions, learned: np.ndarray, searches: bool
     ) -> tuple[int, ...]:
         """Look at all that will be needed; return the positions of the scored pictures to show."""
         from geopretrain.evaluation.measured import frames_after_training

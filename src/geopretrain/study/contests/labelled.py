@@ -43,16 +43,13 @@ class LabelledContest(Contest):
         return Fields()
 
     def check_data(
-        self, data: LabelledSet, options: CompareOptions, labels: int, searches: bool
+        self, data: LabelledSet, options: CompareOptions, learned: np.ndarray, searches: bool
     ) -> tuple[int, ...]:
         """Look at all that will be needed; return the positions of the test images to show."""
-        from geopretrain.data.subsets import nested_subset
-
         data.tell()
         splits = data.splits()
-        train = splits["train"][nested_subset(len(splits["train"]), labels, options.subset_seed)]
         for split in ("test", "val") if searches else ("test",):
-            self.look_at(data, train, splits[split], split)
+            self.look_at(data, learned, splits[split], split)
         count = min(max(0, options.pictures), data.counts["test"])
         return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))
 

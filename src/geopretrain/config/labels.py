@@ -1,0 +1,35 @@
+"""Options that say which labelled samples are learned from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from geopretrain.config.groups import DataRootOptions
+from geopretrain.schema import AnySize, Count, FilePath, Seed, checked
+
+SubsetBy = Literal["chance", "sequence"]
+
+
+@checked
+class LabelledDataOptions(DataRootOptions):
+    """Labelled data."""
+
+    data: FilePath | None = None
+    """Labelled data: a folder with images/, labels/ and classes.txt, a list of images and labels, a data set
+    as released or by its name (``geopretrain data list``), what annotation tools export, or
+    synthetic:street."""
+    subset_seed: Seed = 0
+    """Fixes which images are the labelled ones; smaller subsets lie inside larger ones."""
+    size: AnySize = None
+    """Height and width in px to work at, e.g. 96x128 (height first)."""
+
+
+@checked
+class LabelledOptions(LabelledDataOptions):
+    """Labelled data."""
+
+    labels: Count | None = None
+    """Number of labelled images to learn from; left away: all."""
+    subset_by: SubsetBy = "chance"
+    """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence),
+    as names and folders tell sequences."""

@@ -1,0 +1,237 @@
+"""Comparisons over several numbers of labels and several sets of labelled images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from geopretrain import cli
+from geopretrain.commands.compare import compare
+from geopretrain.errors import RunFolderError
+from geopretrain.networks import Backbone
+from geopretrain.runs.folder import RunFolder
+from geopretrain.study import folder, worker
+from geopretrain.study.comparison import Comparison
+from geopretrain.weights import save_tensors
+
+HELPERS = Path(__file__).parents[1] / "helpers"
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Eight training images of two drives, six of one and two of the other."""
+    root = tmp_path / "labelled"
+    names = {
+        "train": [*(f"day_{k:03d}" for k in range(6)), *(f"night_{k:03d}" for k in range(2))],
+        "val": ["v_0", "v_1"],
+        "test": ["t_0", "t_1", "t_2"],
+    }
+    for number, (split, stems) in enumerate(names.items()):
+        for kind in ("images", "labels"):
+            (root / split / kind).mkdir(parents=True)
+        for k, stem in enumerate(stems):
+            pixels = np.random.default_rng([number, k]).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / split / "images" / f"{stem}.png")
+            Image.fromarray(pixels[..., 0] % 3).save(root / split / "labels" / f"{stem}.png")
+    (root / "classes.txt").write_text("road\nsky\ncar\n")
+    return root
+
+
+@pytest.fixture
+def depth(tmp_path):
+    torch.manual_seed(0)
+    run = RunFolder.create(tmp_path / "runs" / "depth", config={"command": "pretrain", "steps": 7})
+    run.write_lineage({"method": "scripted", "backbone": "test_resnet", "chain": [], "data": "video.mp4"})
+    tensors = {
+        f"backbone.{name}": value for name, value in Backbone("test_resnet").model.state_dict().items()
+    }
+    save_tensors(run.path / "model.safetensors", tensors)
+    run.write_results({})
+    return run.path
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
+    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(labelled, depth, out, **options):
+    defaults = {"labels": 4, "seeds": 2, "steps": 60, "jobs": 1, "progress": False, "pictures": 1}
+    return compare(
+        f"random,{depth}", data=labelled, out=out, modes="full", **{**defaults, "curve_points": 1, **options}
+    )
+
+
+def trials(out):
+    return sorted(path.stem for path in (out / "trials").glob("*.json"))
+
+
+@pytest.mark.usefixtures("scripted")
+class TestScripted:
+    def test_every_set_is_trained_with_every_seed(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        comparison = run(labelled, depth, out, labels="2,4", subsets=3)
+        assert len(trials(out)) == 2 * 2 * 3 * 2
+        assert "depth-full-labels4-subset2-seed1" in trials(out)
+        at = {(row.labels, row.init): row for row in comparison.rows}
+        assert at[4, "depth"].subsets == (0, 0, 1, 1, 2, 2)
+        assert at[4, "depth"].seeds == (0, 1) * 3
+        # depth: 0.25 - 0.02, 0.25, 0.25 + 0.02 with seed 0, 0.002 more with seed 1; random 0.3 and 0.301
+        assert at[4, "depth"].values == pytest.approx((0.23, 0.232, 0.25, 0.252, 0.27, 0.272))
+        assert at[4, "depth"].subset_sd == pytest.approx(0.02)
+        assert at[4, "depth"].sd == pytest.approx(0.002 / 2**0.5)
+        difference = at[4, "depth"].difference
+        assert difference.over == "subsets"
+        assert difference.by_subset == pytest.approx((-0.0695, -0.0495, -0.0295))
+        half = 4.3026527 * 0.02 / 3**0.5
+        assert (difference.low, difference.high) == pytest.approx((-0.0495 - half, -0.0495 + half), abs=1e-8)
+        assert difference.verdict == "unclear"
+        assert at[2, "random"].mean == pytest.approx(0.2805)
+
+    def test_files_and_page_say_what_intervals_are_over(self, labelled, depth, tmp_path):
+        comparison = run(labelled, depth, tmp_path / "cmp", labels="2,4", subsets=3)
+        again = Comparison.open(tmp_path / "cmp")
+        assert again.rows == comparison.rows
+        assert comparison.sentence.startswith("With 2 labels and all layers trained, at the end: ")
+        assert "with 4 labels" in comparison.sentence.lower()
+        table = comparison.table()
+        assert "labels" in table.splitlines()[0]
+        assert "\N{PLUS-MINUS SIGN} 2.0" in table
+        assert "over 3 subsets unclear" in table
+        lines = list(csv.DictReader(io.StringIO((tmp_path / "cmp" / "comparison.csv").read_text())))
+        assert {line["labels"] for line in lines} == {"2", "4"}
+        assert lines[-1]["interval_over"] == "subsets"
+        assert float(lines[-1]["pooled_low"]) > float(lines[-1]["difference_low"])
+        page = (tmp_path / "cmp" / "report.html").read_text()
+        assert "What labels are worth" in page
+        assert "2 or 4" in page
+        assert "subset 2" in page
+        protocol = comparison.results["protocol"]
+        assert protocol["subset_by"] == "sequence"
+        small, large = (
+            next(one for one in protocol["drawn"] if (one["labels"], one["subset"]) == (labels, 1))
+            for labels in (2, 4)
+        )
+        assert set(small["names"]) < set(large["names"])
+        assert sum(large["sequences"].values()) == 4
+        assert "--labels 2 4" in protocol["command"]
+        assert any("Intervals are over these sets and the seeds" in c for c in comparison.results["cautions"])
+
+    def test_more_sets_and_labels_add_to_what_is_there(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        run(labelled, depth, out, subsets=2)
+        before = {path: path.stat().st_mtime_ns for path in (out / "trials").glob("*.json")}
+        comparison = run(labelled, depth, out, subsets=3, labels="4,6")
+        assert len(trials(out)) == 2 * 2 * 3 * 2
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        assert {row.labels for row in comparison.rows} == {4, 6}
+        with pytest.raises(RunFolderError, match="subset_by = 'sequence', not 'chance'"):
+            run(labelled, depth, out, subsets=3, subset_by="chance")
+
+    def test_a_killed_comparison_goes_on_where_it_was(self, labelled, depth, tmp_path, monkeypatch):
+        out = tmp_path / "cmp"
+        monkeypatch.setenv("FAKE_KILL", "depth, full, 4 labels, subset 1, seed 0")
+        first = run(labelled, depth, out, subsets=2, jobs=2)
+        (failure,) = first.results["failures"]
+        assert (failure["labels"], failure["subset"], failure["seed"]) == (4, 1, 0)
+        assert "(3 of 4 trainings)" in first.table()
+        monkeypatch.delenv("FAKE_KILL")
+        whole = run(labelled, depth, out, subsets=2)
+        assert not whole.results["failures"]
+        assert len((out / "calls.log").read_text().splitlines()) == 9
+        assert whole.rows == run(labelled, depth, tmp_path / "other", subsets=2).rows
+
+    def test_one_set_and_several_are_other_comparisons(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        run(labelled, depth, out)
+        assert trials(out)[0] == "depth-full-seed0"
+        with pytest.raises(RunFolderError, match="labels = 4, not \\[2, 4\\]"):
+            run(labelled, depth, out, labels="2,4")
+        with pytest.raises(RunFolderError, match="subsets = 1, not 3"):
+            run(labelled, depth, out, subsets=3)
+        with pytest.raises(RunFolderError, match="subset_by = 'chance', not 'sequence'"):
+            run(labelled, depth, out, subset_by="sequence")
+        run(labelled, depth, out, labels="2,4", overwrite=True)
+        assert trials(out) == [
+            f"{init}-full-labels{n}-subset0-seed{seed}"
+            for init in ("depth", "random")
+            for n in (2, 4)
+            for seed in (0, 1)
+        ]
+
+    def test_folders_of_several_sets_are_removed_as_ours(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        run(labelled, depth, out, subsets=2, lr="1e-3,1e-2")
+        (out / ".geopretrain" / "files.jsonl").unlink()
+        folder.remove_own(out)
+        there = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+        assert there == {"config.yaml", "calls.log"}
+
+    def test_all_images_are_one_set(self, labelled, depth, tmp_path):
+        comparison = run(labelled, depth, tmp_path / "cmp", labels="4,8", subsets=2)
+        rows = {row.labels: row for row in comparison.rows if row.init == "depth"}
+        assert rows[4].subsets == (0, 0, 1, 1)
+        assert rows[8].subsets == (0, 0)
+        assert rows[8].difference.over == "seeds"
+        assert "of 4 trainings" not in comparison.table()
+
+    def test_rates_are_chosen_for_each_number_of_labels(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        comparison = run(labelled, depth, out, labels="2,4", subsets=2, lr="1e-4,1e-3", search_seeds=1)
+        searched = {path.stem for path in (out / "search").glob("*.json")}
+        assert "depth-full-labels2-subset0-lr0.0001-seed1000" in searched
+        assert len(searched) == 2 * 2 * 2, "of the first set only"
+        chosen = {(row["init"], row["labels"]): row["chosen"] for row in comparison.results["learning_rates"]}
+        assert chosen == {
+            **{("random", labels): 1e-3 for labels in (2, 4)},
+            **{("depth", labels): 1e-4 for labels in (2, 4)},
+        }
+
+    def test_on_the_command_line(self, labelled, depth, tmp_path, capsys):
+        words = ["compare", "--inits", f"random,{depth}", "--data", labelled, "--out", tmp_path / "cmp"]
+        words += ["--labels", "2,4", "--subsets", "3", "--seeds", "2", "--steps", "60", "--modes", "full"]
+        assert cli.main([*map(str, words), "--jobs", "1"]) == 0
+        assert "over 3 subsets" in capsys.readouterr().out
+        assert cli.main([*map(str, words[:-8]), "--labels", "4,4"]) == 2
+        assert "4,16,64" in capsys.readouterr().err
+
+
+def test_sets_are_learned_from(labelled, tmp_path):
+    """The runs of trials keep which images they learned from, and a fine-tuning alone draws the same."""
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
+
+    options = {"data": labelled, "size": "64x64", "steps": 1, "batch_size": 2, "progress": False}
+    options |= {"device": "cpu", "curve_points": 1}
+    finetune_segmentation(out=tmp_path / "one", labels=2, backbone="test_resnet", **options)
+    comparison = compare(
+        f"random,{tmp_path / 'one'}",
+        out=tmp_path / "cmp",
+        labels="2,4",
+        subsets=2,
+        seeds=2,
+        modes="full",
+        jobs=1,
+        pictures=1,
+        **options,
+    )
+    for one in comparison.results["protocol"]["drawn"]:
+        for seed in (0, 1):
+            name = f"one-full-labels{one['labels']}-subset{one['subset']}-seed{seed}"
+            kept = json.loads((tmp_path / "cmp" / "trials" / name / "subset.json").read_text())
+            assert kept["names"] == one["names"]
+    alone = finetune_segmentation(
+        out=tmp_path / "two", labels=4, subset_seed=1, subset_by="sequence", init=tmp_path / "one", **options
+    )
+    assert json.loads((alone.path / "subset.json").read_text())["names"] == one["names"]
+    assert len(comparison.results["pictures"][0]["predictions"]["full"]) == 2
