@@ -32,6 +32,12 @@ class _Classes:
 
 
 @dataclass(frozen=True)
+class _Beside:
+    data: Text
+    fingerprint: Text
+
+
+@dataclass(frozen=True)
 class LineageShape:
     """The parts of the file that are relied on."""
 
@@ -43,3 +49,4 @@ class LineageShape:
     data_fingerprint: Text | None = None
     classes: _Classes | None = None
     task: Object = field(default_factory=dict)
+    beside: dict[str, _Beside] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from geopretrain.schema import given
 
 INPUTS = {
     "data": "a store, a video, a folder of frames or images, or a data set",
+    "auxiliary_data": "a store, a video, a folder of frames, or a data set",
     "inputs": "a picture, a video, or a folder of them",
     "path": "a video, a folder of images, a data set or a store",
     "store": "the folder of a prepared store",

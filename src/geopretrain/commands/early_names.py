@@ -37,6 +37,9 @@ def check_names(options: Any) -> None:
         if preset != "auto":
             one_of("preset", preset, ("auto", *names.presets))
         check_settings(method, getattr(options, "settings", None) or {}, names.settings)
+    auxiliary = getattr(options, "auxiliary", None)
+    if (beside := known_methods()["pretext"].get(auxiliary or "")) is not None:
+        check_settings(str(auxiliary), options.auxiliary_settings, beside.settings)
     backbone = getattr(options, "backbone", None)
     if isinstance(backbone, str):
         _check_backbone(backbone)

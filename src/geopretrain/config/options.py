@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal
 
+from geopretrain.config.auxiliary import AuxiliaryOptions, check_auxiliary
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import (
     AverageOptions,
@@ -92,11 +93,16 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
 
 @checked
-class FinetuneSegmentationOptions(TrainCommandOptions, TransferOptions, LabelledOptions):
+class FinetuneSegmentationOptions(TrainCommandOptions, AuxiliaryOptions, TransferOptions, LabelledOptions):
     """Options of ``finetune segmentation``."""
 
     as_released: bool = False
     """Behave like the released script of Lao et al., defects included."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if run_to_resume(self) is None:
+            check_auxiliary(self)
 
 
 @checked
@@ -132,6 +138,7 @@ class CompareOptions(
     SettingsOptions,
     AverageOptions,
     PreservingOptions,
+    AuxiliaryOptions,
     RecipeOptions,
     LabelledDataOptions,
 ):
@@ -182,6 +189,7 @@ class CompareOptions(
 
     def __post_init__(self) -> None:
         require(self, "inits", "data", "out")
+        check_auxiliary(self)
         if self.batch_size == "auto":
             raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
 

@@ -1,4 +1,4 @@
-"""The two kinds of batch that travel from a data set to a task: clips, and images with labels."""
+"""The kinds of batch that travel from a data set to a task: clips, images with labels, both, and views."""
 
 from __future__ import annotations
 
@@ -119,6 +119,21 @@ class LabelledBatch:
     def required(self, name: str) -> Any:
         """Return a field that must be there: a tensor, or a tuple of one per image (DataError where None)."""
         return _required(self, name)
+
+
+@dataclass(frozen=True)
+class JointBatch:
+    """Labelled images, and as many samples of video without labels, which are learned from in one step."""
+
+    labelled: LabelledBatch
+    frames: ClipBatch
+
+    def __len__(self) -> int:
+        return len(self.labelled)
+
+    def to(self, device: str) -> JointBatch:
+        """Return the batch on ``device``."""
+        return JointBatch(self.labelled.to(device), self.frames.to(device))
 
 
 @dataclass(frozen=True)

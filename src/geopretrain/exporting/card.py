@@ -101,7 +101,8 @@ def lineage_steps(subject: Subject) -> list[str]:
         if step["kind"] == "imagenet" and step.get("weights"):
             shown = f"imagenet ({step['weights']})"
         steps.append(shown)
-    return [*steps, subject.method]
+    others = [one["method"] for one in subject.lineage.get("beside", {}).values() if "method" in one]
+    return [*steps, " with ".join([subject.method, *others])]
 
 
 def _input(subject: Subject, name: str) -> list[str]:
@@ -126,6 +127,7 @@ def _training(subject: Subject) -> list[tuple[str, str]]:
     rows = [
         ("data", f"`{lineage.get('data', 'not kept')}`"),
         ("fingerprint of the data", f"`{lineage.get('data_fingerprint', 'not kept')}`"),
+        *((name.replace("_", " "), f"`{one['data']}`") for name, one in lineage.get("beside", {}).items()),
         ("steps", str(subject.run.trained_steps)),
         ("seed", str(lineage.get("seed", config.get("seed")))),
     ]

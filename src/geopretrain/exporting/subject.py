@@ -90,7 +90,10 @@ def open_subject(run: str | Path) -> Subject:
 def without_folders(lineage: Mapping[str, Any]) -> dict[str, Any]:
     """Return a lineage whose paths are their last names: what is handed on tells nothing of this machine."""
     chain = [_last_name(step, "init") for step in lineage.get("chain", [])]
-    shown: dict[str, Any] = nameless(_last_name({**lineage, "chain": chain}, "data", "init"))
+    beside = {name: _last_name(one, "data") for name, one in lineage.get("beside", {}).items()}
+    shown: dict[str, Any] = nameless(
+        _last_name({**lineage, "chain": chain, "beside": beside}, "data", "init")
+    )
     return shown
 
 

@@ -34,6 +34,7 @@ class Lineage:
         versions: of the libraries.
         kept: which weights are handed on, where these are not simply the last ones.
         callbacks: classes of the program's own that were called while training.
+        beside: what else was learned from, by the name of its option, see ``Training``.
     """
 
     command: str
@@ -51,6 +52,7 @@ class Lineage:
     versions: Mapping[str, str]
     kept: str | None = None
     callbacks: list[str] = field(default_factory=list)
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the file has it; ``size`` as HEIGHTxWIDTH."""
@@ -63,7 +65,8 @@ class Lineage:
             f"{step['method']} ({step['init']})" if step["kind"] == "run" else step["init"]
             for step in self.chain
         ]
-        return f"Lineage: {' -> '.join([*steps, self.method])}."
+        others = [str(one["method"]) for one in self.beside.values() if "method" in one]
+        return f"Lineage: {' -> '.join([*steps, ' with '.join([self.method, *others])])}."
 
 
 def trace(command: str, task: Task, init: Init, data: Description, fingerprint: str, seed: int) -> Lineage:

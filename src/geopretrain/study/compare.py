@@ -44,18 +44,16 @@ def run_comparison(options: CompareOptions, finish: Callable[[Comparison], objec
     """
     plan = make_plan(options)
     check_folder(plan.out, overwrite=options.overwrite)
-    plan.check()
+    fingerprint = plan.check()
     with owned(plan.out):
-        comparison = _run(plan, options)
+        comparison = _run(plan, options, fingerprint)
         finish(comparison)
     return comparison
 
 
-def _run(plan: Plan, options: CompareOptions) -> Comparison:
+def _run(plan: Plan, options: CompareOptions, fingerprint: str) -> Comparison:
     start = time.perf_counter()
-    prepare_folder(
-        plan.out, plan.config, plan.weights(), plan.data.fingerprint(plan.fields), overwrite=options.overwrite
-    )
+    prepare_folder(plan.out, plan.config, plan.weights(), fingerprint, overwrite=options.overwrite)
     for sentence in same_content(plan.inits):
         console.warn(sentence)
     train = partial(_train, plan, options)

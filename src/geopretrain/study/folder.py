@@ -114,8 +114,8 @@ def _check_data(out: Path, fingerprint: str) -> None:
     known: _Data = read_json(file, _Data, error=RunFolderError, advice=kept)
     if known.fingerprint != fingerprint:
         raise RunFolderError(
-            f"The labelled images have changed since the comparison in '{out}' was begun, so that its "
-            f"trainings would be of two data sets. {_ADVICE}"
+            f"The labelled images have changed since the comparison in '{out}' was begun, or what is learned "
+            f"from beside them has, so that its trainings would be of two data sets. {_ADVICE}"
         )
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.groups import PreservingOptions, RecipeOptions
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
 from geopretrain.console import console
+from geopretrain.data.fingerprint import digest
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
 from geopretrain.study.contests import Contest, contest_of
@@ -68,19 +70,26 @@ class Plan:
         """Return what tells whether an initialisation is the same as before: its weights, or its name."""
         return {one.name: one.identity for one in self.inits}
 
-    def check(self) -> None:
+    def check(self) -> str:
         """Build what every trial would train, so that what cannot work is said before the first of them.
 
         Weights are opened and fitted to the backbone, settings and their combinations checked.
 
+        Returns:
+            What the data are recognised by, with whatever else the trials learn from.
+
         Raises:
             UserError: a trial could not begin.
         """
+        beside: dict[str, str] = {}
         first = self.trials([])[: len(self.modes) * len(self.inits)]  # of the first seed and draw
         for trial in first:
             with console.showing(False):
                 training = self.contest.training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
+            beside |= {name: str(one["fingerprint"]) for name, one in training.beside.items()}
+        labelled = self.data.fingerprint(self.fields)
+        return digest([labelled, beside]) if beside else labelled
 
     @property
     def searches(self) -> bool:
@@ -164,9 +173,14 @@ class Plan:
         )
 
     def _settings_of(self, init: NamedInit, mode: Mode) -> dict[str, Any]:
-        """Return what all trials share; a backbone of random numbers, or a frozen one, is not held, too."""
-        held = mode != "frozen" and init.kind != "random"
-        return {name: value for name, value in self.settings.items() if held or name not in PRESERVING}
+        """Return what all trials share.
+
+        A backbone of random numbers, or a frozen one, is not held, and a frozen one learns nothing beside the
+        labels.
+        """
+        left = PRESERVING if mode == "frozen" or init.kind == "random" else set()
+        left = left | set(AUXILIARY) if mode == "frozen" else left
+        return {name: value for name, value in self.settings.items() if name not in left}
 
 
 def make_plan(options: CompareOptions) -> Plan:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import command_line
 from geopretrain.data.file_names import titles_of_sequences as titles
@@ -49,6 +50,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "backbone": settings["backbone"],
         "head": settings.get("settings", {}).get("head", "depth"),
         "preset": settings["preset"],
+        **{name: settings[name] for name in AUXILIARY if settings.get("auxiliary") is not None},
         "steps": plan.curves[main.labels][-1],
         "steps_of": {str(labels): points[-1] for labels, points in plan.curves.items()},
         "batch_size": settings["batch_size"],

@@ -24,7 +24,7 @@ from geopretrain.runs.folder import CAPTURED, RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.computing import precision_of
 from geopretrain.training.settings import LoopSettings
-from geopretrain.training.stream import Samples, sample_indices
+from geopretrain.training.stream import Samples
 
 MAX_BYTES = 2 * 10**9
 """What is larger is not kept."""
@@ -99,7 +99,7 @@ class Captured:
 def keep_step(run: RunFolder, task: Task, samples: Samples, settings: LoopSettings, step: int) -> str:
     """Write what a step (0-based) needs to be computed again into the run; return a sentence about it."""
     precision = precision_of(settings.precision, task.device.type, task)
-    numbers = sample_indices(step, settings.batch_size, len(samples), settings.seed)
+    numbers = samples.of_step(step, settings.batch_size, settings.seed)
     parts = [samples.read(part) for part in np.split(numbers, settings.parts)]
     if any(BATCHES.get(type(part).__name__) is not type(part) for part in parts):
         return "The step is not kept: its batch is of a kind of its own."

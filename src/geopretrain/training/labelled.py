@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -22,7 +22,7 @@ from geopretrain.tasks.base import Task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.batch_size import fitted
 from geopretrain.training.resolve import data_of_resumed_run, loop_settings, resolved
-from geopretrain.training.stream import Samples
+from geopretrain.training.stream import JointSamples, Samples
 from geopretrain.training.train import Training
 from geopretrain.weights import Init, LoadReport
 
@@ -44,6 +44,8 @@ class Transfer:
         subset: positions of the images to learn from, in the train split.
         device: to compute on.
         out: folder of the run.
+        frames: samples of video that are learned from in the same steps, None without.
+        beside: see `Training`.
     """
 
     labelled: LabelledSet
@@ -54,6 +56,8 @@ class Transfer:
     subset: list[int]
     device: Device
     out: Path
+    frames: Samples | None = None
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def transfer_training(
@@ -78,6 +82,8 @@ def transfer_training(
     points = curve(options.curve_points, loop.steps)
     loop = replace(loop, validate_at=tuple(points))
     samples = Samples(labelled, learned, task.required)
+    if transfer.frames is not None:
+        samples = JointSamples(labelled, learned, task.required, transfer.frames)
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, transfer.device)
     if not options.resume:  # what a run began with has been looked at then
@@ -97,6 +103,7 @@ def transfer_training(
         shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
         settings=loop,
         subset={"seed": options.subset_seed, "names": labelled.names(learned)},
+        beside=transfer.beside,
     )
 
 

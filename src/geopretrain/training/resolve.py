@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from geopretrain.config.describe import dashed
 from geopretrain.config.groups import PreservingOptions, require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
@@ -207,8 +208,13 @@ def resolved(loop: LoopSettings, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def data_of_resumed_run(data: Any, resume: bool) -> Iterator[None]:
+def data_of_resumed_run(data: Any, resume: bool, option: str = "data") -> Iterator[None]:
     """Say what to do where the data of a resumed run are not where they were.
+
+    Args:
+        data: what the user, or the run, has named.
+        resume: whether a run is continued.
+        option: that names them.
 
     Raises:
         DataError: as inside, with the way out.
@@ -219,5 +225,6 @@ def data_of_resumed_run(data: Any, resume: bool) -> Iterator[None]:
         if not resume or Path(str(data)).exists():
             raise
         raise DataError(
-            f"{error} If the data of the run have moved, give them anew: --data, wherever they are now."
+            f"{error} If the data of the run have moved, give them anew: --{dashed(option)}, wherever they "
+            "are now."
         ) from error

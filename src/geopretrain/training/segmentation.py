@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from geopretrain.compute import resolve_device
@@ -17,8 +18,10 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
+from geopretrain.tasks.transfer.segmentation import Segmentation
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
+from geopretrain.training.auxiliary import auxiliary_of, check_shared
 from geopretrain.training.labelled import (
     Transfer,
     labelled_subset,
@@ -76,6 +79,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     preset = choose_preset(options.preset, device, PRESETS)
     settings = {**PRESETS[preset].settings, **options.settings}
     mode = mode_of(options, settings)
+    check_shared(options, mode)
     labelled = open_labelled(options, size=PRESETS[preset].size)
     cls, names = segmentation_class(options.as_released), labelled.class_names
     config = task_config(
@@ -89,10 +93,21 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
     task, report, init = with_first_weights(cls, config, options)
+    assert isinstance(task, Segmentation)
     subset = _subset(labelled, options)
-    transfer = Transfer(labelled, task, report, init, PRESETS[preset].of_init(init.kind), subset, device, out)
+    of_init = PRESETS[preset].of_init(init.kind)
+    transfer = Transfer(labelled, task, report, init, of_init, subset, device, out)
+    if (auxiliary := auxiliary_of(options, backbone)) is not None:
+        transfer = replace(
+            transfer,
+            task=auxiliary.joined(task, report),
+            frames=auxiliary.frames,
+            beside={"auxiliary_data": auxiliary.record()},
+        )
     chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
-    return transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
+    training = transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
+    check_shared(options, mode, training.settings.backbone_lr)
+    return training
 
 
 def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -> Mode:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from geopretrain.data.batches import JointBatch
 from geopretrain.data.dataset import Dataset, Fields
 from geopretrain.seeding import ORDER
 
@@ -35,10 +36,50 @@ class Samples:
         """Return the batch of these samples, counted from 0 to ``len - 1``."""
         return self.data.read(self.positions[np.asarray(numbers, dtype=np.int64)], self.fields)
 
+    def of_step(self, step: int, batch_size: int, seed: int) -> np.ndarray:
+        """Return what `read` takes for the batch of a step (0-based), a row for each sample."""
+        return sample_indices(step, batch_size, len(self), seed)
+
     def batches(self, size: int) -> Iterator[Any]:
         """Yield all samples once, in their order, in batches of ``size`` (the last may be smaller)."""
         for first in range(0, len(self), size):
             yield self.read(np.arange(first, min(first + size, len(self))))
+
+    def check(self) -> None:
+        """Make sure that all of them can be read (raises as `Dataset.check` does)."""
+        self.data.check(self.positions, self.fields)
+
+
+@dataclass(frozen=True)
+class JointSamples(Samples):
+    """Labelled samples, of which a step reads as many as of video; each has an order of its own.
+
+    Attributes:
+        frames: samples of the video.
+    """
+
+    frames: Samples
+
+    def of_step(self, step: int, batch_size: int, seed: int) -> np.ndarray:
+        """Return the numbers ``B 2`` of labelled samples, and of those of the video."""
+        both = (len(self), len(self.frames))
+        return np.stack([sample_indices(step, batch_size, count, seed) for count in both], 1)
+
+    def read(self, numbers: Any) -> JointBatch:
+        """Return the batch of rows of `of_step`; of numbers alone, each with the video sample of its own."""
+        rows = np.asarray(numbers, dtype=np.int64)
+        if rows.ndim == 1:
+            rows = np.stack([rows, rows % len(self.frames)], 1)
+        return JointBatch(super().read(rows[:, 0]), self.frames.read(rows[:, 1]))
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield the labelled samples once, as `Samples.batches` does."""
+        return Samples(self.data, self.positions, self.fields).batches(size)
+
+    def check(self) -> None:
+        """Make sure that all of both can be read."""
+        super().check()
+        self.frames.check()
 
 
 @lru_cache(maxsize=4)
@@ -96,7 +137,7 @@ class BatchStream:
     def __iter__(self) -> Iterator[Any]:
         step = self.first_step
         while True:
-            numbers = sample_indices(step, self.batch_size, len(self.samples), self.seed)
+            numbers = self.samples.of_step(step, self.batch_size, self.seed)
             for part in np.split(numbers, self.parts)[self.rank :: self.processes]:
                 start = time.perf_counter()
                 batch = self.samples.read(part)

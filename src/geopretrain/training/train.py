@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.describe import dashed
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
@@ -46,6 +47,8 @@ class Training:
         settings: of the loop.
         subset: kept in subset.json where only a part of the samples is learned from.
         probe: what the frozen features are judged on while training.
+        beside: what else is learned from, for lineage.json: entries with ``data`` (where it is) and
+            ``fingerprint`` (what it holds), by the name of their option.
     """
 
     command: str
@@ -61,6 +64,7 @@ class Training:
     settings: LoopSettings
     subset: Mapping[str, Any] = field(default_factory=dict)
     probe: LinearProbe | None = None
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def train(
@@ -96,6 +100,7 @@ def train(
         lineage,
         kept=kept_in_words(training.settings),
         callbacks=[name_of(callback) for callback in callbacks_of_program(training.settings)],
+        beside=training.beside,
     )
     _check_same_data(training, lineage, resume)
     lineage = _as_begun(lineage, RunFolder(training.out)) if resume else lineage
@@ -103,7 +108,7 @@ def train(
         training.samples,
         training.validation,
     ):  # unreadable files are named before anything is written
-        samples.data.check(samples.positions, samples.fields)
+        samples.check()
     if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
         console.say(training.report.summary())
         if training.report.incomplete:
@@ -181,6 +186,14 @@ def _check_same_data(training: Training, lineage: Lineage, resume: bool) -> None
             f"differs (they were at '{run.lineage['data']}'). Give the data of the run with --data, wherever "
             f"they are now, or start another run: --init {run.path} with another --out."
         )
+    for name, begun in (run.lineage.get("beside") or {}).items():
+        now = lineage.beside.get(name, {})
+        if now and begun["fingerprint"] != now["fingerprint"]:
+            raise RunFolderError(
+                f"The run in '{run.path}' began with other content in --{dashed(name)} than '{now['data']}' "
+                f"holds now (it was at '{begun['data']}'). Give what it began with, wherever that is now, or "
+                f"start another run: --init {run.path} with another --out."
+            )
 
 
 def _as_begun(lineage: Lineage, run: RunFolder) -> Lineage:

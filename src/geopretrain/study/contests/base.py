@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.options import CompareOptions, TrainCommandOptions
 from geopretrain.config.several import Mode
 from geopretrain.data.dataset import Fields
 from geopretrain.errors import OptionError
-from geopretrain.schema import given
+from geopretrain.schema import defaults, given
 from geopretrain.study.measures import Measure
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from geopretrain.training.train import Training
 
 DEPTH_OPTIONS = ("supervision", "evaluate_data", "protocol")
-"""Options of ``compare`` that only depth has."""
+OPTIONS_OF = {"depth": DEPTH_OPTIONS, "segmentation": AUXILIARY}
+"""Options of ``compare`` that only one task has."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,11 @@ class Contest(ABC):
 
     def check_options(self, options: CompareOptions, searches: bool) -> None:
         """Refuse options of other tasks."""
-        for name in DEPTH_OPTIONS:
-            if getattr(options, name) != getattr(CompareOptions, name):
-                raise OptionError(name, f"belongs to --task depth, and this is --task {self.task}.")
+        standard = defaults(CompareOptions)
+        for task, names in OPTIONS_OF.items():
+            changed = [name for name in names if getattr(options, name) != standard[name]]
+            if changed and task != self.task:
+                raise OptionError(changed[0], f"belongs to --task {task}, and this is --task {self.task}.")
 
     @abstractmethod
     def check_data(

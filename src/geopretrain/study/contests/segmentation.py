@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.options import CompareOptions, FinetuneSegmentationOptions
 from geopretrain.config.several import Mode
+from geopretrain.console import console
 from geopretrain.errors import OptionError
 from geopretrain.schema import given
 from geopretrain.study.contests.base import Words
@@ -36,6 +38,7 @@ class SegmentationContest(LabelledContest):
         "classes in neither truth nor prediction are left out of the mean",
     )
     command = FinetuneSegmentationOptions
+    own_options = AUXILIARY
 
     def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
         """Return the named settings of its training."""
@@ -52,6 +55,17 @@ class SegmentationContest(LabelledContest):
         if "modes" in given(options) and options.modes != ("frozen",):
             raise OptionError("modes", LINEAR_IS_FROZEN.format(mode=", ".join(options.modes)))
         return ("frozen",)
+
+    def check_options(self, options: CompareOptions, searches: bool) -> None:
+        """Refuse what contradicts each other; say which trials have nothing beside the labels."""
+        super().check_options(options, searches)
+        if options.auxiliary is None or "frozen" not in options.modes:
+            return
+        if set(options.modes) == {"frozen"}:
+            raise OptionError(
+                "auxiliary", "teaches the backbone beside the labels, and in mode frozen it learns nothing."
+            )
+        console.say(f"Mode frozen learns from the labels alone: {options.auxiliary} would teach it nothing.")
 
     def look_at(self, data: LabelledSet, train: np.ndarray, scored: np.ndarray, split: str) -> None:
         """Count what the labels hold, and refuse what cannot be meant."""
