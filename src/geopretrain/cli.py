@@ -9,8 +9,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -273,12 +273,25 @@ def _run(words: list[str]) -> int:
     given = parse(name, command.options_class(), rest, summary=summary, epilog=lambda: _epilog(name, rest))
     interruption.check()
     if given is not None:
-        check_early(with_data_found(command.options_class()(**given)))
-        result = command.function()(**given)
+        with _naming_file(given):
+            check_early(with_data_found(command.options_class()(**given)))
+            result = command.function()(**given)
         if command.shows is not None:
             print(calm(command.shows(result), lines=True))
         return BAD if command.fails(result) else PARTLY if console.left_out else 0
     return 0
+
+
+@contextmanager
+def _naming_file(given: Mapping[str, Any]) -> Iterator[None]:
+    """Say of a wrong option where it is from, where it was not typed."""
+    try:
+        yield
+    except OptionError as error:
+        if error.name not in getattr(given, "saved", ()):
+            raise
+        file = getattr(given, "file", "")
+        raise OptionError(error.name, f"{error.problem} It was not typed: it is from '{file}'.") from error
 
 
 SETTINGS_ELSEWHERE = {

@@ -98,8 +98,10 @@ def test_a_configuration_is_below_what_is_typed(tmp_path):
             "settings": {"smoothness": 0.1},
             "channels_last": False,
         }
-    assert pretrain("--config", str(tmp_path), "monodepth")["method"] == "monodepth"
-    assert pretrain("monodepth", "--config", str(tmp_path))["method"] == "monodepth"
+    for words in (["--config", str(tmp_path), "monodepth"], ["monodepth", "--config", str(tmp_path)]):
+        given = pretrain(*words)
+        assert given["method"] == "monodepth"
+        assert given.keys() == {"method", "data", "channels_last"}  # lr and settings were those of scdepth
 
 
 def test_help_shows_every_option_where_it_belongs(capsys):

@@ -210,6 +210,7 @@ def _check_options(task: Task, options: EvaluateOptions) -> None:
     for name in foreign:
         if name in asked and asked[name] != defaults(EvaluateOptions)[name]:
             what = "depth or flow" if name in of_depth else "class maps"
+            what = "depth or class maps" if name in ("flip", "csv") else what
             raise OptionError(name, f"is for runs that predict {what}; this one is of {task.name}.")
 
 

@@ -90,7 +90,7 @@ def _resume(value: Any) -> Any:
     return value
 
 
-def _settings(value: Any) -> Any:
+def settings_of_text(value: Any) -> Any:
     """Return ``['a=1', 'b=x']`` as a dictionary; values are read as YAML."""
     if value in (None, [], ()) or isinstance(value, Mapping):
         return value or {}
@@ -143,7 +143,7 @@ MAX_CURVE_POINTS = 10_000
 Resume = Annotated[
     bool | str | os.PathLike[str], reads(_resume), Words("true, false or a run folder", "FOLDER")
 ]
-Settings = Annotated[Mapping[str, Any], reads(_settings), Words("name=value", "NAME=VALUE", many=True)]
+Settings = Annotated[Mapping[str, Any], reads(settings_of_text), Words("name=value", "NAME=VALUE", many=True)]
 CurvePoints = Annotated[
     int | tuple[int, ...], reads(_curve), Words("a number of evaluations, or steps", "N", many=True)
 ]

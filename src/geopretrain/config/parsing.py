@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from argparse import Action, ArgumentError, HelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from geopretrain.config.describe import Option, options_of
+from geopretrain.config.overriding import beside
 from geopretrain.config.saved import read_saved
+from geopretrain.console import console
 from geopretrain.errors import ConfigError, OptionError, nearest_name
 from geopretrain.schema import RENAMED
 
@@ -46,8 +49,41 @@ def parse(
         build_parser(command, options, summary=summary, epilog=epilog()).print_help()
         return None
     parser = build_parser(command, options)
-    given: dict[str, Any] = parser.parse_args(list(words), defaults=False).as_dict()
-    return given
+    typed: dict[str, Any] = parser.parse_args(list(words), defaults=False).as_dict()
+    if parser.file is None:
+        return typed
+    kept, left = beside(parser.saved, typed)
+    with console.showing(str(typed.get("progress")).lower() != "false"):
+        for name, others in left.items():
+            console.say(_left_out(parser.file, name, others))
+    return Given({**kept, **typed, **_settings(kept)}, file=parser.file, saved=kept)
+
+
+class Given(dict[str, Any]):
+    """What is given for a command, some of it by a file.
+
+    Attributes:
+        file: that ``--config`` named.
+        saved: what was taken of it.
+    """
+
+    def __init__(self, values: Mapping[str, Any], *, file: str, saved: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.file, self.saved = file, saved
+
+
+def _settings(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the file, among which those typed are already."""
+    return {"settings": kept["settings"]} if "settings" in kept else {}
+
+
+def _left_out(file: str, name: str, others: Sequence[str]) -> str:
+    """Return the sentence about what is not taken of a file."""
+    dashed = [one.replace("_", "-") for one in (name, *others)]
+    return (
+        f"'{file}' is of another {dashed[0]}: what it has of {', '.join(dashed[1:])} is not taken. What is "
+        "left away follows from the other options."
+    )
 
 
 def build_parser(command: str, options: type, *, summary: str = "", epilog: str = "") -> CommandParser:
@@ -119,13 +155,12 @@ class OneOrMany(Action):
 
 
 class ConfigFile(ActionConfigFile):
-    """``--config``: what a saved configuration gives, below what is typed."""
+    """``--config``: what a saved configuration gives, below what is typed, wherever that stands."""
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        """Add what the file gives and the command line does not."""
-        for name, value in read_saved(values, parser.command, parser.options).items():
-            if name not in cfg:
-                cfg[name] = value
+        """Keep what the file gives; of several files the first one wins."""
+        parser.saved = {**read_saved(values, parser.command, parser.options), **parser.saved}
+        parser.file = parser.file or str(values)
 
 
 class CommandParser(ArgumentParser):
@@ -133,6 +168,8 @@ class CommandParser(ArgumentParser):
 
     command = ""
     options: type = object
+    file: str | None = None
+    saved: Mapping[str, Any] = MappingProxyType({})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError for what the words cannot mean."""

@@ -7,14 +7,19 @@ they say. Methods of plugins are not in it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.records import Text, read_json
+from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.registry import OWN_OPTIONS
 
+OF_TRAINING = frozenset(one.name for one in fields(Preset)) - {
+    *("crop", "epochs", "lr_batch", "lr_of", "settings", "warmup_fraction")
+} | {"curve_points", "device", "ema", "labels", "precision", "seed"}
+"""Options of trainings that may be taken for settings of what is trained."""
 TABLE = Path(__file__).with_name("known.json")
 
 
@@ -51,6 +56,11 @@ def check_settings(method: str, names: Iterable[str], known: Iterable[str]) -> N
         if name in OWN_OPTIONS:
             raise ConfigError(
                 f"'{name}' is no setting of {method}: it has an option of its own, or the data decide it."
+            )
+        if name not in known and name in OF_TRAINING:
+            raise ConfigError(
+                f"'{name}' is no setting of {method}, but an option of the training: "
+                f"--{name.replace('_', '-')} (in Python {name}=...)."
             )
         if name not in known:
             hint = nearest_name(name, known)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
+from geopretrain.config.overriding import halvings
 from geopretrain.config.saved import as_saved
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import drawn_subset, spread_positions
@@ -167,7 +168,7 @@ def curve(points: int | Sequence[int], steps: int) -> list[int]:
         ConfigError: not numbers between 1 and ``steps``.
     """
     if isinstance(points, int):
-        return sorted({max(1, steps >> halvings) for halvings in range(min(points, 64))})
+        return halvings(points, steps)
     if points and not (min(points) >= 1 and max(points) <= steps):
         raise OptionError("curve_points", f"must lie between 1 and {steps} steps, not {sorted(points)}.")
     return sorted({*points, steps})

@@ -1,0 +1,98 @@
+"""What a saved configuration gives beside what is typed."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from geopretrain import cli
+from geopretrain.config.overriding import beside, halvings
+from geopretrain.training.labelled import curve
+
+RUN = {
+    "data": "street",
+    "size": "64x96",
+    "labels": 4,
+    "init": "random",
+    "backbone": "resnet50",
+    "preset": "short",
+    "lr": 0.01,
+    "steps": 300,
+    "warmup_steps": 30,
+    "curve_points": [9, 18, 37, 75, 150, 300],
+    "settings": {"head": "fpn", "flip": 0.0},
+}
+
+
+def kept(*left):
+    return {name: value for name, value in RUN.items() if name not in left}
+
+
+def test_nothing_else_changes_where_what_is_typed_is_the_same_or_decides_nothing():
+    for typed in (
+        {"lr": "0.1"},
+        {"steps": "300"},
+        {"preset": "short"},
+        {"init": "imagenet"},
+        {"labels": "8"},
+    ):
+        assert beside(RUN, typed) == (kept(*typed), {})
+
+
+def test_evaluations_are_spread_over_other_steps():
+    assert halvings(6, 300) == RUN["curve_points"]
+    for steps in ("20", "9000"):
+        found, left = beside(RUN, {"steps": steps})
+        assert found["curve_points"] == 6
+        assert left == ({"steps": ["warmup_steps"]} if steps == "20" else {})
+        assert curve(found["curve_points"], int(steps))[-1] == int(steps)
+    own = {**RUN, "curve_points": [100, 300]}  # chosen by somebody: those of other steps nobody knows
+    found, left = beside(own, {"steps": "120"})
+    assert "curve_points" not in found
+    assert left == {"steps": ["curve_points"]}
+    found, left = beside(own, {"steps": "120", "curve_points": "60,"})
+    assert ("curve_points" in found, left) == (False, {})
+
+
+def test_a_preset_takes_along_what_presets_decide():
+    found, left = beside(RUN, {"preset": "paper", "lr": "0.5"})
+    assert found == {name: RUN[name] for name in ("data", "size", "labels", "init", "backbone")}
+    assert left == {"preset": ["steps", "warmup_steps", "curve_points", "settings"]}
+
+
+def test_the_backbone_follows_another_run_to_begin_with():
+    assert beside(RUN, {"init": "runs/other"}) == (kept("init", "backbone"), {"init": ["backbone"]})
+
+
+@pytest.mark.parametrize(("of", "typed"), [("labels", "mono"), ("mono", "labels")])
+def test_learning_depth_from_something_else_is_another_training(of, typed):
+    found, _ = beside({**RUN, "supervision": of}, {"supervision": typed})
+    assert found.keys() == {"data", "size", "init", "backbone"}
+    assert "lr" in beside({**RUN, "supervision": "mono"}, {"supervision": "stereo"})[0]
+
+
+def test_settings_are_taken_one_by_one():
+    for typed in ("flip=0.5", ["flip=0.5"]):
+        assert beside(RUN, {"settings": typed})[0]["settings"] == {"head": "fpn", "flip": 0.5}
+    assert beside(RUN, {"settings": "flip"})[0]["settings"] == "flip"  # its option says what is wrong
+
+
+def test_a_wrong_option_that_was_not_typed_names_its_file(tmp_path, capsys):
+    saved = {"command": "finetune segmentation", "data": "synthetic:street", "mode": "full"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(saved))
+    words = ["finetune", "segmentation", "--config", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert cli.main([*words, "--settings", "head=linear"]) == 2
+    said = capsys.readouterr().err
+    assert "--mode may only be frozen" in said
+    assert f"It was not typed: it is from '{tmp_path}'." in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_given_as_settings_are_told():
+    from geopretrain.errors import ConfigError
+    from geopretrain.tasks.known import check_settings
+
+    for name, typed in (("backbone_lr", "--backbone-lr"), ("steps", "--steps"), ("ema", "--ema")):
+        with pytest.raises(ConfigError, match=f"'{name}' is no setting of depth, but an option .*{typed} "):
+            check_settings("depth", [name], ["crop"])
+    check_settings("depth", ["crop"], ["crop"])
