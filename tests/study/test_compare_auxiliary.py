@@ -48,11 +48,32 @@ def test_every_trial_that_trains_its_encoder_gets_it(tmp_path, stores):
         prepare_folder(plan.out, plan.config, plan.weights(), other, overwrite=False)
 
 
+def test_images_are_mixed_in_every_mode(tmp_path, stores):
+    mixing = {"auxiliary": None, "auxiliary_data": None, "auxiliary_weight": 1.0}
+    mixing |= {"depth_from": "someone/depth", "settings": {"depth_mix": 0.5}, "batch_size": 2}
+    plan = make_plan(options(tmp_path / "cmp", stores[0], **mixing))
+    assert {(t.mode, t.settings["depth_from"]) for t in plan.trials([])} == {
+        ("full", "someone/depth"),
+        ("frozen", "someone/depth"),
+    }
+    assert plan.check() != plan.data.fingerprint(plan.fields), "other depth makes other trials"
+    mixing |= {"settings": {}}
+    with pytest.raises(OptionError, match="depth_from says nothing alone"):
+        make_plan(options(tmp_path / "cmp", stores[0], **mixing)).check()
+
+
 @pytest.mark.parametrize(
     ("more", "error", "words"),
     [
         ({"modes": "frozen"}, OptionError, "in mode frozen it learns nothing"),
         ({"task": "detection"}, OptionError, "auxiliary belongs to --task segmentation"),
+        (
+            {"task": "detection", "depth_from": "run"}
+            | dict.fromkeys(("auxiliary", "auxiliary_data"))
+            | {"auxiliary_weight": 1.0},
+            OptionError,
+            "depth_from belongs to --task segmentation",
+        ),
         (
             {"task": "depth", "data": "synthetic:street?worlds=2&frames=24"},
             OptionError,

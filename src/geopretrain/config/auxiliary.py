@@ -7,7 +7,7 @@ from typing import Annotated
 
 from geopretrain.config.groups import Settings
 from geopretrain.errors import OptionError, one_of
-from geopretrain.schema import FilePaths, Positive, Words, checked, defaults
+from geopretrain.schema import FilePath, FilePaths, Positive, Words, checked, defaults
 from geopretrain.tasks.registry import PRETEXTS
 
 DepthMethod = Annotated[str, Words("a method that learns depth from video", "METHOD")]
@@ -27,6 +27,15 @@ class AuxiliaryOptions:
     """Weight of its loss beside that of the labels, e.g. 0.1."""
     auxiliary_settings: Settings = field(default_factory=dict)
     """Settings of that method as name=value, e.g. scales=1."""
+
+
+@checked
+class MixingOptions:
+    """How images are mixed."""
+
+    depth_from: FilePath | None = None
+    """Run of a depth method, or a teacher as for data pseudo-depth, that says what is near in the labelled
+    images, for --settings depth_mix=0.5."""
 
 
 AUXILIARY = tuple(one.name for one in fields(AuxiliaryOptions))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Literal
 
-from geopretrain.config.auxiliary import AuxiliaryOptions, check_auxiliary
+from geopretrain.config.auxiliary import AuxiliaryOptions, MixingOptions, check_auxiliary
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import (
     AverageOptions,
@@ -93,7 +93,9 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
 
 @checked
-class FinetuneSegmentationOptions(TrainCommandOptions, AuxiliaryOptions, TransferOptions, LabelledOptions):
+class FinetuneSegmentationOptions(
+    TrainCommandOptions, MixingOptions, AuxiliaryOptions, TransferOptions, LabelledOptions
+):
     """Options of ``finetune segmentation``."""
 
     as_released: bool = False
@@ -138,6 +140,7 @@ class CompareOptions(
     SettingsOptions,
     AverageOptions,
     PreservingOptions,
+    MixingOptions,
     AuxiliaryOptions,
     RecipeOptions,
     LabelledDataOptions,

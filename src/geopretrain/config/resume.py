@@ -28,7 +28,7 @@ FREE = frozenset(
         ),  # when and where something is written
         *("out", "resume", "overwrite", "progress"),  # of the call
         *("evaluate_data", "protocol", "flip"),  # scoring, after the training
-        *("data", "auxiliary_data"),  # recognised by their content, see Dataset.fingerprint
+        *("data", "auxiliary_data", "depth_from"),  # recognised by their content, see Dataset.fingerprint
     }
 )
 """Options that may be given anew, because they do not change what is learned."""

@@ -12,6 +12,8 @@ from torch.nn import functional
 from geopretrain.data.dataset import NAMES
 from geopretrain.errors import DataError
 
+BEYOND = -1.0
+"""Nearness of what is no part of an image, or has no depth."""
 B = TypeVar("B", "ClipBatch", "LabelledBatch", "ViewBatch")
 
 
@@ -97,6 +99,7 @@ class LabelledBatch:
         box_crowd: for each image ``N`` bool, whether a box holds a crowd that nobody has told apart.
         masks: for each image ``N H W`` bool, one per box.
         depth: ``B 1 H W`` float32 m, 0 = no measurement.
+        nearness: ``B 1 H W`` float32, inverse depth from 0 to 1 within each image; `BEYOND`: none.
     """
 
     images: Tensor
@@ -108,6 +111,7 @@ class LabelledBatch:
     box_crowd: tuple[Tensor, ...] | None = None
     masks: tuple[Tensor, ...] | None = None
     depth: Tensor | None = None
+    nearness: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

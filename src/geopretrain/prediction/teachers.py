@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from geopretrain.data.batches import as_float
-from geopretrain.data.fingerprint import unread
+from geopretrain.data.fingerprint import Digest, digest, unread
 from geopretrain.data.store.pseudo_depth import PseudoDepthInfo
 from geopretrain.errors import ConfigError, DataError, WeightsError
 from geopretrain.extras import require_extra
@@ -86,6 +86,19 @@ def load_teacher(
     if not path.exists() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)):
         raise WeightsError(f"The teacher '{name}' does not exist.")
     return _transformers_model(str(name), path.is_dir(), quantity, meaning, device)
+
+
+def teacher_digest(name: str | Path) -> str:
+    """Return 16 hexadecimal digits for the content of a teacher's files; of one on the hub for its name."""
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return digest(str(name))
+    files = sorted(path.glob("*.safetensors"))
+    files += [] if RunFolder(path).is_ours() else sorted(path.glob("*.json"))
+    found = Digest()
+    for file in files:
+        found.add(file.name).add_file(file)
+    return found.hex()
 
 
 def _own_run(path: Path, quantity: str | None, meaning: str | None, device: str) -> Teacher:

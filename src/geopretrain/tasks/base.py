@@ -159,6 +159,15 @@ class Task(nn.Module):
         """Return named pictures (``H W 3`` uint8) of what the task makes of a fixed, untransformed batch."""
         return {}
 
+    @property
+    def augments(self) -> bool:
+        """Whether what is learned from looks so different from what is read that `views` are worth a look."""
+        return False
+
+    def views(self, batch: Any) -> dict[str, np.ndarray]:
+        """Return named pictures of an untransformed batch beside what ``train_transform`` makes of it."""
+        return {}
+
     def findings(self) -> dict[str, Any]:
         """Return what training found out beside the weights, plain values for results.json."""
         return {}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
@@ -18,11 +19,13 @@ from geopretrain.compute import resolve_device
 from geopretrain.console import console
 from geopretrain.errors import ConfigError
 from geopretrain.evaluation.probe import LinearProbe
+from geopretrain.files import write_picture
 from geopretrain.interruption import Answer, Interrupted, finishing
 from geopretrain.networks.memory_order import use_channels_last
 from geopretrain.ranks import Ranks
 from geopretrain.records import reason
 from geopretrain.runs.folder import RunFolder
+from geopretrain.seeding import seed_step
 from geopretrain.tasks.base import Task
 from geopretrain.training.activations import checkpoint_activations, keep_activations
 from geopretrain.training.checkpoint import AtomicCheckpointIO, check_weights, read_checkpoint, unusable
@@ -91,6 +94,8 @@ def fit(
         if not ended:
             _say_start(task, samples, settings, device, first_step)
             task.train()
+            if not first_step and ranks.first and task.augments:
+                _draw_views(task, samples, settings, run, device)
             stream = _stream(samples, settings, first_step, ranks)
             recorder = Recorder(run, settings, stream, validation, shown, probe, ranks)
             _train(task, settings, device, recorder, len(samples), callbacks, anchor)
@@ -137,6 +142,16 @@ def _say_start(task: Task, samples: Samples, settings: LoopSettings, device: str
         f"Training on {counted(len(samples), 'sample')} in batches of {settings.batch_size}{among} on "
         f"{device} in {precision_of(settings.precision, device, task)}, {begin}."
     )
+
+
+def _draw_views(task: Task, samples: Samples, settings: LoopSettings, run: RunFolder, device: str) -> None:
+    """Draw what the first part of the first step will learn from, exactly as it will."""
+    part = np.split(samples.of_step(0, settings.batch_size, settings.seed), settings.parts)[0]
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        seed_step(settings.seed, 0)
+        drawn = task.views(samples.read(part).to(device))
+    for name, picture in drawn.items():
+        write_picture(run.figures / f"{name}.png", picture)
 
 
 def _stream(samples: Samples, settings: LoopSettings, first_step: int, ranks: Ranks) -> BatchStream:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
 from geopretrain.config.overriding import halvings
 from geopretrain.config.saved import as_saved
+from geopretrain.data.dataset import Dataset
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import drawn_subset, spread_positions
 from geopretrain.errors import DataError, OptionError
@@ -45,6 +46,8 @@ class Transfer:
         subset: positions of the images to learn from, in the train split.
         device: to compute on.
         out: folder of the run.
+        learned: the images as they are read for learning, where they have more than their labels; None: as
+            they are.
         frames: samples of video that are learned from in the same steps, None without.
         beside: see `Training`.
     """
@@ -57,6 +60,7 @@ class Transfer:
     subset: list[int]
     device: Device
     out: Path
+    learned: Dataset[Any] | None = None
     frames: Samples | None = None
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -82,9 +86,9 @@ def transfer_training(
     loop = loop_settings(options, transfer.preset, transfer.device, len(subset), task=task, validate_every=0)
     points = curve(options.curve_points, loop.steps)
     loop = replace(loop, validate_at=tuple(points))
-    samples = Samples(labelled, learned, task.required)
+    samples = Samples(transfer.learned or labelled, learned, task.required)
     if transfer.frames is not None:
-        samples = JointSamples(labelled, learned, task.required, transfer.frames)
+        samples = JointSamples(samples.data, learned, task.required, transfer.frames)
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, transfer.device)
     if not options.resume:  # what a run began with has been looked at then

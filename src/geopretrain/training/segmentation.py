@@ -30,6 +30,7 @@ from geopretrain.training.labelled import (
     selection,
     transfer_training,
 )
+from geopretrain.training.mixing import check_mixing, check_parts, with_nearness
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
@@ -92,21 +93,27 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
+    check_mixing(options, config.depth_mix)
     task, report, init = with_first_weights(cls, config, options)
     assert isinstance(task, Segmentation)
     subset = _subset(labelled, options)
     of_init = PRESETS[preset].of_init(init.kind)
     transfer = Transfer(labelled, task, report, init, of_init, subset, device, out)
+    if config.depth_mix:
+        learned, origin = with_nearness(options, labelled, device)
+        transfer = replace(transfer, learned=learned, beside={"depth_from": origin})
     if (auxiliary := auxiliary_of(options, backbone)) is not None:
         transfer = replace(
             transfer,
             task=auxiliary.joined(task, report),
             frames=auxiliary.frames,
-            beside={"auxiliary_data": auxiliary.record()},
+            beside={**transfer.beside, "auxiliary_data": auxiliary.record()},
         )
     chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
     training = transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
     check_shared(options, mode, training.settings.backbone_lr)
+    if config.depth_mix:
+        check_parts(training.settings, len(training.samples))
     return training
 
 

@@ -90,7 +90,7 @@ def augment_labelled(batch: LabelledBatch, flip: float = 0.5) -> LabelledBatch:
     images = _mirrored_float(batch.images, flipped)
     chosen = flipped.tolist()
     changes: dict[str, Any] = {"images": images}
-    for name in ("labels", "depth"):
+    for name in ("labels", "depth", "nearness"):
         values: Tensor | None = getattr(batch, name)
         if values is not None:
             mirrored = flipped.to(values.device).view(-1, *[1] * (values.ndim - 1))

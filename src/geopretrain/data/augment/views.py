@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geopretrain.data.augment.objects import objects_in
 from geopretrain.data.augment.windows import Range, nearest_windows, random_windows, resize_windows
-from geopretrain.data.batches import ClipBatch, LabelledBatch, ViewBatch, as_float, as_images
+from geopretrain.data.batches import BEYOND, ClipBatch, LabelledBatch, ViewBatch, as_float, as_images
 
 
 def mirrored(images: Tensor, chance: float) -> Tensor:
@@ -93,6 +93,9 @@ def _seen(batch: LabelledBatch, views: Tensor, windows: Tensor, mirror: Tensor) 
     if batch.labels is not None:
         ids = nearest_windows(batch.labels, windows, size)
         changes["labels"] = torch.where(chosen[:, None, None], ids.flip(-1), ids)
+    if batch.nearness is not None:
+        near = nearest_windows(batch.nearness[:, 0], windows, size, outside=BEYOND)[:, None]
+        changes["nearness"] = torch.where(chosen[:, None, None, None], near.flip(-1), near)
     images = torch.where(chosen[:, None, None, None], views.flip(-1), views)
     return replace(batch, images=images, **changes)
 

@@ -46,8 +46,8 @@ def resize_windows(images: Tensor, windows: Tensor, size: tuple[int, int]) -> Te
     return roi_align(images, boxes.to(images), size, aligned=True)
 
 
-def nearest_windows(maps: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return windows ``B 4`` of maps ``B H W`` at ``size``, each pixel the nearest one, outside IGNORE."""
+def nearest_windows(maps: Tensor, windows: Tensor, size: tuple[int, int], outside: float = IGNORE) -> Tensor:
+    """Return windows ``B 4`` of maps ``B H W`` at ``size``, each pixel the nearest one, else ``outside``."""
     left, top, right, bottom = windows.to(maps.device).unbind(1)
 
     def nearest(first: Tensor, last: Tensor, length: int, pixels: int) -> Tensor:
@@ -62,4 +62,4 @@ def nearest_windows(maps: Tensor, windows: Tensor, size: tuple[int, int]) -> Ten
         samples[:, None, None], rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
     ]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
-    return found.masked_fill(~inside, IGNORE)
+    return found.masked_fill(~inside, outside)

@@ -247,6 +247,10 @@ class LabelledSet:
         """Return 16 hexadecimal digits for classes, names and lengths of files, and the content of some."""
         return self.source.fingerprint()
 
+    def rows_beside(self, name: str, row_bytes: int) -> RowCache:
+        """Return a place for a row of so many bytes for each image, kept as long as the images are."""
+        return RowCache(self._folder / name, len(self), row_bytes)
+
     @property
     def _has_objects(self) -> bool:
         return any(name in self.source.fields for name in OBJECTS)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.options import CompareOptions, FinetuneSegmentationOptions
 from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.errors import OptionError
 from geopretrain.schema import given
-from geopretrain.study.contests.base import Words
+from geopretrain.study.contests.base import OPTIONS_OF, Words
 from geopretrain.study.contests.labelled import LabelledContest
 from geopretrain.study.measures import MIOU
 
@@ -38,7 +37,7 @@ class SegmentationContest(LabelledContest):
         "classes in neither truth nor prediction are left out of the mean",
     )
     command = FinetuneSegmentationOptions
-    own_options = AUXILIARY
+    own_options = OPTIONS_OF["segmentation"]
 
     def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
         """Return the named settings of its training."""

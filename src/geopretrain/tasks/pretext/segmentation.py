@@ -56,6 +56,7 @@ class SupervisedSegmentationConfig(SegmentationConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.head != "linear", "head", "one that trains the encoder, too", self.head)
+        require(self.depth_mix == 0, "depth_mix", "0, because only fine-tuning knows depth", self.depth_mix)
 
 
 class SupervisedSegmentation(Segmentation):

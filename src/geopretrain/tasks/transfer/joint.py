@@ -154,6 +154,15 @@ class JointSegmentation(SegmentationTask):
         rows = self.main.pictures(batch)
         return {name: pictures.side_by_side([row, shown[name]]) for name, row in rows.items()}
 
+    @property
+    def augments(self) -> bool:
+        """Whether the segmentation changes its images."""
+        return self.main.augments
+
+    def views(self, batch: JointBatch) -> dict[str, np.ndarray]:
+        """Return pictures of what the segmentation learns from."""
+        return self.main.views(batch.labelled)
+
     def findings(self) -> dict[str, Any]:
         """Return what either found out beside its weights."""
         return {**self.main.findings(), **self.auxiliary.findings()}

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from geopretrain.data.augment.batches import augment_labelled
+from geopretrain.data.augment.mixing import depth_mix
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE, Fields
 from geopretrain.losses.segmentation import class_weights, segmentation_loss
@@ -40,6 +41,9 @@ from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import SegmentationValidation
 from geopretrain.tasks.transfer.views import augmented
 from geopretrain.weights import Init, LoadReport
+
+MAX_VIEWS = 4
+"""Images that are drawn as they are learned from."""
 
 
 class Segmentation(ClassTransfer, SegmentationTask):
@@ -122,8 +126,13 @@ class Segmentation(ClassTransfer, SegmentationTask):
         self.class_weights.copy_(class_weights(pixels, images, self.config.class_weights))
 
     def train_transform(self, batch: LabelledBatch) -> LabelledBatch:
-        """Cut, flip, change colours and turn into floats, as the settings say."""
-        return augmented(batch, self.config, self.encoder.mean.flatten()[:3])
+        """Cut, flip, mix, change colours and turn into floats, as the settings say."""
+        return augmented(batch, self.config, self.encoder.mean.flatten()[:3], self._mixed)
+
+    def _mixed(self, batch: LabelledBatch) -> LabelledBatch:
+        """Return images of which some are made of two; nothing is drawn where none are."""
+        config = self.config
+        return depth_mix(batch, config.depth_mix, config.depth_margin) if config.depth_mix else batch
 
     def eval_transform(self, batch: LabelledBatch) -> LabelledBatch:
         """Turn into floats."""
@@ -172,6 +181,27 @@ class Segmentation(ClassTransfer, SegmentationTask):
             ]
             rows[f"sample_{i:02d}"] = pictures.side_by_side(parts, ["image", "truth", "prediction"])
         return rows
+
+    @property
+    def augments(self) -> bool:
+        """Whether images are cut, mixed, or changed in colour."""
+        return self.config.changes or self.config.depth_mix > 0
+
+    @torch.no_grad()
+    def views(self, batch: LabelledBatch) -> dict[str, np.ndarray]:
+        """Return one picture: images as read, how near what they show is where that is known, what is learned
+        from, and its labels; a row each of the first few."""
+        from geopretrain import pictures
+
+        seen, colours = self.train_transform(batch), self.class_colours
+        columns = {"image": [pictures.image(one) for one in as_float(batch.images).cpu().numpy()]}
+        if batch.nearness is not None:
+            near = batch.nearness[:, 0].clamp(min=0).cpu().numpy()
+            columns["near (bright)"] = [pictures.colour_depth(one, (0.0, 1.0)) for one in near]
+        columns["learned from"] = [pictures.image(one) for one in seen.images.cpu().numpy()]
+        labels = self.learned_labels(seen.required("labels")).cpu().numpy()
+        columns["its labels"] = [pictures.colour_labels(one, colours) for one in labels]
+        return {"learned_from": pictures.beside({name: c[:MAX_VIEWS] for name, c in columns.items()})}
 
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return a sentence when the loss is not a number."""

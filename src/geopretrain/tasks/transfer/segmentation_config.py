@@ -56,6 +56,12 @@ class SegmentationConfig(ViewOptions):
     left away: all, or with ``ohem_threshold`` 1/16 at least."""
     ohem_threshold: Unit | None = None
     """Only pixels whose true class has a probability below this count, e.g. 0.7."""
+    depth_mix: Unit = 0.0
+    """Probability that an image shows another one of the batch wherever that is nearer (DepthMix, Hoyer et
+    al. 2021), by the depth of ``--depth-from``; 0: none."""
+    depth_margin: Unit = 0.03
+    """How much nearer the other image must be for ``depth_mix``, as a fraction of the range of inverse depth
+    within an image; so that roads, say, which lie in one plane, are not mixed by noise."""
     as_released: bool = False
     """Behave as the released script does, defects included (see ``tasks/transfer/released.py``)."""
     class_names: tuple[str, ...] | None = None

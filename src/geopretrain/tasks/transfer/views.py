@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -42,20 +43,31 @@ class ViewOptions:
         require(self.zoom is None or self.zoom[0] > 0, "zoom", "above 0", self.zoom)
 
     @property
+    def changes(self) -> bool:
+        """Whether images are changed beyond being mirrored."""
+        return self.crops or self.min_scale < 1 or self.jitter > 0
+
+    @property
     def crops(self) -> bool:
         """Whether crops are learned from."""
         return self.crop is not None or self.zoom is not None
 
 
-def augmented(batch: LabelledBatch, options: ViewOptions, fill: Tensor) -> LabelledBatch:
+def augmented(
+    batch: LabelledBatch,
+    options: ViewOptions,
+    fill: Tensor,
+    mixed: Callable[[LabelledBatch], LabelledBatch] = lambda views: views,
+) -> LabelledBatch:
     """Return a batch as floats in [0, 1], cut, mirrored and coloured at random; labels and objects follow.
 
     Args:
         batch: as read.
         options: what may happen.
         fill: colour of what lies beyond an image, 3 channels in [0, 1].
+        mixed: makes others of what was cut and mirrored, before its colours are changed.
     """
-    views = _views(batch, options, fill)
+    views = mixed(_views(batch, options, fill))
     return replace(views, images=jitter_colours(views.images, options.jitter)) if options.jitter else views
 
 
