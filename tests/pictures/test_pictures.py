@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,3 +86,11 @@ def test_flow_has_a_colour_for_each_direction_and_white_for_none():
 
 def test_tiny_flow_stays_pale():
     assert pictures.colour_flow(np.full((2, 4, 4), 0.01)).min() > 245
+
+
+def test_numbers_that_are_none_are_grey():
+    values = np.array([[[0.0, 1.0, np.nan, np.inf, -1.0, 2.0]]] * 3, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pictures.image(values)[0, :, 0].tolist() == [0, 255, 128, 128, 0, 255]
+        assert pictures.grey(values[0])[0, :, 1].tolist() == [0, 255, 128, 128, 0, 255]

@@ -75,6 +75,8 @@ class Digest:
         starts = [*range(0, length, _BLOCK)]
         if length > MAX_WHOLE:
             starts = np.linspace(0, length - _BLOCK, _BLOCKS).astype(np.int64).tolist()
+        if not length:  # also a pipe or a device, where reading would wait for ever
+            return self
         with path.open("rb") as file:
             for start in starts:
                 file.seek(start)

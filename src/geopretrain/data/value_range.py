@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopretrain.data.options import Range, parse_range
+from geopretrain.data.picture_file import open_picture
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
 
@@ -91,7 +92,7 @@ def has_wide(files: Sequence[Path]) -> bool:
 
     for file in files[:_LOOKED_AT]:
         try:
-            with Image.open(file) as picture:
+            with open_picture(file) as picture:
                 return is_wide(picture) or has_wide_colours(picture)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # reading it says what is wrong
@@ -108,7 +109,7 @@ def range_warning(files: Sequence[Path]) -> str | None:
     lows, highs = [], []
     for number in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)) if files else []:
         try:
-            with Image.open(files[number]) as picture:
+            with open_picture(files[number]) as picture:
                 in_colour = has_wide_colours(picture)
                 needs_none = not (in_colour or picture.mode.startswith("I"))
                 if needs_none or range_beside(files[number]) is not None:

@@ -83,12 +83,17 @@ def class_palette(num_classes: int) -> Picture:
 
 def grey(values: NDArray[np.floating]) -> Picture:
     """Show a map ``H W`` in [0, 1] in grey."""
-    return np.repeat((np.clip(values, 0, 1) * 255).round().astype(np.uint8)[..., None], 3, 2)
+    return np.repeat(_as_bytes(values)[..., None], 3, 2)
 
 
 def image(values: NDArray[np.floating]) -> Picture:
-    """Turn a float image ``3 H W`` in [0, 1] into a picture."""
-    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    """Turn a float image ``3 H W`` in [0, 1] into a picture; what is not finite is grey."""
+    return _as_bytes(values).transpose(1, 2, 0)
+
+
+def _as_bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    seen = np.where(np.isfinite(values), np.clip(values, 0, 1) * 255, UNKNOWN)
+    return seen.round().astype(np.uint8)
 
 
 @cache

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.classes import ClassList, colour_code
 from geopretrain.data.labelled.palettes import known_colours
+from geopretrain.data.picture_file import open_picture
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
 
@@ -124,7 +125,7 @@ def _some(files: Sequence[Path]) -> list[Path]:
 def _drawn(path: Path) -> dict[int, int]:
     """Return the colour, 0xRRGGBB, of each id that a palette picture uses; {} of another picture."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             if picture.mode != "P":
                 return {}
         stored = _stored(path)
@@ -194,7 +195,7 @@ def _by_palette(stored: _Stored, path: Path, classes: ClassList) -> Values:
 def _stored(path: Path) -> _Stored:
     """Read what a class map holds, upright (DataError)."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             _refuse_lossy(picture, path)
             upright = ImageOps.exif_transpose(picture)
             mode, values, palette = upright.mode, np.array(upright), _palette(upright)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geopretrain.data.picture_file import open_picture
 from geopretrain.errors import DataError
 from geopretrain.wording import in_px, sides
 
@@ -53,7 +54,7 @@ def read_grey16(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             values = np.asarray(picture)
     except FileNotFoundError as error:
         raise DataError(f"Depth map {path} does not exist.") from error
@@ -69,10 +70,8 @@ def read_grey16(path: Path) -> np.ndarray:
 
 def read_id_map(path: Path) -> np.ndarray:
     """Return a PNG of ids, grey or with a palette, of 1, 8 or 16 bits, as int64 ``H W`` (DataError)."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             values = np.asarray(picture)
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}).") from error

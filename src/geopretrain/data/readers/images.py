@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from geopretrain.data.picture_file import open_picture
 from geopretrain.data.value_range import (
     Range,
     has_wide_colours,
@@ -49,7 +50,7 @@ def read_image(path: str | Path, value_range: Range | None = None) -> np.ndarray
         DataError: the file is missing, empty, truncated, no image, or of a kind without a stated rule.
     """
     path = Path(path)
-    with _naming(path), Image.open(path) as picture:
+    with _naming(path), open_picture(path) as picture:
         in_colour = has_wide_colours(picture)
         picture.load()
         loaded = _of_wide_colours(picture, path, value_range) if in_colour else picture
@@ -70,7 +71,7 @@ def _of_wide_colours(picture: Image.Image, path: Path, value_range: Range | None
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of an image as `read_image` would give it, from its header only (DataError)."""
     path = Path(path)
-    with _naming(path), Image.open(path) as picture:
+    with _naming(path), open_picture(path) as picture:
         width, height = picture.size
         rotated = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
         return (width, height) if rotated else (height, width)
@@ -81,7 +82,7 @@ def is_animation(path: Path) -> bool:
     if path.suffix.lower() not in _MAY_MOVE:
         return False
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return bool(getattr(picture, "is_animated", False))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
@@ -117,6 +118,8 @@ class _naming:
             raise DataError(f"{self.path} {reason}.") from error
         if stat.S_ISDIR(status.st_mode):
             raise DataError(f"{self.path} is a folder; an image file was expected.")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise DataError(f"{self.path} is a pipe or a device; an image file was expected.")
         if status.st_size == 0:
             raise DataError(f"{self.path} is empty (0 bytes).")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geopretrain import manifest
+from geopretrain.data.picture_file import open_picture
 from geopretrain.data.value_range import is_wide
 
 _DEPTH = re.compile(
@@ -57,7 +58,7 @@ def _is_wide(file: Path) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(file) as picture:
+        with open_picture(file) as picture:
             return is_wide(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False  # reading it says what is wrong
