@@ -15,7 +15,8 @@ from PIL import Image
 
 from geopretrain import cli
 from geopretrain.commands.compare import compare
-from geopretrain.errors import RunFolderError
+from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.errors import OptionError, RunFolderError, UserError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study import folder, worker
@@ -235,3 +236,75 @@ def test_sets_are_learned_from(labelled, tmp_path):
     )
     assert json.loads((alone.path / "subset.json").read_text())["names"] == one["names"]
     assert len(comparison.results["pictures"][0]["predictions"]["full"]) == 2
+
+
+def converging(labelled, init, out, **options):
+    defaults = {"labels": 4, "seeds": 2, "modes": "full", "jobs": 1, "pictures": 1, "steps": 6, "lr": 1e-2}
+    same = {"size": "64x64", "batch_size": 2, "device": "cpu", "progress": False, "patience": 1}
+    return compare(
+        f"random,{init}", data=labelled, out=out, **{**defaults, **same, "validate_every": 1, **options}
+    )
+
+
+def test_trainings_end_by_validation(labelled, depth, tmp_path):
+    comparison = converging(labelled, depth, tmp_path / "cmp")
+    (row,) = [row for row in comparison.rows if row.init == "depth"]
+    for init in ("random", "depth"):
+        for seed in (0, 1):
+            run = RunFolder.open(tmp_path / "cmp" / "trials" / f"{init}-full-seed{seed}")
+            steps = [record["step"] for record in run.metrics("validation")]
+            values = [record["miou"] for record in run.metrics("validation")]
+            best = values.index(max(values))
+            assert steps == list(range(1, len(steps) + 1))
+            assert len(steps) == min(6, best + 2), "until the first that is no better"
+            assert run.config["schedule"] == "constant"
+            assert run.results["chosen_on"]["split"] == "val"
+            trial = next(t for t in comparison.results["trials"] if (t["init"], t["seed"]) == (init, seed))
+            assert (trial["trained_steps"], trial["kept_step"]) == (steps[-1], steps[best])
+            assert trial["converged"] is (best + 1 < len(steps))
+            assert trial["curve"][0]["step"] == 6
+            assert trial["miou"] == run.results["miou"]
+    assert row.trained == tuple(
+        t["trained_steps"] for t in comparison.results["trials"] if t["init"] == "depth"
+    )
+    assert comparison.results["protocol"]["ending"] == {
+        "patience": 1,
+        "monitor": "validation/miou",
+        "validate_every": {"4": 1},
+        "split": "val",
+        "images": 2,
+    }
+    said = "Validated was on 2 images of the val split, which are not scored"
+    assert said in comparison.table()
+    assert said in (tmp_path / "cmp" / "report.html").read_text()
+    assert Comparison.open(tmp_path / "cmp").rows == comparison.rows
+    whole = comparison.results["trials"]
+    record = tmp_path / "cmp" / "trials" / "depth-full-seed1.json"
+    record.unlink()  # as if it had been killed before its numbers were written
+    again = converging(labelled, depth, tmp_path / "cmp").results["trials"]
+    assert [{**one, "seconds": 0} for one in again] == [{**one, "seconds": 0} for one in whole]
+    with pytest.raises(RunFolderError, match="patience = 1, not 2"):
+        converging(labelled, depth, tmp_path / "cmp", patience=2)
+
+
+def test_without_a_val_split_training_images_are_held_back(labelled, depth, tmp_path, monkeypatch):
+    there = LabelledSet.splits
+    monkeypatch.setattr(LabelledSet, "splits", lambda *of: there(*of) | {"val": np.zeros(0, np.int64)})
+    comparison = converging(labelled, depth, tmp_path / "cmp", steps=2)
+    assert "4 training images that are not learned from" in comparison.table()
+    with pytest.raises(UserError, match="all training images are learned from"):
+        converging(labelled, depth, tmp_path / "all", labels="4,8")
+    assert not (tmp_path / "all").exists()
+
+
+def test_depth_ends_by_held_out_frames_and_is_scored_on_others():
+    from geopretrain.config.options import CompareOptions
+    from geopretrain.study.contests import contest_of
+
+    options = {"inits": "random,imagenet", "data": "d", "out": "o"}
+    with pytest.raises(OptionError, match="is of trainings that end by validation: add --patience"):
+        CompareOptions(**options, validate_every=3)
+    depth = CompareOptions(**options, task="depth", modes="full", patience=3)
+    with pytest.raises(OptionError, match="Score on other data: --evaluate-data"):
+        contest_of("depth").check_options(depth, searches=False)
+    assert contest_of("depth").ending(depth)["monitor"] == "validation/loss"

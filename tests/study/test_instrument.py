@@ -10,6 +10,7 @@ from geopretrain.study.instrument import (
     budget_cautions,
     class_cautions,
     label_cautions,
+    limit_cautions,
     subset_cautions,
 )
 from geopretrain.study.measures import ABS_REL
@@ -138,3 +139,24 @@ def test_budgets_are_looked_at_for_each_number_of_labels():
     ]
     (said,) = budget_cautions(table)
     assert said.startswith("Mode full, 4 labels: from step 30 to the last")
+
+
+def test_trainings_that_the_last_step_ended_are_told():
+    trials = [
+        {
+            "init": init,
+            "mode": "full",
+            "seed": seed,
+            "curve": [{"step": 60, "miou": 0.3}],
+            "trained_steps": steps,
+            "converged": steps < 60,
+        }
+        for init, taken in {"fast": (20, 30), "slow": (60, 50)}.items()
+        for seed, steps in enumerate(taken)
+    ]
+    table = summarise(trials, ["fast", "slow"], ["full"])
+    assert [row.trained for row in table] == [(20, 30), (60, 50)]
+    (said,) = limit_cautions(table)
+    assert "came to the last step, 60, before validation ended them (1 of 2 of slow)" in said
+    assert limit_cautions(table[:1]) == []
+    assert limit_cautions(rows(one=[(0.1, 0.2, 0.3)] * 2)) == []

@@ -6,14 +6,12 @@ import pytest
 import torch
 from fake_tasks import Crash, FakeTask, crash_at, read_batch, samples
 
-from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.errors import OptionError
 from geopretrain.ranks import Ranks
 from geopretrain.runs.folder import RunFolder
 from geopretrain.training.fit import fit
 from geopretrain.training.monitoring import Monitor, is_lowest, kept_in_words
 from geopretrain.training.recorder import Recorder
-from geopretrain.training.segmentation import train_segmentation
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.validate import validate
 
@@ -185,12 +183,3 @@ def test_options_that_need_each_other():
     assert kept_in_words(settings()) is None
     words = kept_in_words(settings(ema=0.999, keep="best", monitor="loss"))
     assert words == "moving average of the weights (decay 0.999), those of the best loss"
-
-
-def test_weights_are_not_chosen_by_the_images_that_are_scored(tmp_path):
-    options = FinetuneSegmentationOptions(
-        data="synthetic:street?train=4&val=2&test=2", out=tmp_path / "run", labels=2, monitor="miou",
-        backbone="test_resnet", size="64x96", device="cpu",
-    )  # fmt: skip
-    with pytest.raises(OptionError, match="--evaluate-on val"):
-        train_segmentation(options)

@@ -181,6 +181,11 @@ class CompareOptions(
     """Trainings for each learning rate that is tried; their seeds are not the reported ones."""
     curve_points: CurvePoints = 6
     """Number of evaluations, each at twice the steps of the last, or the steps themselves with commas."""
+    patience: Count | None = None
+    """End each training when so many validations in a row were no better, after ``steps`` at the latest, and
+    score its best weights; validated is on the val split, or on training images that are not learned from."""
+    validate_every: Count | None = None
+    """Steps between these validations; left away: a twentieth of the steps."""
     backbone: str | None = None
     """Any timm model; left away: that of the runs, or resnet18."""
     pictures: Natural = 4
@@ -195,6 +200,8 @@ class CompareOptions(
         check_auxiliary(self)
         if self.batch_size == "auto":
             raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
+        if self.validate_every is not None and self.patience is None:
+            raise OptionError("validate_every", "is of trainings that end by validation: add --patience.")
 
 
 @checked

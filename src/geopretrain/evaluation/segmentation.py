@@ -154,7 +154,8 @@ def familiarity(run: RunFolder, data: LabelledSet, split: str) -> str:
         return ""
     if split == "train":
         return "The run was trained on images of this split: these numbers are in sample."
-    if run.config.get("monitor") and run.config.get("evaluate_on") == split:
+    chosen_on = run.results.get("chosen_on", {}).get("split", run.config.get("evaluate_on"))
+    if run.config.get("monitor") and chosen_on == split:
         return f"Weights or steps were chosen on {split}: these numbers are better than those of new images."
     return ""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.report import figures
+from geopretrain.report import curves, figures
 from geopretrain.report.page import embedded, write_page
 from geopretrain.study.contests import contest_of
 from geopretrain.study.measures import Measure
-from geopretrain.study.sentences import MODE_WORDS, ends_of, over_what, spread
+from geopretrain.study.sentences import MODE_WORDS, any_of, ending_in_words, ends_of, over_what, spread, took
 from geopretrain.study.statistics import mean
 from geopretrain.study.summary import Row, headline_rows
 from geopretrain.wording import counted
@@ -51,6 +50,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     inits = [one["name"] for one in results["inits"]]
     names = results["classes"]["names"]
     search, measure = results["learning_rates"], comparison.measure
+    ending = results["protocol"].get("ending")
     return {
         "measure": measure,
         "words": contest_of(results.get("task", "segmentation")).words,
@@ -64,16 +64,22 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "whole_table": _table(comparison, rows),
         "columns": _columns(comparison),
         "counts": list(dict.fromkeys(row.labels for row in rows)),
-        "counts_in_words": _or(results["protocol"].get("label_counts") or [results["protocol"]["labels"]]),
-        "steps_in_words": _or(
+        "counts_in_words": any_of(results["protocol"].get("label_counts") or [results["protocol"]["labels"]]),
+        "steps_in_words": any_of(
             dict.fromkeys(results["protocol"].get("steps_of", {0: results["protocol"]["steps"]}).values())
         ),
         "subsets": max((row.num_subsets for row in rows), default=0),
-        "label_curves": figures.to_html(figures.label_curves(rows, inits, results["modes"], measure))
+        "ending": ending_in_words(ending) if ending else "",
+        "courses": figures.to_html(
+            curves.courses(results["courses"], inits, results["modes"], ending, measure)
+        )
+        if ending
+        else "",
+        "label_curves": figures.to_html(curves.label_curves(rows, inits, results["modes"], measure))
         if len({row.labels for row in rows}) > 1
         else "",
         "differences": figures.to_html(figures.differences(rows, inits, measure)),
-        "curves": figures.to_html(figures.learning_curves(rows, inits, results["modes"], measure)),
+        "curves": figures.to_html(curves.learning_curves(rows, inits, results["modes"], measure)),
         "classes": [
             (mode, figures.to_html(figures.class_bars(results["per_class"][mode], names, inits, measure)))
             for mode in results["modes"]
@@ -96,12 +102,6 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _or(numbers: Iterable[int]) -> str:
-    """Return ``4, 16 or 64``."""
-    *before, last = map(str, numbers)
-    return f"{', '.join(before)} or {last}" if before else last
-
-
 def _table(comparison: Comparison, rows: list[Row]) -> list[dict[str, Any]]:
     """Group the rows by mode, labels and point; each group holds one line for each initialisation."""
     measure, expected = comparison.measure, comparison.expected
@@ -122,6 +122,7 @@ def _table(comparison: Comparison, rows: list[Row]) -> list[dict[str, Any]]:
                     "subset_sd": _shown(measure, row.subset_sd),
                     "values": {key: measure.show(value) for key, value in _by_column(row).items()},
                     "second": _shown(measure, row.second),
+                    "took": took(row) if row.trained else "",
                     "seeds": _fewer_seeds(row, expected[row.labels]),
                     "reference": row.init == comparison.rows[0].init,
                     "difference": _difference(row, measure),

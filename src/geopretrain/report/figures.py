@@ -1,4 +1,4 @@
-"""Plotly figures of a comparison: differences with intervals, learning curves, IoU of each class."""
+"""Plotly figures of a comparison: differences with intervals, IoU of each class, rates; see `curves`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
-from geopretrain.study.statistics import interval_of_mean
-from geopretrain.study.summary import Row, headline_rows, last_rows
+from geopretrain.study.summary import Row, headline_rows
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
         ]
         figure.add_trace(_seed_dots(pairs, colours[init], measure))
     figure.add_vline(x=0, line={"color": INK, "width": 1.5})
-    _style(figure, height=110 + 46 * max(1, len(shown)), left=10)
+    style(figure, height=110 + 46 * max(1, len(shown)), left=10)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticksuffix="  ")
     figure.update_xaxes(title_text=f"difference to {inits[0]}, {measure.difference_title}")
     figure.update_xaxes(zeroline=False)
@@ -91,139 +90,6 @@ def _label(row: Row, with_init: bool, with_labels: bool) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
     labels = f"{counted(row.labels or 0, 'label')}, " if with_labels else ""
     return f"{row.init + ': ' if with_init else ''}{words},<br>{labels}after {counted(row.step, 'step')}"
-
-
-def learning_curves(
-    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
-) -> Figure:
-    """Mean score over the steps, a panel for each mode and number of labels; bands: a standard deviation."""
-    from plotly.graph_objects import Scatter
-
-    figure, panels = _panels(rows, modes)
-    colours, unit = colour_of(inits), " %" * measure.percent
-    for (mode, labels), (line_of_panels, column) in panels.items():
-        for number, init in enumerate(inits):
-            own = [
-                row for row in rows if (row.mode, row.labels, row.init) == (mode, labels, init) and row.values
-            ]
-            if not own:
-                continue
-            x = [row.step for row in own]
-            spread = [row.sd if len(row.values) > 1 else 0.0 for row in own]
-            low, high = (
-                [measure.scale * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)]
-                for s in (-1, 1)
-            )
-            band = Scatter(
-                x=x + x[::-1],
-                y=high + low[::-1],
-                mode="lines",
-                fill="toself",
-                fillcolor=_transparent(colours[init]),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=init,
-            )
-            line = Scatter(
-                x=x,
-                y=[measure.scale * row.mean for row in own],
-                mode="lines+markers",
-                line={"color": colours[init], "width": 2.5},
-                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-                name=init,
-                legendgroup=init,
-                showlegend=(line_of_panels, column) == (1, 1),
-                hovertemplate=f"{init}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}<extra></extra>",
-            )
-            figure.add_trace(band, line_of_panels, column)
-            figure.add_trace(line, line_of_panels, column)
-        figure.update_xaxes(title_text="steps", rangemode="tozero", row=line_of_panels, col=column)
-    lines = max((place[0] for place in panels.values()), default=1)
-    for line_of_panels in range(1, lines + 1):
-        figure.update_yaxes(title_text=_axis("test", measure), row=line_of_panels, col=1)
-    _style(figure, height=400 if lines == 1 else 60 + 320 * lines, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2 / lines, "x": 0})
-    return figure
-
-
-Panel = tuple[str, int | None]
-
-
-def _panels(rows: Sequence[Row], modes: Sequence[str]) -> tuple[Figure, dict[Panel, tuple[int, int]]]:
-    """Return a figure with a panel for each mode, and with several numbers of labels a line of them each."""
-    from plotly.subplots import make_subplots
-
-    present = [mode for mode in modes if any(row.mode == mode for row in rows)]
-    counts = sorted({row.labels for row in rows}, key=lambda labels: labels or 0)
-    names = [MODE_WORDS.get(mode, mode) for mode in present]
-    if len(counts) < 2:
-        places = {(mode, labels): (1, k) for labels in counts for k, mode in enumerate(present, 1)}
-        titles, shape = names, (1, max(1, len(present)))
-    else:
-        places = {
-            (mode, n): (line, k) for line, mode in enumerate(present, 1) for k, n in enumerate(counts, 1)
-        }
-        titles = [f"{name}, {counted(n or 0, 'label')}" for name in names for n in counts]
-        shape = (max(1, len(present)), len(counts))
-    figure = make_subplots(*shape, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
-    return figure, places
-
-
-def label_curves(
-    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
-) -> Figure:
-    """Score at the end against the number of labels, a panel for each mode; bars: 95 % of the mean."""
-    from plotly.graph_objects import Scatter
-    from plotly.subplots import make_subplots
-
-    last = [row for row in last_rows(rows) if row.labels and row.values]
-    present = [mode for mode in modes if any(row.mode == mode for row in last)]
-    titles = [MODE_WORDS.get(mode, mode) for mode in present]
-    figure = make_subplots(
-        1, max(1, len(present)), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
-    )
-    colours, counts = colour_of(inits), sorted({row.labels for row in last if row.labels})
-    for column, mode in enumerate(present, 1):
-        for number, init in enumerate(inits):
-            own = [row for row in last if (row.mode, row.init) == (mode, init)]
-            ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
-            aside = 1.04 ** (number - (len(inits) - 1) / 2)  # so that intervals do not hide each other
-            trace = Scatter(
-                x=[(row.labels or 1) * aside for row in own],
-                y=[measure.scale * row.mean for row in own],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [measure.scale * (e[1] - row.mean) for e, row in zip(ends, own, strict=True)],
-                    "arrayminus": [
-                        measure.scale * (row.mean - e[0]) for e, row in zip(ends, own, strict=True)
-                    ],
-                    "thickness": 1.5,
-                    "width": 5,
-                },
-                mode="lines+markers",
-                line={"color": colours[init], "width": 2.5},
-                marker={"size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-                name=init,
-                legendgroup=init,
-                showlegend=column == 1,
-                customdata=[row.labels for row in own],
-                hovertemplate=f"{init}, %{{customdata}} labels: %{{y:.{measure.decimals}f}}<extra></extra>",
-            )
-            figure.add_trace(trace, 1, column)
-        figure.update_xaxes(
-            title_text="labelled images",
-            type="log",
-            tickvals=counts,
-            ticktext=[str(count) for count in counts],
-            row=1,
-            col=column,
-        )
-    figure.update_yaxes(title_text=_axis("test", measure), row=1, col=1)
-    _style(figure, height=400, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})
-    return figure
 
 
 def class_bars(
@@ -251,7 +117,7 @@ def class_bars(
                 hovertemplate=f"{init}, %{{y}}: %{{x:.1f}} %<extra></extra>",
             )
         )
-    _style(figure, height=90 + (8 + 13 * len(per_class)) * len(names), left=10)
+    style(figure, height=90 + (8 + 13 * len(per_class)) * len(names), left=10)
     figure.update_layout(
         barmode="group",
         bargap=0.3,
@@ -306,17 +172,19 @@ def rate_curves(
             column,
         )
         figure.update_xaxes(title_text="learning rate", type="log", dtick=1, row=1, col=column)
-    figure.update_yaxes(title_text=_axis("validation", measure), row=1, col=1)
-    _style(figure, height=330, left=60)
+    figure.update_yaxes(title_text=axis("validation", measure), row=1, col=1)
+    style(figure, height=330, left=60)
     figure.update_layout(legend={"orientation": "h", "y": -0.3, "x": 0})
     return figure
 
 
-def _axis(split: str, measure: Measure) -> str:
+def axis(split: str, measure: Measure) -> str:
+    """Return the title of an axis of scores."""
     return f"{split} {measure.title}{' (lower is better)' * measure.lower}"
 
 
-def _style(figure: Figure, height: int, left: int) -> None:
+def style(figure: Figure, height: int, left: int) -> None:
+    """Give a figure the look of all of them."""
     figure.update_layout(
         template="plotly_white",
         height=height,
@@ -331,11 +199,6 @@ def _style(figure: Figure, height: int, left: int) -> None:
     figure.update_xaxes(title_font_size=14)
     figure.update_yaxes(title_font_size=14)
     figure.update_annotations(font={"size": 15, "color": INK})
-
-
-def _transparent(colour: str) -> str:
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"
 
 
 def to_html(figure: Figure) -> str:

@@ -222,6 +222,11 @@ class RunFolder:
             records = [record for record in records if record["step"] == kept[-1]["step"]]
         return records[-1] if records else {}
 
+    def final_scores(self) -> dict[str, Any]:
+        """Return what the weights handed on are scored by: a score of their own, or a validation."""
+        scores = self.metrics("score")
+        return scores[-1] if scores else self.kept_validation()
+
     def cut_metrics(self, last_step: int) -> None:
         """Drop what was recorded after ``last_step``, because a resumed run will record it again."""
         path = self.path / "metrics.jsonl"

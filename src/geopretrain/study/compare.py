@@ -21,6 +21,7 @@ from geopretrain.study.instrument import (
     budget_cautions,
     class_cautions,
     label_cautions,
+    limit_cautions,
     subset_cautions,
 )
 from geopretrain.study.learning_rate import choose_rates, rate_cautions
@@ -156,6 +157,7 @@ def _conclude(
         "cautions": [
             *same_content(plan.inits),
             *budget_cautions(rows, measure),
+            *limit_cautions(rows),
             *label_cautions(rows, measure),
             *subset_cautions(rows, measure),
             *class_cautions(classes, described.class_names, measure),
@@ -173,6 +175,11 @@ def _conclude(
         "learning_rates": searched,
         "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],
         "failures": failures,
+        "courses": [
+            {name: one[name] for name in ("init", "mode", "labels", "validation", "kept_step")}
+            for one in outcomes
+            if "validation" in one
+        ],
         "pictures": draw_pictures(plan, trials),
         "confusions": draw_confusions(plan, of_most, with_most_labels(rows)),
         "protocol": describe_protocol(plan, outcomes),

@@ -14,7 +14,7 @@ from geopretrain.files import write_json, write_text
 from geopretrain.records import Object, as_type, damaged, read_json
 from geopretrain.schema import as_path
 from geopretrain.study.measures import Measure
-from geopretrain.study.sentences import NO_SPREAD, over_what, score
+from geopretrain.study.sentences import NO_SPREAD, ending_in_words, over_what, score, took
 from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
 from geopretrain.study.summary import Row, headline_rows, row_from_dict
@@ -26,6 +26,7 @@ def columns(measure: Measure) -> list[str]:
     differences = [f"difference_{name}" for name in ("mean", "low", "high")]
     rest = ["verdict", f"{measure.key}_per_seed", "difference_per_seed"]
     sets = ["labels", "subsets", f"{measure.key}_sd_of_subsets", "interval_over", "pooled_low", "pooled_high"]
+    sets += ["steps_per_seed", "at_limit"]
     return ["mode", "init", "step", "seeds", *scores, *differences, *rest, *sets]
 
 
@@ -105,6 +106,7 @@ class Comparison:
                     "" if d is None else d.over,
                     *map(_number, d.pooled if d and d.pooled else (math.nan, math.nan)),
                 ]
+                + [" ".join(map(str, row.trained)), row.at_limit if row.trained else ""]
             )
         return text.getvalue()
 
@@ -116,13 +118,17 @@ class Comparison:
         head = self.measure.title.replace(",", "")
         subsets = f" {'of subsets':>10}" * with_subsets
         labels = f" {'labels':>6}" * with_labels
+        steps = f" {'steps it took':>16}" if any(row.trained for row in rows) else ""
         lines = [
-            f"{'mode':8}{labels} {'steps':>10} {'init':16} {head:>13}{subsets}   difference to the first"
+            f"{'mode':8}{labels} {'steps':>10} {'init':16} {head:>13}{subsets}{steps}   "
+            "difference to the first"
         ]
         lines += [
             _line(row, expected[row.labels], self.measure, with_labels, with_subsets)
             for row in (rows if every_point else headline_rows(rows))
         ]
+        if ending := self.results["protocol"].get("ending"):
+            lines.append(ending_in_words(ending))
         return "\n".join(lines)
 
 
@@ -173,6 +179,7 @@ def _line(row: Row, trainings: int, measure: Measure, with_labels: bool, with_su
     labels = f" {row.labels:>6}" if with_labels else ""
     sd = "" if math.isnan(row.subset_sd) else f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)}"
     subsets = f" {sd:>10}" if with_subsets else ""
+    subsets += f" {took(row):>16}" if row.trained else ""
     return (
         f"{row.mode:8}{labels} {row.step:>10} {row.init:16} {score(row, measure):>13}{subsets}   {text}"
     ).rstrip()

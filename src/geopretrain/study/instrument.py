@@ -71,6 +71,21 @@ def _gain(half: Row, last: Row, measure: Measure) -> float | None:
     return change if abs(change) > STILL_MOVES * abs(last.mean) else None
 
 
+def limit_cautions(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each mode in which trainings came to the last step while validation rose."""
+    said = []
+    for mode, labels in dict.fromkeys((row.mode, row.labels) for row in rows):
+        own = [row for row in rows if (row.mode, row.labels) == (mode, labels) and row.at_limit]
+        if own:
+            which = ", ".join(f"{row.at_limit} of {len(row.values)} of {row.init}" for row in own)
+            said.append(
+                f"Mode {mode}{_with_labels(rows, labels)}: trainings came to the last step, {own[0].step}, "
+                f"before validation ended them ({which}): the budget is too short to rank them. More --steps "
+                "let them end by themselves."
+            )
+    return said
+
+
 def _with_labels(rows: Sequence[Row], labels: int | None) -> str:
     """Return the number of labels as a part of a sentence, where there are several."""
     return f", {labels} labels" if len({row.labels for row in rows}) > 1 else ""

@@ -36,6 +36,8 @@ TRIAL_OPTIONS = (
 )
 """Options of ``compare`` that every trial gets, beside those that say what is learned from."""
 T = TypeVar("T")
+VALIDATIONS = 20
+"""Of a training that they end, where nothing else is asked for."""
 PRESERVING = {one.name for one in fields(PreservingOptions)}
 
 
@@ -60,6 +62,10 @@ class Plan:
     curves: dict[int, tuple[int, ...]]
     """Steps after which to score, by number of labels; the last one is the end."""
     pictures: tuple[int, ...]
+    ending: dict[str, Any]
+    """What ends trainings by validation, as options of the fine-tuning; {} where steps do."""
+    validate_every: int | None
+    """Steps between validations that end trainings; None: a twentieth of the steps."""
     settings: dict[str, Any]
     """What all trials share, as options of the fine-tuning."""
     config: dict[str, Any]
@@ -82,8 +88,9 @@ class Plan:
             UserError: a trial could not begin.
         """
         beside: dict[str, str] = {}
-        first = self.trials([])[: len(self.modes) * len(self.inits)]  # of the first seed and draw
-        for trial in first:
+        count = len(self.modes) * len(self.inits)
+        first = self.trials([])[: count * len(self.draws)]  # of the first seed
+        for trial in [*first[:count], *(first[count:][-1:])]:  # with the fewest labels, and one with the most
             with console.showing(False):
                 training = self.contest.training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
@@ -166,11 +173,21 @@ class Plan:
             evaluate_on="val" if searching else "test",
             curve=curve[-1:] if searching else curve,
             pictures=self.pictures if shown else (),
-            settings={**self._settings_of(init, mode), "steps": curve[-1], **draw.options},
+            settings={
+                **self._settings_of(init, mode),
+                "steps": curve[-1],
+                **self.ending_of(curve[-1]),
+                **draw.options,
+            },
             weights=init.identity,
             task=self.contest.task,
             drawn=draw.words,
         )
+
+    def ending_of(self, steps: int) -> dict[str, Any]:
+        """Return what ends a training of at most so many steps by validation; {} where steps end it."""
+        every = self.validate_every or max(1, steps // VALIDATIONS)
+        return {**self.ending, "validate_every": every} if self.ending else {}
 
     def _settings_of(self, init: NamedInit, mode: Mode) -> dict[str, Any]:
         """Return what all trials share.
@@ -205,8 +222,9 @@ def make_plan(options: CompareOptions) -> Plan:
     counts = label_counts(options, len(train))
     draws = draws_of(options, counts, len(train))
     steps = {labels: options.steps or preset.total_steps(labels, batch_size) for labels in counts}
+    has_curve = contest.has_curve and options.patience is None
     curves = {
-        labels: curve(options.curve_points, steps[labels]) if contest.has_curve else [steps[labels]]
+        labels: curve(options.curve_points, steps[labels]) if has_curve else [steps[labels]]
         for labels in counts
     }
     resolved = {
@@ -220,6 +238,8 @@ def make_plan(options: CompareOptions) -> Plan:
         "batch_size": batch_size,
         "lr": _saved_rates(options.lr, rates),
         "curve_points": _the_same(curves) or options.curve_points,
+        # a rate that falls until the last step would be higher the earlier a training ends
+        "schedule": options.schedule or (None if options.patience is None else "constant"),
         "inits": [one.source for one in named],
         "modes": modes,
     }
@@ -239,6 +259,8 @@ def make_plan(options: CompareOptions) -> Plan:
         draws=draws,
         curves={labels: tuple(points) for labels, points in curves.items()},
         pictures=contest.check_data(data, options, _learned_from(draws, data, train), searches),
+        ending=contest.ending(options),
+        validate_every=options.validate_every,
         settings=own | contest.settings(data, len(train)),
         config=config,
         device=device,

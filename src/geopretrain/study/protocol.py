@@ -54,6 +54,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "depth_from": settings.get("depth_from"),
         "steps": plan.curves[main.labels][-1],
         "steps_of": {str(labels): points[-1] for labels, points in plan.curves.items()},
+        "ending": _ending(plan, outcomes),
         "batch_size": settings["batch_size"],
         "optimizer": config.get("optimizer"),
         "schedule": config.get("schedule"),
@@ -71,6 +72,16 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "versions": versions(),
         "command": command_line(CompareOptions, plan.config),
     }
+
+
+def _ending(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what ended trainings by validation, and on which images; None where steps did."""
+    if not plan.ending:
+        return None
+    every = {str(n): plan.ending_of(points[-1])["validate_every"] for n, points in plan.curves.items()}
+    chosen_on = outcomes[0].get("chosen_on") or {"split": "val", "images": 0}
+    named = {name: plan.ending[name] for name in ("patience", "monitor")}
+    return {**named, "validate_every": every, **chosen_on}
 
 
 def _drawn(plan: Plan, draw: Draw, train: np.ndarray) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import MIN_SUBSETS, PairedDifference
+from geopretrain.study.statistics import MIN_SUBSETS, PairedDifference, mean
 from geopretrain.study.summary import Row, headline_rows, last_steps
 from geopretrain.wording import counted
 
@@ -62,7 +63,7 @@ def row_sentence(
 ) -> str:
     """Say what one row shows against the first initialisation; with how many labels, where ``several``."""
     with_labels = f", {counted(row.labels, 'label')}" if row.labels and several else ""
-    where = f"{MODE_WORDS.get(row.mode, row.mode)}{with_labels}, {_when(row.step, last)}"
+    where = f"{MODE_WORDS.get(row.mode, row.mode)}{with_labels}, {_when(row, last)}"
     values = (
         f"{row.init} reaches {score(row, measure)} {measure.with_direction()} against "
         f"{score(baseline, measure)} for {baseline.init} "
@@ -88,7 +89,39 @@ def _trainings(row: Row) -> str:
     return f"{counted(len(row.values), 'training')} of {row.num_subsets} subsets"
 
 
-def _when(step: int, last: int) -> str:
+def took(row: Row) -> str:
+    """Write the steps that trainings took which validation ended: ``240 (180-300)``."""
+    least, most = min(row.trained, default=0), max(row.trained, default=0)
+    average = round(mean(row.trained)) if row.trained else 0
+    return str(average) if least == most else f"{average} ({least}-{most})"
+
+
+def ending_in_words(ending: Mapping[str, Any]) -> str:
+    """Say what ended the trainings, and on which images that was decided."""
+    every = any_of(dict.fromkeys(ending["validate_every"].values()))
+    of = {
+        "val": f"{ending['images']} images of the val split",
+        "train": f"{ending['images']} training images that are not learned from",
+    }.get(ending["split"], "held-out samples of the data")
+    if not ending["images"]:
+        of = "held-out samples of the data"
+    return (
+        f"Each training ended when {ending['monitor']} was no better in "
+        f"{counted(ending['patience'], 'validation')} in a row, one every {every} steps, and its best "
+        f"weights were scored. Validated was on {of}, which are not scored and not counted among the labels."
+    )
+
+
+def any_of(numbers: Iterable[int]) -> str:
+    """Return ``4, 16 or 64``."""
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def _when(row: Row, last: int) -> str:
+    step = row.step
+    if row.trained:
+        return f"ended by validation after at most {last} steps"
     if step == last:
         return f"after all {last} steps" if last > 1 else "after the only step"
     return f"after {step} of {last} steps"

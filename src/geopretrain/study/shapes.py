@@ -55,6 +55,8 @@ class Line:
     labels: Index | None = None
     subsets: list[Index] = field(default_factory=list)
     subset_sd: Score = None
+    trained: list[Index] = field(default_factory=list)
+    at_limit: Index = 0
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,28 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """What ended trainings by validation."""
+
+    patience: Index
+    validate_every: dict[str, Index]
+    monitor: Text
+    split: Text
+    images: Index
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training went that validation ended."""
+
+    init: Text
+    mode: Text
+    validation: list[tuple[Index, Score]]
+    kept_step: Index
+    labels: Index | None = None
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How the numbers were made."""
 
@@ -174,6 +198,7 @@ class Protocol:
     subset_seeds: list[Index] = field(default_factory=list)
     subset_by: Text = "chance"
     drawn: list[Drawn] = field(default_factory=list)
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +233,7 @@ class Results:
     task: Text = "segmentation"
     measure: Measured | None = None
     confusions: dict[str, Picture] = field(default_factory=dict)
+    courses: list[Course] = field(default_factory=list)
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:
@@ -228,6 +254,8 @@ def contradictions(results: Results) -> Iterator[tuple[str, str]]:
         yield "summary", "of rows with a subset for each seed"
     if len({row.labels is None for row in results.summary}) > 1:
         yield "summary", "of rows that all say their labels, or none"
+    if any(len(row.trained) not in (0, len(row.seeds)) for row in results.summary):
+        yield "summary", "of rows with the steps of each training"
     if any(row.difference is not None and not row.difference.values for row in results.summary):
         yield "summary", "of rows whose differences have values"
     columns = [column for of in results.per_class.values() for column in of.items()]

@@ -18,7 +18,9 @@ from geopretrain.study.statistics import (
     subset_means,
 )
 
-Point = Mapping[str, float]
+Point = Mapping[str, Any]
+COURSE = ("trained_steps", "converged")
+"""What is known of trainings that validation ended."""
 FEW = 1 / 3
 """Fraction of the budget at which "after few steps" is read; fixed, so that no point can be picked."""
 
@@ -41,6 +43,8 @@ class Row:
         labels: number of labelled images; None where that is not known.
         subsets: of each value the seed that its labelled images were drawn with.
         subset_sd: standard deviation of the means of the subsets; NaN with fewer than two.
+        trained: of each value the steps that its training took, where validation ended it; else ().
+        at_limit: how many of these trainings came to the last step and might have gone on.
     """
 
     mode: str
@@ -55,6 +59,8 @@ class Row:
     labels: int | None = None
     subsets: tuple[int, ...] = ()
     subset_sd: float = math.nan
+    trained: tuple[int, ...] = ()
+    at_limit: int = 0
 
     @property
     def keyed(self) -> dict[Key, float]:
@@ -89,7 +95,7 @@ def summarise(
             points.setdefault(labels, set()).add(step_of(point))
             there = table.setdefault((trial["mode"], trial["init"], labels, step_of(point)), {})
             if _is_score(point[measure.key]):
-                there[key] = point
+                there[key] = {**point, **{name: trial[name] for name in COURSE if name in trial}}
     rows = []
     for mode in modes:
         for labels in sorted(points, key=lambda count: count or 0):
@@ -139,6 +145,8 @@ def _row(
         labels=labels,
         subsets=tuple(subset for subset, _ in keys),
         subset_sd=standard_deviation(means) if several else math.nan,
+        trained=tuple(int(there[key]["trained_steps"]) for key in keys if "trained_steps" in there[key]),
+        at_limit=sum(there[key].get("converged") is False for key in keys),
     )
 
 
@@ -240,7 +248,7 @@ def row_from_dict(content: dict[str, Any]) -> Row:
             "step": step_of(content),
             "seeds": tuple(content["seeds"]),
             "values": tuple(content["values"]),
-            "subsets": tuple(content.get("subsets", ())),
+            **{name: tuple(content.get(name, ())) for name in ("subsets", "trained")},
             **{name: math.nan if content.get(name) is None else content[name] for name in _MAY_BE_NAN},
             "difference": difference,
         }

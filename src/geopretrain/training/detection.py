@@ -16,15 +16,16 @@ from geopretrain.data.labelled.object_census import check_objects
 from geopretrain.errors import DataError
 from geopretrain.extras import require_extra
 from geopretrain.runs.folder import RunFolder
+from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS
 from geopretrain.tasks.transfer.detection import PRESETS, Detection, DetectionConfig, fitted_to
 from geopretrain.tasks.transfer.detection_validation import PROTOCOL
+from geopretrain.training.judging import final_scores, images_scored, outcome
 from geopretrain.training.labelled import (
     Transfer,
     labelled_subset,
     open_labelled,
-    refuse_choosing_by_test,
     selection,
     transfer_training,
 )
@@ -55,7 +56,7 @@ def train_detection(options: FinetuneDetectionOptions) -> RunFolder:
     training = detection_training(options)
     return train(
         training,
-        lambda run, task: _finish(training, run, options.evaluate_on),
+        lambda run, task: _finish(training, run, task, options.evaluate_on),
         resume=bool(options.resume),
         overwrite=options.overwrite,
     )
@@ -68,7 +69,6 @@ def detection_training(options: FinetuneDetectionOptions) -> Training:
         UserError: data, options, weights or folder cannot be used.
     """
     require_extra("faster_coco_eval", "detection", "Scores of detection")
-    refuse_choosing_by_test(options)
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
@@ -110,12 +110,12 @@ def _config(
     return fitted_to(config, labelled.size)
 
 
-def _finish(training: Training, run: RunFolder, split: str) -> None:
+def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
     """Write results.json, say what came out and what to do next."""
-    scores, last = run.metrics("validation"), run.kept_validation()
+    last = final_scores(training, run, task)
     names = [name for name in NUMBERS if name in last]
     height, width = training.data.describe().size
-    protocol = PROTOCOL.format(images=len(training.validation), split=split, size=f"{height}x{width}")
+    protocol = PROTOCOL.format(images=images_scored(training), split=split, size=f"{height}x{width}")
     run.write_results(
         {
             "command": training.command,
@@ -125,7 +125,11 @@ def _finish(training: Training, run: RunFolder, split: str) -> None:
             "protocol": protocol,
             **{name: last[name] for name in (*names, "box_ap", "mask_ap") if name in last},
             **(chosen := selection(training, run, split)),
-            "curve": [{name: score[name] for name in ("step", *names)} for score in scores],
+            **outcome(
+                training,
+                run,
+                [{name: score[name] for name in ("step", *names)} for score in run.metrics("validation")],
+            ),
         }
     )
     console.say(f"{protocol}: {in_words(last)}.")

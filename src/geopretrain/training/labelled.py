@@ -23,6 +23,7 @@ from geopretrain.schema import Device
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.batch_size import fitted
+from geopretrain.training.judging import judges_of
 from geopretrain.training.resolve import data_of_resumed_run, loop_settings, resolved
 from geopretrain.training.stream import JointSamples, Samples
 from geopretrain.training.train import Training
@@ -83,6 +84,8 @@ def transfer_training(
     labelled, task, subset = transfer.labelled, transfer.task, transfer.subset
     splits = labelled.splits(task.required)
     learned, scored = splits["train"][subset], splits[options.evaluate_on]
+    judges = judges_of(splits, subset) if options.monitor and options.evaluate_on == "test" else None
+    looked_at = scored if judges is None else judges.positions
     loop = loop_settings(options, transfer.preset, transfer.device, len(subset), task=task, validate_every=0)
     points = curve(options.curve_points, loop.steps)
     loop = replace(loop, validate_at=tuple(points))
@@ -104,26 +107,19 @@ def transfer_training(
         init=transfer.init,
         data=labelled,
         samples=samples,
-        validation=Samples(labelled, scored, task.required),
-        shown=Samples(labelled, scored[spread_positions(len(scored), PICTURES)], task.required),
+        validation=Samples(labelled, looked_at, task.required),
+        shown=Samples(labelled, looked_at[spread_positions(len(looked_at), PICTURES)], task.required),
         settings=loop,
         subset={"seed": options.subset_seed, "names": labelled.names(learned)},
         beside=transfer.beside,
+        scored=None if judges is None else Samples(labelled, scored, task.required),
+        chosen_on={} if judges is None else judges.as_json(),
     )
-
-
-def refuse_choosing_by_test(options: Options) -> None:
-    """Raise OptionError where weights would be chosen by the images that are scored."""
-    if options.monitor and options.evaluate_on == "test":
-        raise OptionError(
-            "monitor",
-            "would choose weights by the images that are scored. Choose on others: --evaluate-on val.",
-        )
 
 
 def selection(training: Training, run: RunFolder, split: str) -> dict[str, str]:
     """Return as ``selection`` a sentence where the images that are scored chose what is scored, else {}."""
-    if not training.settings.monitor:
+    if not training.settings.monitor or training.scored is not None:
         return {}
     what = "weights were" if training.settings.keep == "best" else "number of steps was"
     described = training.data.describe()

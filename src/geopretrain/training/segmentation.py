@@ -16,17 +16,18 @@ from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import OptionError
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
+from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation import Segmentation
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.auxiliary import auxiliary_of, check_shared
+from geopretrain.training.judging import final_scores, images_scored, outcome
 from geopretrain.training.labelled import (
     Transfer,
     labelled_subset,
     open_labelled,
-    refuse_choosing_by_test,
     selection,
     transfer_training,
 )
@@ -61,7 +62,7 @@ def train_segmentation(options: FinetuneSegmentationOptions) -> RunFolder:
     training = segmentation_training(options)
     return train(
         training,
-        lambda run, task: _finish(training, run, options.evaluate_on),
+        lambda run, task: _finish(training, run, task, options.evaluate_on),
         resume=bool(options.resume),
         overwrite=options.overwrite,
     )
@@ -73,7 +74,6 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     Raises:
         UserError: data, options, weights or folder cannot be used.
     """
-    refuse_choosing_by_test(options)
     out = destination(options)
     device = resolve_device(options.device)
     backbone = choose_backbone(options.backbone, options.init)
@@ -136,11 +136,10 @@ def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list
     return list(range(len(subset))) if options.as_released else subset
 
 
-def _finish(training: Training, run: RunFolder, split: str) -> None:
+def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
     """Write results.json, say what came out and what to do next."""
-    scores = run.metrics("validation")
-    last, size = run.kept_validation(), training.data.describe().size
-    protocol = PROTOCOL.format(images=len(training.validation), split=split, size=f"{size[0]}x{size[1]}")
+    last, size = final_scores(training, run, task), training.data.describe().size
+    protocol = PROTOCOL.format(images=images_scored(training), split=split, size=f"{size[0]}x{size[1]}")
     run.write_results(
         {
             "command": training.command,
@@ -151,7 +150,7 @@ def _finish(training: Training, run: RunFolder, split: str) -> None:
             **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
             "per_image_protocol": PER_IMAGE_PROTOCOL,
             **(chosen := selection(training, run, split)),
-            "curve": [_point(score) for score in scores],
+            **outcome(training, run, [_point(score) for score in run.metrics("validation")]),
         }
     )
     console.say(

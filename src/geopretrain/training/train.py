@@ -49,6 +49,8 @@ class Training:
         probe: what the frozen features are judged on while training.
         beside: what else is learned from, for lineage.json: entries with ``data`` (where it is) and
             ``fingerprint`` (what it holds), by the name of their option.
+        scored: samples that the weights handed on are scored on in the end; None: those of ``validation``.
+        chosen_on: what weights are chosen on where these are others, for results.json.
     """
 
     command: str
@@ -65,6 +67,8 @@ class Training:
     subset: Mapping[str, Any] = field(default_factory=dict)
     probe: LinearProbe | None = None
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scored: Samples | None = None
+    chosen_on: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -104,11 +108,9 @@ def train(
     )
     _check_same_data(training, lineage, resume)
     lineage = _as_begun(lineage, RunFolder(training.out)) if resume else lineage
-    for samples in (
-        training.samples,
-        training.validation,
-    ):  # unreadable files are named before anything is written
-        samples.check()
+    for samples in (training.samples, training.validation, training.scored):
+        if samples is not None:
+            samples.check()  # unreadable files are named before anything is written
     if not (resume and RunFolder(training.out).checkpoint.is_file()):  # else its weights come from there
         console.say(training.report.summary())
         if training.report.incomplete:

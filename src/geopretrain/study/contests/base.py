@@ -60,6 +60,7 @@ class Contest(ABC):
         own_modes: number of these that are compared where none are named.
         own_options: options of ``compare`` that its trials get beside those that all get.
         has_curve: whether it is scored in the midst of training, too.
+        judged_by: number of the validation that ends trainings where that is asked for; None: the measure.
     """
 
     task: ClassVar[str]
@@ -69,6 +70,7 @@ class Contest(ABC):
     own_modes: ClassVar[int] = 2
     own_options: ClassVar[tuple[str, ...]] = ()
     has_curve: ClassVar[bool] = True
+    judged_by: ClassVar[str | None] = None
 
     @abstractmethod
     def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
@@ -126,9 +128,33 @@ class Contest(ABC):
         """Return what trials get of the data that were opened, of which so many are to learn from."""
         return {}
 
+    def ending(self, options: CompareOptions) -> dict[str, Any]:
+        """Return what ends a training by validation, as options of the fine-tuning; {} where steps end it."""
+        if options.patience is None:
+            return {}
+        name = self.judged_by or self.measure.key
+        return {"monitor": f"validation/{name}", "patience": options.patience, "keep": "best"}
+
     @abstractmethod
     def options(self, trial: Trial, more: Mapping[str, Any]) -> TrainCommandOptions:
         """Return what is trained, as options of the command that trains it."""
+
+    def course(self, run: RunFolder, trial: Trial, score: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how a training went that validation ended, beside its only point of the curve; else nothing.
+
+        The score is told at the most steps that it could have had, whenever it ended.
+        """
+        if trial.settings.get("patience") is None:
+            return {}
+        from geopretrain.training.judging import course_of
+
+        name = self.judged_by or self.measure.key
+        return {
+            "curve": [{**score, "step": trial.curve[-1]}],
+            "validation": [[one["step"], one.get(name)] for one in run.metrics("validation")],
+            "chosen_on": {n: v for n, v in run.results.get("chosen_on", {}).items() if n != "curve"},
+            **course_of(run),
+        }
 
     @abstractmethod
     def training(self, options: Any) -> Training:

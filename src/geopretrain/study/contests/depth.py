@@ -47,6 +47,7 @@ class DepthContest(Contest):
     own_modes = 1
     own_options = DEPTH_OPTIONS
     has_curve = False
+    judged_by = "loss"
 
     def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
         """Return the named settings of its training."""
@@ -83,6 +84,12 @@ class DepthContest(Contest):
         super().check_options(options, searches)
         if options.supervision != "labels" and (other := [m for m in options.modes if m != "full"]):
             raise OptionError("modes", f"has {other[0]}, which goes with --supervision labels only.")
+        if options.patience is not None and options.evaluate_data is None:
+            raise OptionError(
+                "patience",
+                "ends trainings by the held-out frames of the data, and these are scored here. Score on "
+                "other data: --evaluate-data.",
+            )
         if searches and options.evaluate_data is None:
             raise OptionError(
                 "lr",
@@ -141,7 +148,7 @@ class DepthContest(Contest):
         scores = score_depth(task, found.frames, protocol, size=run.size, baselines_from=found.others)
         numbers = {name: scores[name] for name in ("abs_rel", "rmse", "a1", "images", "protocol")}
         point = {"step": run.trained_steps, **{name: numbers[name] for name in ("abs_rel", "rmse")}}
-        return {"curve": [point], **numbers}
+        return {"curve": [point], **numbers, **self.course(run, trial, point)}
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
         """Return the predicted depth of some of the scored pictures, its errors below it, in colour."""

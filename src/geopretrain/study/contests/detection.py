@@ -66,7 +66,8 @@ class DetectionContest(LabelledContest):
 
         results = run.results
         names = ["curve", *(name for name in NUMBERS if name in results)]
-        return {**{name: results[name] for name in names}, "box_ap": list(results["box_ap"].values())}
+        numbers = {**{name: results[name] for name in names}, "box_ap": list(results["box_ap"].values())}
+        return numbers | self.course(run, trial, results["curve"][-1])
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
         """Return what was predicted of the pictured test images."""

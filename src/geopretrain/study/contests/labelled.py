@@ -48,7 +48,8 @@ class LabelledContest(Contest):
         """Look at all that will be needed; return the positions of the test images to show."""
         data.tell()
         splits = data.splits()
-        for split in ("test", "val") if searches else ("test",):
+        judged = searches or (options.patience is not None and len(splits.get("val", ())) > 0)
+        for split in ("test", "val") if judged else ("test",):
             self.look_at(data, learned, splits[split], split)
         count = min(max(0, options.pictures), data.counts["test"])
         return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))

@@ -89,7 +89,8 @@ class SegmentationContest(LabelledContest):
         results = run.results
         names = ("curve", "miou", "pixel_accuracy", "per_image_miou")
         numbers = {name: results[name] for name in names} | {"iou": list(results["iou"].values())}
-        matrix = run.kept_validation().get("confusion")
+        numbers |= self.course(run, trial, results["curve"][-1])
+        matrix = run.final_scores().get("confusion")
         return numbers if matrix is None else {**numbers, "confusion": matrix}
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
