@@ -62,6 +62,6 @@ def test_signature_and_docstring_are_made_from_the_options():
     text = inspect.getdoc(score)
     assert text.startswith("Score something.\n\nAt length.\n\nArgs:\n    run: Run folder of a method")
     assert "\n    frames: Which frames" in text
-    assert "One of auto, held_out, in_sample, all." in " ".join(text.split())
+    assert "One of auto, held_out, in_sample, test, all." in " ".join(text.split())
     assert text.endswith("Returns:\n    A number.\n\nRaises:\n    UserError: it cannot be done.")
     assert max(map(len, text.splitlines())) <= 110

@@ -285,7 +285,7 @@ class EvaluateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Split of labelled images that is scored; left away: test."""
     protocol: str | None = None
     """Name of the protocol; left away: the one that suits the data and what the run knows."""
-    frames: Literal["auto", "held_out", "in_sample", "all"] = "auto"
+    frames: Literal["auto", "held_out", "in_sample", "test", "all"] = "auto"
     """Which frames of the store that the run was trained on; auto: held_out."""
     split_file: FilePath | None = None
     """Text file with a line DRIVE FRAME SIDE, or the path of a picture, for each image; or eigen-test, the

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from geopretrain.errors import OptionError
-from geopretrain.schema import AnySize, Crop, FilePath, NonNegative, Positive, Words, checked, reads
+from geopretrain.schema import (
+    AnySize,
+    Crop,
+    FilePath,
+    FilePaths,
+    NonNegative,
+    Positive,
+    Words,
+    checked,
+    reads,
+)
 
 Range = tuple[float, float]
 
@@ -82,7 +92,12 @@ class PreparationOptions(SourceOptions, CameraOptions):
     """Least mean flow in px of a target to both of its neighbours; 0 keeps everything, also what a static
     camera sees."""
     holdout: Holdout = 0.1
-    """Part of each clip, at its end, kept for validation."""
+    """Part of each clip, at its end, kept for validation, where nothing is given by --val."""
+    val: FilePaths | None = None
+    """Data of which all samples are for validation, e.g. the official list; the inputs are all for training
+    then."""
+    test: FilePaths | None = None
+    """Data of which all samples are for testing: kept apart from training and validation."""
     max_frames: Frames | None = None
     """Read at most so many frames of each clip."""
     still_images: bool = False

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geopretrain.console import console
 from geopretrain.data.readers.base import MEASURED, METRES, Frame, SourceClip
 from geopretrain.errors import ConfigError, DataError
-from geopretrain.evaluation.measured import trained_on
+from geopretrain.evaluation.measured import OF_STORES, trained_on
 
 if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
@@ -71,7 +71,7 @@ def footage(
     Args:
         data: store, video or data set.
         run: whose held-out frames are known where it was trained on the store.
-        frames: of a store: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
+        frames: of a store: one of `OF_STORES`, ``all``, or ``auto``: held out where that is known.
         usable: says which sequences count.
 
     Raises:
@@ -85,7 +85,7 @@ def footage(
 
     if has_index(data):
         return _of_store(FrameStore.open(data), run, frames, usable)
-    if frames in ("held_out", "in_sample"):
+    if frames in OF_STORES:
         raise ConfigError(
             f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
             "store, or --frames all."
@@ -136,17 +136,19 @@ def _of_store(
     """Return the clips of a store: pairs of frames that a sample has next to each other."""
     if store.still_images:
         raise DataError(f"{store.path} holds single images, not neighbouring frames. Give video.")
-    groups: dict[str, list[Footage]] = {"held_out": [], "in_sample": [], "all": []}
+    groups: dict[str, list[Footage]] = {"held_out": [], "in_sample": [], "test": [], "all": []}
     for number, clip in enumerate(store.clips):
         stored = set(clip.frames)
         pairs = [(i, i + clip.stride) for i in clip.frames if i + clip.stride in stored]
         held_out = [pair for pair in pairs if pair[0] >= clip.first_held_out]
         in_sample = [pair for pair in pairs if pair[1] < clip.first_held_out]
-        for name, chosen in (("held_out", held_out), ("in_sample", in_sample), ("all", pairs)):
+        unseen = "test" if clip.for_test else "held_out"
+        for name, chosen in ((unseen, held_out), ("in_sample", in_sample), ("all", pairs)):
             one = _of_stored(store, number, clip, chosen)
             groups[name] += [one] if chosen and usable(one) else []
     if frames == "auto":
-        frames = "held_out" if groups["held_out"] and trained_on(run, store) else "all"
+        found = [name for name in ("held_out", "test") if groups[name]]
+        frames = found[0] if found and trained_on(run, store) else "all"
     return groups[frames], frames
 
 

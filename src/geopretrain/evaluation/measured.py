@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOOKED_AT = 5  # frames whose unit is judged
 _NAMED = 5  # missing frames named in a sentence
+OF_STORES = ("held_out", "in_sample", "test")
+"""Choices of frames that only a store knows."""
 
 
 def _nothing() -> None:
@@ -108,15 +110,16 @@ def readable(
 
 
 def store_frames(store: FrameStore) -> dict[str, list[MeasuredFrame]]:
-    """Return the frames of a store that have depth: ``in_sample`` (of training samples) and ``held_out``."""
-    groups: dict[str, list[MeasuredFrame]] = {"in_sample": [], "held_out": []}
+    """Return the frames of a store that have depth: ``in_sample`` (seen), ``held_out`` and ``test``."""
+    groups: dict[str, list[MeasuredFrame]] = {"in_sample": [], "held_out": [], "test": []}
     for clip, frame, held_out in store.depth_frames():
         measured = MeasuredFrame(
             f"{store.clips[clip].name}/{frame:06d}",
             partial(store.frame_image, clip, frame),
             partial(store.depth, clip, frame),
         )
-        groups["held_out" if held_out else "in_sample"].append(measured)
+        role = "test" if store.clips[clip].for_test else "held_out" if held_out else "in_sample"
+        groups[role].append(measured)
     return groups
 
 
@@ -125,7 +128,7 @@ class MeasuredSet:
     """Pictures whose depth has been measured.
 
     Attributes:
-        name: ``held_out``, ``in_sample`` or ``all``.
+        name: ``held_out``, ``in_sample``, ``test`` or ``all``.
         kind: ``kitti`` or ``dense``.
         frames: to be scored.
         others: what baselines are made from; empty: from ``frames`` at least ``min_gap`` apart.
@@ -176,7 +179,7 @@ def find_frames(
     Args:
         data: what the user named.
         run: the run, which knows what it was trained on.
-        frames: ``held_out``, ``in_sample``, ``all``, or ``auto``: held out where that is known.
+        frames: ``held_out``, ``in_sample``, ``test``, ``all``, or ``auto``: held out where that is known.
         split_file: list of the frames to take, or the name of a split, for data sets.
         depth_unit: units per metre of 16-bit PNGs in ``depth/``.
 
@@ -190,7 +193,7 @@ def find_frames(
         if split_file is not None:
             raise ConfigError("A split file names frames of the original data set: give that as --data.")
         return _from_store(data, run, frames)
-    if frames in ("held_out", "in_sample"):
+    if frames in OF_STORES:
         raise ConfigError(
             f"'{data}' is no prepared store, so it is not known which of its frames were held out. Give the "
             "store, or --frames all."
@@ -235,12 +238,13 @@ def _of_store(store: FrameStore, frames: str, *, in_training: bool) -> MeasuredS
         raise DataError(f"The store '{store.path}' holds no measured depth. Give data that have some.")
     kind = store.depth_protocol
     if frames == "auto":
-        frames = "held_out" if in_training and groups["held_out"] else "all"
+        unseen = [name for name in ("held_out", "test") if groups[name]]
+        frames = unseen[0] if in_training and unseen else "all"
     if frames == "all":
-        return MeasuredSet("all", kind, [*groups["in_sample"], *groups["held_out"]])
+        return MeasuredSet("all", kind, [frame for group in groups.values() for frame in group])
     if not groups[frames]:
         raise DataError(f"The store '{store.path}' has no {frames} frames with depth. Use --frames all.")
-    others = groups["in_sample"] if frames == "held_out" else []
+    others = [] if frames == "in_sample" else groups["in_sample"]
     return MeasuredSet(frames, kind, groups[frames], others)
 
 

@@ -30,6 +30,15 @@ def test_prepare_stride_is_the_one_nearest_to_the_wanted_motion(speed, expected)
     assert tried[1] == pytest.approx(speed)
 
 
+@pytest.mark.parametrize(
+    ("speed", "tried"),
+    [(9.0, [1]), (3.5, [1]), (1.84, [1, 2]), (1.7, [1, 2, 3]), (0.5, [1, 2, 3, 4, 5, 6, 8])],
+)
+def test_prepare_no_stride_is_tried_that_cannot_be_among_the_two_nearest(speed, tried):
+    _, motions = choose_stride(lambda a, b: speed * (b - a), range(100), np.full(100, speed), 3.0)
+    assert sorted(motions) == tried
+
+
 def test_prepare_stride_ignores_static_frames():
     steps = np.r_[np.full(20, 1.5), np.zeros(80)]
     stride, tried = choose_stride(lambda a, b: float(steps[a:b].sum()), range(100), steps, 3.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ class _End:
         self.error = error
 
 
-def read_ahead(items: Iterable[T], count: int) -> Iterator[T]:
+def read_ahead(items: Iterable[T], count: int) -> Generator[T, None, None]:
     """Yield the items, up to ``count`` of them read before they are asked for.
 
     An error of the items is raised in their place; whoever stops asking ends the thread.

@@ -1,4 +1,4 @@
-"""One source clip into a store: decode, choose samples, append frames, right images and depth."""
+"""One decoded source clip into a store: choose samples, append frames, right images and depth."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ import numpy as np
 
 from geopretrain.console import ProgressLine
 from geopretrain.data.options import PreparationOptions
-from geopretrain.data.prepare.decode import Decoded, decode
-from geopretrain.data.prepare.intrinsics import Camera, stored_intrinsics
+from geopretrain.data.prepare.decode import Decoded
+from geopretrain.data.prepare.decoding import Decoding
+from geopretrain.data.prepare.intrinsics import stored_intrinsics
 from geopretrain.data.prepare.poses import Poses, read_poses
-from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, hold_out
+from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, split
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
 from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, skipped_parts, why_nothing
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.video import CUT_OFF
-from geopretrain.data.resize import bottom_crop, central_crop
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
     DEPTH_FILE,
-    DEPTH_FOLDER,
     FRAMES_FILE,
     POSES_FILE,
     STEREO_FILE,
@@ -93,42 +92,25 @@ class PreparedClip:
 
 
 def prepare_clip(
-    clip: SourceClip,
-    name: str,
-    number: int,
-    camera: Camera,
-    size: tuple[int, int],
+    source: Decoding,
+    decoded: Decoded,
     before: list[ClipInfo],
     options: PreparationOptions,
     work: Path,
     line: ProgressLine,
 ) -> PreparedClip:
-    """Decode one source clip, choose its samples, append what they need to the store's files.
+    """Choose the samples of a decoded source clip and append what they need to the store's files.
 
     Args:
-        clip: what to read.
-        name: unique in the store.
-        number: of the source clip among all of them.
-        camera: chosen for it.
-        size: (height, width) of the stored frames, px.
+        source: what was read.
+        decoded: of it.
         before: the clips which are in the store already.
         options: of the preparation.
         work: working folder.
         line: shows the progress.
     """
-    crop = (bottom_crop if options.crop == "bottom" else central_crop)(clip.size, size)
-    folder = f"{DEPTH_FOLDER}/{number:03d}"
-    line.begin(f"{name}: decoding", options.max_frames or clip.length)
-    decoded = decode(
-        clip,
-        work / f"decoding_{number:03d}",
-        work / folder,
-        crop,
-        size,
-        max_frames=options.max_frames,
-        motion=not options.still_images,
-        advance=line.advance,
-    )
+    clip, name, camera, size = source.clip, source.name, source.camera, source.size
+    crop = source.crop(options)
     problem = mostly_broken(decoded, name)
     segments = [] if problem else _analyse(clip, decoded, name, options, line)
     usable = [segment for segment in segments if segment.targets]
@@ -137,7 +119,7 @@ def prepare_clip(
         "intrinsics": stored_intrinsics(camera.intrinsics, crop, size).tolist(),
         "intrinsics_known": camera.known,
         "camera": camera.origin,
-        "depth_folder": folder if clip.has_depth else "",
+        "depth_folder": source.depth_folder if clip.has_depth else "",
         **_stereo_camera(clip, crop, size),
     }
     poses = read_poses(clip, decoded.frames)
@@ -230,7 +212,7 @@ def _clip_info(
     """Return what the index says of a segment, without its camera."""
     targets, motions = segment.targets or [], segment.target_motion or []
     apart = 0 if options.still_images else segment.stride
-    train_end, val_start = hold_out(targets, apart, options.holdout)
+    train_end, val_start = split(targets, apart, options.holdout, clip.role)
     used = {target + offset * apart for target in targets for offset in (-1, 0, 1)}
     depth_frames = [frame for frame in segment.frames if frame in decoded.with_depth]
     return {

@@ -10,6 +10,7 @@ import numpy as np
 from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import in_words, read_summary, total
+from geopretrain.data.prepare.summary import samples_in_words
 from geopretrain.pictures import colour_depth
 from geopretrain.pictures.text import families, plotted
 from geopretrain.wording import in_px
@@ -170,10 +171,10 @@ def _subtitle(store: FrameStore) -> str:
     degrees = f"{fov[0]}" if len(fov) == 1 else f"{fov[0]}-{fov[-1]}"
     camera = "known" if store.intrinsics_known else "assumed for some clips"
     clips = f"{len(store.clips)} clip{'s' * (len(store.clips) != 1)}"
-    kind = "still images" if store.still_images else "triplets"
-    triplets = f"{len(store.train_samples)} training and {len(store.val_samples)} validation {kind}"
     size = in_px(store.size)
-    return "   ·   ".join([clips, triplets, size, f"horizontal field of view {degrees}° ({camera})"])
+    return "   ·   ".join(
+        [clips, samples_in_words(store), size, f"horizontal field of view {degrees}° ({camera})"]
+    )
 
 
 def _shorten(text: str, length: int = 46) -> str:

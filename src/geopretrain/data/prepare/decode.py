@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -219,7 +219,7 @@ def _write(
             if row.image is not None:
                 file.write(_bytes_of(name, row, size))
         file.flush()
-    journal.write("".join(json.dumps(asdict(entry)) + "\n" for entry, _ in pending))
+    journal.write("".join(json.dumps(vars(entry)) + "\n" for entry, _ in pending))
     journal.flush()
     advance(len(pending))
     pending.clear()

@@ -7,6 +7,7 @@ length in px.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,7 @@ _STATIC_FRACTION = 0.2
 """Of the clip's 80th percentile of motion; slower than that counts as static when the stride is chosen."""
 _MIN_GROWTH = 0.35
 """Fraction of proportional growth below which flow at a larger stride is lost track, not motion."""
+_of_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def choose_stride(
     """Return the stride whose mean flow is nearest to ``target_motion``, and the mean flow of the strides
     tried.
 
-    Pairs are sampled where the camera moves. Strides grow until the flow is beyond twice the target, or stops
-    growing with the stride (then the frames are too far apart for flow to follow them).
+    Pairs are sampled where the camera moves. Strides grow until a longer one cannot be among the two that are
+    nearest, or flow stops growing with the stride (then the frames are too far apart for it to follow them).
 
     Args:
         flow: mean flow in px between two frames by number.
@@ -139,7 +141,7 @@ def choose_stride(
         if motions and found < _least_growth(motions, stride):
             break
         motions[stride] = found
-        if found > 2 * target_motion:
+        if _is_settled(motions, target_motion):
             break
     if not motions:
         return 1, {}
@@ -171,6 +173,16 @@ def _least_growth(motions: dict[int, float], stride: int) -> float:
     return before * (1 + _MIN_GROWTH * (stride / last - 1))
 
 
+def _is_settled(motions: dict[int, float], target_motion: float) -> bool:
+    """Return whether no longer stride can be among the two nearest to the target, as motion grows with it."""
+    last = max(motions)
+    longer = next((stride for stride in STRIDES if stride > last), None)
+    if longer is None or motions[last] <= target_motion:
+        return longer is None
+    distances = sorted(abs(motion - target_motion) for motion in motions.values())
+    return _least_growth(motions, longer) - target_motion > distances[:2][-1]
+
+
 def colours(image: np.ndarray) -> np.ndarray:
     """Return the normalised 8x8x8 colour histogram."""
     bins = image >> 5
@@ -184,8 +196,10 @@ def _grid(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=-1)
 
 
-@lru_cache(maxsize=1)
 def _dis() -> Any:
-    import cv2
+    """Return what measures flow, one for each thread: it keeps what it works on in itself."""
+    if not hasattr(_of_thread, "dis"):
+        import cv2
 
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        _of_thread.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return _of_thread.dis

@@ -22,11 +22,12 @@ from geopretrain.data.fingerprint import unread
 from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.calibrate.clips import need_colmap, with_estimated_cameras
 from geopretrain.data.prepare.clip import PreparedClip, prepare_clip
+from geopretrain.data.prepare.decoding import Decoding, decoded_ahead
 from geopretrain.data.prepare.intrinsics import parse_intrinsics
 from geopretrain.data.prepare.publishing import finish_publishing, publish
 from geopretrain.data.prepare.segments import hold_out_clips
 from geopretrain.data.prepare.source_summary import summarise, write_summary
-from geopretrain.data.prepare.sources import Sources, open_sources
+from geopretrain.data.prepare.sources import HELD_OUT, Sources, inputs_by_role, open_sources
 from geopretrain.data.prepare.summary import print_summary, tell_left_out
 from geopretrain.data.prepare.warnings import grouped
 from geopretrain.data.readers import SourceClip
@@ -49,7 +50,7 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.folders import foreign, owned
 from geopretrain.wording import in_px
 
-_LATER = {"range", "camera_file", "calibrate", "crop"}
+_LATER = {"range", "camera_file", "calibrate", "crop", "val", "test"}
 """Options that stores of earlier versions do not have; left away, they are left out of the request."""
 
 
@@ -94,7 +95,8 @@ def prepare(
     chosen = {field.name: getattr(options, field.name) for field in fields(PreparationOptions)}
     chosen = {name: value for name, value in chosen.items() if value is not None or name not in _LATER}
     out = Path(out)
-    request = {"format": VERSION, "inputs": unread(inputs), "options": chosen} | _cameras(inputs, options)
+    request = {"format": VERSION, "inputs": unread(inputs), "options": chosen}
+    request |= _others(inputs, options) | _cameras(inputs, options)
     request = json.loads(json.dumps(request))  # as it will be read back
     with console.showing(progress):
         with storage_errors(out):
@@ -113,11 +115,18 @@ def prepare(
     return store
 
 
+def _others(inputs: Sequence[str | Path], options: PreparationOptions) -> dict[str, Any]:
+    """Return what tells apart the data for validation and testing; nothing where none are given."""
+    by_role = inputs_by_role(inputs, options)
+    return {role: unread(by_role[role]) for role in HELD_OUT if by_role[role]}
+
+
 def _cameras(inputs: Sequence[str | Path], options: PreparationOptions) -> dict[str, Any]:
     """Return what tells apart the files of cameras outside of the inputs; nothing where there are none."""
     if options.intrinsics is not None:
         return {}
-    paths = [place_of(str(spec)) for spec in inputs if not str(spec).startswith(SYNTHETIC)]
+    given = [spec for several in inputs_by_role(inputs, options).values() for spec in several]
+    paths = [place_of(str(spec)) for spec in given if not str(spec).startswith(SYNTHETIC)]
     files = [file for path in paths for file in files_beside(path)]
     if options.camera_file is not None:
         files = [Path(options.camera_file)]
@@ -204,28 +213,65 @@ def _prepare_clips(
     infos: list[ClipInfo] = []
     warnings: list[tuple[str, str]] = []
     prepared: list[PreparedClip] = []
-    repeated = Counter(clip.name for clip in sources.clips)
-    for number, (clip, camera) in enumerate(zip(sources.clips, sources.cameras, strict=True)):
-        name = clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})"
-        done = work / f"clip_{number:03d}.json"
-        if not done.is_file():
-            result = prepare_clip(clip, name, number, camera, size, infos, options, work, line)
-            save_json(done, result.as_json())
-            shutil.rmtree(work / f"decoding_{number:03d}", ignore_errors=True)
-        result = PreparedClip.from_json(read_json(done), done)
-        prepared.append(result)
-        infos += result.clips
-        warnings += [(name, sentence) for sentence in result.warnings]
+    clips = _decodings(sources, size)
+    with decoded_ahead([clip for clip in clips if not _done(work, clip)], work, options) as ahead:
+        for clip in clips:
+            if not _done(work, clip):
+                clip.show(line, options.max_frames or clip.clip.length)
+                result = prepare_clip(clip, next(ahead), infos, options, work, line)
+                save_json(_result_file(work, clip), result.as_json())
+                shutil.rmtree(work / clip.folder, ignore_errors=True)
+            result = PreparedClip.from_json(read_json(_result_file(work, clip)), _result_file(work, clip))
+            prepared.append(result)
+            infos += result.clips
+            warnings += [(clip.name, sentence) for sentence in result.warnings]
     unusable = [one.reason for one in sources.unusable]
     problems = unusable + [problem for result in prepared for problem in result.problems]
-    if options.holdout > 0:
+    if options.holdout > 0 and options.val is None:
         infos = hold_out_clips(infos, options.holdout)
-    if not any(info.train_end for info in infos):
+    if nothing := _why_nothing(infos, options, problems):
         discard(work)  # other options may be tried in the same folder
-        raise DataError(" ".join(problems) or "The inputs hold no frames.")
+        raise DataError(nothing)
     damaged = [sentence for result in prepared for sentence in result.left_out]
     _write_summary(work, prepared, infos, options.still_images, [*unusable, *damaged])
     return infos, grouped(warnings) + problems
+
+
+def _why_nothing(infos: list[ClipInfo], options: PreparationOptions, problems: list[str]) -> str | None:
+    """Return the sentence about what was given for training, validation or testing and gives no sample."""
+    why = " ".join(problems)
+    if not any(info.train_end for info in infos):
+        return why or "The inputs hold no frames."
+    there = {"val": any(info.val_start < len(info.targets) for info in infos)}
+    there["test"] = any(info.for_test for info in infos)
+    for role in HELD_OUT:
+        if getattr(options, role) is not None and not there[role]:
+            return f"--{role} gives not one sample. {why}".rstrip()
+    return None
+
+
+def _decodings(sources: Sources, size: tuple[int, int]) -> list[Decoding]:
+    """Return the clips with names that are unique in the store."""
+    repeated = Counter(clip.name for clip in sources.clips)
+    return [
+        Decoding(
+            clip,
+            clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})",
+            number,
+            camera,
+            size,
+        )
+        for number, (clip, camera) in enumerate(zip(sources.clips, sources.cameras, strict=True))
+    ]
+
+
+def _result_file(work: Path, clip: Decoding) -> Path:
+    """Return the file that says what became of a clip, once it is done."""
+    return work / f"clip_{clip.number:03d}.json"
+
+
+def _done(work: Path, clip: Decoding) -> bool:
+    return _result_file(work, clip).is_file()
 
 
 def _write_summary(

@@ -17,6 +17,7 @@ from geopretrain.data.prepare.motion import (
     target_frames,
 )
 from geopretrain.data.prepare.sparse_motion import filled, lengths_between
+from geopretrain.data.readers.base import Role
 from geopretrain.data.store.clip_info import ClipInfo
 
 _MIN_TO_HOLD_OUT = 5  # targets a segment needs before some of them are held out
@@ -143,6 +144,14 @@ def is_coarse(segment: Segment) -> bool:
     return segment.stride == 1 and bool(segment.tried) and (segment.tried or {})[1] > _COARSE
 
 
+def split(targets: list[int], stride: int, fraction: float, role: Role | None) -> tuple[int, int]:
+    """Return (train_end, val_start) by what the targets are for, as `ClipInfo` has them."""
+    if role is None:
+        return hold_out(targets, stride, fraction)
+    count = len(targets)
+    return {"train": (count, count), "val": (0, 0), "test": (0, count)}[role]
+
+
 def hold_out(targets: list[int], stride: int, fraction: float) -> tuple[int, int]:
     """Return (train_end, val_start): the last ``fraction`` of the targets is for validation.
 
@@ -162,6 +171,9 @@ def hold_out(targets: list[int], stride: int, fraction: float) -> tuple[int, int
 
 def hold_out_clips(clips: list[ClipInfo], fraction: float) -> list[ClipInfo]:
     """Return the clips, the last ones held out whole where each is too short to hold out a part of it."""
+    tests = [clip for clip in clips if clip.for_test]
+    if tests:  # given last
+        return [*hold_out_clips(clips[: -len(tests)], fraction), *tests]
     counts = [len(clip.targets) for clip in clips]
     if any(clip.val_start < len(clip.targets) for clip in clips) or sum(counts) < _MIN_TO_HOLD_OUT:
         return clips

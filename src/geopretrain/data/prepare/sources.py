@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 
 from geopretrain.data.options import PreparationOptions
@@ -11,10 +12,13 @@ from geopretrain.data.prepare.intrinsics import Camera, choose_camera, parse_int
 from geopretrain.data.prepare.resample import resampled
 from geopretrain.data.prepare.warnings import check_stereo
 from geopretrain.data.readers import SourceClip, open_source
-from geopretrain.data.readers.base import Unusable
+from geopretrain.data.readers.base import Role, Unusable
 from geopretrain.data.readers.detect import none_usable
 from geopretrain.data.sizes import check_original
 from geopretrain.errors import DataError
+
+HELD_OUT: tuple[Role, ...] = ("val", "test")
+"""What data may be given for besides training, each an option."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,12 @@ def open_sources(
     unusable: list[Unusable] = []
     clips: list[SourceClip] = []
     cameras: list[Camera] = []
-    for clip in calibrated(_opened(inputs, options, unusable)):
+    opened = [
+        clip
+        for role, several in inputs_by_role(inputs, options).items()
+        for clip in _opened(several, options, unusable, role)
+    ]
+    for clip in calibrated(opened):
         try:
             ready, camera = _with_camera(clip, options)
         except DataError as error:
@@ -59,8 +68,25 @@ def open_sources(
     return Sources(clips, cameras, unusable)
 
 
+def inputs_by_role(
+    inputs: Sequence[str | Path], options: PreparationOptions
+) -> dict[Role | None, list[str | Path]]:
+    """Return the inputs, and what else is given for validation and testing, by what it is for."""
+    first: Role | None = None if options.val is None else "train"
+    return {first: list(inputs), "val": _several(options.val), "test": _several(options.test)}
+
+
+def _several(paths: str | PathLike[str] | Sequence[str | PathLike[str]] | None) -> list[str | Path]:
+    if paths is None:
+        return []
+    return [fspath(one) for one in ([paths] if isinstance(paths, str | PathLike) else paths)]
+
+
 def _opened(
-    inputs: Sequence[str | Path], options: PreparationOptions, unusable: list[Unusable]
+    inputs: Sequence[str | Path],
+    options: PreparationOptions,
+    unusable: list[Unusable],
+    role: Role | None,
 ) -> list[SourceClip]:
     clips: list[SourceClip] = []
     for spec in inputs:
@@ -76,6 +102,8 @@ def _opened(
             )
         except DataError as error:
             unusable.append(Unusable(str(spec), str(error)))
+    for clip in clips:
+        clip.role = role
     return clips
 
 

@@ -28,12 +28,8 @@ _CLIPS_LISTED, _REASONS_LISTED = 20, 5
 
 def store_in_words(store: FrameStore) -> str:
     """Return what is in a store, in words, warnings included."""
-    held_out = len(store.val_samples)
-    lines = [
-        f"Frame store {store.path}: {_count(len(store.clips), 'clip')}, {len(store.train_samples)} training "
-        f"and {held_out} validation {'still images' if store.still_images else 'triplets'} of "
-        f"{in_px(store.size)}."
-    ]
+    count = _count(len(store.clips), "clip")
+    lines = [f"Frame store {store.path}: {count}, {samples_in_words(store)} of {in_px(store.size)}."]
     sources = read_summary(store.path)
     lines += [f"  {in_words(total(sources))}."] if sources else []
     lines += [f"  {_clip_line(store, number)}" for number in range(len(store.clips))][:_CLIPS_LISTED]
@@ -53,6 +49,14 @@ def store_in_words(store: FrameStore) -> str:
     if store.pseudo_depth is not None:
         lines.append(f"Pseudo-depth: {store.pseudo_depth.in_words()}.")
     return "\n".join(lines + [_remark(warning) for warning in store.warnings])
+
+
+def samples_in_words(store: FrameStore) -> str:
+    """Return e.g. ``90 training and 10 validation triplets``."""
+    words = {"train": "training", "val": "validation", "test": "test"}
+    counts = [f"{count} {words[split]}" for split, count in store.describe().counts.items()]
+    kind = "still images" if store.still_images else "triplets"
+    return f"{', '.join(counts[:-1])} and {counts[-1]} {kind}"
 
 
 def print_summary(store: FrameStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,8 @@ MEASURED = "of the data set"
 """Where poses are from that came with the data."""
 METRES, OF_THE_FILE, UNKNOWN = "m", "the unit of their file", "an unknown unit"
 """Units of poses."""
+Role = Literal["train", "val", "test"]
+"""What the samples of a clip are for."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class SourceClip:
         listed: frames that a list chooses to be learned from and scored, None without a list.
         listed_stride: distance between the frames of a sample where a split prescribes it, None where it does
             not.
+        role: what all of its samples are for, None where a part of them is held out.
         pose_unit: unit of the poses: `METRES`, that of a file of cameras, or unknown.
         pose_origin: where they are from, as the rest of "the poses are".
         warnings: sentences about assumptions made while opening.
@@ -113,6 +117,7 @@ class SourceClip:
         self.has_poses = False
         self.listed: frozenset[int] | None = None
         self.listed_stride: int | None = None
+        self.role: Role | None = None
         self.pose_unit = METRES
         self.pose_origin = MEASURED
         self.warnings: list[str] = []
@@ -222,3 +227,11 @@ def files_with(folder: Path, suffixes: Collection[str]) -> list[Path]:
         return [p for p in folder.iterdir() if p.suffix.lower() in suffixes and not is_clutter(p.name)]
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read ({error.strerror or error}).") from error
+
+
+def short_name(folder: Path, root: Path) -> str:
+    """Return what a folder in what the user named is called, e.g. ``videos/garden``."""
+    relative = folder.relative_to(root)
+    if str(relative) != ".":
+        return f"{root.name}/{relative}"
+    return f"{root.parent.name}/{root.name}".lstrip("/")  # a relative path has a parent without a name

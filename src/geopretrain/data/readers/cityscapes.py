@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.file_names import natural_key, without_clutter
-from geopretrain.data.readers.base import files_with
+from geopretrain.data.readers.base import SourceClip, Unusable, each, files_with, short_name
 from geopretrain.data.readers.calibrated import nominal_size
 from geopretrain.data.readers.depth_maps import depth_from_disparity, read_grey16
 from geopretrain.data.readers.folder import (
@@ -23,6 +23,7 @@ from geopretrain.data.readers.folder import (
     matched_by_name,
     motion_to_the_right,
 )
+from geopretrain.data.spec import one_of_these, place_of, refuse_unknown
 from geopretrain.data.text_lists import read_text
 from geopretrain.errors import DataError
 
@@ -30,6 +31,7 @@ CAMERA_FPS = 17.0
 PICTURE_SIZE = (1024, 2048)
 LEFT_FOLDERS = ("leftImg8bit_sequence", "leftImg8bit")
 _SPLITS_LEFT_OUT = {"test", "demoVideo"}
+SPLITS = ("train", "train_extra", "val", "test")
 
 
 class CityscapesCity(ImageSequence):
@@ -85,8 +87,26 @@ def read_camera(file: Path) -> tuple[np.ndarray, float]:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), baseline
 
 
-def find_cities(path: Path) -> list[Path]:
-    """Return the city folders below a Cityscapes folder; the test split is left out.
+def open_cityscapes(spec: str) -> list[SourceClip | Unusable]:
+    """Return the cities at a path, and behind it of which split: ``cityscapes?split=val``.
+
+    Raises:
+        DataError: the data set is there, and nothing of the split.
+        ConfigError: another option, or no such split.
+    """
+    path = place_of(spec)
+    if not path.is_dir() or not (find_cities(path) or find_cities(path, "test")):
+        return []
+    refuse_unknown(spec, ("split",))
+    split = one_of_these(spec, "split", SPLITS)
+    cities = find_cities(path, split)
+    if split is not None and not cities:
+        raise DataError(f"{path} has no pictures of the split '{split}': {LEFT_FOLDERS[0]}/{split}/CITY.")
+    return each(cities, lambda city: CityscapesCity(city, short_name(city, path)))
+
+
+def find_cities(path: Path, split: str | None = None) -> list[Path]:
+    """Return the city folders below a Cityscapes folder, of one split, or of all but the test split.
 
     Sequences are preferred; the single annotated frames serve where there are none.
     """
@@ -95,11 +115,15 @@ def find_cities(path: Path) -> list[Path]:
         cities = [
             city
             for city in without_clutter((root / name).glob("*/*"), root)
-            if city.is_dir() and city.parent.name not in _SPLITS_LEFT_OUT
+            if city.is_dir() and _is_of(city.parent.name, split)
         ]
         if cities := [c for c in cities if image_files(c)]:
             return sorted(cities, key=lambda c: (c.parent.name, natural_key(c)))
     return []
+
+
+def _is_of(name: str, split: str | None) -> bool:
+    return name not in _SPLITS_LEFT_OUT if split is None else name == split
 
 
 def _beside(root: Path, folders: tuple[str, ...], place: tuple[str, str], suffix: str) -> list[Path]:

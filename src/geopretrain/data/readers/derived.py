@@ -26,7 +26,7 @@ class DerivedClip(SourceClip):
         self.depth_words = clip.depth_words
         self.has_stereo, self.T_to_stereo = clip.has_stereo, clip.T_to_stereo
         self.stereo_intrinsics, self.has_poses = clip.stereo_intrinsics, clip.has_poses
-        self.listed, self.listed_stride = clip.listed, clip.listed_stride
+        self.listed, self.listed_stride, self.role = clip.listed, clip.listed_stride, clip.role
         self.pose_unit, self.pose_origin = clip.pose_unit, clip.pose_origin
         self.warnings = list(clip.warnings)
         self._clip = clip

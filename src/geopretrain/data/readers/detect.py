@@ -12,10 +12,10 @@ import numpy as np
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.file_names import in_order, natural_key
 from geopretrain.data.options import SourceOptions
-from geopretrain.data.readers.base import SourceClip, Unusable, each, files_with, found_below
+from geopretrain.data.readers.base import SourceClip, Unusable, each, files_with, found_below, short_name
 from geopretrain.data.readers.cameras.beside import with_cameras
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
-from geopretrain.data.readers.cityscapes import CityscapesCity, find_cities
+from geopretrain.data.readers.cityscapes import open_cityscapes
 from geopretrain.data.readers.depth_folder import (
     DepthFolder,
     KittiDepth,
@@ -73,7 +73,7 @@ def _folders(find: Callable[[Path], list[Path]], reader: Callable[[Path, str], S
 
     def open_them(spec: str, options: SourceOptions) -> list[SourceClip | Unusable]:
         path = _path(spec)
-        return each(find(path), lambda f: reader(f, _short_name(f, path))) if path.is_dir() else []
+        return each(find(path), lambda f: reader(f, short_name(f, path))) if path.is_dir() else []
 
     return open_them
 
@@ -99,11 +99,11 @@ def _stereo_and_depth(spec: str, options: SourceOptions) -> list[SourceClip | Un
         return []
     stereo = each(
         find_stereo_folders(path),
-        lambda f: StereoFolder(f, _short_name(f, path), baseline=options.baseline, depth_unit=unit),
+        lambda f: StereoFolder(f, short_name(f, path), baseline=options.baseline, depth_unit=unit),
     )
     depth = each(
         (folder for folder in find_depth_folders(path) if not (folder / "left").is_dir()),
-        lambda f: DepthFolder(f, _short_name(f, path), depth_unit=unit),
+        lambda f: DepthFolder(f, short_name(f, path), depth_unit=unit),
     )
     return [*stereo, *depth]
 
@@ -115,7 +115,7 @@ def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip | U
     videos = each(_video_files(path), lambda file: VideoClip(file, file.name))
     if not videos and image_files(path):
         return [open_folder(path, path.name)]
-    folders = each(_image_folders(path), lambda folder: open_folder(folder, _short_name(folder, path)))
+    folders = each(_image_folders(path), lambda folder: open_folder(folder, short_name(folder, path)))
     return [*videos, *folders]
 
 
@@ -147,7 +147,10 @@ LAYOUTS: list[ClipLayout] = [
         "7-Scenes", "7-Scenes (seq-XX/frame-*.color.*)", _folders(find_sequences, SevenScenesSequence)
     ),
     ClipLayout(
-        "Cityscapes", "Cityscapes (leftImg8bit_sequence/SPLIT/CITY)", _folders(find_cities, CityscapesCity)
+        "Cityscapes",
+        "Cityscapes (leftImg8bit_sequence/SPLIT/CITY)",
+        lambda spec, options: open_cityscapes(spec),
+        takes_options=True,
     ),
     ClipLayout(
         "Middlebury 2014", "Middlebury 2014 (im0, im1, calib.txt)", _folders(find_middlebury, MiddleburyPair)
@@ -285,10 +288,3 @@ def _may_be_a_clip(folder: Path) -> bool:
 
 def _no_frames(parts: Sequence[str]) -> bool:
     return any(part.lower() in _NOT_FRAMES for part in parts)
-
-
-def _short_name(folder: Path, root: Path) -> str:
-    relative = folder.relative_to(root)
-    if str(relative) != ".":
-        return f"{root.name}/{relative}"
-    return f"{root.parent.name}/{root.name}".lstrip("/")  # a relative path has a parent without a name

@@ -39,7 +39,7 @@ class ClipInfo:
         targets: source numbers of the frames that are targets of samples.
         target_motion: mean flow to the previous and the next frame per target, px.
         train_end, val_start: ``targets[:train_end]`` are training samples, ``targets[val_start:]``
-            validation.
+            validation; with (0, number of targets), all are for testing (`for_test`).
         depth_frames: source numbers of the stored frames which have a depth map.
         depth_folder: folder of the depth maps inside the store.
         depth_row: position of the first depth map in ``depth.f16``, which holds those of ``depth_frames``.
@@ -116,8 +116,15 @@ class ClipInfo:
         return {target + offset * self.stride for target in self.targets for offset in (-1, 0, 1)}
 
     @property
+    def for_test(self) -> bool:
+        """Whether its targets are neither for training nor for validation."""
+        return bool(self.targets) and self.train_end == 0 and self.val_start == len(self.targets)
+
+    @property
     def first_held_out(self) -> int:
-        """From this frame on none is in a training sample; past the end without validation samples."""
+        """From this frame on none is in a training sample; past the end where all are."""
+        if self.for_test:
+            return self.frames[0]
         if self.val_start >= len(self.targets):
             return self.frames[-1] + 1
         last_trained = self.targets[self.train_end - 1] + self.stride if self.train_end else -1

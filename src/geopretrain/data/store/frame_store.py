@@ -53,7 +53,7 @@ class FrameStore:
         size: (height, width) of the frames, px.
         clips: what is in it.
         num_samples: number of targets; samples are numbered clip after clip.
-        train_samples, val_samples: int64 numbers of the training and validation samples.
+        train_samples, val_samples, test_samples: int64 numbers of the training, validation and test samples.
         intrinsics_known: whether no clip's field of view was assumed.
         still_images: whether every frame is a sample of its own; then there are no neighbours.
         depth_protocol: 'kitti' or 'dense' when there are depth maps, else None.
@@ -68,7 +68,8 @@ class FrameStore:
         self.intrinsics_known = all(clip.intrinsics_known for clip in self.clips)
         self._samples = SampleTable(self.clips)
         self.num_samples = self._samples.count
-        self.train_samples, self.val_samples = self._samples.train, self._samples.val
+        samples = self._samples
+        self.train_samples, self.val_samples, self.test_samples = samples.train, samples.val, samples.test
         none = np.full((3, 3), np.nan), np.full((4, 4), np.nan)
         self._intrinsics = np.array([c.intrinsics for c in self.clips], np.float32).reshape(-1, 3, 3)
         self._stereo_intrinsics = np.array([c.stereo_intrinsics or none[0] for c in self.clips], np.float32)
@@ -131,19 +132,18 @@ class FrameStore:
         return batch
 
     def splits(self, fields: Fields = TRIPLET) -> dict[str, np.ndarray]:
-        """Return the numbers of the training (``train``) and validation (``val``) samples with these fields.
+        """Return the numbers of the samples with these fields: ``train``, ``val``; ``test`` where there are.
 
         Raises:
             DataError: no training sample has all of them; the message says what is missing.
         """
-        everything = np.arange(self.num_samples)
-        usable = np.asarray((self._samples.frame_rows(everything, fields.frames) >= 0).all(1))
+        every = np.arange(self.num_samples)
+        usable = np.asarray((self._samples.frame_rows(every, fields.frames) >= 0).all(1))
         if self.still_images and not fields.alone:
             usable[:] = False  # the next picture in the store may show another place
         for name in fields.names:
-            usable &= self._field_rows(name, everything) >= 0
-        found = {"train": self.train_samples, "val": self.val_samples}
-        found = {split: samples[usable[samples]] for split, samples in found.items()}
+            usable &= self._field_rows(name, every) >= 0
+        found = {split: samples[usable[samples]] for split, samples in self._splits.items()}
         if not len(found["train"]):
             raise DataError(self._why_no_samples(fields))
         return found
@@ -171,7 +171,7 @@ class FrameStore:
             kind="frame store",
             path=str(self.path),
             size=self.size,
-            counts={"train": len(self.train_samples), "val": len(self.val_samples)},
+            counts={split: len(samples) for split, samples in self._splits.items()},
             fields=tuple(name for name in ("stereo", "depth", "pseudo_depth") if self.has(name)),
             neighbours=not self.still_images,
             depth_protocol=self.depth_protocol,
@@ -266,6 +266,12 @@ class FrameStore:
         return None if self._pseudo is None else self._pseudo.info
 
     # ---------------------------------------------------------------- inside
+
+    @property
+    def _splits(self) -> dict[str, np.ndarray]:
+        """All samples by what they are for."""
+        samples = {"train": self.train_samples, "val": self.val_samples}
+        return samples | ({"test": self.test_samples} if len(self.test_samples) else {})
 
     @cached_property
     def _pseudo(self) -> PseudoDepth | None:

@@ -41,7 +41,7 @@ class SampleTable:
     Attributes:
         count: number of samples.
         clip, frame: ``N`` int64, clip and source number of the target of each sample.
-        train, val: int64 numbers of the training and validation samples.
+        train, val, test: int64 numbers of the training, validation and test samples.
         frames, stereo, depth, poses: rows of (clip, frame) in the four files.
     """
 
@@ -55,6 +55,7 @@ class SampleTable:
         self.val = _joined(
             [np.arange(a + c.val_start, a + len(c.targets)) for a, c in zip(starts, clips, strict=True)]
         )
+        self.test = np.flatnonzero(np.repeat([clip.for_test for clip in clips], counts)).astype(np.int64)
         self._stride = np.array([clip.stride for clip in clips], dtype=np.int64)
         self.frames = RowTable([c.frames for c in clips], [c.first_row for c in clips])
         self.stereo = RowTable([c.stereo_frames for c in clips], [c.stereo_row for c in clips])
