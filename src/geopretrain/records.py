@@ -90,9 +90,12 @@ def damaged(path: Path, field: str, expected: str, *, error: type[UserError], ad
 
 def reason(problem: BaseException) -> str:
     """Return the first line of an error of a library; not where it advises to read a file unsafely."""
-    text = " ".join((str(problem).strip().splitlines() or [""])[0].split())[:MAX_REASON]
-    unsafe = not text or "weights_only" in str(problem) or "weights only" in text.lower()
-    return type(problem).__name__ if unsafe else text.rstrip(".:")
+    whole = str(problem).strip()
+    if "allow_pickle" in whole:
+        return "it holds Python objects, which could run code, or is no file of NumPy"
+    text = " ".join((whole.splitlines() or [""])[0].split())[:MAX_REASON]
+    unsafe = any(word in whole.lower() for word in ("weights_only", "weights only", "fully trust"))
+    return type(problem).__name__ if unsafe or not text else text.rstrip(".:")
 
 
 def mapping(value: Any) -> dict[str, Any]:

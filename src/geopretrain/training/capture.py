@@ -7,6 +7,7 @@ optimiser leaves the weights alone from then on, and the recorder asks now and t
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,6 +21,7 @@ from geopretrain.data.batches import ClipBatch, LabelledBatch
 from geopretrain.data.dataset import Description, PseudoDepthInfo
 from geopretrain.errors import RunFolderError
 from geopretrain.files import atomic_path
+from geopretrain.records import reason
 from geopretrain.runs.folder import CAPTURED, RunFolder
 from geopretrain.tasks.base import Task
 from geopretrain.training.computing import precision_of
@@ -148,8 +150,10 @@ def description_of(captured: Captured) -> Description:
 
 
 def _damaged(path: Path, error: Exception) -> RunFolderError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return RunFolderError(f"'{path}' is damaged or not of this version: {reason}. Remove it.")
+    why = reason(error)
+    if isinstance(error, pickle.UnpicklingError):
+        why = "reading it could run code stored in it, or it is cut off"
+    return RunFolderError(f"'{path}' is damaged or not of this version: {why}. Remove it.")
 
 
 def _as_plain(batch: Any) -> dict[str, Any]:

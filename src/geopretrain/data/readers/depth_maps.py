@@ -9,6 +9,7 @@ import numpy as np
 
 from geopretrain.data.picture_file import open_picture
 from geopretrain.errors import DataError
+from geopretrain.records import reason
 from geopretrain.wording import in_px, sides
 
 DEPTH_SUFFIXES = frozenset({".png", ".npy", ".pfm"})
@@ -106,11 +107,10 @@ def read_pfm(path: Path) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"Depth map {path} cannot be read ({error}).") from error
-    values = np.squeeze(values)
+    try:  # mapped first: a header may claim more than the file has
+        values = np.squeeze(np.array(np.load(path, mmap_mode="r", allow_pickle=False)))
+    except Exception as error:  # whatever NumPy makes of a file that is none of its own
+        raise DataError(f"Depth map {path} cannot be read ({reason(error)}).") from error
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
         raise DataError(
             f"Depth map {path} holds {values.dtype} of shape {values.shape}; floating-point metres "
