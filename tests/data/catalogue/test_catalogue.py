@@ -15,6 +15,7 @@ from native_trees import (
     cityscapes,
     coco_stuff,
     grey,
+    halves,
     ibims,
     kitti_raw,
     kitti_semantics,
@@ -250,6 +251,15 @@ def test_a_data_set_among_others_is_not_taken_for_one_of_them(tmp_path):
     assert found("7scenes", tmp_path) == tmp_path / "mine"
     shutil.rmtree(tmp_path / "mine" / "fire")
     assert found("7scenes", tmp_path) == tmp_path / "mine" / "chess"
+
+
+def test_label_maps_of_somebody_else_are_no_coco_stuff(tmp_path):
+    picture(tmp_path / "mine" / "images" / "train2017" / "1.jpg")
+    grey(tmp_path / "mine" / "masks" / "train2017" / "1.png", halves(0, 1))
+    assert found("coco-stuff", tmp_path) is None
+    coco_stuff(tmp_path / "coco", {"train": 2, "val": 1})
+    assert found("coco-stuff", tmp_path) == tmp_path / "coco"
+    assert "Give" in not_found("coco-stuff", tmp_path / "coco" / "stuffthingmaps")
 
 
 def test_frames_are_checked_too(tmp_path):

@@ -76,3 +76,14 @@ def test_pictures_of_kinds_that_are_not_read_are_named(tmp_path):
     (tmp_path / "images" / "1.jpg").rename(tmp_path / "images" / "1.HEIC")
     with pytest.raises(DataError, match=r"2 pictures in .* not read \(1\.HEIC, for example\): convert"):
         pairing(tmp_path / "images", tmp_path / "labels")
+
+
+def test_images_and_labels_in_one_folder_are_told_how_to_lie(tmp_path):
+    write(tmp_path, ["1.jpg", "1_mask.png", "2.jpg", "2_mask.png"])
+    with pytest.raises(DataError) as caught:
+        LabelledSet.open(tmp_path)
+    said = str(caught.value)
+    assert "holds 4 pictures, and nothing says which are images and which are labels" in said
+    for place in ("images/1.jpg", "labels/1_mask.png", "classes.txt"):
+        assert str(tmp_path / place) in said
+    assert "a list of lines '1.jpg 1_mask.png'" in said

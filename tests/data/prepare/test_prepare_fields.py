@@ -215,6 +215,15 @@ def test_prepare_single_images_without_neighbours_say_what_helps(tmp_path):
     assert len(store.splits(Fields(names=("depth",)))["train"]) == 2
 
 
+def test_prepare_images_with_depth_as_video_says_what_is_taken_for_granted(tmp_path):
+    data = write_depths(tmp_path / "data", dict.fromkeys(range(8), np.full(SIZE, 4.0)))
+    store = prepare(data, tmp_path / "video", size=SIZE, progress=False)
+    [said] = [one for one in store.warnings if "may be single images" in one]
+    assert "`finetune depth --supervision labels`" in said
+    store = prepare(data, tmp_path / "still", size=SIZE, still_images=True, progress=False)
+    assert not any("may be single images" in one for one in store.warnings)
+
+
 def test_prepare_still_pairs_of_short_clips_hold_out_whole_clips(tmp_path):
     for i in range(6):
         write_pairs(tmp_path / "data" / f"scene{i}", count=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
+from geopretrain.data.file_names import in_order
 from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
@@ -13,12 +15,14 @@ from geopretrain.data.labelled.image_folder import open_image_folder
 from geopretrain.data.labelled.lists import has_lists, open_lists
 from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti, lsun, nyu, sbd, voc
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
+from geopretrain.data.labelled.pairing import LABEL_SUFFIXES
 from geopretrain.data.labelled.pairs import has_folders, open_folders
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
 from geopretrain.data.labelled.tools.label_studio import label_studio_file, open_label_studio
 from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
 from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
+from geopretrain.data.readers.base import files_with
 from geopretrain.data.readers.mat import nyu_file
 from geopretrain.data.spec import place_of, refuse_unknown
 from geopretrain.errors import DataError
@@ -230,7 +234,24 @@ def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledS
         return layout.open(spec).viewed(wanted)
     if not place_of(spec).is_dir():
         raise DataError(f"The labelled data set {place_of(spec)} is not a folder.")
-    raise DataError(f"{place_of(spec)} is no known labelled data set. Expected: {in_words()}.")
+    raise DataError(_why_not(place_of(spec)))
+
+
+def _why_not(folder: Path) -> str:
+    """Return why a folder is of no layout; of one that holds pictures itself, how they would have to lie."""
+    if not (pictures := in_order(files_with(folder, LABEL_SUFFIXES))):
+        return f"{folder} is no known labelled data set. Expected: {in_words()}."
+    first = pictures[0]
+    label = next((one for one in pictures[1:] if one.stem.startswith(first.stem) and len(pictures) > 2), None)
+    named = label.name if label is not None else f"{first.stem}.png"
+    return (
+        f"{folder} is no known labelled data set: it holds {len(pictures)} pictures, and nothing says which "
+        f"are images and which are labels. Expected: {folder}/images/{first.name}, {folder}/labels/{named} "
+        f"and so on, with a list of the classes in {folder}/classes.txt; or, where the files are to stay, a "
+        f"list of lines '{first.name} {named}' with classes.txt beside it, given as --data "
+        f"{folder}/train.txt. Boxes are in a JSON file of COCO, or of a labelling tool. docs/data.md shows "
+        "all layouts."
+    )
 
 
 def is_labelled(spec: str) -> bool:

@@ -18,7 +18,13 @@ from geopretrain.data.prepare.intrinsics import stored_intrinsics
 from geopretrain.data.prepare.poses import Poses, read_poses
 from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, split
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
-from geopretrain.data.prepare.warnings import clip_warnings, mostly_broken, skipped_parts, why_nothing
+from geopretrain.data.prepare.warnings import (
+    clip_warnings,
+    doubted_order,
+    mostly_broken,
+    skipped_parts,
+    why_nothing,
+)
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.video import CUT_OFF
 from geopretrain.data.store.clip_info import ClipInfo
@@ -125,11 +131,12 @@ def prepare_clip(
     poses = read_poses(clip, decoded.frames)
     found = _clip_infos(clip, name, usable, decoded, poses, options, before)
     infos = [ClipInfo(**common, **info) for info in found]
+    doubts = doubted_order(clip) if usable and not options.still_images else []
     _append(work, decoded, poses, infos, size)
     return PreparedClip(
         clips=infos,
         statistics=read_statistics(clip, name, decoded, segments),
-        warnings=clip_warnings(clip, camera, decoded, segments, crop) + poses.problems,
+        warnings=clip_warnings(clip, camera, decoded, segments, crop) + doubts + poses.problems,
         problems=[]
         if usable
         else [problem or why_nothing(clip, name, decoded, segments, options.min_motion)],

@@ -21,6 +21,7 @@ from geopretrain.data.prepare.intrinsics import camera_warning, field_of_view_de
 from geopretrain.data.prepare.motion import PairMotion, is_cut, measure
 from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.prepare.verdict import Verdict, judge, judge_store
+from geopretrain.data.prepare.warnings import instead
 from geopretrain.data.readers import SourceClip, open_source
 from geopretrain.data.readers.base import Unusable
 from geopretrain.data.readers.flow_pairs import flow_files
@@ -243,7 +244,7 @@ def _find_problems(report: ClipReport) -> None:
         report.single_images = True
         report.advice.append(
             "These are single images, no video: prepare them with --still-images, for methods that learn "
-            "from measured depth or stereo pairs."
+            f"from measured depth or stereo pairs.{instead(clip)}"
         )
     elif readable < 3:
         report.problems.append(f"too few frames ({readable} readable); three neighbouring are the least.")

@@ -103,7 +103,7 @@ def why_nothing(
     if not clip.ordered:
         return (
             f"{name} holds single images, of which no three show one place from a moving camera. Take each "
-            "as a sample with --still-images, for methods that look at one frame."
+            f"as a sample with --still-images, for methods that look at one frame.{instead(clip)}"
         )
     if any(segment.unlisted for segment in segments):
         return f"{name}: none of its frames that could be samples is in the list of the split."
@@ -128,6 +128,23 @@ def why_nothing(
         f"{name}: too few frames ({count} readable); at least 3 neighbouring frames without a cut are "
         f"needed.{why}"
     )
+
+
+def doubted_order(clip: SourceClip) -> list[str]:
+    """Return the sentence on images with depth whose neighbours are taken for those of a video."""
+    if clip.ordered or not clip.has_depth:
+        return []
+    return [
+        "These may be single images: that neighbours show one place from a moving camera is taken for "
+        f"granted, in the order of their names.{instead(clip)}"
+    ]
+
+
+def instead(clip: SourceClip) -> str:
+    """Return the sentence on what images with depth are good for that are no video, '' of others."""
+    if not clip.has_depth:
+        return ""
+    return " Their measured depth is learned from with `finetune depth --supervision labels`."
 
 
 def grouped(warnings: list[tuple[str, str]]) -> list[str]:
