@@ -150,3 +150,73 @@ def test_numbers_are_those_of_cocos_own_code(seed):
         assert np.float32(numbers).tolist() == np.float32(by_pycocotools(found, true, kind)).tolist()
         assert 0.05 < numbers[0] < 0.95
     assert result["box_map_per_class"][3] is None
+
+
+def half(side, start=0, width=20):
+    """Return a mask of the left or right half of a square of 20 px, moved by ``start`` px."""
+    mask, left = torch.zeros(SIZE, dtype=torch.bool), start + (0 if side == "left" else 10)
+    mask[:20, left : left + width // 2] = True
+    return mask
+
+
+def test_masks_are_compared_by_their_pixels_and_not_by_their_boxes():
+    square = [0.0, 0.0, 20.0, 20.0]
+    true = [{**objects([square, square], [0, 0]), "masks": torch.stack([half("left"), half("right")])}]
+    found = [objects([square, square], [0, 0], [0.9, 0.8])]
+    found[0]["masks"] = torch.stack([half("right"), half("left")])
+    assert score(found, true, masks=True)["mask_map"] == 1.0  # each has its own half, in another order
+    found[0]["masks"] = torch.stack([half("left"), half("left")])  # the second one is nobody's
+    result = score(found, true, masks=True)
+    assert result["box_map"] == 1.0
+    assert result["mask_map"] == pytest.approx(51 / 101)
+    # 2 px to the right: 160 of 240 px in common, so right at 0.5, 0.55, 0.6 and 0.65 of ten thresholds
+    found[0]["masks"] = torch.stack([half("left", 2), half("right", 2)])
+    result = score(found, true, masks=True)
+    assert (result["mask_map_50"], result["mask_map_75"]) == (1.0, 0.0)
+    assert result["mask_map"] == pytest.approx(0.4)
+
+
+def average_precision(found, true, label, threshold):
+    """Return AP of masks written down from its definition: greedy by score, 101 recalls; or None."""
+    rows, wanted = [], 0
+    for image, (ours, theirs) in enumerate(zip(found, true, strict=True)):
+        chosen = [i for i in range(len(ours["labels"])) if int(ours["labels"][i]) == label]
+        chosen.sort(key=lambda i, ours=ours: -float(ours["scores"][i]))
+        there = [k for k in range(len(theirs["labels"])) if int(theirs["labels"][k]) == label]
+        wanted += sum(not bool(theirs["crowd"][k]) for k in there)
+        taken = set()
+        for i in chosen[:100]:
+            mask, best, crowd = ours["masks"][i], None, False
+            for k in there:
+                shared = int((mask & theirs["masks"][k]).sum())
+                if theirs["crowd"][k]:
+                    crowd |= shared / max(1, int(mask.sum())) >= threshold
+                    continue
+                overlap = shared / max(1, int((mask | theirs["masks"][k]).sum()))
+                if k not in taken and overlap >= threshold and (best is None or overlap >= best[0]):
+                    best = (overlap, k)
+            if best is not None:
+                taken.add(best[1])
+            if best is not None or not crowd:
+                rows.append((float(ours["scores"][i]), image, best is not None))
+    if not wanted:
+        return None
+    right = np.cumsum([hit for *_, hit in sorted(rows, key=lambda row: -row[0])])
+    precision = right / np.arange(1, len(right) + 1)
+    recalls = right / wanted
+    return np.mean([max(precision[recalls >= one - 1e-12], default=0.0) for one in np.linspace(0, 1, 101)])
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_numbers_of_masks_are_those_of_the_definition(seed):
+    found, true = invented(seed=seed)
+    thresholds = np.linspace(0.5, 0.95, 10)
+    table = [[average_precision(found, true, label, one) for one in thresholds] for label in range(4)]
+    known = np.array([row for row in table if row[0] is not None])
+    result = score(found, true, classes=4, masks=True)
+    assert 0.05 < known.mean() < 0.95
+    assert result["mask_map"] == pytest.approx(known.mean(), abs=1e-6)
+    assert result["mask_map_50"] == pytest.approx(known[:, 0].mean(), abs=1e-6)
+    assert result["mask_map_75"] == pytest.approx(known[:, 5].mean(), abs=1e-6)
+    each = [None if row[0] is None else pytest.approx(np.mean(row), abs=1e-6) for row in table]
+    assert result["mask_map_per_class"] == each
