@@ -39,6 +39,13 @@ def test_nothing_else_changes_where_what_is_typed_is_the_same_or_decides_nothing
         assert beside(RUN, typed) == (kept(*typed), {})
 
 
+def test_another_method_beside_the_labels_has_settings_of_its_own():
+    saved = {**RUN, "auxiliary": "monodepth", "auxiliary_weight": 0.1, "auxiliary_settings": {"scales": 1}}
+    found, left = beside(saved, {"auxiliary": "scdepth"})
+    assert left == {"auxiliary": ["auxiliary_settings"]}
+    assert found["auxiliary_weight"] == 0.1
+
+
 def test_evaluations_are_spread_over_other_steps():
     assert halvings(6, 300) == RUN["curve_points"]
     for steps in ("20", "9000"):

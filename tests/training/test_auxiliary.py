@@ -59,6 +59,22 @@ def test_a_step_reads_both_kinds_each_in_an_order_of_its_own():
     assert checked == [3, 10]
 
 
+@pytest.mark.parametrize(
+    ("batch", "of_video", "parts"), [(8, 4, 2), (8, 2, 2), (8, 8, 4), (6, 3, 3), (5, 2, 1)]
+)
+def test_fewer_of_the_video_are_the_same_for_each_part(batch, of_video, parts):
+    labelled = samples(lambda i: np.asarray(i), positions=range(9))
+    video = samples(lambda i: 100 + np.asarray(i), positions=range(10))
+    both = JointSamples(labelled.data, labelled.positions, labelled.fields, video, of_video)
+    stream = iter(BatchStream(both, batch, seed=5, parts=parts))
+    steps = [[next(stream) for _ in range(parts)] for _ in range(3)]
+    assert {len(part.frames) for step in steps for part in step} == {of_video // parts}
+    seen = np.concatenate([part.frames for step in steps for part in step]) - 100
+    assert np.array_equal(seen, np.concatenate([sample_indices(s, of_video, 10, 5) for s in range(3)]))
+    read = np.concatenate([part.labelled for step in steps for part in step])
+    assert np.array_equal(read, np.concatenate([sample_indices(s, batch, 9, 5) for s in range(3)]))
+
+
 def test_the_outcome_is_a_segmenter_that_goes_on_bit_for_bit(tmp_path, store, depth):
     whole = train(tmp_path / "whole", store, init=depth, auxiliary_weight=0.1)
     (row,) = whole.metrics("train")[-1:]
@@ -68,7 +84,9 @@ def test_the_outcome_is_a_segmenter_that_goes_on_bit_for_bit(tmp_path, store, de
         "backbone",
         "decoder",
     }
-    loaded = json.loads((whole.path / "weights.json").read_text())["loaded"]
+    told = json.loads((whole.path / "weights.json").read_text())
+    loaded = told["loaded"]
+    assert told["skipped"] == [], "what the segmentation has no use for, the other has"
     assert any(name.startswith("auxiliary_decoder.heads.") for name in loaded)
     assert any(name.startswith("auxiliary_pose.") for name in loaded)
     beside = whole.lineage["beside"]["auxiliary_data"]
@@ -100,7 +118,14 @@ def test_the_outcome_is_a_segmenter_that_goes_on_bit_for_bit(tmp_path, store, de
 def test_without_it_nothing_is_another(tmp_path, store):
     """The weights differ from a run without it, whose lineage knows of nothing beside."""
     alone = gp.finetune_segmentation(out=tmp_path / "alone", steps=2, **SMALL, **LABELS)
-    joint = train(tmp_path / "joint", store, steps=2, auxiliary="scdepth", auxiliary_settings={"jitter": 0.5})
+    joint = train(
+        tmp_path / "joint",
+        store,
+        steps=2,
+        auxiliary="scdepth",
+        auxiliary_settings={"jitter": 0.5},
+        auxiliary_batch_size=1,
+    )
     assert alone.lineage["beside"] == {}
     one, other = (load_file(run.path / "backbone.safetensors") for run in (alone, joint))
     assert not torch.equal(one["conv1.0.weight"], other["conv1.0.weight"])
@@ -123,6 +148,8 @@ def test_without_it_nothing_is_another(tmp_path, store):
         ({"auxiliary": "monodept"}, ConfigError, "Unknown auxiliary 'monodept'"),
         ({"auxiliary": None}, OptionError, "auxiliary is missing"),
         ({"auxiliary_data": None}, OptionError, "auxiliary_data is missing"),
+        ({"auxiliary_batch_size": 3}, OptionError, r"must be at most batch_size \(2\); it is 3"),
+        ({"auxiliary_batch_size": 1, "accumulate": 2}, OptionError, "a multiple of the 2 parts"),
         ({"auxiliary_settings": {"scale": 1}}, ConfigError, "Unknown setting 'scale' of monodepth"),
         (
             {"auxiliary": "depth_supervised", "auxiliary_settings": {"target": "pseudo_depth"}},

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from geopretrain.config.groups import Settings
 from geopretrain.errors import OptionError, one_of
-from geopretrain.schema import FilePath, FilePaths, Positive, Words, checked, defaults
+from geopretrain.schema import BatchSize, FilePath, FilePaths, Positive, Words, checked, defaults
 from geopretrain.tasks.registry import PRETEXTS
 
 DepthMethod = Annotated[str, Words("a method that learns depth from video", "METHOD")]
@@ -25,6 +25,8 @@ class AuxiliaryOptions:
     first."""
     auxiliary_weight: Positive = 1.0
     """Weight of its loss beside that of the labels, e.g. 0.1."""
+    auxiliary_batch_size: BatchSize | None = None
+    """Samples of the video in a step, at most as many as labelled images; left away: as many."""
     auxiliary_settings: Settings = field(default_factory=dict)
     """Settings of that method as name=value, e.g. scales=1."""
 

@@ -25,8 +25,8 @@ def beside(saved: Mapping[str, Any], typed: Mapping[str, Any]) -> tuple[Settings
 
     Where an option is typed that the file has otherwise, what the file has of the options that follow from it
     is left out: a preset takes along all that presets decide, another method or task its preset and its
-    settings, a run to begin with its backbone. Evaluations are spread over other steps anew, and settings are
-    taken one by one.
+    settings, another one beside the labels its own, a run to begin with its backbone. Evaluations are spread
+    over other steps anew, and settings are taken one by one.
 
     Args:
         saved: options of a file.
@@ -63,6 +63,8 @@ def _following(name: str, saved: Mapping[str, Any], typed: Mapping[str, Any]) ->
         return ("preset", *OF_PRESET)
     if name == "supervision" and LABELS in (saved[name], typed[name]):
         return (LABELS, "preset", *OF_PRESET)
+    if name == "auxiliary":
+        return ("auxiliary_settings",)
     if name == "init":
         return () if typed[name] in ("random", "imagenet") else ("backbone",)
     if name == "steps":

@@ -17,6 +17,7 @@ from geopretrain.tasks.registry import PRETEXTS, task_class
 from geopretrain.tasks.transfer.joint import PREFIX, JointSegmentation
 from geopretrain.tasks.transfer.segmentation import Segmentation
 from geopretrain.training.resolve import data_of_resumed_run, with_first_weights
+from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
 from geopretrain.weights import LoadReport
 from geopretrain.wording import counted, in_px
@@ -40,6 +41,7 @@ class Auxiliary:
 
     def joined(self, task: Segmentation, report: LoadReport) -> JointSegmentation:
         """Return both tasks as one; the report of the segmentation is told of the other's weights, too."""
+        report.skipped = [(name, why) for name, why in report.skipped if name not in self.report.loaded]
         backbone = task.encoder
         if backbone.output_stride is not None:
             raise OptionError(
@@ -87,9 +89,30 @@ def auxiliary_of(options: FinetuneSegmentationOptions, backbone: str) -> Auxilia
     frames = Samples(data, data.splits(task.required)["train"], task.required)
     console.say(
         f"Beside the labels {task.name} learns from {counted(len(frames), 'sample')} of {data.path} at "
-        f"{in_px(data.size)}, as many in each step; its loss has the weight {options.auxiliary_weight:g}."
+        f"{in_px(data.size)}, {options.auxiliary_batch_size or 'as many'} in each step; its loss has the "
+        f"weight {options.auxiliary_weight:g}."
     )
     return Auxiliary(task, report, frames, options.auxiliary_weight)
+
+
+def check_batch(asked: int | None, loop: LoopSettings) -> None:
+    """Refuse a number of samples of the video that a step cannot have.
+
+    Args:
+        asked: number for a step, None for as many as labelled ones.
+        loop: settings of the training.
+
+    Raises:
+        OptionError: more than labelled images, or not the same number for each part of a step.
+    """
+    if asked is None or (asked <= loop.batch_size and asked % loop.parts == 0):
+        return
+    parts = (
+        "" if loop.parts == 1 else f", and a multiple of the {loop.parts} parts that a step is computed in"
+    )
+    raise OptionError(
+        "auxiliary_batch_size", f"must be at most batch_size ({loop.batch_size}){parts}; it is {asked}."
+    )
 
 
 def check_shared(options: FinetuneSegmentationOptions, mode: str, backbone_lr: float = 1.0) -> None:

@@ -50,6 +50,7 @@ class Transfer:
         learned: the images as they are read for learning, where they have more than their labels; None: as
             they are.
         frames: samples of video that are learned from in the same steps, None without.
+        of_video: how many of them in a step, None for as many as labelled ones.
         beside: see `Training`.
     """
 
@@ -63,6 +64,7 @@ class Transfer:
     out: Path
     learned: Dataset[Any] | None = None
     frames: Samples | None = None
+    of_video: int | None = None
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -91,7 +93,7 @@ def transfer_training(
     loop = replace(loop, validate_at=tuple(points))
     samples = Samples(transfer.learned or labelled, learned, task.required)
     if transfer.frames is not None:
-        samples = JointSamples(samples.data, learned, task.required, transfer.frames)
+        samples = JointSamples(samples.data, learned, task.required, transfer.frames, transfer.of_video)
     if options.batch_size == "auto":
         loop = fitted(loop, task, samples, transfer.device)
     if not options.resume:  # what a run began with has been looked at then

@@ -22,7 +22,7 @@ from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation import Segmentation
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
-from geopretrain.training.auxiliary import auxiliary_of, check_shared
+from geopretrain.training.auxiliary import auxiliary_of, check_batch, check_shared
 from geopretrain.training.judging import final_scores, images_scored, outcome
 from geopretrain.training.labelled import (
     Transfer,
@@ -107,11 +107,13 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
             transfer,
             task=auxiliary.joined(task, report),
             frames=auxiliary.frames,
+            of_video=options.auxiliary_batch_size,
             beside={**transfer.beside, "auxiliary_data": auxiliary.record()},
         )
     chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
     training = transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
     check_shared(options, mode, training.settings.backbone_lr)
+    check_batch(options.auxiliary_batch_size, training.settings)
     if config.depth_mix:
         check_parts(training.settings, len(training.samples))
     return training

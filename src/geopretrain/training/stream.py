@@ -52,25 +52,35 @@ class Samples:
 
 @dataclass(frozen=True)
 class JointSamples(Samples):
-    """Labelled samples, of which a step reads as many as of video; each has an order of its own.
+    """Labelled samples, which are read together with samples of video; each kind has an order of its own.
 
     Attributes:
         frames: samples of the video.
+        of_video: how many of them a step reads, at most as many as labelled ones; None: as many.
     """
 
     frames: Samples
+    of_video: int | None = None
 
     def of_step(self, step: int, batch_size: int, seed: int) -> np.ndarray:
-        """Return the numbers ``B 2`` of labelled samples, and of those of the video."""
-        both = (len(self), len(self.frames))
-        return np.stack([sample_indices(step, batch_size, count, seed) for count in both], 1)
+        """Return the numbers ``B 2`` of labelled samples, and of those of the video, -1 for none.
+
+        Where there are fewer of the video, they are spread over the rows, so that equal parts have equally
+        many.
+        """
+        count = batch_size if self.of_video is None else self.of_video
+        labelled = sample_indices(step, batch_size, len(self), seed)
+        video = np.full(batch_size, -1, dtype=np.int64)
+        places = np.diff(np.arange(batch_size + 1) * count // batch_size) > 0
+        video[places] = sample_indices(step, count, len(self.frames), seed)
+        return np.stack([labelled, video], 1)
 
     def read(self, numbers: Any) -> JointBatch:
         """Return the batch of rows of `of_step`; of numbers alone, each with the video sample of its own."""
         rows = np.asarray(numbers, dtype=np.int64)
         if rows.ndim == 1:
             rows = np.stack([rows, rows % len(self.frames)], 1)
-        return JointBatch(super().read(rows[:, 0]), self.frames.read(rows[:, 1]))
+        return JointBatch(super().read(rows[:, 0]), self.frames.read(rows[rows[:, 1] >= 0, 1]))
 
     def batches(self, size: int) -> Iterator[Any]:
         """Yield the labelled samples once, as `Samples.batches` does."""

@@ -8,10 +8,10 @@ other images).
 From the papers: the sum of both losses, that of depth times a fixed weight; each step sees labelled images
 and frames of video.
 
-Our choice: a weight of 1 where none is given, the plain sum; as many samples of the video as labelled images;
-each kind goes through the encoder as a batch of its own, so that batch norm takes its statistics of one kind
-at a time and the running ones follow both. What is validated, handed on and exported is the segmentation
-alone.
+Our choice: a weight of 1 where none is given, the plain sum; as many samples of the video as labelled images,
+or fewer; each kind goes through the encoder as a batch of its own, so that batch norm takes its statistics of
+one kind at a time and the running ones follow both. What is validated, handed on and exported is the
+segmentation alone.
 """
 
 from __future__ import annotations
