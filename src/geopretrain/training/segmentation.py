@@ -20,6 +20,7 @@ from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.registry import TRANSFERS, segmentation_class
 from geopretrain.tasks.transfer.segmentation import Segmentation
+from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.auxiliary import auxiliary_of, check_batch, check_shared
@@ -99,17 +100,7 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     subset = _subset(labelled, options)
     of_init = PRESETS[preset].of_init(init.kind)
     transfer = Transfer(labelled, task, report, init, of_init, subset, device, out)
-    if config.depth_mix:
-        learned, origin = with_nearness(options, labelled, device)
-        transfer = replace(transfer, learned=learned, beside={"depth_from": origin})
-    if (auxiliary := auxiliary_of(options, backbone)) is not None:
-        transfer = replace(
-            transfer,
-            task=auxiliary.joined(task, report),
-            frames=auxiliary.frames,
-            of_video=options.auxiliary_batch_size,
-            beside={**transfer.beside, "auxiliary_data": auxiliary.record()},
-        )
+    transfer = _with_video(_with_depth(transfer, config, options), task, options)
     chosen = {"backbone": backbone, "mode": mode, "preset": preset, "settings": settings}
     training = transfer_training("finetune segmentation", options, transfer, check_labels, **chosen)
     check_shared(options, mode, training.settings.backbone_lr)
@@ -117,6 +108,30 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
     if config.depth_mix:
         check_parts(training.settings, len(training.samples))
     return training
+
+
+def _with_depth(
+    transfer: Transfer, config: SegmentationConfig, options: FinetuneSegmentationOptions
+) -> Transfer:
+    """Return the transfer with images that know how near it is what they show, where they are mixed by it."""
+    if not config.depth_mix:
+        return transfer
+    learned, origin = with_nearness(options, transfer.labelled, transfer.device)
+    return replace(transfer, learned=learned, beside={**transfer.beside, "depth_from": origin})
+
+
+def _with_video(transfer: Transfer, task: Segmentation, options: FinetuneSegmentationOptions) -> Transfer:
+    """Return the transfer with what learns from video in the same steps, where something does."""
+    auxiliary = auxiliary_of(options, task.encoder.name)
+    if auxiliary is None:
+        return transfer
+    return replace(
+        transfer,
+        task=auxiliary.joined(task, transfer.report),
+        frames=auxiliary.frames,
+        of_video=options.auxiliary_batch_size,
+        beside={**transfer.beside, "auxiliary_data": auxiliary.record()},
+    )
 
 
 def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -> Mode:
