@@ -31,7 +31,7 @@ def run(trial, threads=None, device="auto"):
     miou = 0.2 + GAIN.get(init, 0.0) + rate + 0.001 * (trial.seed % 10) * (1 + (init == "depth"))
     if trial.drawn:  # one of several sets of labelled images
         miou += 0.01 * (trial.settings["labels"] - 4)
-        miou += 0.02 * (trial.settings["subset_seed"] - 1) * (init == "depth")
+        miou += 0.02 * (trial.settings.get("subset_seed", 4) - 1) * (init == "depth")
     curve = [{"step": i, "miou": miou * i / trial.curve[-1], "pixel_accuracy": 0.5} for i in trial.curve]
     if trial.name == os.environ.get("FAKE_UNDEFINED"):
         curve = [{**point, "miou": None, "pixel_accuracy": None} for point in curve]

@@ -16,7 +16,7 @@ from PIL import Image
 from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.data.labelled.labelled_set import LabelledSet
-from geopretrain.errors import OptionError, RunFolderError, UserError
+from geopretrain.errors import DataError, OptionError, RunFolderError, UserError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study import folder, worker
@@ -179,6 +179,47 @@ class TestScripted:
         there = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
         assert there == {"config.yaml", "calls.log"}
 
+    def test_chosen_images_are_compared_with_drawn_ones(self, labelled, depth, tmp_path):
+        out, chosen = tmp_path / "cmp", tmp_path / "chosen.txt"
+        run(labelled, depth, out, subsets=3)
+        before = {path: path.stat().st_mtime_ns for path in (out / "trials").glob("*.json")}
+        chosen.write_text("day_005.png\nnight_000.png\nday_001\nday_000.png\nday_002.png\n")
+        comparison = run(labelled, depth, out, subsets=3, label_list=chosen)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        assert len(trials(out)) == 16
+        assert "depth-full-labels4-chosen-seed1" in trials(out)
+        rows = {row["init"]: row for row in comparison.results["choice"]}
+        # depth: 0.25 + 0.06 with the chosen images, 0.25 and 0.02 to both sides with drawn ones
+        assert rows["depth"]["chosen"] == pytest.approx(0.311)
+        assert rows["depth"]["drawn"] == pytest.approx(0.251)
+        assert rows["depth"]["difference"]["by_subset"] == pytest.approx((0.08, 0.06, 0.04))
+        assert (rows["depth"]["beaten"], rows["depth"]["difference"]["verdict"]) == (3, "better")
+        assert rows["random"]["difference"]["verdict"] == "no spread"
+        assert {row.subsets for row in comparison.rows} == {(0, 0, 1, 1, 2, 2)}, "drawn sets alone"
+        names = ["day_005", "night_000", "day_001", "day_000"]
+        assert comparison.results["protocol"]["chosen"] == [f"train/images/{name}.png" for name in names]
+        assert rows["depth"]["sentence"] in comparison.table()
+        assert "Which images are labelled" in (out / "report.html").read_text()
+        assert Comparison.open(out).results["choice"][0]["init"] == "random"
+        chosen.write_text("day_004.png\n" + chosen.read_text())
+        with pytest.raises(RunFolderError, match="list of images has changed"):
+            run(labelled, depth, out, subsets=3, label_list=chosen)
+
+    def test_a_list_beside_one_set_leaves_its_trials_alone(self, labelled, depth, tmp_path):
+        out, chosen = tmp_path / "cmp", tmp_path / "chosen.txt"
+        run(labelled, depth, out)
+        chosen.write_text("day_005\nday_003\nday_001\nday_000\n")
+        comparison = run(labelled, depth, out, label_list=chosen)
+        assert len((out / "calls.log").read_text().splitlines()) == 8
+        assert comparison.results["choice"][1]["difference"]["over"] == "seeds"
+        assert len(run(labelled, depth, out).results["choice"]) == 0, "the list may be left away again"
+        with pytest.raises(OptionError, match="asks for 5 images"):
+            run(labelled, depth, tmp_path / "more", labels=5, label_list=chosen)
+        chosen.write_text("t_0.png\n")
+        with pytest.raises(DataError, match="is of the test split"):
+            run(labelled, depth, tmp_path / "more", label_list=chosen)
+        assert not (tmp_path / "more").exists()
+
     def test_all_images_are_one_set(self, labelled, depth, tmp_path):
         comparison = run(labelled, depth, tmp_path / "cmp", labels="4,8", subsets=2)
         rows = {row.labels: row for row in comparison.rows if row.init == "depth"}
@@ -308,3 +349,20 @@ def test_depth_ends_by_held_out_frames_and_is_scored_on_others():
     with pytest.raises(OptionError, match="Score on other data: --evaluate-data"):
         contest_of("depth").check_options(depth, searches=False)
     assert contest_of("depth").ending(depth)["monitor"] == "validation/loss"
+
+
+def test_a_list_is_learned_from_and_kept(labelled, tmp_path):
+    from geopretrain.commands.finetune_segmentation import finetune_segmentation
+
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text("night_001.png\nday_003.png\nday_000.png\n")
+    options = {"data": labelled, "size": "64x64", "steps": 1, "batch_size": 2, "progress": False}
+    options |= {"device": "cpu", "curve_points": 1, "backbone": "test_resnet"}
+    run = finetune_segmentation(out=tmp_path / "run", label_list=chosen, labels=2, **options)
+    names = ["train/images/night_001.png", "train/images/day_003.png"]
+    assert json.loads((run.path / "subset.json").read_text())["names"] == names
+    assert run.config["label_list"] == str(chosen)
+    (run.path / "results.json").unlink()
+    chosen.write_text("day_003.png\nday_000.png\n")
+    with pytest.raises(RunFolderError, match="list of images has changed since the run"):
+        finetune_segmentation(resume=run.path, progress=False)

@@ -33,3 +33,6 @@ class LabelledOptions(LabelledDataOptions):
     subset_by: SubsetBy = "chance"
     """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence),
     as names and folders tell sequences."""
+    label_list: FilePath | None = None
+    """Text file with the names of the images to learn from, one a line, the most worth first, as ``data
+    select`` writes; with ``labels`` the first ones of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ from geopretrain.report.page import embedded, write_page
 from geopretrain.study.contests import contest_of
 from geopretrain.study.measures import Measure
 from geopretrain.study.sentences import MODE_WORDS, any_of, ending_in_words, ends_of, over_what, spread, took
-from geopretrain.study.statistics import mean
-from geopretrain.study.summary import Row, headline_rows
+from geopretrain.study.statistics import PairedDifference, mean
+from geopretrain.study.summary import Row, difference_from_dict, headline_rows
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         )
         if ending
         else "",
+        "choice": _choice(results.get("choice", ()), measure),
         "label_curves": figures.to_html(curves.label_curves(rows, inits, results["modes"], measure))
         if len({row.labels for row in rows}) > 1
         else "",
@@ -155,15 +157,37 @@ def _fewer_seeds(row: Row, expected: int) -> str:
 
 
 def _difference(row: Row, measure: Measure) -> dict[str, str] | None:
-    if row.difference is None:
-        return None
-    d = row.difference
+    return None if row.difference is None else _difference_in_words(row.difference, measure)
+
+
+def _difference_in_words(d: PairedDifference, measure: Measure) -> dict[str, str]:
     return {
         "mean": measure.show(d.mean, sign=True),
         "interval": f"{ends_of(d, measure)}{over_what(d)}" if d.has_interval else "none",
         "verdict": d.verdict.replace(" ", "-"),
         "words": VERDICTS[d.verdict],
     }
+
+
+def _choice(rows: Iterable[dict[str, Any]], measure: Measure) -> list[dict[str, Any]]:
+    """Return the lines of the table of chosen images against drawn ones."""
+    return [
+        {
+            "init": row["init"],
+            "mode": MODE_WORDS.get(row["mode"], row["mode"]),
+            "labels": row["labels"],
+            "chosen": measure.show(row["chosen"]),
+            "spread": ""
+            if row["chosen_sd"] is None
+            else f"\N{PLUS-MINUS SIGN} {measure.show(row['chosen_sd'])}",
+            "drawn": measure.show(row["drawn"]),
+            "beaten": f"{row['beaten']} of {row['subsets']}",
+            "difference": None
+            if row["difference"] is None
+            else _difference_in_words(difference_from_dict(row["difference"]), measure),
+        }
+        for row in rows
+    ]
 
 
 def _depth_tables(inits: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from geopretrain.config.options import CompareOptions
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, UserError
 from geopretrain.folders import owned
+from geopretrain.study.choice import CAUTION as CHOICE_CAUTION
+from geopretrain.study.choice import compare_choice, without_chosen
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
@@ -54,7 +56,14 @@ def run_comparison(options: CompareOptions, finish: Callable[[Comparison], objec
 
 def _run(plan: Plan, options: CompareOptions, fingerprint: str) -> Comparison:
     start = time.perf_counter()
-    prepare_folder(plan.out, plan.config, plan.weights(), fingerprint, overwrite=options.overwrite)
+    prepare_folder(
+        plan.out,
+        plan.config,
+        plan.weights(),
+        fingerprint,
+        overwrite=options.overwrite,
+        chosen=plan.chosen(),
+    )
     for sentence in same_content(plan.inits):
         console.warn(sentence)
     train = partial(_train, plan, options)
@@ -145,8 +154,10 @@ def _conclude(
     from geopretrain.study.protocol import describe_inits, describe_protocol
 
     measure, described = plan.contest.measure, plan.data.describe()
-    rows = summarise(outcomes, [one.name for one in plan.inits], plan.modes, measure)
-    of_most = [one for one in outcomes if one["labels"] == plan.counts[-1]]
+    inits, drawn = [one.name for one in plan.inits], without_chosen(outcomes)
+    rows = summarise(drawn, inits, plan.modes, measure)
+    choice = compare_choice(outcomes, inits, plan.modes, measure)
+    of_most = [one for one in drawn if one["labels"] == plan.counts[-1]]
     classes = per_class(of_most, measure)
     results: dict[str, Any] = {
         "format": 1,
@@ -162,6 +173,7 @@ def _conclude(
             *subset_cautions(rows, measure),
             *class_cautions(classes, described.class_names, measure),
             *cautions(rows),
+            *([CHOICE_CAUTION] if choice else []),
             *rate_cautions(searched, measure),
         ],
         "inits": describe_inits(plan.inits),
@@ -171,13 +183,14 @@ def _conclude(
             "colours": [list(colour) for colour in described.class_colours],
         },
         "summary": [row_as_dict(row) for row in rows],
+        "choice": choice,
         "per_class": classes,
         "learning_rates": searched,
         "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],
         "failures": failures,
         "courses": [
             {name: one[name] for name in ("init", "mode", "labels", "validation", "kept_step")}
-            for one in outcomes
+            for one in drawn
             if "validation" in one
         ],
         "pictures": draw_pictures(plan, trials),

@@ -127,6 +127,7 @@ class Comparison:
             _line(row, expected[row.labels], self.measure, with_labels, with_subsets)
             for row in (rows if every_point else headline_rows(rows))
         ]
+        lines += [choice["sentence"] for choice in self.results.get("choice", ())]
         if ending := self.results["protocol"].get("ending"):
             lines.append(ending_in_words(ending))
         return "\n".join(lines)

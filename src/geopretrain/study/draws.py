@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
 
 if TYPE_CHECKING:
+    from geopretrain.data.dataset import Fields
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
 
@@ -25,27 +27,41 @@ class Draw:
         subset: seed that it is drawn with.
         by: how it is drawn.
         tag: part of the names of its trials' folders; empty where there is one set only.
+        chosen: list that names them; empty where they are drawn.
     """
 
     labels: int
     subset: int
     by: SubsetBy
     tag: str = ""
+    chosen: str = ""
 
     @property
     def options(self) -> dict[str, Any]:
         """What draws it, as options of a fine-tuning."""
+        if self.chosen:
+            return {"labels": self.labels, "label_list": self.chosen}
         return {"labels": self.labels, "subset_seed": self.subset, "subset_by": self.by}
 
     @property
     def words(self) -> str:
         """How it is called where there are several."""
-        return f"{self.labels} labels, subset {self.subset}" if self.tag else ""
+        which = "chosen" if self.chosen else f"subset {self.subset}"
+        return f"{self.labels} labels, {which}" if self.tag else ""
 
-    def positions(self, data: LabelledSet | FrameStore, train: np.ndarray) -> np.ndarray:
-        """Return which of the training samples they are (ConfigError where there are fewer)."""
+    def positions(self, data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
+        """Return which of the training samples they are.
+
+        Raises:
+            ConfigError: there are fewer.
+            DataError: the list names others.
+        """
+        from geopretrain.data.label_lists import listed_subset
         from geopretrain.data.subsets import drawn_subset
 
+        train = data.splits(fields)["train"]
+        if self.chosen:
+            return train[listed_subset(data, fields, self.chosen, self.labels)]
         return train[drawn_subset(data, train, self.labels, self.subset, self.by)]
 
 
@@ -63,15 +79,20 @@ def drawn_by(options: CompareOptions) -> SubsetBy:
 def draws_of(options: CompareOptions, counts: Sequence[int], available: int) -> list[Draw]:
     """Return the sets of labelled samples of a comparison, by number of labels; of all samples there is one.
 
+    Those of a list come last.
+
     Args:
         options: of ``compare``.
         counts: numbers of labels.
         available: samples there are.
     """
     several = len(counts) > 1 or options.subsets > 1
-    return [
+    listed = "" if options.label_list is None else os.path.abspath(options.label_list)
+    chosen = [Draw(n, options.subset_seed, "chance", f"-labels{n}-chosen", listed) for n in counts if listed]
+    drawn = [
         Draw(count, seed, drawn_by(options), f"-labels{count}-subset{seed}" * several)
         for count in counts
         for seed in range(options.subset_seed, options.subset_seed + options.subsets)
         if count < available or seed == options.subset_seed
     ]
+    return [*drawn, *chosen]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,20 @@ _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log",
 _TRIALS = ("trials", "cells", "search")
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
-_MAY_DIFFER = frozenset({"seeds", "modes", "inits", "device", "jobs", "threads", "out"})
+_MAY_DIFFER = frozenset({"seeds", "modes", "inits", "label_list", "device", "jobs", "threads", "out"})
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 _OF_SETS = ("labels", "subsets")
 """Options that add trials where there are several sets of labelled images, before and now."""
 
 
 def prepare_folder(
-    out: Path, config: Mapping[str, Any], weights: Mapping[str, str], data: str, *, overwrite: bool
+    out: Path,
+    config: Mapping[str, Any],
+    weights: Mapping[str, str],
+    data: str,
+    *,
+    overwrite: bool,
+    chosen: Sequence[str] = (),
 ) -> None:
     """Make ``out`` ready for a comparison with these settings; completed trials in it stay.
 
@@ -42,6 +48,7 @@ def prepare_folder(
         weights: what each initialisation is recognised by.
         data: what the labelled images are recognised by.
         overwrite: remove an earlier comparison first.
+        chosen: names of the images of a list; empty without one.
 
     Raises:
         RunFolderError: it holds something else, a comparison with other settings, or cannot be written.
@@ -55,12 +62,12 @@ def prepare_folder(
     if there:
         _check_weights(out, known, weights)
         _check_same(out, there, config)
-        _check_data(out, data)
+        chosen = _check_data(out, data, chosen)
     with writing(out):
         manifest.begin(out, _pictures(out))
     write_saved(out, config, own=True)  # the marker first: without it the folder would not be known as ours
     write_json(out / INITS_FILE, {**known, **weights})
-    write_json(out / DATA_FILE, {"fingerprint": data})
+    write_json(out / DATA_FILE, {"fingerprint": data, **({"chosen": list(chosen)} if chosen else {})})
     mark_begun(out)
 
 
@@ -103,11 +110,13 @@ class _Data:
     """What ``data.json`` holds."""
 
     fingerprint: Text
+    chosen: list[Text] = field(default_factory=list)
 
 
-def _check_data(out: Path, fingerprint: str) -> None:
+def _check_data(out: Path, fingerprint: str, chosen: Sequence[str]) -> Sequence[str]:
+    """Refuse data and a list of images that have changed; return the names of the list, as far as known."""
     if not (out / DATA_FILE).is_file():
-        return  # begun by an earlier version, which did not keep it
+        return chosen  # begun by an earlier version, which did not keep it
     file = out / DATA_FILE
     same = "If the labelled images are those of its trainings, remove it and repeat the command."
     kept = f"{same} Else s{_ADVICE[1:]}"
@@ -117,6 +126,12 @@ def _check_data(out: Path, fingerprint: str) -> None:
             f"The labelled images have changed since the comparison in '{out}' was begun, or what is learned "
             f"from beside them has, so that its trainings would be of two data sets. {_ADVICE}"
         )
+    if any(now != before for now, before in zip(chosen, known.chosen, strict=False)):
+        raise RunFolderError(
+            f"The list of images has changed since the comparison in '{out}' was begun, so that its "
+            f"trainings would be of two lists. {_ADVICE}"
+        )
+    return max(chosen, known.chosen, key=len)
 
 
 def trials_folder(out: Path) -> Path:

@@ -122,8 +122,13 @@ class Plan:
 
     @property
     def first_draws(self) -> list[Draw]:
-        """The first set of each number of labels: rates are chosen on these."""
-        return [draw for draw in self.draws if draw.subset == self.draws[0].subset]
+        """The first set of each number of labels that was drawn: rates are chosen on these."""
+        return [draw for draw in self.draws if draw.subset == self.draws[0].subset and not draw.chosen]
+
+    def chosen(self) -> list[str]:
+        """Return the names of the images of the list, the most worth first; [] without a list."""
+        listed = [draw for draw in self.draws if draw.chosen]
+        return self.data.names(listed[-1].positions(self.data, self.fields)) if listed else []
 
     @property
     def counts(self) -> list[int]:
@@ -258,7 +263,7 @@ def make_plan(options: CompareOptions) -> Plan:
         search_seeds=seeds_for_search(options.seeds, options.search_seeds),
         draws=draws,
         curves={labels: tuple(points) for labels, points in curves.items()},
-        pictures=contest.check_data(data, options, _learned_from(draws, data, train), searches),
+        pictures=contest.check_data(data, options, _learned_from(draws, data, fields_of), searches),
         ending=contest.ending(options),
         validate_every=options.validate_every,
         settings=own | contest.settings(data, len(train)),
@@ -278,10 +283,10 @@ def _the_same(by_labels: Mapping[int, T]) -> T | None:
     return first if all(other == first for other in others) else None
 
 
-def _learned_from(draws: list[Draw], data: LabelledSet | FrameStore, train: np.ndarray) -> np.ndarray:
+def _learned_from(draws: list[Draw], data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
     """Return all samples that any training learns from; those of one set in the order of their drawing."""
     largest = [draw for draw in draws if draw.labels == max(one.labels for one in draws)]
-    drawn = np.concatenate([draw.positions(data, train) for draw in largest])
+    drawn = np.concatenate([draw.positions(data, fields) for draw in largest])
     return drawn if len(largest) == 1 else np.unique(drawn)
 
 

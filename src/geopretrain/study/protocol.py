@@ -42,10 +42,12 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "labels": main.labels,
         "label_counts": plan.counts,
         "subset_seed": main.subset,
-        "subset_seeds": sorted({draw.subset for draw in plan.draws}),
+        "subset_seeds": sorted({draw.subset for draw in plan.draws if not draw.chosen}),
         "subset_by": main.by,
-        "subset": plan.data.names(main.positions(plan.data, train)),
-        "drawn": [_drawn(plan, draw, train) for draw in plan.draws if draw.words],
+        "subset": plan.data.names(main.positions(plan.data, plan.fields)),
+        "drawn": [_drawn(plan, draw, train) for draw in plan.draws if draw.words and not draw.chosen],
+        "label_list": plan.config["label_list"],
+        "chosen": plan.chosen(),
         "size": settings["size"],
         "backbone": settings["backbone"],
         "head": settings.get("settings", {}).get("head", "depth"),
@@ -86,7 +88,7 @@ def _ending(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any] | 
 
 def _drawn(plan: Plan, draw: Draw, train: np.ndarray) -> dict[str, Any]:
     """Return one of several sets of labelled samples, with how many are of each sequence."""
-    names = plan.data.names(draw.positions(plan.data, train))
+    names = plan.data.names(draw.positions(plan.data, plan.fields))
     sequences = dict(zip(all_names := plan.data.names(train), titles(all_names), strict=True))
     return {
         "labels": draw.labels,

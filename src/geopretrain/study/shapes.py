@@ -168,6 +168,22 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Chosen labelled images against drawn ones, for an initialisation."""
+
+    mode: Text
+    init: Text
+    chosen: Real
+    chosen_sd: Score
+    drawn: Real
+    subsets: Index
+    beaten: Index
+    difference: Difference | None
+    sentence: Text
+    labels: Index | None = None
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How the numbers were made."""
 
@@ -199,6 +215,8 @@ class Protocol:
     subset_by: Text = "chance"
     drawn: list[Drawn] = field(default_factory=list)
     ending: Ending | None = None
+    label_list: Text | None = None
+    chosen: list[Text] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -234,6 +252,7 @@ class Results:
     measure: Measured | None = None
     confusions: dict[str, Picture] = field(default_factory=dict)
     courses: list[Course] = field(default_factory=list)
+    choice: list[Choice] = field(default_factory=list)
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:

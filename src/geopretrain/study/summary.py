@@ -233,14 +233,19 @@ _EARLIER = {"pixel_accuracy": "second"}
 """Names that earlier versions wrote."""
 
 
+def difference_from_dict(content: dict[str, Any]) -> PairedDifference:
+    """Return the difference that was written with its verdict."""
+    fields = {name: value for name, value in content.items() if name != "verdict"}
+    tuples = {n: tuple(v) for n, v in fields.items() if isinstance(v, list)}
+    return PairedDifference(**{**fields, **tuples})
+
+
 def row_from_dict(content: dict[str, Any]) -> Row:
     """Return the row that ``row_as_dict`` wrote."""
     content = {_EARLIER.get(name, name): value for name, value in content.items()}
     difference = content["difference"]
     if difference is not None:
-        fields = {name: value for name, value in difference.items() if name != "verdict"}
-        tuples = {n: tuple(v) for n, v in fields.items() if isinstance(v, list)}
-        difference = PairedDifference(**{**fields, **tuples})
+        difference = difference_from_dict(difference)
     kept = {name: value for name, value in content.items() if name not in ("step", "iteration")}
     return Row(
         **{

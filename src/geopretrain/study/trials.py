@@ -69,8 +69,10 @@ class Trial:
 
     @property
     def learned_from(self) -> dict[str, Any]:
-        """Number of labels, and the seed that they are drawn with."""
-        return {"labels": self.settings.get("labels"), "subset": self.settings.get("subset_seed", 0)}
+        """Number of labels, and the seed that they are drawn with, or ``chosen``."""
+        chosen = self.settings.get("label_list") is not None
+        subset = self.settings.get("subset_seed", 0)
+        return {"labels": self.settings.get("labels"), "subset": "chosen" if chosen else subset}
 
     @property
     def record(self) -> Path:

@@ -27,6 +27,11 @@ def continued_depth(options: FinetuneDepthOptions) -> FinetuneDepthOptions:
     supervision = SUPERVISION.get(options.supervision, options.supervision)
     if options.labels is not None and supervision != "labels":
         raise OptionError("labels", "counts pictures with measured depth: add --supervision labels.")
+    if options.label_list is not None and (supervision != "labels" or options.subset is not None):
+        raise OptionError(
+            "label_list",
+            "names pictures with measured depth: it goes with --supervision labels, without --subset.",
+        )
     if options.labels is not None and options.subset is not None:
         raise OptionError("labels", "and --subset both say how much is learned from. Give one of them.")
     if options.mode != "full" and supervision != "labels":

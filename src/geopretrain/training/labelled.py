@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
 from geopretrain.config.overriding import halvings
 from geopretrain.config.saved import as_saved
-from geopretrain.data.dataset import Dataset
+from geopretrain.data.dataset import IMAGES, Dataset
+from geopretrain.data.label_lists import listed_subset
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import drawn_subset, spread_positions
-from geopretrain.errors import DataError, OptionError
+from geopretrain.errors import DataError, OptionError, RunFolderError
+from geopretrain.records import Object, read_json
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
 from geopretrain.tasks.base import Task
@@ -99,6 +102,8 @@ def transfer_training(
     if not options.resume:  # what a run began with has been looked at then
         labelled.tell()
         check(labelled, learned, scored, options.evaluate_on)
+    elif options.label_list is not None:
+        _check_same_list(transfer.out, labelled.names(learned))
     chosen |= {"size": labelled.size, "labels": len(subset), "curve_points": points}
     return Training(
         command=command,
@@ -117,6 +122,19 @@ def transfer_training(
         scored=None if judges is None else Samples(labelled, scored, task.required),
         chosen_on={} if judges is None else judges.as_json(),
     )
+
+
+def _check_same_list(run: Path, names: Sequence[str]) -> None:
+    """Refuse to continue a run whose list of images has changed."""
+    file = run / "subset.json"
+    if not file.is_file():
+        return
+    kept = read_json(file, Object, error=RunFolderError, advice="Start the run again with --overwrite.")
+    if list(kept.get("names", names)) != list(names):
+        raise RunFolderError(
+            f"The list of images has changed since the run in '{run}' was begun: other images would be "
+            "learned from. Restore the list, or start another run in another --out."
+        )
 
 
 def selection(training: Training, run: RunFolder, split: str) -> dict[str, str]:
@@ -156,6 +174,8 @@ def open_labelled(
 
 def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
     """Return which of the training images are learned from, by their positions in the split."""
+    if options.label_list is not None:
+        return listed_subset(labelled, IMAGES, os.fspath(options.label_list), options.labels)
     train = labelled.splits()["train"]
     count = len(train) if options.labels is None else options.labels
     return drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)

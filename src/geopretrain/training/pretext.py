@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from geopretrain.config.options import FinetuneDepthOptions, PretrainOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.console import console
 from geopretrain.data.dataset import Dataset
+from geopretrain.data.label_lists import listed_subset
 from geopretrain.data.labelled.census import check_image_classes, check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.opening import open_dataset
@@ -141,7 +143,10 @@ def _samples(data: Dataset[Any], task: Task, options: Options) -> tuple[Samples,
     """Return the training samples (those of the subset, ascending) and some that are held out."""
     splits = data.splits(task.required)
     train = splits["train"]
-    if (count := _asked(options, len(train))) is not None:
+    if isinstance(options, FinetuneDepthOptions) and options.label_list is not None:
+        listed = listed_subset(data, task.required, os.fspath(options.label_list), options.labels)
+        train = train[sorted(listed)]
+    elif (count := _asked(options, len(train))) is not None:
         by = options.subset_by if isinstance(options, FinetuneDepthOptions) else "chance"
         train = train[sorted(drawn_subset(data, train, count, options.subset_seed, by))]
     held_out = _spread(splits["val"], task.validation_samples)

@@ -150,7 +150,7 @@ def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -
 def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
     subset = labelled_subset(labelled, options)
-    return list(range(len(subset))) if options.as_released else subset
+    return list(range(len(subset))) if options.as_released and options.label_list is None else subset
 
 
 def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:

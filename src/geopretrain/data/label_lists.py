@@ -1,0 +1,104 @@
+"""Lists of the images to learn from, such as ``data select`` writes: names found among those of the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from geopretrain.data.dataset import Dataset, Fields
+from geopretrain.data.text_lists import listed_path, read_lines
+from geopretrain.errors import DataError, OptionError
+from geopretrain.wording import counted
+
+_SUFFIX = re.compile(r"\.(?=\d*[a-z])[a-z\d]{1,5}$", re.IGNORECASE)
+_RANK = re.compile(r"^\d{3,}_")  # ``data select`` writes 001_CLIP_FRAME.png of CLIP/FRAME
+MAX_NAMED = 3
+"""Lines that cannot be used which are named."""
+Parts = tuple[str, ...]
+
+
+def listed_subset(data: Dataset, fields: Fields, file: str, count: int | None) -> list[int]:
+    """Return which of the training samples a list names, by their numbers in the split, in its order.
+
+    A name is the path of an image within the data set, or the end of it, with or without its suffix.
+
+    Args:
+        data: that is learned from.
+        fields: that a sample must have.
+        file: text, one name a line, the most worth first.
+        count: how many to take; None: all.
+
+    Raises:
+        DataError: the file cannot be read, or a name is of no training image, of several, or there twice.
+        OptionError: more are asked for than are listed.
+    """
+    splits = data.splits(fields)
+    names = {split: data.names(positions) for split, positions in splits.items()}
+    found = _found(Path(file), names)
+    if count is not None and count > len(found):
+        asked = counted(count, "image")
+        raise OptionError(
+            "labels", f"asks for {asked}, and '{file}' lists {len(found)}. Ask for these or fewer."
+        )
+    return found[:count]
+
+
+def _found(file: Path, names: Mapping[str, Sequence[str]]) -> list[int]:
+    tails = {split: _by_last(own) for split, own in names.items()}
+    known, errors, found = tails.pop("train"), list[str](), dict[int, int]()
+    for number, text in read_lines(file):
+        places = _places(known, text)
+        if len(places) == 1 and places[0] in found:
+            errors.append(f"line {number}: '{text}' is the image of line {found[places[0]]}, too")
+        elif len(places) == 1:
+            found[places[0]] = number
+        elif places:
+            several = " or ".join(names["train"][place] for place in places[:2])
+            errors.append(f"line {number}: '{text}' may be {several}; write the folder, too")
+        elif split := next((split for split, own in tails.items() if _places(own, text)), ""):
+            errors.append(f"line {number}: '{text}' is of the {split} split, which is not learned from")
+        else:
+            errors.append(f"line {number}: '{text}' is none of them")
+    if errors:
+        more = f"; and {len(errors) - MAX_NAMED} more" if len(errors) > MAX_NAMED else ""
+        raise DataError(
+            f"'{file}' does not list training images of the data ({len(names['train'])} images such as "
+            f"{', '.join(names['train'][:2])}). {'; '.join(errors[:MAX_NAMED])}{more}."
+        )
+    if not found:
+        raise DataError(f"'{file}' lists no image.")
+    return list(found)
+
+
+def _parts(name: str) -> Parts:
+    path = PurePosixPath(listed_path(name))
+    return (*path.parts[:-1], _SUFFIX.sub("", path.name))
+
+
+def _by_last(names: Sequence[str]) -> dict[str, list[tuple[Parts, int]]]:
+    """Return names and their places by the last part, and by that without the rank ``data select`` gives."""
+    table: dict[str, list[tuple[Parts, int]]] = {}
+    for place, name in enumerate(names):
+        parts = _parts(name)
+        for last in {parts[-1], _RANK.sub("", parts[-1])}:
+            table.setdefault(last, []).append((parts, place))
+    return table
+
+
+def _places(table: Mapping[str, list[tuple[Parts, int]]], text: str) -> list[int]:
+    """Return the places of the names that a line may mean: the same one, else one that ends alike."""
+    asked = _parts(text)
+    there = table.get(asked[-1], [])
+    exact = [place for parts, place in there if parts == asked]
+    if exact:
+        return exact
+    alike = [place for parts, place in there if _end_alike(parts, asked)]
+    if alike or len(asked) < 2:
+        return alike
+    return [place for _, place in table.get("_".join(asked), [])]
+
+
+def _end_alike(one: Parts, other: Parts) -> bool:
+    count = min(len(one), len(other))
+    return one[-count:] == other[-count:]
