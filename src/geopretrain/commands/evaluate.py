@@ -28,6 +28,7 @@ Size = tuple[int, int]
 
 PATIENCE = 30.0
 """Seconds to wait for another process that writes the folder, so that scores are not lost."""
+_OF_PAIRS = "is of single frames; --protocol {} scores pairs."
 COLUMNS = {
     "abs_rel": "AbsRel",
     "sq_rel": "SqRel",
@@ -108,6 +109,7 @@ def _scored(
     """Return the scores of a depth or flow task, and a picture of some where that was asked for."""
     from geopretrain.evaluation.depth_pictures import draw_scored
     from geopretrain.evaluation.measured import find_frames
+    from geopretrain.evaluation.points import POINTS
     from geopretrain.evaluation.pose import POSE
     from geopretrain.evaluation.temporal import TEMPORAL
     from geopretrain.tasks.base import FlowTask
@@ -117,8 +119,8 @@ def _scored(
         return _flow_scores(task, data, options.every, size), None
     if options.protocol == POSE:
         return _pose_scores(task, data, folder, options, size), None
-    if options.protocol in TEMPORAL:
-        return _temporal_scores(task, data, folder, options, size), None
+    if options.protocol in (*TEMPORAL, *POINTS):
+        return _footage_scores(task, data, folder, options, size), None
     found = find_frames(
         data,
         folder,
@@ -242,16 +244,19 @@ def _depth_scores(
     return {"frames": found.name, **listed, **told, **truth, **scores}
 
 
-def _temporal_scores(
+def _footage_scores(
     task: DepthTask, data: str, run: RunFolder, options: EvaluateOptions, size: Size | None
 ) -> dict[str, Any]:
-    """Return how steady depth is (OptionError for options that only single frames have)."""
+    """Return how steady depth is, or its errors at sparse points (OptionError for options of depth maps)."""
+    from geopretrain.evaluation.points import POINTS, score_points
     from geopretrain.evaluation.temporal import score_temporal
 
+    at_points = options.protocol in POINTS
     for name in ("split_file", "depth_unit", "pictures"):
         if getattr(options, name):
-            raise OptionError(name, f"is of single frames; --protocol {options.protocol} scores pairs.")
-    return score_temporal(
+            scored = "is of depth maps; --protocol {} scores points." if at_points else _OF_PAIRS
+            raise OptionError(name, scored.format(options.protocol))
+    return (score_points if at_points else score_temporal)(
         task,
         data,
         run,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.console import console
+from geopretrain.data.prepare.points import in_stored_frame
 from geopretrain.data.readers.base import MEASURED, METRES, Frame, SourceClip
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.measured import OF_STORES, trained_on
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.runs.folder import RunFolder
 
+LIDAR = "sparse LiDAR"
+
 
 def _one_world(frame: int) -> int:
     return 0
+
+
+def _no_points(frame: int) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Footage:
         pose_unit: of the poses.
         pose_origin: where they are from, as the rest of "the poses are".
         world: number of the world that a frame's pose is in.
+        points: reads points that a frame sees, ``N 3`` (x, y in px, depth); None where there are none.
+        points_origin: what these are, in words.
     """
 
     name: str
@@ -51,6 +60,8 @@ class Footage:
     pose_unit: str = METRES
     pose_origin: str = MEASURED
     world: Callable[[int], int] = _one_world
+    points: Callable[[int], NDArray[np.floating] | None] = _no_points
+    points_origin: str = ""
 
     @property
     def stride(self) -> int:
@@ -106,6 +117,8 @@ def _of_clip(clip: SourceClip) -> Footage:
         pose_unit=clip.pose_unit,
         pose_origin=clip.pose_origin,
         world=lambda frame: length * clip.trajectory(frame) + anew[frame],
+        points=partial(_of_sparse_map, clip.depth) if clip.depth_protocol == "kitti" else clip.points,
+        points_origin=clip.depth_words or LIDAR if clip.depth_protocol == "kitti" else clip.pose_origin,
     )
 
 
@@ -164,7 +177,35 @@ def _of_stored(store: FrameStore, number: int, clip: ClipInfo, pairs: list[tuple
         pose_unit=clip.pose_unit,
         pose_origin=clip.pose_origin or MEASURED,
         world=lambda frame: int((starts <= frame).sum()),
+        points=partial(_stored_points, store, number),
+        points_origin=clip.pose_origin if clip.point_frames else LIDAR,
     )
+
+
+def _stored_points(store: FrameStore, clip: int, frame: int) -> NDArray[np.floating] | None:
+    """Return sparse points of a stored frame, in its px; sparse LiDAR where there are no others."""
+    found = store.points(clip, frame)
+    if found is not None or store.depth_protocol != "kitti":
+        return found
+    depth = _stored_depth(store, clip, frame)
+    if depth is None:
+        return None
+    height, width = depth.shape  # of the source, cropped
+    return in_stored_frame(_points_of(depth), (0, 0, height, width), store.size)
+
+
+def _of_sparse_map(
+    depth: Callable[[int], NDArray[np.floating] | None], frame: int
+) -> NDArray[np.floating] | None:
+    """Return the measurements of a sparse depth map as points in its px."""
+    measured = depth(frame)
+    return None if measured is None else _points_of(measured)
+
+
+def _points_of(depth: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the measurements of a depth map ``H W`` as points ``N 3`` (x, y, depth)."""
+    rows, columns = np.nonzero(depth > 0)
+    return np.column_stack([columns, rows, depth[rows, columns]]).astype(np.float64)
 
 
 def _stored_depth(store: FrameStore, clip: int, frame: int) -> NDArray[np.floating] | None:

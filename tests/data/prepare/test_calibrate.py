@@ -209,6 +209,15 @@ def test_the_poses_of_windows_are_kept_and_those_that_share_frames_are_not_mixed
     assert any("Poses of 57 frames are estimated by pycolmap" in w for w in store.warnings)
 
 
+def _over_truth(world, frame, points):
+    """Depth of points over the true one where they are seen."""
+    pixels = points @ world.intrinsics.T
+    columns, rows = np.rint(pixels[:, :2] / pixels[:, 2:]).astype(int).T
+    inside = (columns >= 0) & (rows >= 0) & (columns < world.size[1]) & (rows < world.size[0])
+    true = world.depth(frame)[rows[inside], columns[inside]]
+    return points[inside, 2][true > 0] / true[true > 0]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("pycolmap") is None, reason="needs the extra calibrate")
 def test_the_focal_length_of_a_synthetic_world_is_found(tmp_path):
@@ -224,5 +233,10 @@ def test_the_focal_length_of_a_synthetic_world_is_found(tmp_path):
         assert np.linalg.norm(off, axis=1).max() < 0.01 * way
         turned = [np.linalg.inv(poses[0]) @ poses[-1] for poses in (one.poses, true)]
         assert rotation_errors(*turned) < 0.5
+        ratios = np.concatenate(
+            [_over_truth(world, int(frame), one.points[int(frame)]) for frame in one.frames]
+        )
+        assert len(ratios) > 20 * len(one.frames)
+        assert np.median(np.abs(ratios / np.median(ratios) - 1)) < 0.02  # in one unit
     assert found.focal * 384 == pytest.approx(world.intrinsics[0, 0], rel=0.05)
     assert found.registered > 0.9

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from geopretrain.data.options import PreparationOptions
 from geopretrain.data.prepare.decode import Decoded
 from geopretrain.data.prepare.decoding import Decoding
 from geopretrain.data.prepare.intrinsics import stored_intrinsics
+from geopretrain.data.prepare.points import read_points
 from geopretrain.data.prepare.poses import Poses, read_poses
 from geopretrain.data.prepare.segments import Segment, analyse_segment, find_segments, split
 from geopretrain.data.prepare.source_summary import ReadStatistics, read_statistics, without_old_names
@@ -31,6 +32,8 @@ from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
     DEPTH_FILE,
     FRAMES_FILE,
+    MAX_POINTS,
+    POINTS_FILE,
     POSES_FILE,
     STEREO_FILE,
     clips_from_json,
@@ -129,10 +132,11 @@ def prepare_clip(
         **_stereo_camera(clip, crop, size),
     }
     poses = read_poses(clip, decoded.frames)
-    found = _clip_infos(clip, name, usable, decoded, poses, options, before)
+    points = read_points(clip, poses, crop, size)
+    found = _clip_infos(clip, name, usable, decoded, poses, points, options, before)
     infos = [ClipInfo(**common, **info) for info in found]
     doubts = doubted_order(clip) if usable and not options.still_images else []
-    _append(work, decoded, poses, infos, size)
+    _append(work, decoded, poses, points, infos, size)
     return PreparedClip(
         clips=infos,
         statistics=read_statistics(clip, name, decoded, segments),
@@ -188,18 +192,20 @@ def _clip_infos(
     segments: list[Segment],
     decoded: Decoded,
     poses: Poses,
+    points: Mapping[int, np.ndarray],
     options: PreparationOptions,
     before: list[ClipInfo],
 ) -> list[dict[str, Any]]:
     """Return what the index says of the segments, without their camera, one after the other in the files."""
     broken = [entry.error for entry in decoded.entries if entry.error is not None]
-    lists = ("frames", "stereo_frames", "depth_frames", "pose_frames")
+    lists = ("frames", "stereo_frames", "depth_frames", "pose_frames", "point_frames")
     rows = [sum(len(getattr(info, listed)) for info in before) for listed in lists]
     infos = []
     for part, segment in enumerate(segments):
         segment_name = name if len(segments) == 1 else f"{name}#{part + 1}"
         info = _clip_info(clip, segment_name, segment, decoded, options, rows)
         info |= poses.of_frames(info["frames"])
+        info["point_frames"] = [frame for frame in info["pose_frames"] if frame in points]
         if part == 0:
             named = [*broken[: _NAMED_BROKEN - 1], *broken[_NAMED_BROKEN - 1 :][-1:]]  # the end is the last
             info |= {"broken": named, "broken_count": len(broken)}
@@ -241,12 +247,20 @@ def _clip_info(
         "stereo_row": rows[1],
         "depth_row": rows[2],
         "pose_row": rows[3],
+        "point_row": rows[4],
         "static": segment.static,
     }
 
 
-def _append(work: Path, decoded: Decoded, poses: Poses, infos: list[ClipInfo], size: tuple[int, int]) -> None:
-    """Append frames, right images of the targets, depth maps and poses to the files of the store."""
+def _append(
+    work: Path,
+    decoded: Decoded,
+    poses: Poses,
+    points: Mapping[int, np.ndarray],
+    infos: list[ClipInfo],
+    size: tuple[int, int],
+) -> None:
+    """Append frames, right images of the targets, depth maps, poses and points to the files of the store."""
     if not infos:
         return
     pixels = size[0] * size[1]
@@ -255,6 +269,7 @@ def _append(work: Path, decoded: Decoded, poses: Poses, infos: list[ClipInfo], s
         (STEREO_FILE, "stereo_frames", "stereo_row", decoded.stereo, 3 * pixels),
         (DEPTH_FILE, "depth_frames", "depth_row", decoded.depth, 2 * pixels),
         (POSES_FILE, "pose_frames", "pose_row", poses.row, 12 * 8),
+        (POINTS_FILE, "point_frames", "point_row", points.__getitem__, MAX_POINTS * 3 * 4),
     ):
         frames = [frame for info in infos for frame in getattr(info, listed)]
         if frames:

@@ -21,6 +21,7 @@ from geopretrain.data.store.index import (
     DEPTH_FOLDER,
     FRAMES_FILE,
     INDEX_FILE,
+    POINTS_FILE,
     POSES_FILE,
     SHEET_FILE,
     STEREO_FILE,
@@ -30,7 +31,7 @@ from geopretrain.data.store.pseudo_depth import SAVED as PSEUDO_SAVED
 from geopretrain.data.store.pseudo_depth import written_files as pseudo_files
 
 _PARTS = (
-    *(DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, POSES_FILE, SUMMARY_FILE),
+    *(DEPTH_FOLDER, DEPTH_FILE, STEREO_FILE, POSES_FILE, POINTS_FILE, SUMMARY_FILE),
     *(FRAMES_FILE, SHEET_FILE, INDEX_FILE),
 )
 _REPLACED_FILE = "replaced.json"

@@ -156,6 +156,13 @@ class SourceClip:
         """
         return None
 
+    def points(self, index: int) -> np.ndarray | None:
+        """Return points that the frame sees, ``N 3``: x and y in px of the frame, and depth; None without.
+
+        Depth is in ``pose_unit``; of several worlds (`trajectory`) each has a unit of its own.
+        """
+        return None
+
     def trajectory(self, index: int) -> int:
         """Return the number of the world that the pose of a frame is in; two have nothing in common."""
         return 0

@@ -63,6 +63,10 @@ class DerivedClip(SourceClip):
         """Return the pose of a frame, ``4 4``."""
         return self._clip.pose(self.source_index(index))
 
+    def points(self, index: int) -> np.ndarray | None:
+        """Return sparse points of a frame, ``N 3``."""
+        return self._clip.points(self.source_index(index))
+
     def trajectory(self, index: int) -> int:
         """Return the number of the world that the pose of a frame is in."""
         return self._clip.trajectory(self.source_index(index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ _MIN_BASELINE = 1e-6  # m
 _FILES = (
     *(("first_row", "frames"), ("depth_row", "depth_frames")),
     *(("stereo_row", "stereo_frames"), ("pose_row", "pose_frames")),
+    ("point_row", "point_frames"),
 )
 """Where a clip begins in a file of rows, and which of its frames are there."""
 
@@ -74,6 +76,19 @@ def doubtful_camera(intrinsics: Sequence[Sequence[float]] | np.ndarray, size: Si
     return None
 
 
+def doubts(path: Path, clips: Sequence[ClipInfo], size: Size) -> list[str]:
+    """Return a sentence for each kind of camera that is possible and odd, with the clips that have it."""
+    odd: dict[str, list[str]] = {}
+    for clip in clips:
+        if doubt := doubtful_camera(clip.intrinsics, size):
+            odd.setdefault(doubt, []).append(clip.name)
+    return [
+        f"WARNING: the camera of {', '.join(names[:3])}{', ...' * (len(names) > 3)} in {path} is "
+        f"odd: {doubt}. Depth learned with a wrong camera is wrong: check the calibration, prepare again."
+        for doubt, names in odd.items()
+    ]
+
+
 def fields_of_view(intrinsics: np.ndarray, size: Size) -> tuple[float, float]:
     """Return the (horizontal, vertical) fields of view in degrees of a centred camera."""
     height, width = size
@@ -104,6 +119,10 @@ def _of_clip(clip: ClipInfo, size: Size) -> Iterator[tuple[str, str]]:
             yield name, "ascending, without repetitions"
         if not set(numbers) <= set(clip.frames):
             yield name, "among the clip's frames"
+    if any(after <= before for before, after in pairwise(clip.point_frames)):
+        yield "point_frames", "ascending, without repetitions"
+    if not set(clip.point_frames) <= set(clip.pose_frames):
+        yield "point_frames", "among the pose_frames"
     if not set(clip.pose_starts) <= set(clip.pose_frames):
         yield "pose_starts", "among the pose_frames"
     if len(clip.target_motion) != len(clip.targets):

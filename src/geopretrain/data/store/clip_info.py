@@ -12,7 +12,7 @@ Matrix = list[list[Finite]]
 
 _NOT_CONTENT = {
     *("name", "source", "kind", "fps", "camera", "depth_folder", "broken", "broken_count", "static"),
-    *("pose_frames", "pose_row", "pose_starts", "pose_unit", "pose_origin"),
+    *("pose_frames", "pose_row", "pose_starts", "pose_unit", "pose_origin", "point_frames", "point_row"),
 }
 _ON_DISK = {"static": "still"}
 """Names in the index that differ from those here."""
@@ -54,6 +54,8 @@ class ClipInfo:
             nothing in common.
         pose_unit: of the poses.
         pose_origin: where the poses are from, in words.
+        point_frames: those of ``pose_frames`` which have sparse points.
+        point_row: position of the first of these in ``points.f32``, which holds those of ``point_frames``.
         broken: sentences about frames that could not be read (the first ones), told with a clip's first
             segment.
         broken_count: number of frames that could not be read.
@@ -89,6 +91,8 @@ class ClipInfo:
     pose_starts: list[Index] = field(default_factory=list)
     pose_unit: Text = "m"
     pose_origin: Text = ""
+    point_frames: list[Index] = field(default_factory=list)
+    point_row: Index = 0
     broken: list[Text] = field(default_factory=list)
     broken_count: Index = 0
     static: Index = 0
@@ -96,7 +100,9 @@ class ClipInfo:
 
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""
-        return {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
+        left_away = () if self.point_frames else ("point_frames", "point_row")
+        values = {name: value for name, value in asdict(self).items() if name not in left_away}
+        return {_ON_DISK.get(name, name): value for name, value in values.items()}
 
     def content(self) -> dict[str, Any]:
         """Return what a reader of the samples sees, without names, places and what was remarked on."""

@@ -3,8 +3,8 @@
 A store is a folder of ``store.json`` (index), ``frames.u8`` (``N 3 H W`` bytes), ``stereo.u8`` (right images
 of the targets, same layout), ``depth.f16`` (``N H W`` float16 m, at the size of the frames), ``depth/``
 (16-bit PNG, metres x 256, at the source's resolution), ``poses.f64`` (``N 3 4`` float64, camera to world),
-``contact_sheet.png`` and ``summary.json``. Frames are addressed by (clip, frame), the frame number being the
-one of the source, so that a number in the store can be found again in the video.
+``points.f32`` (``N 512 3`` float32), ``contact_sheet.png`` and ``summary.json``. Frames are addressed by
+(clip, frame), the frame number being that of the source, so that it can be found again in the video.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from geopretrain.data.dataset import NAMES, Description, Fields, Positions, Pseu
 from geopretrain.data.fingerprint import Digest
 from geopretrain.data.mapped import MappedRows
 from geopretrain.data.readers.depth_maps import read_depth_png
-from geopretrain.data.store.checks import doubtful_camera
+from geopretrain.data.store.checks import doubts
 from geopretrain.data.store.clip_info import ClipInfo
 from geopretrain.data.store.index import (
     COMPLETE_FOLDER,
@@ -29,6 +29,8 @@ from geopretrain.data.store.index import (
     DEPTH_UNITS_PER_METRE,
     FRAMES_FILE,
     INDEX_FILE,
+    MAX_POINTS,
+    POINTS_FILE,
     POSES_FILE,
     STEREO_FILE,
     StoreIndex,
@@ -181,15 +183,7 @@ class FrameStore:
 
     def doubts(self) -> list[str]:
         """Return a sentence for each kind of camera that is possible and odd, with the clips that have it."""
-        odd: dict[str, list[str]] = {}
-        for clip in self.clips:
-            if doubt := doubtful_camera(clip.intrinsics, self.size):
-                odd.setdefault(doubt, []).append(clip.name)
-        return [
-            f"WARNING: the camera of {', '.join(names[:3])}{', ...' * (len(names) > 3)} in {self.path} is "
-            f"odd: {doubt}. Depth learned with a wrong camera is wrong: check the calibration, prepare again."
-            for doubt, names in odd.items()
-        ]
+        return doubts(self.path, self.clips, self.size)
 
     def fingerprint(self, fields: Fields = TRIPLET) -> str:
         """Return 16 hexadecimal digits for what is read with these fields.
@@ -249,12 +243,15 @@ class FrameStore:
         return read_depth_png(file, DEPTH_UNITS_PER_METRE)
 
     def pose(self, clip: int, frame: int) -> np.ndarray | None:
-        """Return a pose, float64 ``4 4`` camera to world; None for a frame without.
-
-        The clip's ``pose_unit`` and ``pose_starts`` say what it can be compared with.
-        """
+        """Return a pose, ``4 4`` camera to world, in the clip's ``pose_unit``; None for a frame without."""
         row = self._samples.poses(np.array(clip), np.array(frame))
         return None if row < 0 else np.vstack([self._pose_rows.read(row), (0, 0, 0, 1)])
+
+    def points(self, clip: int, frame: int) -> np.ndarray | None:
+        """Return points that a frame sees, float32 ``N 3``: x, y in px, depth in ``pose_unit``; or None."""
+        row = self._samples.points(np.array(clip), np.array(frame))
+        found = np.zeros((0, 3)) if row < 0 else self._point_rows.read(row)
+        return found[np.isfinite(found).all(1) & (found[:, 2] > 0)] if len(found) else None
 
     def intrinsics(self, clip: int) -> np.ndarray:
         """Return a clip's intrinsics, float32 ``3 3``, px of the stored frames."""
@@ -279,25 +276,26 @@ class FrameStore:
 
     @cached_property
     def _pixels(self) -> MappedRows:
-        return MappedRows(
-            store_file(self.path, FRAMES_FILE), np.uint8, (self._samples.frames.count, 3, *self.size)
-        )
+        return self._mapped(FRAMES_FILE, np.uint8, self._samples.frames.count, 3, *self.size)
 
     @cached_property
     def _stereo_pixels(self) -> MappedRows:
-        return MappedRows(
-            store_file(self.path, STEREO_FILE), np.uint8, (self._samples.stereo.count, 3, *self.size)
-        )
+        return self._mapped(STEREO_FILE, np.uint8, self._samples.stereo.count, 3, *self.size)
 
     @cached_property
     def _depth_maps(self) -> MappedRows:
-        return MappedRows(
-            store_file(self.path, DEPTH_FILE), np.float16, (self._samples.depth.count, 1, *self.size)
-        )
+        return self._mapped(DEPTH_FILE, np.float16, self._samples.depth.count, 1, *self.size)
 
     @cached_property
     def _pose_rows(self) -> MappedRows:
-        return MappedRows(store_file(self.path, POSES_FILE), np.float64, (self._samples.poses.count, 3, 4))
+        return self._mapped(POSES_FILE, np.float64, self._samples.poses.count, 3, 4)
+
+    @cached_property
+    def _point_rows(self) -> MappedRows:
+        return self._mapped(POINTS_FILE, np.float32, self._samples.points.count, MAX_POINTS, 3)
+
+    def _mapped(self, name: str, dtype: type, *shape: int) -> MappedRows:
+        return MappedRows(store_file(self.path, name), dtype, shape)
 
     def _frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
         rows = self._samples.frame_rows(samples, times)
@@ -376,6 +374,7 @@ class FrameStore:
             (STEREO_FILE, self._samples.stereo, self._stereo_pixels, 3 * pixels),
             (DEPTH_FILE, self._samples.depth, self._depth_maps, 2 * pixels),
             (POSES_FILE, self._samples.poses, self._pose_rows, 12 * 8),
+            (POINTS_FILE, self._samples.points, self._point_rows, MAX_POINTS * 3 * 4),
         ):
             file, expected = rows.path, table.count * row_bytes
             if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):

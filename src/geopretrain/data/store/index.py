@@ -19,6 +19,9 @@ VERSION = 2
 INDEX_FILE, SHEET_FILE = "store.json", "contact_sheet.png"
 FRAMES_FILE, STEREO_FILE, DEPTH_FILE, DEPTH_FOLDER = "frames.u8", "stereo.u8", "depth.f16", "depth"
 POSES_FILE = "poses.f64"
+POINTS_FILE = "points.f32"
+MAX_POINTS = 512
+"""Sparse points of a frame that are kept."""
 WORK_FOLDER = ".preparing"  # holds a store until it is complete
 COMPLETE_FOLDER = (
     ".prepared"  # holds what is complete and not yet in its place; it counts before what is there

@@ -42,7 +42,7 @@ class SampleTable:
         count: number of samples.
         clip, frame: ``N`` int64, clip and source number of the target of each sample.
         train, val, test: int64 numbers of the training, validation and test samples.
-        frames, stereo, depth, poses: rows of (clip, frame) in the four files.
+        frames, stereo, depth, poses, points: rows of (clip, frame) in the five files.
     """
 
     def __init__(self, clips: Sequence[ClipInfo]) -> None:
@@ -61,6 +61,7 @@ class SampleTable:
         self.stereo = RowTable([c.stereo_frames for c in clips], [c.stereo_row for c in clips])
         self.depth = RowTable([c.depth_frames for c in clips], [c.depth_row for c in clips])
         self.poses = RowTable([c.pose_frames for c in clips], [c.pose_row for c in clips])
+        self.points = RowTable([c.point_frames for c in clips], [c.point_row for c in clips])
 
     def frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
         """Return rows ``B F`` of the frames of samples at some times (in strides), -1 where there is none."""

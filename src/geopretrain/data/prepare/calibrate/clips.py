@@ -59,7 +59,8 @@ def with_estimated_cameras(
         known = trajectories(group, at, found) if found.problem is None else {}
         for position, number in enumerate(numbers):
             clip = _with(clips[number], found, wanted, shared=len(numbers) > 1)
-            ready[number] = _with_poses(clip, known.get(position, []))
+            bend = found.bend if wanted == "focal" else 0.0  # else its pictures are straight by now
+            ready[number] = _with_poses(clip, known.get(position, []), bend)
     if not groups:
         for clip in ready[:1]:
             clip.warnings.append("--calibrate changes nothing: all cameras are known.")
@@ -94,8 +95,14 @@ def _with(clip: SourceClip, found: Estimate, wanted: Wanted, *, shared: bool) ->
     return calibrated
 
 
-def _with_poses(clip: SourceClip, windows: Sequence[Trajectory]) -> SourceClip:
-    """Return a clip with the poses of its windows, where it has none of its own."""
+def _with_poses(clip: SourceClip, windows: Sequence[Trajectory], bend: float) -> SourceClip:
+    """Return a clip with the poses and points of its windows, where it has no poses of its own.
+
+    Args:
+        clip: with its camera.
+        windows: with their poses.
+        bend: distortion that its pictures have, COLMAP's SIMPLE_RADIAL.
+    """
     poses: dict[int, np.ndarray] = {}
     worlds: dict[int, int] = {}
     for number, window in enumerate(windows):
@@ -104,7 +111,17 @@ def _with_poses(clip: SourceClip, windows: Sequence[Trajectory]) -> SourceClip:
     if not poses or clip.has_poses:
         return clip
     clip.warnings.append(f"Poses of {len(poses)} frames are {ESTIMATED}.")
-    return CalibratedClip(clip, None, {}, poses, ESTIMATED, UNKNOWN, worlds)
+    lens = Lens(np.asarray(clip.intrinsics), (bend, 0.0, 0.0, 0.0), size=clip.size)
+    seen = {frame: points for window in windows for frame, points in window.points.items()}
+    points = {frame: _pixels(lens, in_camera) for frame, in_camera in seen.items()}
+    return CalibratedClip(clip, None, {}, poses, ESTIMATED, UNKNOWN, worlds, points)
+
+
+def _pixels(lens: Lens, points: np.ndarray) -> np.ndarray:
+    """Return where a camera sees points ``N 3`` in front of it: ``N 3``, x and y in px, and depth."""
+    if not len(points):
+        return np.zeros((0, 3))
+    return np.column_stack([lens.project(points[:, :2] / points[:, 2:]), points[:, 2]])
 
 
 def in_words(found: Estimate, size: tuple[int, int]) -> str:

@@ -8,8 +8,8 @@ COLMAP's SIMPLE_RADIAL), and writes ``FOLDER/reconstruction.npz``. The unit of l
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from geopretrain.data.prepare.calibrate.window import KEPT, adjust
 from geopretrain.data.readers import SourceClip
 
 _FILE = "reconstruction.npz"
+_SEEN_BY, _FAR = 3, 2.0
+"""Frames that see a point at least, and mean reprojection error (px) at most, of points that count."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,13 @@ class Trajectory:
     Attributes:
         frames: numbers of its frames, ascending.
         poses: ``N 4 4``, camera to world.
+        points: by number of the frame, ``M 3`` in its camera: the points that it sees, in the unit of the
+            poses.
     """
 
     frames: np.ndarray
     poses: np.ndarray
+    points: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def trajectories(clips: Sequence[SourceClip], folder: Path, found: Estimate) -> dict[int, list[Trajectory]]:
@@ -54,8 +59,17 @@ def trajectories(clips: Sequence[SourceClip], folder: Path, found: Estimate) -> 
             run_apart("reconstruction", place, repr(found.focal), repr(found.bend))
         if (place / _FILE).is_file():
             with np.load(place / _FILE) as values:
-                windows.setdefault(number, []).append(Trajectory(values["frames"], values["poses"]))
+                windows.setdefault(number, []).append(_from(values))
     return {number: _disjoint(several) for number, several in windows.items()}
+
+
+def _from(values: Mapping[str, np.ndarray]) -> Trajectory:
+    """Return what was written of a window; earlier versions have not written points."""
+    frames, points = values["frames"], dict[int, np.ndarray]()
+    if "points" in values:
+        seen_by, all_points = values["seen_by"], values["points"]
+        points = {int(frame): all_points[seen_by == frame] for frame in frames}
+    return Trajectory(frames, values["poses"], points)
 
 
 def _disjoint(windows: list[Trajectory]) -> list[Trajectory]:
@@ -65,7 +79,8 @@ def _disjoint(windows: list[Trajectory]) -> list[Trajectory]:
     for one in sorted(windows, key=lambda window: -len(window.frames)):
         new = np.array([int(frame) not in seen for frame in one.frames], dtype=bool)
         if new.sum() >= 2:
-            kept.append(Trajectory(one.frames[new], one.poses[new]))
+            points = {frame: of_it for frame, of_it in one.points.items() if frame not in seen}
+            kept.append(Trajectory(one.frames[new], one.poses[new], points))
             seen.update(one.frames[new].tolist())
     return kept
 
@@ -82,7 +97,23 @@ def settled(folder: Path, focal: float, bend: float) -> Trajectory:
     images.sort(key=lambda image: int(Path(image.name).stem))
     frames = np.array([int(Path(image.name).stem) for image in images], dtype=np.int64)
     poses = [_homogeneous(image.cam_from_world().inverse()) for image in images]
-    return Trajectory(frames, np.array(poses, dtype=np.float64).reshape(-1, 4, 4))
+    model.update_point_3d_errors()
+    points = {int(Path(image.name).stem): _seen(image, model) for image in images}
+    return Trajectory(frames, np.array(poses, dtype=np.float64).reshape(-1, 4, 4), points)
+
+
+def _seen(image: Any, model: Any) -> np.ndarray:
+    """Return the points ``N 3`` that a frame was found to see, in its camera: never one behind another thing.
+
+    Only such that three frames or more see, and that lie where these see them.
+    """
+    to_camera, found = image.cam_from_world().matrix(), []
+    for observed in image.get_observation_points2D():
+        point = model.point3D(observed.point3D_id)
+        in_camera = to_camera[:, :3] @ point.xyz + to_camera[:, 3]
+        if point.track.length() >= _SEEN_BY and point.error <= _FAR and in_camera[2] > 0:
+            found.append(in_camera)
+    return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
 def _homogeneous(motion: Any) -> np.ndarray:
@@ -94,7 +125,9 @@ def main(folder: Path, focal: float, bend: float) -> None:
     found = settled(folder, focal, bend)
     part = folder / f"{_FILE}.part"
     with part.open("wb") as file:
-        np.savez(file, frames=found.frames, poses=found.poses)
+        seen_by = np.repeat(list(found.points), [len(one) for one in found.points.values()]).astype(np.int64)
+        points = np.concatenate([np.zeros((0, 3)), *found.points.values()])
+        np.savez(file, frames=found.frames, poses=found.poses, seen_by=seen_by, points=points)
     part.replace(folder / _FILE)
 
 

@@ -28,6 +28,7 @@ class CalibratedClip(DerivedClip):
         pose_origin: where they are from, as the rest of "the poses are".
         pose_unit: of the poses.
         worlds: number of the world of a frame's pose, where there are several.
+        points: by frame, see `SourceClip.points`.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class CalibratedClip(DerivedClip):
         pose_origin: str = MEASURED,
         pose_unit: str = OF_THE_FILE,
         worlds: dict[int, int] | None = None,
+        points: dict[int, np.ndarray] | None = None,
     ) -> None:
         super().__init__(clip)
+        self._points = points or {}
         self._undistort, self._lens_of, self._worlds = undistortion, lens_of, worlds or {}
         self._poses = {} if clip.has_poses else poses
         if undistortion is not None:
@@ -67,6 +70,10 @@ class CalibratedClip(DerivedClip):
     def pose(self, index: int) -> np.ndarray | None:
         """Return the pose of a frame, camera to world."""
         return self._poses.get(index) if self._poses else super().pose(index)
+
+    def points(self, index: int) -> np.ndarray | None:
+        """Return sparse points of a frame, ``N 3``."""
+        return self._points.get(index) if self._points else super().points(index)
 
     def trajectory(self, index: int) -> int:
         """Return the number of the world that the pose of a frame is in."""
