@@ -10,6 +10,9 @@ from PIL import Image
 
 import geopretrain as gp
 from geopretrain import cli
+from geopretrain.data.dataset import Fields
+from geopretrain.data.label_lists import listed_subset
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.store.frame_store import FrameStore
 
 SMALL = {"batch_size": 2, "threads": 1, "precision": "fp32", "progress": False}
@@ -105,3 +108,28 @@ def test_a_folder_of_others_is_left_alone(places, tmp_path, capsys):
     assert cli.main([*words, "--overwrite"]) == 2
     assert "holds something else" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_among_labelled_images_names_are_those_that_compare_takes(places, tmp_path):
+    root, run = places
+    labelled = tmp_path / "labelled"
+    for split, numbers in {"train": range(20), "val": (20, 21), "test": (22, 23)}.items():
+        for kind in ("images", "labels"):
+            (labelled / split / kind).mkdir(parents=True)
+        for k in numbers:
+            picture = Image.open(root / "video" / f"{k:03d}.png")
+            picture.save(labelled / split / "images" / f"{k:03d}.png")
+            Image.fromarray(np.asarray(picture)[..., 0] % 2).save(
+                labelled / split / "labels" / f"{k:03d}.png"
+            )
+    (labelled / "classes.txt").write_text("one\ntwo\n")
+    chosen = gp.select(labelled, run, tmp_path / "chosen", labels=3, labelled=True, progress=False)
+    assert {int(name[-7:-4]) // 8 for name in chosen.names} == {0, 1, 2}
+    assert all(name.startswith("train/") and name.endswith(".png") for name in chosen.names)
+    first = json.loads((chosen.folder / "selected.json").read_text())["frames"][0]
+    assert first["image"] == f"images/001_train_images_{first['frame'][-7:-4]}.png"
+    picture = np.asarray(Image.open(chosen.folder / first["image"]))
+    assert np.array_equal(picture, np.asarray(Image.open(labelled / first["frame"])))
+    fields = Fields(names=("labels",))
+    found = listed_subset(LabelledSet.open(labelled), fields, str(chosen.folder / "selected.txt"), 2)
+    assert [f"train/images/{k:03d}.png" for k in found] == chosen.names[:2]

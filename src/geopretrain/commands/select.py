@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import owned, publish, staging
 
 if TYPE_CHECKING:
+    from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.networks import Backbone
     from geopretrain.tasks.base import Task
@@ -57,18 +58,12 @@ def select(options: SelectOptions) -> Selection:
         UserError: data, weights or folder cannot be used; the message says what to do.
     """
     from geopretrain.data.dataset import IMAGES
-    from geopretrain.data.opening import open_dataset
-    from geopretrain.data.store.frame_store import FrameStore
 
     out = Path(options.out)
     _check_free(out, options.overwrite)
     use_threads(options.threads)
     backbone, task = _network(options)
-    store = open_dataset(os.fspath(options.data), IMAGES)
-    if not isinstance(store, FrameStore):
-        raise DataError(
-            f"'{options.data}' is no video: give a prepared store, a video or a folder of frames."
-        )
+    store = _open(options)
     train = store.splits(IMAGES)["train"]
     candidates = train[spread_positions(len(train), options.candidates)]
     if len(candidates) < options.labels:
@@ -85,6 +80,24 @@ def select(options: SelectOptions) -> Selection:
         f"worth first in {out / LIST}; {out / SHEET} shows them."
     )
     return Selection(out, names, choices)
+
+
+def _open(options: SelectOptions) -> FrameStore | LabelledSet:
+    """Return the frames of a video, or labelled images (DataError where they are not of the kind)."""
+    from geopretrain.data.dataset import IMAGES
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.data.opening import open_dataset
+    from geopretrain.data.store.frame_store import FrameStore
+
+    if options.labelled:
+        return LabelledSet.open(os.fspath(options.data), names=())
+    store = open_dataset(os.fspath(options.data), IMAGES)
+    if not isinstance(store, FrameStore):
+        raise DataError(
+            f"'{options.data}' is no video: give a prepared store, a video or a folder of frames. Among "
+            "labelled images --labelled chooses."
+        )
+    return store
 
 
 def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
@@ -110,16 +123,20 @@ def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
 
 
 def _choose(
-    store: FrameStore,
+    store: FrameStore | LabelledSet,
     candidates: np.ndarray,
     backbone: Backbone,
     task: Task | None,
     options: SelectOptions,
 ) -> list[Choice]:
+    from geopretrain.data.dataset import IMAGES
+    from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.evaluation.frames import features_of, losses_of
 
     losses = None
-    if task is not None:
+    if isinstance(store, LabelledSet):
+        store.check(candidates, IMAGES)
+    elif task is not None:
         task.check_data(store.describe())
         try:
             losses = losses_of(store, candidates, task, options.seed)
@@ -141,20 +158,34 @@ def _check_free(out: Path, overwrite: bool) -> None:
         )
 
 
+def _originals(store: FrameStore | LabelledSet, samples: np.ndarray) -> list[np.ndarray]:
+    """Return the frames or images as large as they are."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+    from geopretrain.data.store.originals import original_frames
+
+    return (
+        store.original_images(samples) if isinstance(store, LabelledSet) else original_frames(store, samples)
+    )
+
+
 def _write(
-    out: Path, store: FrameStore, samples: np.ndarray, choices: list[Choice], options: SelectOptions
+    out: Path,
+    store: FrameStore | LabelledSet,
+    samples: np.ndarray,
+    choices: list[Choice],
+    options: SelectOptions,
 ) -> None:
     """Write everything into a temporary folder, then put it in its place: all is there, or nothing."""
-    from geopretrain.data.store.originals import original_frames
     from geopretrain.pictures.layout import grid, side_by_side
 
     names, rows = store.names(samples), []
     with staging(out) as aside:
         with owned(aside):
             manifest.begin(aside)
-            frames = original_frames(store, samples)
+            frames = _originals(store, samples)
             for rank, (name, frame, choice) in enumerate(zip(names, frames, choices, strict=True), 1):
-                file = f"images/{rank:03d}_{name.replace('/', '_')}.png"
+                stem = PurePosixPath(name).with_suffix("").as_posix().replace("/", "_")
+                file = f"images/{rank:03d}_{stem}.png"
                 write_picture(aside / file, frame)
                 rows.append(
                     {

@@ -77,6 +77,9 @@ class SelectOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Folder to write the frames, their list and a picture of them into."""
     labels: Count = 16
     """Number of frames to choose."""
+    labelled: bool = False
+    """The data are labelled images: choose among those of the train split as if they had no labels yet, to
+    find out by ``compare --label-list`` what choosing is worth."""
     backbone: str | None = None
     """Any timm model, for imagenet and weights files; left away: what the weights look like, or resnet18."""
     difficulty: NonNegative = 1.0

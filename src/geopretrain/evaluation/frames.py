@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from geopretrain.console import console
 from geopretrain.data.batches import as_float
 from geopretrain.data.dataset import IMAGES
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.networks import Backbone
 from geopretrain.seeding import seed_step
@@ -19,11 +20,13 @@ Floats = NDArray[np.float64]
 
 
 @torch.no_grad()
-def features_of(store: FrameStore, samples: NDArray[np.int64], backbone: Backbone, batch_size: int) -> Floats:
+def features_of(
+    store: FrameStore | LabelledSet, samples: NDArray[np.int64], backbone: Backbone, batch_size: int
+) -> Floats:
     """Return the last features of each sample's frame, averaged over the image, ``N C``.
 
     Args:
-        store: of the frames.
+        store: of the frames, or images.
         samples: numbers of samples.
         backbone: in evaluation mode, on its device.
         batch_size: frames at a time.
@@ -32,7 +35,8 @@ def features_of(store: FrameStore, samples: NDArray[np.int64], backbone: Backbon
     with console.progress("features", len(samples), unit="frames") as line:
         for first in range(0, len(samples), batch_size):
             part = samples[first : first + batch_size]
-            images = as_float(store.read(part, IMAGES).images[:, 0]).to(device)
+            images = store.read(part, IMAGES).images
+            images = as_float(images[:, 0] if images.ndim == 5 else images).to(device)
             found.append(backbone(images)[-1].float().mean((-2, -1)).cpu().double().numpy())
             line.advance(len(part))
     return np.concatenate(found)

@@ -225,6 +225,11 @@ class LabelledSet:
         """Return the file name of each image within the data set."""
         return [self.source.name(*self._place(int(index))) for index in positions(indices, len(self))]
 
+    def original_images(self, indices: Positions) -> list[NDArray[np.uint8]]:
+        """Return images ``H W 3`` uint8 as large as they are (raises as `read`)."""
+        places = [self._place(int(index)) for index in positions(indices, len(self))]
+        return [self.source.read(*place, self.size).image for place in places]
+
     def describe(self) -> Description:
         """Return what it is."""
         return Description(
