@@ -17,6 +17,7 @@ from geopretrain.data.prepare.calibrate import clips as calibrated_clips
 from geopretrain.data.prepare.calibrate.estimate import Estimate
 from geopretrain.data.prepare.calibrate.reconstruction import Trajectory, _seen
 from geopretrain.data.prepare.points import in_stored_frame
+from geopretrain.data.prepare.summary import store_in_words
 from geopretrain.data.readers import open_source
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import ConfigError, DataError
@@ -114,6 +115,7 @@ def test_points_lie_in_the_store_and_it_reads_as_before(store, tmp_path):
     assert again.points(0, 0).shape == (512, 3)  # of some 700, evenly spread
     assert len(again.points(0, 4)) == FEWEST - 1
     assert again.points(0, 10**6) is None
+    assert "Sparse points of 9 frames, for evaluate --protocol points-median." in store_in_words(again)
     (store.path / "points.f32").rename(tmp_path / "gone")
     try:
         with pytest.raises(DataError, match=r"points\.f32 is damaged: missing"):

@@ -79,10 +79,13 @@ def test_official_lists_of_one_drive(tmp_path):
     )
     found = {split: [store.sample(int(one))[1] for one in rows] for split, rows in store.splits().items()}
     assert found == {name: list(frames) for name, frames in lists.items()}
-    groups = store_frames(store)  # every frame has a scan; those of samples count
-    assert [frame.name[-6:] for frame in groups["test"]] == ["000009", "000010", "000011"]
-    assert groups["held_out"]
-    assert not {f.name for f in groups["in_sample"]} & {f.name for f in groups["held_out"]}
+    assert [clip.name for clip in store.clips] == [f"{DRIVE} ({role})" for role in lists]
+    clip = store.clips[2]
+    assert (clip.frames, clip.depth_frames) == ([9, 10, 11], [10])  # not the whole drive once more
+    assert len(list((store.path / clip.depth_folder).glob("*.png"))) == 1
+    groups = store_frames(store)  # every frame has a scan; those listed count
+    scored = {name: [int(frame.name[-6:]) for frame in frames] for name, frames in groups.items()}
+    assert scored == {"in_sample": [2, 3, 5, 6, 8, 9], "held_out": [4, 7], "test": [10]}
 
 
 def test_the_splits_of_cityscapes(tmp_path):

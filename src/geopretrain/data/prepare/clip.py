@@ -137,6 +137,7 @@ def prepare_clip(
     infos = [ClipInfo(**common, **info) for info in found]
     doubts = doubted_order(clip) if usable and not options.still_images else []
     _append(work, decoded, poses, points, infos, size)
+    _drop_depth_of_others(clip, work / source.depth_folder, infos)
     return PreparedClip(
         clips=infos,
         statistics=read_statistics(clip, name, decoded, segments),
@@ -227,7 +228,8 @@ def _clip_info(
     apart = 0 if options.still_images else segment.stride
     train_end, val_start = split(targets, apart, options.holdout, clip.role)
     used = {target + offset * apart for target in targets for offset in (-1, 0, 1)}
-    depth_frames = [frame for frame in segment.frames if frame in decoded.with_depth]
+    measured = targets if _is_part_of_a_list(clip) else segment.frames
+    depth_frames = [frame for frame in measured if frame in decoded.with_depth]
     return {
         "name": name,
         "source": clip.path,
@@ -250,6 +252,20 @@ def _clip_info(
         "point_row": rows[4],
         "static": segment.static,
     }
+
+
+def _is_part_of_a_list(clip: SourceClip) -> bool:
+    """Return whether a list says which frames have the role of the clip: only these are scored."""
+    return clip.role is not None and clip.listed is not None
+
+
+def _drop_depth_of_others(clip: SourceClip, folder: Path, infos: list[ClipInfo]) -> None:
+    """Remove the depth maps that nobody reads: of frames that a list does not name for the role."""
+    if _is_part_of_a_list(clip):
+        kept = {f"{frame:06d}.png" for info in infos for frame in info.depth_frames}
+        for file in folder.glob("*.png"):
+            if file.name not in kept:
+                file.unlink()
 
 
 def _append(

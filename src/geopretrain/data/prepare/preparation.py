@@ -253,15 +253,17 @@ def _why_nothing(infos: list[ClipInfo], options: PreparationOptions, problems: l
 def _decodings(sources: Sources, size: tuple[int, int]) -> list[Decoding]:
     """Return the clips with names that are unique in the store."""
     repeated = Counter(clip.name for clip in sources.clips)
+    in_role = Counter((clip.name, clip.role) for clip in sources.clips)
+
+    def name(number: int, clip: SourceClip) -> str:
+        if repeated[clip.name] == 1:
+            return clip.name
+        once = clip.role is not None and in_role[clip.name, clip.role] == 1
+        return f"{clip.name} ({clip.role if once else number + 1})"
+
+    both = zip(sources.clips, sources.cameras, strict=True)
     return [
-        Decoding(
-            clip,
-            clip.name if repeated[clip.name] == 1 else f"{clip.name} ({number + 1})",
-            number,
-            camera,
-            size,
-        )
-        for number, (clip, camera) in enumerate(zip(sources.clips, sources.cameras, strict=True))
+        Decoding(clip, name(number, clip), number, camera, size) for number, (clip, camera) in enumerate(both)
     ]
 
 

@@ -46,6 +46,9 @@ def store_in_words(store: FrameStore) -> str:
             f"Measured depth ({store.depth_protocol}) for {_count(len(depth), 'frame')}, "
             f"{sum(held for *_, held in depth)} held out."
         )
+    points = sum(len(clip.point_frames) for clip in store.clips)
+    if points:
+        lines.append(f"Sparse points of {_count(points, 'frame')}, for evaluate --protocol points-median.")
     if store.pseudo_depth is not None:
         lines.append(f"Pseudo-depth: {store.pseudo_depth.in_words()}.")
     return "\n".join(lines + [_remark(warning) for warning in store.warnings])
@@ -97,6 +100,7 @@ def _clip_line(store: FrameStore, number: int) -> str:
         found = f"{clip.name}: {_count(len(clip.targets), 'still image')}"
     parts = [
         found if store.still_images else f"{found}motion {clip.motion:.1f} px",
+        *(["for testing"] if clip.for_test else []),
         f"field of view {horizontal:.0f}x{vertical:.0f} degrees{_origin(clip)}",
     ]
     if clip.static:
