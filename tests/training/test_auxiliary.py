@@ -115,6 +115,17 @@ def test_the_outcome_is_a_segmenter_that_goes_on_bit_for_bit(tmp_path, store, de
         gp.finetune_segmentation(resume=tmp_path / "other", auxiliary_data=another, progress=False)
 
 
+@pytest.mark.slow
+def test_several_devices_compute_what_several_parts_do(tmp_path, store, depth):
+    mixed = {"depth_from": depth, "settings": {"depth_mix": 0.5}, "batch_size": 4, "steps": 3}
+    parts = train(tmp_path / "parts", store, accumulate=2, **mixed)
+    both = train(tmp_path / "both", store, devices=2, **mixed)
+    one, other = (load_file(run.path / "model.safetensors") for run in (parts, both))
+    for name, value in one.items():
+        if "running_" not in name and "num_batches" not in name:  # which each process counts for itself
+            torch.testing.assert_close(value, other[name])
+
+
 def test_without_it_nothing_is_another(tmp_path, store):
     """The weights differ from a run without it, whose lineage knows of nothing beside."""
     alone = gp.finetune_segmentation(out=tmp_path / "alone", steps=2, **SMALL, **LABELS)
