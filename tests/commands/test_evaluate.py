@@ -430,3 +430,18 @@ def test_the_motion_of_the_camera_is_scored_and_says_whose_poses(run, store, tmp
     assert len(rows) == result["images"]
     with pytest.raises(ConfigError, match="scores the motion of the camera"):
         scored(protocol="pose", flip=True)
+
+
+def test_sparse_points_are_scored_by_name(tmp_path, run, capsys):
+    kitti = kitti_raw(tmp_path / "kitti_raw", {"2011_09_26_drive_0001_sync": 4})
+    result = geopretrain.evaluate(run, kitti, protocol="points-median")
+    assert (result["images"], result["frames"], set(result["baselines"])) == (4, "all", {"constant"})
+    assert result["points"] == sum(row["pixels"] for row in result["per_image"])
+    assert f"truth: {result['points']} sparse points, single LiDAR scans" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert (run.path / "evaluation" / "kitti_raw-all-points-median.json").is_file()
+    with pytest.raises(ConfigError, match="is of depth maps; --protocol points-median scores points"):
+        geopretrain.evaluate(run, kitti, protocol="points-median", pictures=2)
+    with pytest.raises(ConfigError, match="Did you mean 'points-median'"):
+        geopretrain.evaluate(run, kitti, protocol="points-medain")

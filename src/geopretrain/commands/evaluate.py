@@ -112,6 +112,7 @@ def _scored(
     from geopretrain.evaluation.points import POINTS
     from geopretrain.evaluation.pose import POSE
     from geopretrain.evaluation.temporal import TEMPORAL
+    from geopretrain.metrics import get_protocol
     from geopretrain.tasks.base import FlowTask
 
     data, size = os.fspath(options.data), folder.size
@@ -121,6 +122,8 @@ def _scored(
         return _pose_scores(task, data, folder, options, size), None
     if options.protocol in (*TEMPORAL, *POINTS):
         return _footage_scores(task, data, folder, options, size), None
+    if options.protocol is not None:
+        get_protocol(options.protocol, (POSE, *TEMPORAL, *POINTS))  # a name that is none is refused at once
     found = find_frames(
         data,
         folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,15 +137,19 @@ PROTOCOLS: dict[str, DepthProtocol] = {protocol.name: protocol for protocol in _
 _SHORT = {"kitti": "kitti-eigen-garg-80-median", "dense": "dense-80-median", "nyu": "nyu-10-median"}
 
 
-def get_protocol(name: str) -> DepthProtocol:
+def get_protocol(name: str, others: Sequence[str] = ()) -> DepthProtocol:
     """Return the protocol called ``name``; ``kitti``, ``dense``, ``nyu`` stand for the median-scaled ones.
+
+    Args:
+        name: of it.
+        others: names that are known besides, of what is no depth map.
 
     Raises:
         ConfigError: there is no such protocol.
     """
     full = _SHORT.get(name, name)
     if full not in PROTOCOLS:
-        known = [*_SHORT, *PROTOCOLS]
+        known = [*_SHORT, *PROTOCOLS, *others]
         raise ConfigError(
             f"There is no depth protocol '{name}'.{nearest_name(name, known)} Known are: {', '.join(known)}."
         )
