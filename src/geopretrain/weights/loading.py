@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from geopretrain.weights.report import LoadReport, examples
 
 VARIANCE = "running_var"
 """End of the names of variances in batch norms."""
+_TAKEN_FIRST = re.compile(r"(^|[_.])(teacher|ema)([_.]|$)")
+_TAKEN_LAST = re.compile(r"(^|[_.])(student|momentum|target|key|k)([_.]|$)")
 MAX_STAGES = 8
 """Stages of a backbone that are named as missing; more are counted."""
 
@@ -183,11 +186,22 @@ def rename(tensors: Mapping[str, Tensor], prefix_map: Mapping[str, str]) -> dict
 def _under_best_prefix(
     tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors below the prefix under which most of ``own`` is found, and the names elsewhere."""
+    """Return the tensors below the prefix under which most of ``own`` is found, and the names elsewhere.
+
+    Of several networks, a teacher or an average is taken before the others, and one that only follows last.
+    """
     candidates = {""}
     for name in tensors:
         parts = name.split(".")
         candidates.update(".".join(parts[:i]) + "." for i in range(1, min(len(parts), 4)))
-    best = max(sorted(candidates, key=len), key=lambda p: sum(p + name in tensors for name in own))
+    ordered = sorted(candidates, key=lambda prefix: (_rank(prefix), len(prefix), prefix))
+    best = max(ordered, key=lambda prefix: sum(prefix + name in tensors for name in own))
     inside = {name[len(best) :]: tensor for name, tensor in tensors.items() if name.startswith(best)}
     return inside, [name for name in tensors if not name.startswith(best)]
+
+
+def _rank(prefix: str) -> int:
+    """Return the place of a network among others in its file, by what its prefix calls it."""
+    if _TAKEN_FIRST.search(prefix):
+        return 0
+    return 2 if _TAKEN_LAST.search(prefix) else 1

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from geopretrain.weights.formats import depth, self_supervised, torchvision_names, transformers_names
+from geopretrain.weights.formats import (
+    depth,
+    self_supervised,
+    timm_names,
+    torchvision_names,
+    transformers_names,
+)
 from geopretrain.weights.formats.base import (
     BACKBONE,
     HALF,
@@ -28,6 +34,7 @@ FORMATS: list[Format] = [
     *self_supervised.FORMATS,
     *torchvision_names.FORMATS,
     *transformers_names.FORMATS,
+    *timm_names.FORMATS,
 ]
 
 
