@@ -205,3 +205,9 @@ def test_sparse_lidar_counts_as_points(tmp_path):
     assert found["abs_rel"] == pytest.approx(0, abs=1e-6)
     assert found["images"] == 4
     assert "single LiDAR scans" in found["truth"]
+    scan = kitti / drive[:10] / drive / "velodyne_points" / "data" / "0000000002.bin"
+    scan.write_bytes(scan.read_bytes()[:-3])
+    found = score_points(Guide(images, walls), str(kitti), None, "points-median")
+    assert found["images"] == 3
+    (said,) = found["left_out"]
+    assert "0000000002.bin" in said

@@ -165,8 +165,9 @@ def _with_points(sequence: Footage, every: int) -> Iterator[int]:
     for frame in sequence.frames[::every]:
         try:
             points = sequence.points(frame)
-        except DataError:
-            continue  # a damaged depth map; what is left is counted
+        except DataError:  # is named where it is read to be scored
+            yield frame
+            continue
         if points is not None and len(points) >= FEWEST:
             yield frame
 
