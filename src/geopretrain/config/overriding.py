@@ -47,7 +47,17 @@ def beside(saved: Mapping[str, Any], typed: Mapping[str, Any]) -> tuple[Settings
     if others and "curve_points" in gone and (count := _evaluations(saved, left)):
         kept["curve_points"] = count
         left["steps"].remove("curve_points")
-    return kept, {name: ones for name, ones in left.items() if ones}
+    return kept, _once(left)
+
+
+def _once(left: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return what is left out without what another option has taken along already."""
+    seen, found = set[str](), dict[str, list[str]]()
+    for name, ones in left.items():
+        if new := [one for one in ones if one not in seen]:
+            found[name] = new
+        seen.update(ones)
+    return found
 
 
 def halvings(count: int, steps: int) -> list[int]:

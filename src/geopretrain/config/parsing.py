@@ -79,10 +79,10 @@ def _settings(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 def _left_out(file: str, name: str, others: Sequence[str]) -> str:
     """Return the sentence about what is not taken of a file."""
-    dashed = [one.replace("_", "-") for one in (name, *others)]
+    dashed = ", ".join(one.replace("_", "-") for one in others)
     return (
-        f"'{file}' is of another {dashed[0]}: what it has of {', '.join(dashed[1:])} is not taken. What is "
-        "left away follows from the other options."
+        f"As {name.replace('_', '-')} differs, what '{file}' holds of {dashed} is not taken. What is left "
+        "away follows from the other options."
     )
 
 

@@ -9,6 +9,7 @@ from geopretrain.schema import Count, Positive, Words, has_plain_digits, path_te
 
 MAX_SEEDS = 1000
 MAX_LABELS = 10**9
+MAX_RATE = 10**9
 
 
 def parts_of(value: Any) -> Any:
@@ -82,8 +83,10 @@ def _rates(value: Any) -> Any:
         rates = [float(rate) if has_plain_digits(str(rate)) else 0.0 for rate in parts]
     except (TypeError, ValueError, OverflowError):
         rates = []
-    if not rates or not all(0 < rate < float("inf") for rate in rates) or len(set(rates)) < len(rates):
-        raise ValueError("auto, a positive number, or different ones with commas such as 1e-4,1e-3")
+    if not rates or not all(0 < rate <= MAX_RATE for rate in rates) or len(set(rates)) < len(rates):
+        raise ValueError(
+            f"auto, a positive number up to {MAX_RATE:,}, or different ones with commas such as 1e-4,1e-3"
+        )
     return sorted(rates)
 
 

@@ -267,7 +267,13 @@ def _video_files(path: Path) -> list[Path]:
 # never frames of a camera, though they are image files
 _NOT_FRAMES = {
     *("depth", "depths", "proj_depth", "disparity"),
-    *("label", "labels", "mask", "masks", "annotations", "annot"),
+    *(
+        f"{what}_{of}{time}"
+        for what in ("disp", "flow")
+        for of in ("occ", "noc")
+        for time in ("", "_0", "_1")
+    ),
+    *("label", "labels", "mask", "masks", "annotations", "annot", "semantic", "semantic_rgb", "instance"),
     "figures",
 }
 

@@ -61,12 +61,27 @@ def test_a_database_that_another_process_has_locked_is_read(tmp_path):
     assert len(data) == 10
 
 
-@pytest.mark.parametrize("damage", ["cut off", "empty"])
+@pytest.mark.parametrize("part", [0, 100, 5000, 8192, 0.3, 0.9])
+def test_a_database_that_is_cut_off_ends_no_process(tmp_path, part):
+    folder, picture = tmp_path / "bedroom_train_lmdb", io.BytesIO()
+    database(folder, 10, 50)
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(picture, "WEBP", lossless=True)
+    with lmdb.open(str(folder), map_size=2**22) as writing, writing.begin(write=True) as transaction:
+        for i in range(20):
+            transaction.put(f"{i:040x}".encode(), picture.getvalue())
+    content = (folder / "data.mdb").read_bytes()
+    (folder / "data.mdb").write_bytes(content[: part if isinstance(part, int) else int(part * len(content))])
+    with pytest.raises(DataError, match=r"data\.mdb is cut off: it has [0-9,]+ bytes"):
+        LabelledSet.open(f"images:{folder}", SIZE, ())
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "empty"])
 def test_a_database_that_cannot_be_read_is_named(tmp_path, damage):
     folder = tmp_path / "bedroom_train_lmdb"
     database(folder, 0 if damage == "empty" else 10, 50)
-    if damage == "cut off":
-        (folder / "data.mdb").write_bytes(b"\0" * 100)
+    if damage == "overwritten":
+        (folder / "data.mdb").write_bytes(b"\0" * 10_000)
     expected = "holds no picture" if damage == "empty" else "cannot be read as a database"
     with pytest.raises(DataError, match=expected):
         LabelledSet.open(f"images:{folder}", SIZE, ())

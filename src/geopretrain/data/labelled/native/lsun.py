@@ -29,6 +29,8 @@ from geopretrain.pictures import class_palette
 ENDING, CONTENT = "_lmdb", "data.mdb"
 SPLITS = ("train", "val")
 _LOOKED_AT = 20  # pictures whose size is looked at
+_PAGE = 4096  # bytes, the least that a page has; two of them say what follows
+_UNWRITTEN = 100_000  # pages of which the last one may be free and never have been written
 _open: dict[Path, Any] = {}  # a database may be open only once in a process
 _opening = threading.Lock()
 
@@ -165,11 +167,32 @@ def _database(folder: Path) -> Any:
     place = folder.resolve()
     with _opening:
         if place not in _open:
+            length = _length(folder)
             try:
-                _open[place] = lmdb.open(str(place), readonly=True, lock=False, readahead=False)
+                opened = lmdb.open(str(place), readonly=True, lock=False, readahead=False)
             except lmdb.Error as error:
                 raise _unreadable(folder, error) from error
+            page, pages = opened.stat()["psize"], opened.info()["last_pgno"] + 1
+            if length < page * (pages - pages // _UNWRITTEN):
+                opened.close()
+                raise _cut_off(folder, length, page * pages)
+            _open[place] = opened
         return _open[place]
+
+
+def _length(folder: Path) -> int:
+    """Return the bytes of a database; beyond them its map must never be read: that ends the process."""
+    length = (folder / CONTENT).stat().st_size
+    if length < 2 * _PAGE:
+        raise _cut_off(folder, length, 2 * _PAGE)
+    return length
+
+
+def _cut_off(folder: Path, length: int, whole: int) -> DataError:
+    return DataError(
+        f"{folder / CONTENT} is cut off: it has {length:,} bytes, and {whole:,} at least belong to it. "
+        "Unpack the archive again; was all of it downloaded?"
+    )
 
 
 def _unreadable(folder: Path, error: Exception) -> DataError:
