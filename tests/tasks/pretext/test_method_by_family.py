@@ -17,9 +17,11 @@ from geopretrain.weights import parse_init
 
 FAMILIES = (
     "resnet18",
+    "resnet50",
     "tf_efficientnet_lite0",
     "convnext_tiny",
     "mobilenetv3_small_100",
+    "mobilenetv3_large_100",
     "swinv2_cr_tiny_ns_224",
     "swinv2_tiny_window8_256",
     "vit_small_patch16_224",
