@@ -87,3 +87,11 @@ def test_images_and_labels_in_one_folder_are_told_how_to_lie(tmp_path):
     for place in ("images/1.jpg", "labels/1_mask.png", "classes.txt"):
         assert str(tmp_path / place) in said
     assert "a list of lines '1.jpg 1_mask.png'" in said
+
+
+@pytest.mark.parametrize("given", ["", "all", "all/mine/labels", "all/mine/images/train"])
+def test_a_folder_of_the_wrong_level_is_told_the_right_one(tmp_path, given):
+    mine = tmp_path / "all" / "mine"
+    write(mine, ["images/train/1.jpg", "labels/train/1.png"])
+    with pytest.raises(DataError, match=r"no known .* but .*mine is one \(images and labels\).* wrong level"):
+        LabelledSet.open(tmp_path / given)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from geopretrain.data.dataset import IMAGE_FOLDER, SYNTHETIC
-from geopretrain.data.file_names import in_order
+from geopretrain.data.file_names import in_order, without_clutter
 from geopretrain.data.labelled.base import LabelledSource
 from geopretrain.data.labelled.coco import has_panoptic, open_panoptic
 from geopretrain.data.labelled.coco_objects import has_objects, open_objects
@@ -27,6 +29,8 @@ from geopretrain.data.readers.mat import nyu_file
 from geopretrain.data.spec import place_of, refuse_unknown
 from geopretrain.errors import DataError
 
+MAX_NEAR = 200
+"""Entries of a folder that are looked into for a data set, where the folder itself is none."""
 LABELS = ("labels",)
 """What images with labels are opened for where nothing else is said."""
 
@@ -239,6 +243,12 @@ def open_labelled_source(spec: str, wanted: Sequence[str] = LABELS) -> LabelledS
 
 def _why_not(folder: Path) -> str:
     """Return why a folder is of no layout; of one that holds pictures itself, how they would have to lie."""
+    if (near := _near(folder)) is not None:
+        place, layout = near
+        return (
+            f"{folder} is no known labelled data set, but {place} is one ({layout.name}): the folder given "
+            "is of the wrong level."
+        )
     if not (pictures := in_order(files_with(folder, LABEL_SUFFIXES))):
         return f"{folder} is no known labelled data set. Expected: {in_words()}."
     first = pictures[0]
@@ -252,6 +262,18 @@ def _why_not(folder: Path) -> str:
         f"{folder}/train.txt. Boxes are in a JSON file of COCO, or of a labelling tool. docs/data.md shows "
         "all layouts."
     )
+
+
+def _near(folder: Path) -> tuple[Path, LabelledLayout] | None:
+    """Return a data set one or two folders below a folder or above it, and its layout; None without one."""
+    inside = [place for pattern in ("*", "*/*") for place in islice(folder.glob(pattern), MAX_NEAR)]
+    below = sorted(without_clutter((place for place in inside if place.is_dir()), folder))
+    for place in (*below, *list(folder.absolute().parents)[:2]):
+        for layout in LAYOUTS:
+            with suppress(DataError, OSError):  # of a folder that nobody has named
+                if layout.recognises(str(place)):
+                    return place, layout
+    return None
 
 
 def is_labelled(spec: str) -> bool:
