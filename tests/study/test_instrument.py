@@ -79,6 +79,13 @@ def test_classes_at_zero_for_all_are_told():
     assert class_cautions({}, []) == []
 
 
+def test_of_many_classes_at_zero_the_first_are_named():
+    names = [f"c{one}" for one in range(15)]
+    (said,) = class_cautions({"full": {"a": [0.0] * 15}}, names)
+    assert "c11 and 3 more (15 of 15 classes)" in said
+    assert "c12" not in said
+
+
 def by_subset(*means, labels=16, noise=0.01, baseline=0.3):
     """Return the table of two initialisations that differ by these means, one for each subset."""
     trials = [

@@ -14,6 +14,8 @@ STILL_MOVES = 0.05
 """Improvement over the second half of the steps, relative to the score at the end, that is no end yet."""
 NAMED = 4
 """Initialisations that are named one by one."""
+CLASSES_NAMED = 12
+"""Classes that are named one by one."""
 AT_ZERO = 0.005
 """Score of a class below which nothing of it is found."""
 VERDICTS = {
@@ -165,8 +167,14 @@ def class_cautions(
         silent = [name for name, values in known if max(values) < AT_ZERO]
         if silent:
             said.append(
-                f"Mode {mode}: {', '.join(silent)} ({len(silent)} of {len(known)} classes) stand at 0 "
+                f"Mode {mode}: {_some(silent)} ({len(silent)} of {len(known)} classes) stand at 0 "
                 f"whatever the initialisation: {measure.name} is decided by the others. A larger "
                 "--size, more --labels or more --steps may bring them to life."
             )
     return said
+
+
+def _some(names: Names) -> str:
+    """Write names, of many the first."""
+    left = len(names) - CLASSES_NAMED
+    return ", ".join(names[:CLASSES_NAMED]) + (f" and {left} more" if left > 0 else "")
