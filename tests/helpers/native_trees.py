@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,20 +72,23 @@ def kitti_semantics(root: Path, count: int) -> Path:
     return root
 
 
-def kitti_stereo(root: Path, count: int) -> Path:
-    """Write pictures, disparities (16-bit PNG, px x 256) and cameras with 0.5 m between them."""
+def kitti_stereo(root: Path, count: int, focal: Callable[[int], float] = lambda i: 700) -> Path:
+    """Write pairs, disparities (16-bit PNG, px x 256) and cameras with 0.5 m between them."""
     for i in range(count):
         for frame in ("10", "11"):
-            picture(root / "training" / "image_2" / f"{i:06d}_{frame}.png", 2 * i + int(frame) - 10)
+            for camera in (2, 3):
+                place = root / "training" / f"image_{camera}" / f"{i:06d}_{frame}.png"
+                picture(place, 2 * i + int(frame) - 10 + 100 * (camera - 2))
         disparity = np.full(SIZE, 256 * 25, np.uint16)
         disparity[:8], disparity[8] = 0, 65535
         grey(root / "training" / "disp_occ_0" / f"{i:06d}_10.png", disparity)
         file = root / "training" / "calib_cam_to_cam" / f"{i:06d}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        rows = {2: 45.0, 3: 45.0 - 0.5 * 700}
+        f = focal(i)
+        rows = {2: 45.0, 3: 45.0 - 0.5 * f}
         file.write_text(
             "calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.95e-02\n"
-            + "".join(f"P_rect_0{k}: 700 0 48 {x} 0 700 32 0 0 0 1 0\n" for k, x in rows.items())
+            + "".join(f"P_rect_0{k}: {f} 0 48 {x} 0 {f} 32 0 0 0 1 0\n" for k, x in rows.items())
         )
     return root
 

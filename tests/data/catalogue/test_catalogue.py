@@ -107,6 +107,7 @@ def test_data_sets_of_frames_stand_in_the_order_of_their_readers():
     names = {"kitti_raw": "KITTI raw", "kitti_odometry": "KITTI odometry", "kitti_depth": "KITTI depth"}
     names |= {"7scenes": "7-Scenes", "cityscapes": "Cityscapes", "middlebury": "Middlebury 2014"}
     names |= {"tum_rgbd": "TUM RGB-D", "nyuv2": "NYU Depth v2", "nyuv2_raw": "NYU Depth v2, raw"}
+    names |= {"kitti_stereo": "KITTI stereo"}
     places = [titles.index({**names, "ibims1": "iBims-1"}[kind]) for kind in kinds]
     assert places == sorted(places)
 

@@ -25,6 +25,7 @@ from geopretrain.data.labelled.tools.label_studio import label_studio_file, open
 from geopretrain.data.labelled.tools.labelme import has_labelme, open_labelme
 from geopretrain.data.labelled.tools.yolo import has_yolo, open_yolo
 from geopretrain.data.readers.base import files_with
+from geopretrain.data.readers.kitti_stereo import training_folder
 from geopretrain.data.readers.mat import nyu_file
 from geopretrain.data.spec import place_of, refuse_unknown
 from geopretrain.errors import DataError
@@ -87,17 +88,10 @@ LAYOUTS: list[LabelledLayout] = [
     LabelledLayout(
         "KITTI semantics",
         "KITTI semantics (training/image_2 with training/semantic)",
-        lambda spec: kitti.training_folder(place_of(spec), kitti.LABELS) is not None,
+        lambda spec: training_folder(place_of(spec), kitti.LABELS) is not None,
         kitti.open_semantics,
         ("labels",),
         ("train",),
-    ),
-    LabelledLayout(
-        "KITTI stereo",
-        "KITTI stereo 2015 (training/image_2 with training/disp_occ_0 and calib_cam_to_cam)",
-        lambda spec: kitti.training_folder(place_of(spec), kitti.DISPARITIES) is not None,
-        kitti.open_stereo,
-        ("depth",),
     ),
     LabelledLayout(
         "PASCAL VOC",

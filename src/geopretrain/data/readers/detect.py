@@ -32,6 +32,7 @@ from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.readers.kinect import KinectScene, find_kinect
 from geopretrain.data.readers.kitti_odometry import KittiOdometrySequence, find_odometry
 from geopretrain.data.readers.kitti_raw import open_kitti_raw
+from geopretrain.data.readers.kitti_stereo import open_kitti_stereo
 from geopretrain.data.readers.mat_clips import open_ibims, open_nyu_labelled
 from geopretrain.data.readers.seven_scenes import SevenScenesSequence, find_sequences
 from geopretrain.data.readers.stereo_folder import (
@@ -168,6 +169,11 @@ LAYOUTS: list[ClipLayout] = [
         lambda spec, options: open_nyu_labelled(_path(spec)),
     ),
     ClipLayout("iBims-1", "iBims-1 (ibims1_core_mat)", lambda spec, options: open_ibims(_path(spec))),
+    ClipLayout(
+        "KITTI stereo",
+        "KITTI stereo (training/image_2 with training/disp_occ_0 and calib_cam_to_cam)",
+        lambda spec, options: open_kitti_stereo(_path(spec)),
+    ),
     ClipLayout("CamVid", "CamVid in the SegNet layout (val/, valannot/)", _camvid),
     ClipLayout(
         "stereo or depth folder", "left/ + right/ with calib.txt, images/ + depth/", _stereo_and_depth

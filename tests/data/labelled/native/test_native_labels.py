@@ -13,7 +13,6 @@ from native_trees import (
     grey,
     halves,
     kitti_semantics,
-    kitti_stereo,
     sbd,
     voc,
 )
@@ -116,21 +115,6 @@ def test_kitti_semantics_can_be_split_as_lao_et_al_did(tmp_path):
     ):
         with pytest.raises((ConfigError, DataError), match=expected):
             LabelledSet.open(f"{root}?{spec}")
-
-
-def test_kitti_stereo_becomes_depth(tmp_path):
-    data = LabelledSet.open(kitti_stereo(tmp_path, 10), SIZE, ("depth",))
-    assert data.source.fields == ("depth",)
-    depth = data.read([0], DEPTH).depth[0, 0]
-    assert float(depth[20, 20]) == pytest.approx(700 * 0.5 / 25)
-    assert float(depth[3, 3]) == float(depth[8, 3]) == 0  # 0 and 65535 are no measurement
-
-
-def test_kitti_stereo_without_cameras_says_which_archive_is_missing(tmp_path):
-    root = kitti_stereo(tmp_path, 4)
-    (root / "training" / "calib_cam_to_cam").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"data_scene_flow_calib\.zip"):
-        LabelledSet.open(root, names=("depth",))
 
 
 # ---------------------------------------------------------------- VOC
