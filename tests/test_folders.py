@@ -35,7 +35,7 @@ def test_a_run_without_readable_settings_is_not_taken_for_an_empty_folder(tmp_pa
 
 def begun_comparison(tmp_path):
     """Begin a comparison; return its folder, and what continues it with data of some fingerprint."""
-    options = CompareOptions(inits=["a", "b"], data="d", out=tmp_path / "cmp", labels=4)
+    options = CompareOptions(inits=["a", "b"], data="d", out=tmp_path / "cmp", labels=4, subset_by="chance")
     out, config = tmp_path / "cmp", as_saved("compare", options)
 
     def again(fingerprint="digits"):

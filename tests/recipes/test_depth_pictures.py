@@ -50,8 +50,8 @@ def test_errors_are_relative_to_the_truth_and_grey_where_nobody_measured(tmp_pat
     assert draw_errors(tmp_path / "none.png", {"net": Knows(factor)}, [damaged], (64, 96)) is None
     path = draw_errors(tmp_path / "x.png", {"net": Knows(factor)}, [damaged, frame], (64, 96))
     drawn = np.asarray(Image.open(path))
-    bar = pictures.error_map(depth, what="x").shape[0] - 64
-    errors = drawn[-64 - bar : -bar, -96:]
+    height, width = pictures.error_map(depth, what="relative error").shape[:2]  # with the bar below it
+    errors = drawn[-height : 64 - height, -width : 96 - width]
     assert (errors[:9] == 128).all()
     expected = pictures.error_map(np.full((1, 1), relative), 0.5)[0, 0]
     assert np.abs(np.int64(errors[20:]) - expected).max() <= 2
