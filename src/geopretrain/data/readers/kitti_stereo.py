@@ -1,4 +1,4 @@
-"""KITTI stereo 2015 (or 2012): rectified pairs with disparities of the left picture, measured by a LiDAR.
+"""KITTI stereo 2015: rectified pairs with disparities of the left picture, measured by a LiDAR.
 
 ``training/image_2`` and ``image_3``, ``training/disp_occ_0`` (16-bit PNG, px x 256, 0 = unknown) and one file
 of cameras for each picture in ``training/calib_cam_to_cam``.
