@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from native_trees import kitti_stereo
 
 from geopretrain.data.readers.detect import open_source
 from geopretrain.errors import DataError
-from tests.helpers.native_trees import kitti_stereo
 
 
 def test_disparities_become_depth_and_pairs(tmp_path):
