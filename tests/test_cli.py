@@ -27,6 +27,7 @@ REQUIRED = {
     "data prepare": ["a.mp4", "b.mp4", "--out", "store"],
     "data pseudo-depth": ["store", "--teacher", "runs/depth"],
     "data select": ["store", "--init", "runs/depth", "--out", "to-label"],
+    "data propagate": ["labelled", "store", "--out", "more"],
     "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
     "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],
     "finetune depth": ["--data", "store", "--out", "runs/depth"],

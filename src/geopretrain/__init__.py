@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.predict import predict
     from geopretrain.commands.prepare import prepare
     from geopretrain.commands.pretrain import pretrain
+    from geopretrain.commands.propagate import propagate
     from geopretrain.commands.pseudo_depth import pseudo_depth
     from geopretrain.commands.replay import replay
     from geopretrain.commands.select import select
@@ -51,6 +52,7 @@ __all__ = [
     "predict",
     "prepare",
     "pretrain",
+    "propagate",
     "pseudo_depth",
     "replay",
     "select",
@@ -68,6 +70,7 @@ _HOMES = {
     "finetune_depth": "geopretrain.commands.finetune_depth",
     "finetune_detection": "geopretrain.commands.finetune_detection",
     "predict": "geopretrain.commands.predict",
+    "propagate": "geopretrain.commands.propagate",
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",

@@ -100,6 +100,12 @@ COMMANDS = {
         "choose the frames of a video that are worth labelling first",
         continues=AGAIN,
     ),
+    "data propagate": Command(
+        "geopretrain.commands.propagate:propagate",
+        "data_options:PropagateOptions",
+        "carry the labels of images to neighbouring frames of their video",
+        continues=AGAIN,
+    ),
     "pretrain": Command(
         "geopretrain.commands.pretrain:pretrain",
         "PretrainOptions",

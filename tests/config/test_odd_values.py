@@ -54,6 +54,7 @@ NEEDED = {
     "PrepareOptions": {"inputs": "i", "out": "o"},
     "PseudoDepthOptions": {"store": "s", "teacher": "t"},
     "SelectOptions": {"data": "d", "init": "imagenet", "out": "o"},
+    "PropagateOptions": {"data": "d", "store": "s", "out": "o"},
     "LoopSettings": {"steps": 4, "batch_size": 4, "lr": 1e-3},
     "SegmentationConfig": {"num_classes": 3},
 }

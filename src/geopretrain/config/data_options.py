@@ -8,7 +8,7 @@ from typing import Literal
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import DataRootOptions, DeviceOptions, ProgressOptions
 from geopretrain.data.options import PreparationOptions, SourceOptions
-from geopretrain.schema import BatchSize, Count, FilePath, FilePaths, NonNegative, Seed, checked
+from geopretrain.schema import BatchSize, Count, FilePath, FilePaths, NonNegative, Positive, Seed, checked
 
 
 @checked
@@ -91,3 +91,30 @@ class SelectOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Fixes the noise of the loss."""
     overwrite: bool = False
     """Replace an earlier choice."""
+
+
+@checked
+class PropagateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+    """Options of ``data propagate``."""
+
+    data: FilePath = field(kw_only=False)
+    """Labelled images, some of which are frames of the video."""
+    store: FilePath = field(kw_only=False)
+    """Prepared store of the video."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write the frames with their labels into; it is then used in place of the labelled images."""
+    by: Literal["geometry", "flow", "none"] = "geometry"
+    """How labels follow the picture: by depth and motion of the camera, by optical flow, or not at all
+    (``none``: copied as they are, to compare with)."""
+    run: FilePath | None = None
+    """Run of monodepth or scdepth that depth and motion are from; left away: those measured that the store
+    has."""
+    reach: Count = 4
+    """Frames to each side of a labelled one, a stride of the store apart."""
+    max_inconsistency: Positive = 0.05
+    """Relative difference |a - b| / (a + b) of the depths of a point seen in both frames, above which it is
+    hidden in one of them or moves, and gets no label."""
+    refine: FilePath | None = None
+    """Run of a segmentation; labels stay only where it predicts the same class."""
+    overwrite: bool = False
+    """Replace what was propagated before."""

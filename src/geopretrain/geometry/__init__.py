@@ -14,6 +14,11 @@ from geopretrain.geometry.camera import (
     resize_intrinsics,
 )
 from geopretrain.geometry.checks import check_images, check_shapes
+from geopretrain.geometry.correspondence import (
+    Correspondence,
+    correspondence_by_depth,
+    correspondence_by_flow,
+)
 from geopretrain.geometry.normals import surface_normals
 from geopretrain.geometry.pose import (
     euler_pose_matrix,
@@ -38,11 +43,14 @@ from geopretrain.geometry.warp import (
 )
 
 __all__ = [
+    "Correspondence",
     "Projected",
     "Reading",
     "backproject",
     "check_images",
     "check_shapes",
+    "correspondence_by_depth",
+    "correspondence_by_flow",
     "crop_intrinsics",
     "disparity_to_depth",
     "disparity_to_inverse_depth",

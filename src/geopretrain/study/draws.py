@@ -59,10 +59,29 @@ class Draw:
         from geopretrain.data.label_lists import listed_subset
         from geopretrain.data.subsets import drawn_subset
 
-        train = data.splits(fields)["train"]
+        train = drawn_from(data, fields)
         if self.chosen:
             return train[listed_subset(data, fields, self.chosen, self.labels)]
         return train[drawn_subset(data, train, self.labels, self.subset, self.by)]
+
+    def learned(self, data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
+        """Return all that is learned from: these and the frames that their labels were propagated to."""
+        from geopretrain.data.labelled.labelled_set import LabelledSet
+
+        chosen = self.positions(data, fields)
+        if not isinstance(data, LabelledSet):
+            return chosen
+        train = data.splits(fields)["train"]
+        numbers = np.searchsorted(train, chosen)
+        return train[data.with_propagated(numbers.tolist())]
+
+
+def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
+    """Return the training samples that sets are drawn from: of labelled images those labelled by hand."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+
+    train = data.splits(fields)["train"]
+    return train[: data.labelled_by_hand] if isinstance(data, LabelledSet) else train
 
 
 def label_counts(options: CompareOptions, available: int) -> list[int]:

@@ -19,7 +19,7 @@ from geopretrain.data.fingerprint import digest
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
 from geopretrain.study.contests import Contest, contest_of
-from geopretrain.study.draws import Draw, drawn_by, draws_of, label_counts
+from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_counts
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
@@ -223,7 +223,7 @@ def make_plan(options: CompareOptions) -> Plan:
     searches = max(map(len, rates.values())) > 1
     contest.check_options(replace(options, modes=modes), searches)
     data, fields_of = contest.open(options, preset), contest.fields(options)
-    train = data.splits(fields_of)["train"]
+    train = drawn_from(data, fields_of)
     counts = label_counts(options, len(train))
     draws = draws_of(options, counts, len(train))
     steps = {labels: options.steps or preset.total_steps(labels, batch_size) for labels in counts}
@@ -286,7 +286,7 @@ def _the_same(by_labels: Mapping[int, T]) -> T | None:
 def _learned_from(draws: list[Draw], data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
     """Return all samples that any training learns from; those of one set in the order of their drawing."""
     largest = [draw for draw in draws if draw.labels == max(one.labels for one in draws)]
-    drawn = np.concatenate([draw.positions(data, fields) for draw in largest])
+    drawn = np.concatenate([draw.learned(data, fields) for draw in largest])
     return drawn if len(largest) == 1 else np.unique(drawn)
 
 

@@ -15,6 +15,7 @@ from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import command_line
 from geopretrain.data.file_names import titles_of_sequences as titles
 from geopretrain.study.comparison import depth_of
+from geopretrain.study.draws import drawn_from
 from geopretrain.study.inits import NamedInit
 from geopretrain.version import __version__
 
@@ -33,7 +34,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
 
     settings, main = plan.settings, plan.first_draws[-1]
     config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
-    train = plan.data.splits(plan.fields)["train"]
+    train = drawn_from(plan.data, plan.fields)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": plan.config["data"],

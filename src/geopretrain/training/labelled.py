@@ -26,7 +26,7 @@ from geopretrain.schema import Device
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.presets import Preset
 from geopretrain.training.batch_size import fitted
-from geopretrain.training.judging import judges_of
+from geopretrain.training.judging import Judges, judges_of
 from geopretrain.training.resolve import data_of_resumed_run, loop_settings, resolved
 from geopretrain.training.stream import JointSamples, Samples
 from geopretrain.training.train import Training
@@ -89,7 +89,9 @@ def transfer_training(
     labelled, task, subset = transfer.labelled, transfer.task, transfer.subset
     splits = labelled.splits(task.required)
     learned, scored = splits["train"][subset], splits[options.evaluate_on]
-    judges = judges_of(splits, subset) if options.monitor and options.evaluate_on == "test" else None
+    drawn = [number for number in subset if number < labelled.labelled_by_hand]
+    judged = options.monitor and options.evaluate_on == "test"
+    judges = judges_of_labelled(labelled, splits, subset) if judged else None
     looked_at = scored if judges is None else judges.positions
     loop = loop_settings(options, transfer.preset, transfer.device, len(subset), task=task, validate_every=0)
     points = curve(options.curve_points, loop.steps)
@@ -104,7 +106,7 @@ def transfer_training(
         check(labelled, learned, scored, options.evaluate_on)
     elif options.label_list is not None:
         _check_same_list(transfer.out, labelled.names(learned))
-    chosen |= {"size": labelled.size, "labels": len(subset), "curve_points": points}
+    chosen |= {"size": labelled.size, "labels": len(drawn), "curve_points": points}
     return Training(
         command=command,
         config=as_saved(command, options, **resolved(loop, validate_every=options.validate_every, **chosen)),
@@ -122,6 +124,15 @@ def transfer_training(
         scored=None if judges is None else Samples(labelled, scored, task.required),
         chosen_on={} if judges is None else judges.as_json(),
     )
+
+
+def judges_of_labelled(
+    labelled: LabelledSet, splits: Mapping[str, NDArray[np.int64]], subset: Sequence[int]
+) -> Judges:
+    """Return images to choose weights on, as `judges_of` does; propagated labels, perhaps wrong, are none."""
+    first = labelled.labelled_by_hand
+    own = {**splits, "train": splits["train"][:first]}
+    return judges_of(own, [number for number in subset if number < first])
 
 
 def _check_same_list(run: Path, names: Sequence[str]) -> None:
@@ -173,12 +184,17 @@ def open_labelled(
 
 
 def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
-    """Return which of the training images are learned from, by their positions in the split."""
+    """Return which of the training images are learned from, by their positions in the split.
+
+    Drawn are images labelled by hand; frames that their labels were propagated to come with them.
+    """
     if options.label_list is not None:
-        return listed_subset(labelled, IMAGES, os.fspath(options.label_list), options.labels)
-    train = labelled.splits()["train"]
+        listed = listed_subset(labelled, IMAGES, os.fspath(options.label_list), options.labels)
+        return labelled.with_propagated(listed)
+    train = labelled.splits()["train"][: labelled.labelled_by_hand]
     count = len(train) if options.labels is None else options.labels
-    return drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)
+    drawn = drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)
+    return labelled.with_propagated(drawn)
 
 
 def curve(points: int | Sequence[int], steps: int) -> list[int]:

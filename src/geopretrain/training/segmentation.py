@@ -150,7 +150,16 @@ def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -
 def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
     subset = labelled_subset(labelled, options)
-    return list(range(len(subset))) if options.as_released and options.label_list is None else subset
+    if not options.as_released or options.label_list is not None:
+        return subset
+    by_hand = sum(number < labelled.labelled_by_hand for number in subset)
+    return labelled.with_propagated(range(by_hand))
+
+
+def _propagated(training: Training) -> dict[str, int]:
+    """Return how many frames with propagated labels were learned from, where there were any."""
+    count = len(training.samples) - int(training.config["labels"])
+    return {"propagated": count} if count else {}
 
 
 def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
@@ -162,7 +171,8 @@ def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
             "command": training.command,
             "task": training.task.name,
             "steps": training.settings.steps,
-            "labels": len(training.samples),
+            "labels": training.config["labels"],
+            **_propagated(training),
             "protocol": protocol,
             **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
             "per_image_protocol": PER_IMAGE_PROTOCOL,

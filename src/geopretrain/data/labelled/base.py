@@ -65,6 +65,8 @@ class LabelledSource(ABC):
         warnings: sentences about assumptions made while opening.
         rendered: whether ``read`` computes the images and nothing is gained by several threads.
         absent: why a field is not there, by its name, as a clause; only where more is known than that.
+        propagated_from: the last training images have labels that were propagated to them; of each of these
+            the number of the training image that its labels are from. () where all are labelled by hand.
     """
 
     kind: str
@@ -76,6 +78,7 @@ class LabelledSource(ABC):
     warnings: tuple[str, ...] = ()
     rendered: bool = False
     absent: Mapping[str, str] = {}
+    propagated_from: tuple[int, ...] = ()
 
     @abstractmethod
     def name(self, split: str, index: int) -> str:

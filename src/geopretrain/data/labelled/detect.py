@@ -19,6 +19,7 @@ from geopretrain.data.labelled.native import bdd100k, camvid, coco_stuff, kitti,
 from geopretrain.data.labelled.native.cityscapes import has_fine_labels, open_fine_labels
 from geopretrain.data.labelled.pairing import LABEL_SUFFIXES
 from geopretrain.data.labelled.pairs import has_folders, open_folders
+from geopretrain.data.labelled.propagated import is_propagated, open_propagated
 from geopretrain.data.labelled.synthetic import LabelledWorlds
 from geopretrain.data.labelled.tools.cvat import cvat_file, open_cvat
 from geopretrain.data.labelled.tools.label_studio import label_studio_file, open_label_studio
@@ -77,6 +78,13 @@ LAYOUTS: list[LabelledLayout] = [
         "images:FOLDER, with a folder per class (also in train/ and val/); images:LIST of image,class lines",
         lambda spec: spec.startswith(IMAGE_FOLDER),
         open_image_folder,
+    ),
+    LabelledLayout(
+        "propagated labels",
+        "what data propagate has written",
+        lambda spec: is_propagated(place_of(spec)),
+        lambda spec: open_propagated(place_of(spec), open_labelled_source),
+        ("labels",),
     ),
     LabelledLayout(
         "Cityscapes, fine labels",

@@ -19,7 +19,7 @@ from geopretrain.data.batches import LabelledBatch
 from geopretrain.data.cache import RowCache, cache_folder
 from geopretrain.data.dataset import IGNORE, IMAGES, NAMES, Description, Fields, Positions, positions
 from geopretrain.data.fingerprint import digest
-from geopretrain.data.labelled.base import LabelledSource
+from geopretrain.data.labelled.base import LabelledImage, LabelledSource
 from geopretrain.data.labelled.detect import open_labelled_source
 from geopretrain.data.labelled.object_checks import ObjectCounts, checked_objects
 from geopretrain.data.labelled.rows import OBJECTS, ObjectFiles, RowFormat, resized
@@ -225,10 +225,28 @@ class LabelledSet:
         """Return the file name of each image within the data set."""
         return [self.source.name(*self._place(int(index))) for index in positions(indices, len(self))]
 
+    def original(self, index: int) -> LabelledImage:
+        """Return an image with what is known of it, as large as they are (raises as `read`)."""
+        return self.source.read(*self._place(index), self.size)
+
     def original_images(self, indices: Positions) -> list[NDArray[np.uint8]]:
         """Return images ``H W 3`` uint8 as large as they are (raises as `read`)."""
-        places = [self._place(int(index)) for index in positions(indices, len(self))]
-        return [self.source.read(*place, self.size).image for place in places]
+        return [self.original(int(index)).image for index in positions(indices, len(self))]
+
+    @property
+    def labelled_by_hand(self) -> int:
+        """Number of training images without those that labels were propagated to, which are the last."""
+        return self.counts.get("train", 0) - len(self.source.propagated_from)
+
+    def with_propagated(self, chosen: Sequence[int]) -> list[int]:
+        """Return training images labelled by hand and those that their labels were propagated to.
+
+        Args:
+            chosen: numbers in the train split.
+        """
+        first, wanted = self.labelled_by_hand, set(chosen)
+        frames = [first + k for k, source in enumerate(self.source.propagated_from) if source in wanted]
+        return [*chosen, *(frame for frame in frames if frame not in wanted)]
 
     def describe(self) -> Description:
         """Return what it is."""

@@ -29,10 +29,11 @@ class SyntheticClip(SourceClip):
 
         self.world = make_world(kind, seed, frames, size=size)
         self._last: WorldFrame | None = None
-        name = f"{kind}-{seed}"
+        name, usual = f"{kind}-{seed}", (DEFAULTS["height"], DEFAULTS["width"])
+        sized = "" if tuple(size) == usual else f"&height={size[0]}&width={size[1]}"
         super().__init__(
             name,
-            f"{SYNTHETIC}{kind}?frames={frames}&seed={seed}",
+            f"{SYNTHETIC}{kind}?frames={frames}&seed={seed}{sized}",
             size,
             fps=float(self.world.fps),
             length=frames,

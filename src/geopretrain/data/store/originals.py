@@ -17,6 +17,8 @@ from geopretrain.errors import UserError
 from geopretrain.wording import counted
 
 Picture = NDArray[np.uint8]
+Place = tuple[int, int]
+"""Clip and frame."""
 SAME = 2.0
 """Mean difference of 8-bit values up to which a picture is taken for the one that was stored."""
 
@@ -26,22 +28,31 @@ def original_frames(store: FrameStore, samples: Sequence[int] | NDArray[np.int64
 
     Where the source is gone, or holds another picture now, the frame is the stored one, which is said.
     """
-    found: dict[int, Picture] = {}
-    places = {int(sample): store.sample(int(sample)) for sample in samples}
-    for number in sorted({clip for clip, _ in places.values()}):
-        wanted = {frame for clip, frame in places.values() if clip == number}
-        read = _read(store.clips[number], wanted)
-        for sample, (clip, frame) in places.items():
-            stored = store.frame_image(clip, frame)
-            if clip == number and frame in read and _is_same(read[frame], stored, store.clips[clip]):
-                found[sample] = read[frame]
-    if missing := [sample for sample in places if sample not in found]:
+    places = [store.sample(int(sample)) for sample in samples]
+    found = read_again(store, places)
+    say_stored(store, sum(place not in found for place in places))
+    return [found[place] if place in found else store.frame_image(*place) for place in places]
+
+
+def read_again(store: FrameStore, places: Sequence[Place]) -> dict[Place, Picture]:
+    """Return those frames (clip, frame) that their source still has, ``H W 3`` uint8, from there."""
+    found: dict[Place, Picture] = {}
+    for number in sorted({clip for clip, _ in places}):
+        clip, wanted = store.clips[number], {frame for one, frame in places if one == number}
+        for frame, picture in _read(clip, wanted).items():
+            if _is_same(picture, store.frame_image(number, frame), clip):
+                found[number, frame] = picture
+    return found
+
+
+def say_stored(store: FrameStore, missing: int) -> None:
+    """Say that so many frames are as in the store, where there are any."""
+    if missing:
         height, width = store.size
         console.warn(
-            f"Note: {counted(len(missing), 'frame')} could not be read from the video again, and "
-            f"{'is' if len(missing) == 1 else 'are'} as in the store, {height}x{width} px (height x width)."
+            f"Note: {counted(missing, 'frame')} could not be read from the video again, and "
+            f"{'is' if missing == 1 else 'are'} as in the store, {height}x{width} px (height x width)."
         )
-    return [found.get(sample, store.frame_image(*place)) for sample, place in places.items()]
 
 
 def _read(clip: ClipInfo, wanted: set[int]) -> dict[int, Picture]:
