@@ -65,6 +65,14 @@ class DataError(UserError):
     """A video, image, label, intrinsics file or store cannot be used as it is."""
 
 
+class Diverged(UserError):
+    """A training ran away: its loss, its weights or what it predicts are no numbers any more."""
+
+
+class DivergedPrediction(DataError, Diverged):
+    """What a trained network predicts cannot be scored, because it is no number or not what it must be."""
+
+
 class WeightsError(UserError):
     """Weights are unreadable, unsafe to read, or belong to another network."""
 

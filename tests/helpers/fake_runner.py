@@ -11,6 +11,7 @@ from dying import die
 from geopretrain.errors import DataError
 from geopretrain.files import write_json
 from geopretrain.interruption import finishing
+from geopretrain.training.diagnostics import TrainingDiverged
 
 GAIN = {"random": 0.0, "depth": 0.05}
 BEST_RATE = {"random": 1e-3, "depth": 1e-4}
@@ -26,6 +27,8 @@ def run(trial, threads=None, device="auto"):
         raise DataError("the label x.png is bad")
     if trial.name == os.environ.get("FAKE_CRASH"):
         raise ZeroDivisionError("oops")
+    if any(trial.name.endswith(end) for end in os.environ.get("FAKE_DIVERGE", "").split(";") if end):
+        return diverges(trial)
     init = trial.init.removesuffix(".safetensors")
     rate = 0.1 if trial.lr == BEST_RATE.get(init) else 0.0
     miou = 0.2 + GAIN.get(init, 0.0) + rate + 0.001 * (trial.seed % 10) * (1 + (init == "depth"))
@@ -53,6 +56,18 @@ def run(trial, threads=None, device="auto"):
         "run": trial.folder,
         "weights": trial.weights,
     }
+    write_json(trial.record, outcome)
+    return outcome
+
+
+def diverges(trial):
+    """What comes of a rate that is too high: an answer where rates are searched, an error elsewhere."""
+    if not trial.searching:
+        raise TrainingDiverged("The loss is not a number any more at step 3; training has been stopped.")
+    outcome = {
+        name: getattr(trial, name) for name in ("init", "mode", "seed", "lr", "evaluate_on", "weights")
+    }
+    outcome |= {"diverged": "The loss is not a number any more at step 3.", "seconds": 1.0}
     write_json(trial.record, outcome)
     return outcome
 

@@ -75,7 +75,7 @@ def depth(tmp_path):
 def scripted(monkeypatch):
     monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
     monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED"):
+    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED", "FAKE_DIVERGE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -300,6 +300,70 @@ def test_a_rate_at_which_trainings_fail_is_not_chosen(labelled, depth, tmp_path,
     chosen = {row["init"]: row["chosen"] for row in comparison.results["learning_rates"]}
     assert chosen["random"] == 1e-4
     assert "(1 of 2)" in comparison.report.read_text()
+
+
+class TestRatesThatAreTooHigh:
+    """That a rate is too high is what a search is to find out, and no failure."""
+
+    def test_they_are_told_and_never_chosen(self, labelled, depth, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("FAKE_DIVERGE", ", lr 0.001;seed 1001, lr 0.1")
+        words = ("--inits", f"random,{depth}", "--data", labelled, "--modes", "full", "--seeds", "2")
+        rates = ("--lr", "1e-4,1e-3,1e-1", "--out", tmp_path / "cmp")
+        assert compared(*words, *rates) == 0
+        said = capsys.readouterr().out
+        assert "FAILED" not in said
+        assert "random, full, seed 1000, lr 0.001: diverged: this rate is not chosen" in said
+        assert "not chosen: random (full) at 0.001, 0.1; depth (full) at 0.001, 0.1." in said
+        for row in Comparison.open(tmp_path / "cmp").results["learning_rates"]:
+            assert (row["chosen"], row["at_end"]) == (1e-4, "lowest")
+            assert [(one["lr"], one["diverged"], len(one["values"])) for one in row["rates"]] == [
+                (1e-4, 0, 2),
+                (1e-3, 2, 0),
+                (0.1, 1, 1),
+            ]
+        page = (tmp_path / "cmp" / "report.html").read_text()
+        assert page.count(">diverged</td>") == 2
+        assert page.count('>diverged <span class="soft">(1 of 2)</span></td>') == 2
+        count = len(calls(tmp_path / "cmp"))
+        assert compared(*words, *rates) == 0
+        assert len(calls(tmp_path / "cmp")) == count, "what diverged is known"
+
+    def test_nothing_is_tried_beyond_a_rate_that_diverged(self, labelled, depth, tmp_path, monkeypatch):
+        monkeypatch.setenv("FAKE_DIVERGE", ", lr 0.01;, lr 0.0032")
+        comparison = run(labelled, depth, tmp_path / "cmp", lr="auto", modes="full")
+        found = {row["init"]: row for row in comparison.results["learning_rates"]}
+        assert (found["random"]["chosen"], found["random"]["at_end"]) == (1e-3, None)
+        assert max(rate["lr"] for rate in found["random"]["rates"]) == 0.01
+
+    @pytest.mark.parametrize("all_of", ["full, seed", ""])
+    def test_where_all_are_what_to_do_is_said(self, labelled, depth, tmp_path, monkeypatch, all_of):
+        ends = [
+            f"{init}, full, seed {seed}, lr {lr}"
+            for init in ("random", "depth")
+            for seed in (1000, 1001)
+            for lr in ("0.1", "1")
+        ]
+        monkeypatch.setenv("FAKE_DIVERGE", ";".join(end for end in ends if not all_of or "depth" in end))
+        with pytest.raises(ConfigError, match=r"diverged at 0.1, 1\. .*--lr 0.001,0.01") as error:
+            run(labelled, depth, tmp_path / "cmp", lr="0.1,1", modes="full")
+        assert f"No learning rate worked for {'depth' if all_of else 'random'} (full)" in str(error.value)
+
+    def test_a_reported_training_that_diverges_is_a_failure(self, labelled, depth, tmp_path, monkeypatch):
+        monkeypatch.setenv("FAKE_DIVERGE", "depth, full, seed 1")
+        comparison = run(labelled, depth, tmp_path / "cmp", modes="full")
+        (failure,) = comparison.results["failures"]
+        assert "not a number any more" in failure["error"]
+
+    def test_a_record_without_scores_counts_in_a_search_only(self, labelled, depth, tmp_path, monkeypatch):
+        monkeypatch.setenv("FAKE_DIVERGE", "lr 0.001")
+        run(labelled, depth, tmp_path / "cmp", lr="1e-4,1e-3", modes="full")
+        monkeypatch.delenv("FAKE_DIVERGE")
+        record = next((tmp_path / "cmp" / "search").glob("*lr0.001*.json"))
+        content = json.loads(record.read_text()) | {"lr": 1e-4}
+        (tmp_path / "cmp" / "trials" / "depth-full-seed1.json").write_text(json.dumps(content))
+        comparison = run(labelled, depth, tmp_path / "cmp", lr="1e-4,1e-3", modes="full")
+        assert not comparison.results["failures"]
+        assert len(comparison.results["trials"]) == 6
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,34 @@ def test_what_is_kept_of_first_weights_is_kept_where_there_are_any(stripes, tmp_
         "one-frozen-seed0": 0.0,
     }
     assert trials["one-full-seed0"].metrics("train")[-1]["feature_distance"] >= 0
+
+
+def test_a_rate_that_is_too_high_is_told_and_its_files_take_no_space(stripes, tmp_path):
+    from geopretrain.networks import Backbone
+    from geopretrain.weights import save_tensors
+
+    weights = Backbone("test_resnet").model.state_dict()
+    save_tensors(tmp_path / "one.safetensors", {f"backbone.{name}": value for name, value in weights.items()})
+    comparison = compare(
+        f"random,{tmp_path / 'one.safetensors'}",
+        data=stripes,
+        out=tmp_path / "cmp",
+        backbone="test_resnet",
+        size="64x64",
+        labels=2,
+        seeds=2,
+        search_seeds=1,
+        steps=3,
+        batch_size=2,
+        lr="1e-3,1e9",
+        modes="full",
+        jobs=1,
+        pictures=0,
+        curve_points=1,
+        progress=False,
+    )
+    assert comparison.results["failures"] == []
+    for row in comparison.results["learning_rates"]:
+        assert row["chosen"] == 1e-3
+        assert [rate["diverged"] for rate in row["rates"]] == [0, 1]
+    assert not [path for path in (tmp_path / "cmp" / "search").rglob("*") if path.suffix in (".ckpt", ".pt")]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geopretrain.data.structure import Structure
-from geopretrain.errors import DataError
+from geopretrain.errors import DataError, DivergedPrediction
 from geopretrain.metrics.depth_protocols import DepthProtocol, get_protocol, valid_mask
 from geopretrain.metrics.ibims import (
     STRUCTURE_NAMES,
@@ -159,7 +159,7 @@ def alignment(
     if kind in ("median", "scale"):
         centre = _median(predicted, protocol)
         if not np.isfinite(centre) or centre <= 0:
-            raise DataError(
+            raise DivergedPrediction(
                 "The median of a predicted depth map is not a positive number; the network has diverged."
             )
         scaled = float(
@@ -181,7 +181,9 @@ def alignment(
 def fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """Return factor and shift that bring ``x`` closest to ``y`` (least squares); factor 0 for constant x."""
     if not np.isfinite(x).all():
-        raise DataError("A predicted depth map holds values that are not numbers; the network has diverged.")
+        raise DivergedPrediction(
+            "A predicted depth map holds values that are not numbers; the network has diverged."
+        )
     spread = x - x.mean()
     variance = float(spread @ spread)
     factor = float(spread @ y) / variance if variance > 1e-12 * float(x @ x) else 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geopretrain.errors import DataError
+from geopretrain.errors import DataError, DivergedPrediction
 
 FLOW_PROTOCOL = "flow-epe"
 """Means per image over the pixels with a measurement, then the mean over images; predictions are resized."""
@@ -40,7 +40,9 @@ def flow_errors(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None
     if not flow.size:
         raise DataError("The true flow has no pixel with a measurement, so there is nothing to compare.")
     if not np.isfinite(flow).all():
-        raise DataError("The predicted flow has values that are no numbers; the network has diverged.")
+        raise DivergedPrediction(
+            "The predicted flow has values that are no numbers; the network has diverged."
+        )
     error, length = np.hypot(*(flow - true)), np.hypot(*true)
     outliers = (error > OUTLIER_PX) & (error > OUTLIER_FRACTION * length)
     return {"epe": float(error.mean()), "fl_all": float(outliers.mean())}

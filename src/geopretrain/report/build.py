@@ -91,7 +91,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         if search
         else "",
         "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
-        "searches": max((len(row["values"]) for one in search for row in one["rates"]), default=0),
+        "searches": max(
+            (len(row["values"]) + row.get("diverged", 0) for one in search for row in one["rates"]), default=0
+        ),
         "legend": [
             (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
         ],

@@ -154,7 +154,10 @@ def rate_curves(
     for one in search:
         column = present.index((one["mode"], one.get("labels"))) + 1
         rates = [row["lr"] for row in one["rates"]]
-        means = [None if row["mean"] is None else measure.scale * row["mean"] for row in one["rates"]]
+        means = [
+            None if row.get("diverged") or not row["values"] else measure.scale * row["mean"]
+            for row in one["rates"]
+        ]
         ring = [16 if rate == one["chosen"] else 8 for rate in rates]
         figure.add_trace(
             Scatter(

@@ -26,7 +26,7 @@ from geopretrain.study.instrument import (
     limit_cautions,
     subset_cautions,
 )
-from geopretrain.study.learning_rate import choose_rates, rate_cautions
+from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
@@ -76,7 +76,8 @@ def _run(plan: Plan, options: CompareOptions, fingerprint: str) -> Comparison:
     return comparison
 
 
-Trained = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+Outcomes = list[dict[str, Any]]
+Trained = tuple[Outcomes, Outcomes]
 """Numbers of trials, and errors."""
 
 
@@ -85,6 +86,7 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
         return [], []
     outcomes, failures = train(plan.search_trials(), "Choosing learning rates")
     found = choose_rates(outcomes, plan.contest.measure)
+    _check_chosen(plan, found, outcomes, failures)
     tried = {trial.folder for trial in plan.search_trials()}
     for _ in range(plan.extensions):
         beyond = [trial for trial in plan.search_trials(found) if trial.folder not in tried]
@@ -94,15 +96,19 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
         more, failed = train(beyond, "Trying rates beyond", needed=False)
         outcomes, failures = outcomes + more, failures + failed
         found = choose_rates(outcomes, plan.contest.measure)
+    if sentence := left_out(outcomes):
+        console.say(sentence)
+    return found, failures
+
+
+def _check_chosen(plan: Plan, found: Outcomes, outcomes: Outcomes, failures: Outcomes) -> None:
+    """Refuse to go on without a rate for an initialisation."""
     chosen = {(row["mode"], row["init"], row["labels"]) for row in found}
     for draw in plan.first_draws:
         for mode in plan.modes:
             for one in plan.inits:
-                if (mode, one.name, draw.labels) not in chosen:
-                    raise ConfigError(
-                        f"No learning rate worked for {one.name} ({mode}): {failures[0]['error']}"
-                    )
-    return found, failures
+                if (what := (mode, one.name, draw.labels)) not in chosen:
+                    raise ConfigError(no_rate(what, outcomes, failures))
 
 
 def _train(

@@ -13,6 +13,8 @@ HALVES = range(-2, 3)
 """Of a factor of ten, from the rate of the preset on: what ``auto`` tries first."""
 NAMED = 3
 """Initialisations that a caution shows the search of."""
+DIVERGED = "diverged"
+"""Key of the sentence in the numbers of a trial without scores because its rate is too high."""
 EXTENSIONS = 2
 """How often ``auto`` tries a rate beyond the end of what it has tried, where the best one is there."""
 
@@ -95,31 +97,90 @@ def choose_rates(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU)
     """Return, for each mode and initialisation, every rate with its validation scores, and the chosen one.
 
     Args:
-        outcomes: trials scored on ``val``: ``init, mode, labels, lr, seed`` and the score; those that failed
-            are absent.
+        outcomes: trials scored on ``val``: ``init, mode, labels, lr, seed`` and the score, or ``diverged``;
+            those that failed are absent.
         measure: the score.
 
     Returns:
-        ``{'mode', 'init', 'labels', 'chosen', 'at_end', 'rates': [{'lr', 'values', 'mean', 'sd'}]}``;
-        ``at_end`` is ``'highest'`` or ``'lowest'`` where the chosen rate is an end of the grid, so that a
-        better one may lie beyond it.
+        ``{'mode', 'init', 'labels', 'chosen', 'at_end', 'rates': [...]}`` of those for which a rate can be
+        chosen, and of each rate ``{'lr', 'values', 'mean', 'sd', 'diverged'}``; diverged counts trainings,
+        and such a rate is never chosen; ``at_end`` is ``'highest'`` or ``'lowest'`` where the chosen rate is
+        an end of the grid, so that a better one may lie beyond it.
     """
-    groups: dict[tuple[str, str, int | None], dict[float, list[float]]] = {}
-    for trial in outcomes:
-        own = groups.setdefault((trial["mode"], trial["init"], trial.get("labels")), {})
-        scores = own.setdefault(float(trial["lr"]), [])
-        if trial[measure.key] is not None or not measure.lower:
-            scores.append(float(trial[measure.key] or 0.0))  # what is undefined is the worst that can be
     result: list[dict[str, Any]] = []
-    for (mode, init, labels), rates in groups.items():
-        rows: list[dict[str, Any]] = [
-            {"lr": lr, "values": values, "mean": mean(values), "sd": standard_deviation(values)}
-            for lr, values in sorted(rates.items())
-        ]
-        whole = max(len(row["values"]) for row in rows)  # a rate at which trainings fail is no good rate
-        usable = [row for row in rows if len(row["values"]) == whole]
+    for (mode, init, labels), trials in _grouped(outcomes).items():
+        rows = _rows(trials, measure)
+        even = [row for row in rows if not row[DIVERGED]]
+        whole = max((len(row["values"]) for row in even), default=0)
+        if not whole:
+            continue
+        usable = [row for row in even if len(row["values"]) == whole]  # where trainings fail is no good rate
         chosen = (min if measure.lower else max)(usable, key=lambda row: row["mean"])["lr"]
         ends = {rows[0]["lr"]: "lowest", rows[-1]["lr"]: "highest"} if len(rows) > 1 else {}
         what = {"mode": mode, "init": init, "labels": labels}
         result.append({**what, "chosen": chosen, "at_end": ends.get(chosen), "rates": rows})
     return result
+
+
+Searched = tuple[str, str, int | None]
+"""Mode, initialisation and number of labels."""
+
+
+def _grouped(outcomes: Sequence[Mapping[str, Any]]) -> dict[Searched, list[Mapping[str, Any]]]:
+    groups: dict[Searched, list[Mapping[str, Any]]] = {}
+    for trial in outcomes:
+        groups.setdefault((trial["mode"], trial["init"], trial.get("labels")), []).append(trial)
+    return groups
+
+
+def _rows(trials: Sequence[Mapping[str, Any]], measure: Measure) -> list[dict[str, Any]]:
+    """Return a row for each rate, with the scores of the trainings that have one."""
+    rates: dict[float, list[Mapping[str, Any]]] = {}
+    for trial in trials:
+        rates.setdefault(float(trial["lr"]), []).append(trial)
+    rows = []
+    for lr, of_rate in sorted(rates.items()):
+        scored = [trial[measure.key] for trial in of_rate if DIVERGED not in trial]
+        # what is undefined is the worst that can be
+        values = [float(score or 0.0) for score in scored if score is not None or not measure.lower]
+        spread = {"mean": mean(values), "sd": standard_deviation(values)}
+        rows.append({"lr": lr, "values": values, **spread, DIVERGED: sum(DIVERGED in one for one in of_rate)})
+    return rows
+
+
+def diverged_rates(outcomes: Sequence[Mapping[str, Any]]) -> dict[Searched, list[float]]:
+    """Return the rates at which a training diverged, of those where there are any."""
+    found = {
+        what: sorted({float(trial["lr"]) for trial in trials if DIVERGED in trial})
+        for what, trials in _grouped(outcomes).items()
+    }
+    return {what: rates for what, rates in found.items() if rates}
+
+
+def left_out(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """Say at which rates trainings diverged; empty where none did."""
+    said = [
+        f"{init} ({mode}{_with_labels(outcomes, labels)}) at {_listed(rates)}"
+        for (mode, init, labels), rates in diverged_rates(outcomes).items()
+    ]
+    return f"Trainings diverged, so these rates are not chosen: {'; '.join(said)}." if said else ""
+
+
+def no_rate(
+    what: Searched, outcomes: Sequence[Mapping[str, Any]], failures: Sequence[Mapping[str, Any]]
+) -> str:
+    """Say why no learning rate can be chosen for an initialisation, and what to do."""
+    mode, init, _ = what
+    begin = f"No learning rate worked for {init} ({mode}): "
+    if rates := diverged_rates(outcomes).get(what):
+        return (
+            f"{begin}trainings diverged at {_listed(rates)}. Compare in another --out with smaller rates, "
+            f"--lr {_round(rates[0] / 100):g},{_round(rates[0] / 10):g} say. If these diverge, too, look at "
+            "the data with `geopretrain data inspect` and, where it was another, take --precision fp32."
+        )
+    errors = [one["error"] for one in failures if (one["mode"], one["init"]) == (mode, init)]
+    return begin + (errors[0] if errors else "its trainings have no score on the validation images.")
+
+
+def _listed(rates: Sequence[float]) -> str:
+    return ", ".join(f"{rate:g}" for rate in rates)

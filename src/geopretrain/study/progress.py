@@ -9,6 +9,7 @@ from typing import Any
 
 from geopretrain.console import ProgressLine, clock_time, console
 from geopretrain.study.contests import contest_of
+from geopretrain.study.learning_rate import DIVERGED
 from geopretrain.study.trials import Trial
 
 
@@ -42,6 +43,8 @@ def _score(trial: Trial, answer: dict[str, Any]) -> str:
     if "error" in answer:
         return f"FAILED: {answer['error']}"
     outcome = answer["outcome"]
+    if DIVERGED in outcome:
+        return f"diverged: this rate is not chosen ({outcome['seconds']:.0f} s)"
     measure = contest_of(trial.task).measure
     score = outcome[measure.key]
     shown = "undefined" if score is None else f"{measure.show(score)}{' %' if measure.percent else ''}"

@@ -93,6 +93,7 @@ class Rate:
     values: list[Real]
     mean: Score
     sd: Score
+    diverged: Index = 0
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from geopretrain.compute import fewer_threads_where_shared
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.config.several import Mode
 from geopretrain.console import console
-from geopretrain.errors import RunFolderError, WeightsError
+from geopretrain.errors import Diverged, RunFolderError, WeightsError
 from geopretrain.files import atomic_path, write_json
 from geopretrain.folders import owned
 from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
 from geopretrain.study.contests import contest_of
 from geopretrain.study.inits import weights_digest
+from geopretrain.study.learning_rate import DIVERGED
 
 PATIENCE = 30.0
 """Seconds to wait for another process that trains the same trial."""
@@ -63,9 +64,14 @@ class Trial:
     @property
     def name(self) -> str:
         """How the trial is called on the screen and in errors."""
-        rate = f", lr {self.lr:g}" if self.evaluate_on == "val" else ""
+        rate = f", lr {self.lr:g}" if self.searching else ""
         drawn = f", {self.drawn}" if self.drawn else ""
         return f"{self.init}, {self.mode}{drawn}, seed {self.seed}{rate}"
+
+    @property
+    def searching(self) -> bool:
+        """Whether it only chooses the learning rate."""
+        return self.evaluate_on == "val"
 
     @property
     def learned_from(self) -> dict[str, Any]:
@@ -94,13 +100,19 @@ class Trial:
         advice = "Its numbers are taken from its run again."
         try:
             numbers = read_json_text(self.record, error=RunFolderError, advice=advice)
-            found = as_type(Outcome, numbers, self.record, error=RunFolderError, advice=advice)
+            shape = Left if DIVERGED in numbers else Outcome
+            found = as_type(shape, numbers, self.record, error=RunFolderError, advice=advice)
         except RunFolderError as error:
             console.warn(str(error))
             return None
-        measured = all(contest_of(self.task).measure.key in point for point in (numbers, *numbers["curve"]))
-        same = measured and found.lr == self.lr and found.weights in (None, self.weights)
-        return {**numbers, **self.learned_from} if same else None
+        same = found.lr == self.lr and found.weights in (None, self.weights)
+        return {**numbers, **self.learned_from} if same and self._is_told(numbers) else None
+
+    def _is_told(self, numbers: Mapping[str, Any]) -> bool:
+        """Return whether a record has the scores of the task, or says of a rate that it is too high."""
+        if DIVERGED in numbers:
+            return self.searching
+        return all(contest_of(self.task).measure.key in point for point in (numbers, *numbers["curve"]))
 
     def options(self, **more: Any) -> TrainCommandOptions:
         """Return what is trained, as options of the command that trains it."""
@@ -121,10 +133,23 @@ class Outcome:
     weights: Text | None = None
 
 
+@dataclass(frozen=True)
+class Left:
+    """What the record of a trial holds whose learning rate is too high, and which has no scores."""
+
+    init: Text
+    mode: Text
+    seed: Index
+    lr: Real
+    diverged: Text
+    weights: Text | None = None
+
+
 def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto") -> dict[str, Any]:
     """Train and score one trial, write its record and return it.
 
-    An interrupted trial is continued from its checkpoint. Raises what ``train_segmentation`` raises, and
+    An interrupted trial is continued from its checkpoint. That a training diverges is an answer where rates
+    are searched: the record says so, and has no scores. Raises what ``train_segmentation`` raises, and
     WeightsError where the weights have changed since the comparison was planned.
     """
     # a process whose comparison was killed may still be about to end
@@ -135,17 +160,14 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
 def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, Any]:
     from geopretrain.runs.folder import RunFolder
 
-    contest, there = contest_of(trial.task), RunFolder(trial.folder)
+    there = RunFolder(trial.folder)
     begun = there.is_ours() and there.config.get("lr") == trial.lr
     if trial.weights and weights_digest(trial.source) not in ("", trial.weights):
         raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
     options = trial.options(threads=threads, device=device, resume=begun, overwrite=not begun)
     with console.showing(False), fewer_threads_where_shared():  # many runs side by side stay quiet
-        run = contest.train(options)
-        numbers = contest.numbers(run, trial)
-    if trial.pictures:
-        _keep_predictions(trial, contest.predictions(run, trial))
+        numbers = _numbers(trial, options)
     outcome = {
         "init": trial.init,
         "mode": trial.mode,
@@ -159,8 +181,26 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
         "weights": trial.weights,
     }
     write_json(trial.record, outcome)
-    run.checkpoint.unlink(missing_ok=True)  # half of the space of hundreds of trials, and never read again
+    there.checkpoint.unlink(missing_ok=True)  # half of the space of hundreds of trials, and never read again
     return outcome
+
+
+def _numbers(trial: Trial, options: TrainCommandOptions) -> dict[str, Any]:
+    """Train and score."""
+    from geopretrain.runs.folder import CAPTURED, RunFolder
+
+    contest = contest_of(trial.task)
+    try:
+        run = contest.train(options)
+        numbers = contest.numbers(run, trial)
+    except Diverged as error:
+        if not trial.searching:
+            raise
+        (RunFolder(trial.folder).path / CAPTURED).unlink(missing_ok=True)
+        return {DIVERGED: f"{str(error).partition(';')[0]}."}
+    if trial.pictures:
+        _keep_predictions(trial, contest.predictions(run, trial))
+    return numbers
 
 
 def _keep_predictions(trial: Trial, kept: Mapping[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geopretrain.errors import UserError
+from geopretrain.errors import Diverged
 from geopretrain.ranks import Ranks
 from geopretrain.tasks.base import Task
 
@@ -22,7 +22,7 @@ USELESS_WEIGHTS = 100.0
 """So many times their first size, weights say nothing of what they were trained on."""
 
 
-class TrainingDiverged(UserError):
+class TrainingDiverged(Diverged):
     """The loss or the weights stopped being numbers."""
 
 

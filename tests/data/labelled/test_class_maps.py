@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geopretrain.data.labelled.class_maps import read_labels, refuse_mixed_palettes, what_labels_hold
+from geopretrain.data.labelled.class_maps import (
+    read_labels,
+    refuse_mixed_palettes,
+    some_transparent,
+    what_labels_hold,
+)
 from geopretrain.data.labelled.classes import read_classes
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.errors import DataError
@@ -115,6 +120,89 @@ def test_labels_with_a_note_of_orientation_are_turned_as_pictures_are(tmp_path, 
     Image.fromarray(numbers).rotate(90, expand=True).save(tmp_path / "labels" / "0.png")
     with pytest.raises(DataError, match=r"lies on its side.*EXIF"):
         LabelledSet.open(tmp_path, numbers.shape).check(range(4), LABELS)
+
+
+BARE = CODED.replace("ground 0 0 0", "ground 90 90 90")
+"""A list in which black, what is beneath transparent pixels, is no class."""
+
+
+def with_alpha(numbers, alpha, beneath=(0, 0, 0)):
+    """Return colours of the list BARE with an alpha channel."""
+    colours = np.array([[90, 90, 90], *COLOURS[1:]], np.uint8)[numbers]
+    colours[alpha == 0] = beneath
+    return Image.fromarray(np.dstack([colours, alpha]))
+
+
+class TestTransparency:
+    @pytest.mark.parametrize(("name", "how"), [("a.png", {}), ("a.tif", {}), ("a.webp", {"lossless": True})])
+    @pytest.mark.parametrize("alpha", [255, 120])
+    def test_an_even_alpha_leaves_colours_as_they_are(self, tmp_path, numbers, name, how, alpha):
+        with_alpha(numbers, np.full_like(numbers, alpha)).save(tmp_path / name, **how)
+        assert (read_labels(tmp_path / name, classes(tmp_path, BARE)) == numbers).all()
+
+    @pytest.mark.parametrize(("name", "how"), [("a.png", {}), ("a.tif", {}), ("a.webp", {"lossless": True})])
+    def test_what_is_transparent_is_of_no_class(self, tmp_path, numbers, name, how):
+        alpha = np.where(np.arange(numbers.shape[1]) < 20, 0, 255) * np.ones_like(numbers)
+        with_alpha(numbers, alpha.astype(np.uint8)).save(tmp_path / name, **how)
+        read = read_labels(tmp_path / name, classes(tmp_path, BARE))
+        assert (read == np.where(alpha == 0, 255, numbers)).all()
+        listed = classes(tmp_path, BARE)
+        assert some_transparent([tmp_path / name], listed)
+        assert not some_transparent([palette_picture(tmp_path / "b.png", numbers, COLOURS)], listed)
+
+    def test_colours_of_a_class_beneath_and_soft_edges_are_refused(self, tmp_path, numbers):
+        alpha = np.full_like(numbers, 255)
+        alpha[:9] = 0
+        path, listed = tmp_path / "a.png", classes(tmp_path, BARE)
+        with_alpha(numbers, alpha, beneath=(250, 120, 10)).save(path)
+        with pytest.raises(
+            DataError, match=r"has the colour 250 120 10 of 'red' there.*without transparency"
+        ):
+            read_labels(path, listed)
+        alpha[9] = 128
+        with_alpha(numbers, alpha).save(path)
+        with pytest.raises(DataError, match=r"more and less transparent \(alpha 128 to 255\)"):
+            read_labels(path, listed)
+
+    def test_of_ids_too(self, tmp_path, numbers):
+        alpha, path = np.full_like(numbers, 255), tmp_path / "a.png"
+        alpha[:9] = 0
+        Image.fromarray(np.dstack([np.where(alpha == 0, 77, numbers).astype(np.uint8), alpha])).save(path)
+        read = read_labels(path, classes(tmp_path, PLAIN))
+        assert (read == np.where(alpha == 0, 255, numbers)).all()
+        Image.fromarray(np.dstack([numbers, alpha])).save(path)
+        with pytest.raises(DataError, match="has the id 0 of 'ground' there"):
+            read_labels(path, classes(tmp_path, PLAIN))
+        Image.fromarray(np.dstack([numbers * 0, alpha * 0])).save(path)
+        assert (read_labels(path, classes(tmp_path, "1: a\n2: b\n")) == 255).all()
+
+    def test_of_palettes_read_by_their_colours_and_of_one_colour(self, tmp_path, numbers):
+        path, listed = tmp_path / "a.png", classes(tmp_path, BARE)
+        picture = Image.fromarray(numbers, mode="P")
+        picture.putpalette(np.array([[1, 2, 3], *COLOURS[1:]], np.uint8).tobytes())
+        picture.save(path, transparency=0)
+        expected = np.where(numbers == 0, 255, numbers)
+        assert (read_labels(path, listed) == expected).all()
+        assert (read_labels(path, classes(tmp_path, PLAIN)) == numbers).all(), "ids stand whatever is shown"
+        picture.convert("RGB").save(path, transparency=(1, 2, 3))
+        assert (read_labels(path, listed) == expected).all()
+
+    def test_it_is_said(self, tmp_path, numbers):
+        alpha = np.full_like(numbers, 255)
+        alpha[:9] = 0
+        for k in range(4):
+            for folder in ("images", "labels"):
+                (tmp_path / folder).mkdir(exist_ok=True)
+                with_alpha(numbers, alpha).save(tmp_path / folder / f"{k}.png")
+        (tmp_path / "classes.txt").write_text(BARE)
+        said = " ".join(LabelledSet.open(tmp_path, numbers.shape).describe().sentences)
+        assert "labels are of no class where they are transparent" in said
+
+    def test_a_webp_with_loss_is_known_behind_its_alpha(self, tmp_path, numbers):
+        alpha = np.random.default_rng(0).integers(0, 256, numbers.shape, dtype=np.uint8)
+        with_alpha(numbers, alpha).save(tmp_path / "a.webp", quality=80)
+        with pytest.raises(DataError, match="packed with loss"):
+            read_labels(tmp_path / "a.webp", classes(tmp_path, BARE))
 
 
 def test_what_labels_hold_is_said(tmp_path, numbers):

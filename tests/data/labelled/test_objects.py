@@ -112,7 +112,7 @@ def test_census_says_what_there_is_and_what_cannot_be_found(capsys):
         check_objects(data, np.array([0, 1]), np.array([2]))
     out, err = capsys.readouterr()
     assert "1 object in 2 training images (car 1); 1 of these images show none." in out + err
-    assert "person occur in the test images and in no image that is learned from" in out + err
+    assert "person: in the test images and in no image that is learned from" in out + err
 
 
 def test_census_refuses_what_cannot_be_meant():

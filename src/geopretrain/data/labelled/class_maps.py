@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.classes import ClassList, colour_code
+from geopretrain.data.labelled.label_file import Stored, Values, read_stored
 from geopretrain.data.labelled.palettes import known_colours
 from geopretrain.data.picture_file import open_picture
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
 
 _BLACK_AND_WHITE = {0: "black", 0xFFFFFF: "white"}
-_WEBP_HEAD = 64  # bytes that say how a WebP picture is packed
 _LARGEST_TABLE = 2**16  # ids up to which a map is translated by a table
 _SAMPLE = 8  # files that are looked into before any is read
 _NAMED = 8  # ids or colours named in one sentence
-Values = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A class map as its file has it.
-
-    Attributes:
-        values: ids ``H W``, or colours ``H W 3``.
-        palette: colours ``256 3`` of the ids, None where the file has none, or one that is grey alone.
-        mode: of the picture.
-    """
-
-    values: Values
-    palette: Values | None
-    mode: str
 
 
 def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
@@ -45,14 +28,56 @@ def read_labels(path: Path, classes: ClassList) -> NDArray[np.uint8]:
 
     Grey images hold ids; colour images are looked up in the colours of ``classes``, and so are palette images
     whose colours are all among them, otherwise these hold ids, too. A note of orientation (EXIF) is obeyed.
+    Where a map with an alpha channel is transparent, it is of no class.
 
     Raises:
-        DataError: unreadable, an id or colour outside the class list, or colours without a list of them.
+        DataError: unreadable, an id or colour outside the class list, colours without a list of them, more
+            or less transparent in places, or transparent over the colour or id of a class.
     """
-    values = _values(path, classes)
+    found = _meant(path, classes)
+    if found.hidden is None:
+        return _classes_of(found.values, path, classes)
+    result = np.full(found.hidden.shape, IGNORE, np.uint8)
+    if len(visible := found.visible):
+        result[~found.hidden] = _classes_of(visible[None], path, classes)[0]
+    _refuse_classes_beneath(found, path, classes)
+    return result
+
+
+def _classes_of(values: Values, path: Path, classes: ClassList) -> NDArray[np.uint8]:
     if values.ndim == 2:
         return _from_ids(values, path, classes)
     return _from_colours(values, path, _with_colours(classes, values))
+
+
+def _refuse_classes_beneath(found: Stored, path: Path, classes: ClassList) -> None:
+    """Refuse a map that is transparent where its pixels would be of a class."""
+    beneath = found.values[found.hidden]
+    if beneath.ndim == 1:
+        meant = {f"the id {one}": classes.ids.get(int(one), IGNORE) for one in np.unique(beneath)}
+    else:
+        known = _with_colours(classes, found.visible).codes()
+        meant = {
+            f"the colour {_rgb(one)}": known.get(one, IGNORE) for one in np.unique(_codes(beneath)).tolist()
+        }
+    for what, number in meant.items():
+        if number != IGNORE:
+            raise DataError(
+                f"The label {path} is transparent in places, and has {what} of '{classes.names[number]}' "
+                "there. Save the labels without transparency (RGB, or grey): as they are if that class is "
+                "meant, else with another colour there, and a line 'ignore R G B' for it in classes.txt."
+            )
+
+
+def some_transparent(files: Sequence[Path], classes: ClassList) -> bool:
+    """Return whether class maps are of no class where they are transparent; a few files are looked into."""
+    for path in _some(files):
+        try:
+            if _meant(path, classes).hidden is not None:
+                return True
+        except DataError:  # reading it will say what is wrong
+            continue
+    return False
 
 
 def colours_from(path: Path, classes: ClassList) -> str | None:
@@ -61,17 +86,17 @@ def colours_from(path: Path, classes: ClassList) -> str | None:
     None where the map holds ids, cannot be read, or the list has colours.
     """
     try:
-        values = None if classes.coded else _values(path, classes)
+        values = None if classes.coded else _meant(path, classes).visible
     except DataError:  # reading it will say what is wrong
         return None
-    known = None if values is None or values.ndim == 2 else _known(classes, values)
+    known = None if values is None or values.ndim == 1 or not len(values) else _known(classes, values)
     return None if known is None else known[0]
 
 
 def unnamed_values(path: Path, classes: ClassList) -> set[str]:
     """Return what is ignored in a class map although no line says so: ``255``, or ``black`` and ``white``."""
-    values = _values(path, classes)
-    if values.ndim == 2:
+    values = _meant(path, classes).visible
+    if values.ndim == 1:
         return {str(IGNORE)} if IGNORE not in classes.ids and (values == IGNORE).any() else set()
     present, known = set(np.unique(_codes(values)).tolist()), _with_colours(classes, values).codes()
     return {word for code, word in _BLACK_AND_WHITE.items() if code in present and code not in known}
@@ -101,13 +126,13 @@ def what_labels_hold(files: Sequence[Path]) -> str:
     codes: set[int] = set()
     for path in _some(files):
         try:
-            stored = _stored(path)
+            stored = read_stored(path)
         except DataError:  # reading it will say what is wrong
             continue
         if stored.values.ndim == 2:
-            ids |= set(np.unique(stored.values).tolist())
+            ids |= set(np.unique(stored.visible).tolist())
         else:
-            codes |= set(np.unique(_codes(stored.values)).tolist())
+            codes |= set(np.unique(_codes(stored.visible)).tolist())
     if codes:
         return f"The first labels hold the colours {_colours_listed(codes)}: write 'name R G B' for each."
     if not ids:
@@ -128,7 +153,7 @@ def _drawn(path: Path) -> dict[int, int]:
         with open_picture(path) as picture:
             if picture.mode != "P":
                 return {}
-        stored = _stored(path)
+        stored = read_stored(path)
     except (DataError, OSError, ValueError):  # reading it will say what is wrong
         return {}
     palette = stored.palette
@@ -149,36 +174,39 @@ def _with_colours(classes: ClassList, colours: Values) -> ClassList:
     return classes if known is None else replace(classes, colours=known[1], coded=True)
 
 
-def _values(path: Path, classes: ClassList) -> Values:
-    """Return ids ``H W``, or colours ``H W 3`` where the list has some (DataError)."""
-    stored = _stored(path)
+def _meant(path: Path, classes: ClassList) -> Stored:
+    """Return a map with ids ``H W``, or colours ``H W 3`` where the list has some (DataError)."""
+    stored = read_stored(path)
     if stored.values.ndim == 2:
         return _by_palette(stored, path, classes)
-    if classes.coded:
-        return stored.values
-    if (stored.values == stored.values[..., :1]).all():  # grey saved with three channels
-        return stored.values[..., 0]
-    if _known(classes, stored.values) is not None:
-        return stored.values
-    found = _colours_listed(np.unique(_codes(stored.values)).tolist())
+    visible = stored.visible
+    if classes.coded or not len(visible):
+        return stored
+    if (visible == visible[:, :1]).all():  # grey saved with three channels
+        return replace(stored, values=stored.values[..., 0])
+    if _known(classes, visible) is not None:
+        return stored
+    found = _colours_listed(np.unique(_codes(visible)).tolist())
     raise DataError(
         f"The label {path} is a colour image, but the class list has no colours. It holds {found}: "
         "add 'R G B' behind each name in classes.txt, or save the labels as grey or palette ids."
     )
 
 
-def _by_palette(stored: _Stored, path: Path, classes: ClassList) -> Values:
-    """Return the ids of a map; its colours, where it has a palette and all of them are in the list.
+def _by_palette(stored: Stored, path: Path, classes: ClassList) -> Stored:
+    """Return a map with its ids; with its colours, where it has a palette and all of them are in the list.
 
     Raises:
         DataError: a colour belongs to another class than its id, while others belong to none.
     """
     if stored.palette is None or not classes.coded:
-        return stored.values
+        return stored
+    clear = np.zeros(256, bool) if stored.clear is None else stored.clear
     known, used = classes.codes(), np.unique(stored.values)
     codes = {int(one): colour_code(stored.palette[one]) for one in used}
-    if all(code in known for code in codes.values()):
-        return stored.palette[stored.values]
+    if all(code in known or clear[one] for one, code in codes.items()):
+        hidden = clear[stored.values]
+        return replace(stored, values=stored.palette[stored.values], hidden=hidden if hidden.any() else None)
     for one, code in codes.items():
         meant = known.get(code, IGNORE)
         if IGNORE not in (meant, classes.ids.get(one, IGNORE)) and meant != classes.ids[one]:
@@ -189,64 +217,7 @@ def _by_palette(stored: _Stored, path: Path, classes: ClassList) -> Values:
                 f"If the colours are meant, give {_rgb(strange)} a line, too ('ignore {_rgb(strange)}' for "
                 "no class); if the ids are, take the colours out of the list."
             )
-    return stored.values
-
-
-def _stored(path: Path) -> _Stored:
-    """Read what a class map holds, upright (DataError)."""
-    try:
-        with open_picture(path) as picture:
-            _refuse_lossy(picture, path)
-            upright = ImageOps.exif_transpose(picture)
-            mode, values, palette = upright.mode, np.array(upright), _palette(upright)
-    except Image.DecompressionBombError as error:
-        raise DataError(f"The label {path} has too many pixels. Cut picture and label into parts.") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"The label {path} cannot be read as an image ({error}). Copy or save it again, or take it and "
-            "its picture out."
-        ) from error
-    if values.ndim == 2:
-        return _Stored(_whole(values, path), palette, mode)
-    if mode == "LA":
-        return _Stored(values[..., 0].astype(np.int64), None, mode)
-    if mode not in ("RGB", "RGBA"):
-        raise DataError(f"The label {path} is a {mode} image; expected ids (grey or palette) or RGB colours.")
-    return _Stored(values[..., :3].astype(np.int64), None, mode)
-
-
-def _palette(picture: Image.Image) -> Values | None:
-    """Return the colours ``256 3`` of a palette picture; None of another one, and where all are grey."""
-    colours = picture.getpalette("RGB") if picture.mode == "P" else None
-    if not colours:
-        return None
-    table = np.zeros((256, 3), np.int64)
-    given = np.array(colours, np.int64).reshape(-1, 3)[:256]
-    table[: len(given)] = given
-    return None if (table == table[:, :1]).all() else table
-
-
-def _refuse_lossy(picture: Image.Image, path: Path) -> None:
-    """Refuse a picture packed with loss: next to edges it holds ids nobody has given."""
-    lossy = picture.format in ("JPEG", "MPO") or str(picture.info.get("compression", "")).endswith("jpeg")
-    if picture.format == "WEBP":
-        lossy = b"VP8 " in path.read_bytes()[:_WEBP_HEAD]
-    if lossy:
-        raise DataError(
-            f"The label {path} is packed with loss ({picture.format}), which changes ids near edges. "
-            "Save labels as PNG, from where they were still exact."
-        )
-
-
-def _whole(stored: np.ndarray, path: Path) -> Values:
-    """Return ids as integers (DataError for fractions, or what is no number)."""
-    if np.issubdtype(stored.dtype, np.floating) and not (stored == np.round(stored)).all():
-        raise DataError(
-            f"The label {path} holds fractions ({stored[stored != np.round(stored)][0]:g}, for example), but "
-            "ids of classes are whole numbers. It may be a map of probabilities, or have been resized by "
-            "averaging; save the ids themselves as 8-bit PNG."
-        )
-    return stored.astype(np.int64)
+    return stored
 
 
 def _from_ids(stored: Values, path: Path, classes: ClassList) -> NDArray[np.uint8]:
@@ -295,7 +266,7 @@ def _from_colours(stored: Values, path: Path, classes: ClassList) -> NDArray[np.
 
 
 def _codes(colours: Values) -> Values:
-    """Return ``H W 3`` colours as numbers 0xRRGGBB."""
+    """Return colours ``... 3`` as numbers 0xRRGGBB."""
     return (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]
 
 

@@ -29,7 +29,7 @@ from geopretrain.schema import as_path, parse_size
 
 LABELS, IMAGE_LABELS = Fields(names=("labels",)), Fields(names=("image_labels",))
 BOXES = Fields(names=("boxes",))
-CACHE_VERSION = 2  # since 2, palettes are read by the colours of a list, and labels are upright
+CACHE_VERSION = 3  # since 2, palettes are read by the colours of a list; since 3, transparency is of no class
 OBJECTS_VERSION = 4
 """Of the files of boxes and masks."""
 MAX_THREADS = 8  # that decode image files in the first pass

@@ -40,8 +40,8 @@ def check_objects(
         names = [data.class_names[c] for c in unknown[:NAMED]]
         more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
         console.warn(
-            f"{data.path}: {', '.join(names)}{more} occur in the {split} images and in no image that is "
-            "learned from, so they cannot be found and lower the mean over the classes."
+            f"{data.path}: {', '.join(names)}{more}: in the {split} images and in no image that is learned "
+            "from, so that it cannot be found and lowers the mean over the classes."
         )
 
 

@@ -16,6 +16,7 @@ from geopretrain.data.labelled.class_maps import (
     colours_from,
     read_labels,
     refuse_mixed_palettes,
+    some_transparent,
     unnamed_values,
     what_labels_hold,
 )
@@ -195,16 +196,22 @@ def no_list_of_classes(listing: Path, found: dict[str, list[Pair]]) -> DataError
 
 
 def colours_said(pairs: dict[str, list[Pair]], classes: ClassList) -> tuple[str, ...]:
-    """Return the sentence about colours that are taken because the class list has none.
+    """Return sentences about colours that are taken because the class list has none, and transparent labels.
 
     Raises:
         DataError: the labels are palette pictures, of which each has ids of its own.
     """
     refuse_mixed_palettes([label for _, label in pairs["train"]], classes)
-    known = colours_from(pairs["train"][0][1], classes) if pairs["train"] else None
-    if known is None:
-        return ()
-    return (f"labels are colours, which classes.txt does not give: those of {known} are taken",)
+    labels = [label for _, label in pairs["train"]]
+    known = colours_from(labels[0], classes) if labels else None
+    said = (
+        ()
+        if known is None
+        else (f"labels are colours, which classes.txt does not give: those of {known} are taken",)
+    )
+    if some_transparent(labels, classes):
+        said += ("labels are of no class where they are transparent",)
+    return said
 
 
 def _folder_classes(root: Path) -> ClassList | None:
