@@ -67,6 +67,55 @@ def test_a_preset_takes_along_what_presets_decide():
     assert left == {"preset": ["steps", "warmup_steps", "curve_points", "settings"]}
 
 
+CITYSCAPES = {**RUN, "preset": "cityscapes", "lr": 0.01, "batch_size": 8}
+
+
+class TestWhatAPresetMakesOfTheInitialisation:
+    """The presets ``cityscapes`` and ``vit_finetune`` have other settings for another kind of it."""
+
+    def other(self, typed, command="finetune segmentation", **saved):
+        return beside({**CITYSCAPES, **saved}, typed, command)[1]
+
+    def test_its_rate_is_made_anew_of_another_kind(self, tmp_path):
+        run = tmp_path / "pretrained"
+        run.mkdir()
+        (run / "lineage.json").write_text("{}")
+        assert self.other({"init": str(run)}) == {"init": ["backbone", "lr"]}
+        assert self.other({"init": "imagenet"}, init=str(run), lr=0.1) == {"init": ["lr"]}
+        found, _ = beside(
+            {**CITYSCAPES, "init": str(run), "lr": 0.1}, {"init": "imagenet"}, "finetune segmentation"
+        )
+        assert "lr" not in found
+
+    def test_what_somebody_chose_or_is_the_same_stays(self, tmp_path):
+        assert self.other({"init": "imagenet"}) == {}
+        (tmp_path / "lineage.json").write_text("{}")
+        assert self.other({"init": "imagenet"}, init=str(tmp_path), lr=0.05) == {}
+        assert self.other({"init": "imagenet", "lr": "0.1"}, init=str(tmp_path), lr=0.1) == {}
+        assert self.other({"init": "imagenet"}, init=str(tmp_path / "gone"), lr=0.1) == {}
+        assert self.other({"init": "imagenet"}, preset="short", lr=0.001) == {}
+
+    def test_what_is_kept_of_first_weights_too(self):
+        saved = {"preset": "vit_finetune", "lr": 3e-5, "backbone_lr": 1.0, "freeze_norms": False}
+        assert self.other({"init": "imagenet"}, **saved) == {"init": ["backbone_lr"]}
+        assert self.other({"init": "random"}, **{**saved, "init": "imagenet", "backbone_lr": 0.1}) == {
+            "init": ["backbone_lr"]
+        }
+
+    def test_rates_go_with_the_batch_where_the_preset_says_so(self):
+        saved = {"preset": "paper", "lr": 1e-4, "batch_size": 64}
+        assert self.other({"batch_size": "16"}, "finetune detection", **saved) == {"batch_size": ["lr"]}
+        assert self.other({"batch_size": "many"}, "finetune detection", **saved) == {}
+        assert self.other({"batch_size": "16"}, "finetune segmentation") == {}
+
+    def test_of_comparisons_too(self, tmp_path):
+        (tmp_path / "lineage.json").write_text("{}")
+        saved = {"task": "segmentation", "inits": ["random", "imagenet"], "lr": [0.01]}
+        assert self.other({"inits": f"imagenet,{tmp_path}"}, "compare", **saved) == {"inits": ["lr"]}
+        assert self.other({"inits": "imagenet"}, "compare", **saved) == {}
+        assert self.other({"inits": f"{tmp_path},"}, "compare", **{**saved, "lr": [0.01, 0.1]}) == {}
+
+
 def test_the_backbone_follows_another_run_to_begin_with():
     assert beside(RUN, {"init": "runs/other"}) == (kept("init", "backbone"), {"init": ["backbone"]})
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from geopretrain import pictures
+from geopretrain.pictures.text import fitted
 
+GREY_LARGE = np.full((128, 128, 3), 90, np.uint8)
 GREY = np.full((40, 120, 3), 100, np.uint8)
 COLOURS = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)
 
@@ -146,3 +148,27 @@ def test_initialisations_stand_beside_each_other():
     assert (both[:, :60] == one).all()
     assert (both[:, -60:] == two).all()
     assert (table[-20:, :60] == two).all()
+
+
+def test_names_are_shortened_where_the_picture_ends_and_keep_their_score():
+    name = "traffic light with arrows for pedestrians"
+    drawn = pictures.draw_detections(
+        np.zeros((64, 96, 3), np.uint8), [[60, 30, 90, 60]], [0], names=[name], scores=[0.95], colours=COLOURS
+    )
+    label = np.flatnonzero((drawn == COLOURS[0]).all(2).sum(1) > 60)
+    assert len(label) >= 6, "a label as wide as the picture"
+    assert (drawn[label.min() : label.max(), [0, -1]] == COLOURS[0]).all(), "its text ends before the picture"
+    shown, _ = fitted(name, 92, (9, 8), "95%")
+    assert shown.startswith("traffic light")
+    assert shown.endswith("… 95%")
+    assert fitted("car", 92, (9, 8), "95%")[0] == "car 95%"
+    assert fitted("car", 5, (9, 8), "95%")[0] == "95%"
+
+
+def test_names_do_not_hide_each_other_while_there_is_room():
+    boxes = [[10, 40, 60, 90], [12, 42, 62, 92]]
+    both = pictures.draw_detections(GREY_LARGE, boxes, [0, 1], names=["car", "bus"], colours=COLOURS)
+    for number, name in enumerate(("car", "bus")):
+        alone = pictures.draw_detections(GREY_LARGE, [boxes[number]], [number], names=[name], colours=COLOURS)
+        filled = [(one == COLOURS[number]).all(2).sum() for one in (alone, both)]
+        assert filled[1] > 0.8 * filled[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from geopretrain.config.derived import made_anew
 from geopretrain.config.groups import PreservingOptions, settings_of_text
 from geopretrain.config.saved import Settings
 from geopretrain.schema import descriptions
@@ -20,17 +21,21 @@ OF_PRESET = (
 LABELS = "labels"
 
 
-def beside(saved: Mapping[str, Any], typed: Mapping[str, Any]) -> tuple[Settings, dict[str, list[str]]]:
+def beside(
+    saved: Mapping[str, Any], typed: Mapping[str, Any], command: str = ""
+) -> tuple[Settings, dict[str, list[str]]]:
     """Return what a saved configuration gives beside what is typed.
 
     Where an option is typed that the file has otherwise, what the file has of the options that follow from it
     is left out: a preset takes along all that presets decide, another method or task its preset and its
-    settings, another one beside the labels its own, a run to begin with its backbone. Evaluations are spread
-    over other steps anew, and settings are taken one by one.
+    settings, another one beside the labels its own, a run to begin with its backbone, and an initialisation
+    of another kind, or another batch, the rates that the preset has made of it. Evaluations are spread over
+    other steps anew, and settings are taken one by one.
 
     Args:
         saved: options of a file.
         typed: options of the command line, as text.
+        command: as it is typed.
 
     Returns:
         What is taken of the file, and the names of what is not, by the option that was typed.
@@ -40,6 +45,9 @@ def beside(saved: Mapping[str, Any], typed: Mapping[str, Any]) -> tuple[Settings
         name: [one for one in _following(name, saved, typed) if one in saved and one not in typed]
         for name in others
     }
+    if not _changes_settings(others):
+        for name in others:
+            left[name] += [one for one in made_anew(command, saved, name, typed[name]) if one not in typed]
     gone = {one for ones in left.values() for one in ones}
     kept = {name: value for name, value in saved.items() if name not in gone and name not in typed}
     if "settings" in saved and "settings" in typed and not _changes_settings(others):

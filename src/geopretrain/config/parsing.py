@@ -52,7 +52,7 @@ def parse(
     typed: dict[str, Any] = parser.parse_args(list(words), defaults=False).as_dict()
     if parser.file is None:
         return typed
-    kept, left = beside(parser.saved, typed)
+    kept, left = beside(parser.saved, typed, command)
     with console.showing(str(typed.get("progress")).lower() != "false"):
         for name, others in left.items():
             console.say(_left_out(parser.file, name, others))

@@ -26,7 +26,7 @@ def whole(part: Any) -> int:
     return int(part)
 
 
-def _inits(value: Any) -> Any:
+def inits_of(value: Any) -> Any:
     """Return words and paths; a comma is part of a path that exists."""
     parts = value if isinstance(value, (list, tuple)) else [value]
     several = [[part] if isinstance(part, str) and _exists(part) else parts_of(part) for part in parts]
@@ -107,7 +107,7 @@ Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers wi
 LabelCounts = Annotated[
     int | tuple[int, ...], reads(_label_counts), Words("a number, or numbers with commas", "N", many=True)
 ]
-Inits = Annotated[tuple[str, ...], reads(_inits), Words("initialisations", "INIT", many=True)]
+Inits = Annotated[tuple[str, ...], reads(inits_of), Words("initialisations", "INIT", many=True)]
 CompareRates = Annotated[
     Literal["auto"] | tuple[Positive, ...],
     reads(_rates),

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geopretrain.pictures.colouring import Picture, class_palette
-from geopretrain.pictures.text import font, legible
+from geopretrain.pictures.text import fitted
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
 
 _MASK = 0.45
 """Fraction of the colour in a mask."""
+_MARGIN = 2
+"""px beside a text."""
+_SMALLEST = 8
+"""px of letters; what does not fit then is shortened."""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, px."""
 
 
 def draw_detections(
@@ -26,7 +37,7 @@ def draw_detections(
 ) -> Picture:
     """Show things over the picture they are in: a box each, its name and score, and its mask.
 
-    The likelier ones are drawn last, over the others.
+    The likelier ones are drawn last, over the others. Names that are wider than the picture are shortened.
 
     Args:
         image: ``H W 3`` uint8.
@@ -48,42 +59,75 @@ def draw_detections(
             inside = inside > 0.5 if np.issubdtype(inside.dtype, np.floating) else inside != 0
             mixed = _MASK * palette[ids[one] % len(palette)] + (1 - _MASK) * shown[inside]
             shown[inside] = mixed.round().astype(np.uint8)
-    texts = [_text(i, ids, names, scores, classes is not None) for i in range(len(boxes))]
-    return _with_boxes(shown, boxes[order], palette[ids[order] % len(palette)], [texts[i] for i in order])
+    texts = [(_name(i, ids, names, classes is not None), _percent(i, scores)) for i in order]
+    return _with_boxes(shown, boxes[order], palette[ids[order] % len(palette)], texts)
 
 
-def _text(
-    one: int, ids: NDArray[np.int64], names: Sequence[str] | None, scores: ArrayLike | None, known: bool
-) -> str:
-    """Return what stands at a box: its name or number, and its score in percent."""
+def _name(one: int, ids: NDArray[np.int64], names: Sequence[str] | None, known: bool) -> str:
+    """Return what stands at a box beside its score: its name or number."""
     number = int(ids[one])
-    name = names[number] if names is not None and known and 0 <= number < len(names) else str(number) * known
-    score = "" if scores is None else f"{float(np.asarray(scores)[one]):.0%}"
-    return legible(f"{name} {score}".strip())
+    return names[number] if names is not None and known and 0 <= number < len(names) else str(number) * known
+
+
+def _percent(one: int, scores: ArrayLike | None) -> str:
+    return "" if scores is None else f"{float(np.asarray(scores)[one]):.0%}"
 
 
 def _with_boxes(
-    image: Picture, boxes: NDArray[np.float64], colours: NDArray[np.uint8], texts: Sequence[str]
+    image: Picture, boxes: NDArray[np.float64], colours: NDArray[np.uint8], texts: Sequence[tuple[str, str]]
 ) -> Picture:
+    """Draw boxes, and over all of them what they are."""
     from PIL import Image, ImageDraw
 
     height, width = image.shape[:2]
     canvas = Image.fromarray(image)
     pen, thickness = ImageDraw.Draw(canvas), max(1, round(min(height, width) / 240))
-    size = min(14, max(9, round(height / 32)))
-    for box, colour, text in zip(boxes, colours.tolist(), texts, strict=True):
-        left, right = np.clip(sorted(box[[0, 2]]), 0, width - 1)
-        top, bottom = np.clip(sorted(box[[1, 3]]), 0, height - 1)
-        pen.rectangle((left, top, right, bottom), outline=tuple(colour), width=thickness)
-        if text:
-            letters = font(size, text)
-            tall = sum(letters.getmetrics())
-            wide = letters.getlength(text) + 4
-            x = max(0.0, min(left, width - wide))
-            y = top - tall if top >= tall else min(top, height - tall)
-            pen.rectangle((x, y, x + wide, y + tall), fill=tuple(colour))
-            pen.text((x + 2, y), text, fill=_readable_on(colour), font=letters)
+    corners = [_inside(box, height, width) for box in boxes]
+    for box, colour in zip(corners, colours.tolist(), strict=True):
+        pen.rectangle(box, outline=tuple(colour), width=thickness)
+    _write(pen, (height, width), corners, colours.tolist(), texts)
     return np.asarray(canvas)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    size: tuple[int, int],
+    boxes: Sequence[Box],
+    colours: Sequence[Sequence[int]],
+    texts: Sequence[tuple[str, str]],
+) -> None:
+    """Write at each box what it is: the last one has the place it likes best, and is over the others."""
+    largest = min(14, max(9, round(size[0] / 32)))
+    labels: list[tuple[Box, int, str, FreeTypeFont]] = []
+    for number in reversed([i for i, text in enumerate(texts) if any(text)]):
+        name, score = texts[number]
+        shown, letters = fitted(name, size[1] - 2 * _MARGIN, range(largest, _SMALLEST - 1, -1), score)
+        wide, tall = letters.getlength(shown) + 2 * _MARGIN, sum(letters.getmetrics())
+        place = _place(boxes[number], size, wide, tall, [there for there, *_ in labels])
+        labels.append((place, number, shown, letters))
+    for place, number, shown, letters in reversed(labels):
+        pen.rectangle(place, fill=tuple(colours[number]))
+        pen.text((place[0] + _MARGIN, place[1]), shown, fill=_readable_on(colours[number]), font=letters)
+
+
+def _inside(box: NDArray[np.float64], height: int, width: int) -> Box:
+    left, right = np.clip(sorted(box[[0, 2]]), 0, width - 1)
+    top, bottom = np.clip(sorted(box[[1, 3]]), 0, height - 1)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _place(box: Box, size: tuple[int, int], wide: float, tall: float, taken: Sequence[Box]) -> Box:
+    """Return where a text stands at a box: above, inside or below, where nothing stands yet."""
+    (height, width), (left, top, _, bottom) = size, box
+    x = max(0.0, min(left, width - wide))
+    above = top - tall if top >= tall else min(top, height - tall)
+    fitting = [y for y in (above, top, bottom, bottom - tall) if 0 <= y <= height - tall]
+    places = [(x, y, x + wide, y + tall) for y in (fitting or [above])]
+    return next((one for one in places if not any(_overlap(one, other) for other in taken)), places[0])
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _readable_on(colour: Sequence[int]) -> tuple[int, int, int]:

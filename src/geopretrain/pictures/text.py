@@ -12,6 +12,8 @@ from geopretrain.console import console
 from geopretrain.pictures.right_to_left import in_drawing_order
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL.ImageFont import FreeTypeFont
 
 PAPER = 255
@@ -37,18 +39,27 @@ def families(text: str) -> list[str]:
     return [name for name, _ in _fonts_of(text)]
 
 
-def fitted(text: str, width: int) -> tuple[str, FreeTypeFont]:
-    """Return a text in the largest of some sizes that fits ``width`` px, shortened where none does."""
+def fitted(
+    text: str, width: float, sizes: Sequence[int] = _SIZES, behind: str = ""
+) -> tuple[str, FreeTypeFont]:
+    """Return a text in the largest of some sizes that fits ``width`` px, shortened where none does.
+
+    Args:
+        text: in a word or more.
+        width: px.
+        sizes: px, the largest first.
+        behind: what stands behind the text, and is not shortened.
+    """
     text = " ".join(text.split())
-    shown = legible(text)
-    for size in _SIZES:
+    shown = legible(f"{text} {behind}".strip())
+    for size in sizes:
         if font(size, shown).getlength(shown) <= width:
             return shown, font(size, shown)
-    smallest, kept = _SIZES[-1], text
+    smallest, kept, rest = sizes[-1], text, f" {behind}" * bool(behind)
     dots = "…" if _font_with(frozenset(f"{shown}…")) else "..."
-    while kept and font(smallest, shown).getlength(legible(kept + dots)) > width:
+    while kept and font(smallest, shown).getlength(legible(kept + dots + rest)) > width:
         kept = kept[:-1]
-    return legible(kept + dots), font(smallest, shown)
+    return legible((kept.rstrip() + dots + rest) if kept or not rest else behind), font(smallest, shown)
 
 
 def length(text: str) -> int:

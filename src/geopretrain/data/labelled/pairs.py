@@ -201,17 +201,13 @@ def colours_said(pairs: dict[str, list[Pair]], classes: ClassList) -> tuple[str,
     Raises:
         DataError: the labels are palette pictures, of which each has ids of its own.
     """
-    refuse_mixed_palettes([label for _, label in pairs["train"]], classes)
-    labels = [label for _, label in pairs["train"]]
-    known = colours_from(labels[0], classes) if labels else None
-    said = (
-        ()
-        if known is None
-        else (f"labels are colours, which classes.txt does not give: those of {known} are taken",)
-    )
+    labels, said = [label for _, label in pairs["train"]], list[str]()
+    refuse_mixed_palettes(labels, classes)
+    if labels and (known := colours_from(labels[0], classes)) is not None:
+        said.append(f"labels are colours, which classes.txt does not give: those of {known} are taken")
     if some_transparent(labels, classes):
-        said += ("labels are of no class where they are transparent",)
-    return said
+        said.append("labels are of no class where they are transparent")
+    return tuple(said)
 
 
 def _folder_classes(root: Path) -> ClassList | None:
