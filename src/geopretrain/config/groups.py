@@ -144,6 +144,11 @@ Resume = Annotated[
     bool | str | os.PathLike[str], reads(_resume), Words("true, false or a run folder", "FOLDER")
 ]
 Settings = Annotated[Mapping[str, Any], reads(settings_of_text), Words("name=value", "NAME=VALUE", many=True)]
+Variants = Annotated[
+    Mapping[str, Mapping[str, Any]],
+    reads(settings_of_text),
+    Words("name={init: INIT, option: value}", "NAME={...}", many=True),
+]
 CurvePoints = Annotated[
     int | tuple[int, ...], reads(_curve), Words("a number of evaluations, or steps", "N", many=True)
 ]

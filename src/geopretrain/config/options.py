@@ -30,6 +30,7 @@ from geopretrain.config.groups import (
     Settings,
     SettingsOptions,
     TransferOptions,
+    Variants,
     VideoOptions,
     require,
     run_to_resume,
@@ -153,6 +154,9 @@ class CompareOptions(
     inits: Inits = field(default=(), kw_only=False, metadata=BY_NAME)
     """Initialisations with commas: random, imagenet, run folders, weights files; the first is the
     reference."""
+    variants: Variants = field(default_factory=dict)
+    """Further rows, which are trained in another way, e.g. 'slow={init: imagenet, backbone_lr: 0.1}': a name,
+    an initialisation, and options of the fine-tuning that differ from those of all."""
     out: FilePath | None = None
     """Folder to write the comparison into."""
     task: Literal["segmentation", "detection", "depth"] = "segmentation"
@@ -176,6 +180,9 @@ class CompareOptions(
     """What depth is scored on; left away: ``data``, where it is a store with depth."""
     protocol: str | None = None
     """Protocol that depth is scored under; left away: the one that suits the data."""
+    evaluate_on: Literal["test", "val"] = "test"
+    """Split that is scored; val while settings are being chosen, so that the test images say something new in
+    the end."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """Number of trainings for each initialisation and mode, at least 2; or the seeds with commas."""
     modes: Modes = ("full", "frozen")

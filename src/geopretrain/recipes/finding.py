@@ -7,7 +7,7 @@ from typing import Any
 
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
-from geopretrain.recipes.shapes import SCALES, Recipe, Stage, at_scale, references
+from geopretrain.recipes.shapes import SCALES, Measure, Recipe, Stage, at_scale, references
 from geopretrain.records import as_type, read_yaml
 from geopretrain.schema import as_path
 
@@ -49,7 +49,6 @@ def _nearest(name: str, known: list[str]) -> str:
 
 def problems(recipe: Recipe) -> list[str]:
     """Return what is wrong with the names in a recipe, in sentences."""
-    steps, rows = recipe.measure.steps, ["start", "seed"]
     found: list[str] = []
     before: list[str] = []
     for stage in recipe.stages:
@@ -57,16 +56,27 @@ def problems(recipe: Recipe) -> list[str]:
         before.append(stage.name)
     for row in recipe.rows:
         found += _of_value(recipe, f"row {row.name}", row.start, stages=before, rows=[])
-    for step in steps:
-        found += _of_stage(recipe, step, stages=before, rows=rows)
+    if recipe.measure is not None and recipe.rows:
+        found += _of_measure(recipe, recipe.measure, before)
+    elif recipe.measure is not None or not recipe.is_study:
+        found.append("it has neither rows with a measure, nor a last stage that compares.")
+    return found + _twice("stage", before) + _twice("row", [row.name for row in recipe.rows])
+
+
+def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str]:
+    found, rows = [], ["start", "seed"]
+    for step in measure.steps:
+        found += _of_stage(recipe, step, stages=stages, rows=rows)
         rows = [*rows, step.name]
-    found += _of_seeds(recipe)
-    columns = {column.name for column in recipe.measure.columns}
+    found += _of_seeds(measure)
+    columns = {column.name for column in measure.columns}
     for row in recipe.rows:
         found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
-    for kind, listed in (("stage", before), ("step", rows), ("row", [row.name for row in recipe.rows])):
-        found += [f"there are two of the {kind} {name}." for name in listed if listed.count(name) > 1]
-    return found
+    return found + _twice("step", rows)
+
+
+def _twice(kind: str, listed: list[str]) -> list[str]:
+    return [f"there are two of the {kind} {name}." for name in listed if listed.count(name) > 1]
 
 
 def problems_of_setting(recipe: Recipe, name: str, value: Any) -> list[str]:
@@ -75,9 +85,9 @@ def problems_of_setting(recipe: Recipe, name: str, value: Any) -> list[str]:
     return _of_value(recipe, f"the setting {name}", value, stages=stages, rows=[])
 
 
-def _of_seeds(recipe: Recipe) -> list[str]:
+def _of_seeds(measure: Measure) -> list[str]:
     for scale in SCALES:
-        seeds = at_scale(recipe.measure.seeds, scale)
+        seeds = at_scale(measure.seeds, scale)
         whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
         if not whole or not seeds or len(set(seeds)) < len(seeds):
             return [f"measure.seeds must be a list of different whole numbers, not {short(seeds)}."]

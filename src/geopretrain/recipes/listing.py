@@ -5,7 +5,7 @@ from __future__ import annotations
 from geopretrain.config.command import takes
 from geopretrain.config.options import RecipesOptions
 from geopretrain.recipes.finding import all_recipes, read_recipe
-from geopretrain.recipes.shapes import SCALES, Recipe, at_scale, reference
+from geopretrain.recipes.shapes import SCALES, Measure, Recipe, at_scale, reference
 
 
 @takes(RecipesOptions)
@@ -25,26 +25,32 @@ def recipes(options: RecipesOptions) -> str:
 
 def in_full(name: str, recipe: Recipe) -> str:
     """Return a recipe in words: what it asks, stages, settings with their sources, the printed numbers."""
-    columns = [column.name for column in recipe.measure.columns]
-    titles = "".join(f"{column.title:>9}" for column in recipe.measure.columns)
-    printed = [
-        f"  {row.name:14}{''.join(_number(row.printed.get(column)) for column in columns)}"
-        for row in recipe.rows
-    ]
     stages = [f"  {one.name:16}{one.words} ({one.command}; {one.source or '-'})" for one in recipe.stages]
-    steps = [f"  {one.name:16}{one.words} ({one.command})" for one in recipe.measure.steps]
+    steps, printed = ([], []) if recipe.measure is None else _table(recipe, recipe.measure)
     return "\n".join(
         [
             f"{name}: {recipe.title}",
             f"{recipe.paper}, {recipe.item}",
             recipe.question,
-            *("", "stages:", *stages, "for each row and seed:", *steps),
+            *("", "stages:", *stages, *steps),
             *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
-            *("", f"printed:{'':8}{titles}", *printed),
+            *printed,
             *("", "not as in the paper:", *(f"  {sentence}" for sentence in recipe.differs)),
         ]
     )
+
+
+def _table(recipe: Recipe, measure: Measure) -> tuple[list[str], list[str]]:
+    """Return how rows are measured, and what the paper printed."""
+    steps = [f"  {one.name:16}{one.words} ({one.command})" for one in measure.steps]
+    columns = [column.name for column in measure.columns]
+    titles = "".join(f"{column.title:>9}" for column in measure.columns)
+    printed = [
+        f"  {row.name:14}{''.join(_number(row.printed.get(column)) for column in columns)}"
+        for row in recipe.rows
+    ]
+    return ["for each row and seed:", *steps], ["", f"printed:{'':8}{titles}", *printed]
 
 
 def _settings(recipe: Recipe) -> list[str]:

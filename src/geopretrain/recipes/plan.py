@@ -19,7 +19,9 @@ from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.recipes.commands import INSIDE, options_class
 from geopretrain.recipes.finding import problems_of_setting, read_recipe
 from geopretrain.recipes.shapes import (
+    Column,
     DataSet,
+    Measure,
     Recipe,
     Row,
     Scale,
@@ -129,6 +131,11 @@ class Plan:
         return CAUTIONS.get(self.scale, "")
 
     @property
+    def columns(self) -> Sequence[Column]:
+        """Of the table; none where the last stage compares."""
+        return () if self.recipe.measure is None else self.recipe.measure.columns
+
+    @property
     def steps(self) -> list[Step]:
         """All calls, in order."""
         return [*self.stages, *(step for one in self.measured for step in one.steps)]
@@ -155,6 +162,8 @@ def make_plan(options: ReproduceOptions) -> Plan:
             )
         for problem in problems_of_setting(recipe, name, value):
             raise ConfigError(f"--settings: {problem}")
+    if recipe.is_study and options.seeds is not None:
+        raise ConfigError(f"{options.recipe} has no rows; the seeds of its comparison are a setting of it.")
     values = {name: at_scale(one, scale) for name, one in recipe.settings.items()} | dict(options.settings)
     stages, data = _needed(recipe, values)
     places = {name: _place(options, name, recipe.data[name], scale) for name in data}
@@ -192,7 +201,9 @@ def _needed(recipe: Recipe, values: Mapping[str, Any]) -> tuple[list[str], list[
                 follow(dict(by_name[name].options))
 
     follow([row.start for row in recipe.rows])
-    follow([dict(step.options) for step in recipe.measure.steps])
+    steps = recipe.stages[-1:] if recipe.measure is None else recipe.measure.steps
+    follow([dict(step.options) for step in steps])
+    stages |= {step.name for step in steps if recipe.measure is None}
     return [name for name in by_name if name in stages], [name for name in recipe.data if name in data]
 
 
@@ -268,11 +279,17 @@ class _Resolver:
             measured=[self._measured(row, seed) for row in self.recipe.rows for seed in self._seeds],
         )
 
+    @property
+    def measure(self) -> Measure:
+        """How rows are measured, where there are rows."""
+        assert self.recipe.measure is not None  # a recipe with rows has one: `finding.problems`
+        return self.recipe.measure
+
     @cached_property
     def _seeds(self) -> Sequence[int]:
         if self.options.seeds is not None:
             return self.options.seeds
-        seeds: Sequence[int] = at_scale(self.recipe.measure.seeds, self.scale)
+        seeds: Sequence[int] = at_scale(self.measure.seeds, self.scale)
         return seeds
 
     @cached_property
@@ -311,7 +328,7 @@ class _Resolver:
     def _measured(self, row: Row, seed: int) -> Measured:
         names: dict[str, Any] = {"seed": seed, "start": self.value(row.start)}
         steps = []
-        for stage in self.recipe.measure.steps:
+        for stage in self.measure.steps:
             folder = self.out / "rows" / row.name / f"seed-{seed}" / stage.name
             name = f"{row.name}/seed-{seed}/{stage.name}"
             steps.append(self._step(stage, folder, names, name=name))

@@ -18,6 +18,7 @@ from geopretrain.recipes.journal import ADVICE, Journal
 from geopretrain.recipes.plan import SAME_RESULT, Plan, make_plan
 from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
+from geopretrain.study.comparison import Comparison
 
 COMMAND = "reproduce"
 _MAY_DIFFER = (*SAME_RESULT, "seeds", "out", "dry_run", "command")
@@ -30,15 +31,19 @@ class Reproduction:
 
     Attributes:
         plan: all calls.
-        outcome: the table; None where the calls were only shown.
+        outcome: the table; None where the calls were only shown, or end with a comparison.
+        comparison: that a study ends with.
     """
 
     plan: Plan
     outcome: Outcome | None = None
+    comparison: Comparison | None = None
 
     @property
     def report(self) -> Path:
         """The page to look at."""
+        if self.plan.recipe.is_study:
+            return self.plan.stages[-1].folder / "report.html"
         return self.plan.out / "report.html"
 
     @property
@@ -46,14 +51,21 @@ class Reproduction:
         """The table.
 
         Raises:
-            ConfigError: the calls were only shown.
+            ConfigError: the calls were only shown, or end with a comparison.
         """
+        if self.comparison is not None:
+            raise ConfigError("This recipe ends with a comparison: look at its .comparison.")
         if self.outcome is None:
             raise ConfigError("Nothing was run: leave --dry-run away to get numbers.")
         return self.outcome
 
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
+        if self.comparison is not None:
+            found = self.comparison
+            cautions = map(str, found.results["cautions"])
+            said = [found.table(), found.sentence, *cautions, self.plan.caution]
+            return "\n".join([*filter(None, said), f"The report is {self.report}."])
         if self.outcome is None:
             return self.plan.text()
         said = [self.outcome.headline(), *self.outcome.sentences(), self.plan.caution]
@@ -110,6 +122,8 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     journal = Journal(plan.out, anew=overwrite)
     with fewer_threads_where_shared():
         run_stages(plan, journal, overwrite=overwrite)
+        if plan.recipe.is_study:
+            return Reproduction(plan, comparison=Comparison.open(plan.stages[-1].folder))
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     made = Reproduction(plan, collect(plan, done))

@@ -95,7 +95,7 @@ def collect(plan: Plan, done: Sequence[Measured]) -> Outcome:
     Raises:
         RunFolderError: a score is damaged or lacks a column, or they were made under different protocols.
     """
-    columns = plan.recipe.measure.columns
+    columns = plan.columns
     scores = {(one.row.name, one.seed): read_score(one.steps[-1].folder, columns) for one in done}
     kinds = {(score["protocol"], score["images"], score.get("frames", "all")) for score in scores.values()}
     if len(kinds) != 1:

@@ -1,5 +1,7 @@
 """What a recipe is: one YAML file that holds a table or figure of a paper, its settings and printed numbers.
 
+It ends with a table, each row and seed of which is trained and scored, or with a comparison (a study).
+
 A value in a recipe is plain, or a mapping with one name that stands for something else:
 
 * ``{setting: NAME}``: a setting, whose value depends on the scale;
@@ -134,12 +136,17 @@ class Recipe:
     """Settings by name."""
     stages: list[Stage]
     """Commands that all rows share, each after those that it refers to."""
-    rows: Annotated[list[Row], Field(min_length=1)]
-    """Lines of the table; the first is what the others are held against."""
-    measure: Measure
+    rows: list[Row] = field(default_factory=list)
+    """Lines of the table; the first is what the others are held against. None: the last stage compares."""
+    measure: Measure | None = None
     """How a row becomes numbers."""
     differs: list[str] = field(default_factory=list)
     """Sentences: what is not as in the paper, at every scale."""
+
+    @property
+    def is_study(self) -> bool:
+        """Whether its last stage is a comparison, whose page is that of the recipe, and it has no table."""
+        return bool(self.stages) and self.stages[-1].command == "compare" and not self.rows
 
 
 def reference(value: Any) -> tuple[Kind, str] | None:

@@ -76,6 +76,10 @@ def _run(plan: Plan, options: CompareOptions, fingerprint: str) -> Comparison:
     return comparison
 
 
+DEVELOPMENT = (
+    "These are scores on validation images, to choose settings by. What was chosen by them looks better here "
+    "than it is: compare it once more on the test images, with other seeds and sets of labels."
+)
 Outcomes = list[dict[str, Any]]
 Trained = tuple[Outcomes, Outcomes]
 """Numbers of trials, and errors."""
@@ -172,6 +176,7 @@ def _conclude(
         "headline": headline(rows, plan.counts[-1], measure),
         "sentences": sentences(rows, measure),
         "cautions": [
+            *([DEVELOPMENT] if plan.evaluate_on == "val" else []),
             *same_content(plan.inits),
             *budget_cautions(rows, measure),
             *limit_cautions(rows),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geopretrain.data.fingerprint import digest
 from geopretrain.errors import ConfigError
 
+VARIED = "+"
+"""Between weights and options in what a variant is recognised by."""
 WORDS = {"random": "random numbers, no pre-training", "imagenet": "ImageNet classification, with labels"}
 MAX_NAME = 80
 """Longest name in tables and folders; longer ones are cut, and told apart by a few digits."""
@@ -30,6 +33,7 @@ class NamedInit:
         chain: what it was initialised from, oldest first.
         weights: digest of the weights, empty for words.
         results: ``results.json`` of a run, else empty.
+        options: of its fine-tuning that differ from those of all, by name; of variants only.
     """
 
     name: str
@@ -41,27 +45,38 @@ class NamedInit:
     chain: list[dict[str, Any]]
     weights: str
     results: dict[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
-        """What tells whether it is the same as before: the digest of its weights, or its word."""
-        return self.weights or self.kind
+        """What tells whether it is the same as before: the digest of its weights, or its word; of variants
+        also of their options."""
+        start = self.weights or self.kind
+        return f"{start}{VARIED}{digest(self.options)}" if self.options else start
 
 
-def read_inits(sources: Sequence[str]) -> list[NamedInit]:
+def read_inits(
+    sources: Sequence[str], variants: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[NamedInit]:
     """Understand a list such as ``('random', 'runs/depth')``; the others are compared with the first.
+
+    Args:
+        sources: as typed.
+        variants: further rows by name, each with its ``init`` and options of the fine-tuning, checked.
 
     Raises:
         ConfigError: fewer than two, the same twice, or runs with different backbones.
         WeightsError: unknown word, missing run or file.
     """
-    if len(sources) < 2:
+    variants = variants or {}
+    if len(sources) + len(variants) < 2:
         raise ConfigError(
             "A comparison needs at least two initialisations, e.g. --inits random,runs/depth; "
-            f"{len(sources)} given."
+            f"{len(sources) + len(variants)} given."
         )
     names = names_of(sources)
     found = [_read(source, name) for source, name in zip(sources, names, strict=True)]
+    found += [_read_variant(name, dict(options), names) for name, options in variants.items()]
     backbones = {one.backbone: one.name for one in found if one.backbone is not None}
     if len(backbones) > 1:
         different = ", ".join(f"{name}: {backbone}" for backbone, name in backbones.items())
@@ -74,7 +89,7 @@ def same_content(inits: Sequence[NamedInit]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for one in inits:
         if one.weights:
-            groups.setdefault(one.weights, []).append(f"'{one.name}'")
+            groups.setdefault(one.identity, []).append(f"'{one.name}'")
     return [
         f"{' and '.join(names)} hold the same weights, to the byte: what differs between them is chance."
         for names in groups.values()
@@ -91,12 +106,29 @@ def names_of(sources: Sequence[str]) -> list[str]:
     keys = [source if source in WORDS else str(Path(source).resolve()) for source in sources]
     if len(set(keys)) < len(keys):
         raise ConfigError(f"The same initialisation is given twice: {', '.join(sources)}.")
-    longest = max(len(Path(key).parts) for key in keys)
+    longest = max((len(Path(key).parts) for key in keys), default=1)
     for count in range(1, longest + 1):
         names = [key if key in WORDS else _calm("-".join(Path(key).parts[-count:])) for key in keys]
         if len({name.casefold() for name in names}) == len(names):  # some disks do not tell A from a
             return names
     return [f"{name}-{number}" for number, name in enumerate(names, 1)]
+
+
+def _read_variant(name: str, options: dict[str, Any], names: Sequence[str]) -> NamedInit:
+    if _calm(name) != name or not name or name.casefold() in {one.casefold() for one in names}:
+        raise ConfigError(
+            f"--variants has the name {name!r}, which is that of an initialisation or no name of a folder. "
+            "Choose another one."
+        )
+    start = _read(str(options.pop("init")), name)
+    differs = ", ".join(f"{one} {_in_words(value)}" for one, value in options.items())
+    return replace(start, description=f"{start.description}; {differs or 'nothing differs'}", options=options)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={part}" for name, part in value.items())
+    return _short(value) if isinstance(value, (str, list)) else str(value)
 
 
 def _calm(name: str) -> str:

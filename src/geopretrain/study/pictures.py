@@ -1,4 +1,4 @@
-"""Pictures of a comparison: test image, truth, what each initialisation made of it, and depth."""
+"""Pictures of a comparison: scored image, truth, what each initialisation made of it, and depth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
-    """Write PNGs to ``OUT/figures`` and return, for each shown test image, the names of its files.
+    """Write PNGs to ``OUT/figures`` and return, for each shown image, the names of its files.
 
     Returns:
         ``{'name', 'image', 'truth', 'predictions': {mode: {init: file}}, 'depth': {init: file}}`` for each
@@ -32,7 +32,7 @@ def draw_pictures(plan: Plan, trials: list[Trial]) -> list[dict[str, Any]]:
     if not plan.pictures:
         return []
     folder = plan.out / "figures"
-    looked_at = plan.contest.shown(plan.data, plan.pictures, plan.settings)
+    looked_at = plan.contest.shown(plan.data, plan.evaluate_on, plan.pictures, plan.settings)
     shown: list[dict[str, Any]] = [
         {
             "name": name,
@@ -87,15 +87,14 @@ def _draw_beside(plan: Plan, file: Path, columns: dict[str, list[pictures.Pictur
 def _draw_depth(
     plan: Plan, folder: Path, shown: list[dict[str, Any]], images: list[pictures.Picture]
 ) -> None:
-    """Show the disparity that depth pre-training runs predict on the test images."""
+    """Show the disparity that depth pre-training runs predict on the scored images."""
     from geopretrain.evaluation.depth import predict_disparity
     from geopretrain.runs.folder import RunFolder
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import DepthTask
 
-    for init in plan.inits:
-        if init.kind != "run":
-            continue
+    runs = {one.source: one for one in reversed(plan.inits) if one.kind == "run"}
+    for init in reversed(runs.values()):
         try:
             task = load_task(RunFolder.open(init.source)).eval()
         except UserError:

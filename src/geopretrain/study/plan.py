@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.trials import Trial
+from geopretrain.study.variants import checked_variants
 
 if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
@@ -71,6 +72,8 @@ class Plan:
     config: dict[str, Any]
     """What ``config.yaml`` keeps."""
     device: Device
+    evaluate_on: Literal["test", "val"]
+    """Split that is scored."""
 
     def weights(self) -> dict[str, str]:
         """Return what tells whether an initialisation is the same as before: its weights, or its name."""
@@ -90,11 +93,13 @@ class Plan:
         beside: dict[str, str] = {}
         count = len(self.modes) * len(self.inits)
         first = self.trials([])[: count * len(self.draws)]  # of the first seed
+        varied = {one.name for one in self.inits if one.options}
         for trial in [*first[:count], *(first[count:][-1:])]:  # with the fewest labels, and one with the most
+            of = f"{trial.init}/" if trial.init in varied else ""
             with console.showing(False):
                 training = self.contest.training(trial.options(device=self.device, overwrite=True))
             training.task.check_data(training.data.describe())
-            beside |= {name: str(one["fingerprint"]) for name, one in training.beside.items()}
+            beside |= {f"{of}{name}": str(one["fingerprint"]) for name, one in training.beside.items()}
         labelled = self.data.fingerprint(self.fields)
         return digest([labelled, beside]) if beside else labelled
 
@@ -175,7 +180,7 @@ class Plan:
             mode=mode,
             seed=seed,
             lr=lr,
-            evaluate_on="val" if searching else "test",
+            evaluate_on="val" if searching else self.evaluate_on,
             curve=curve[-1:] if searching else curve,
             pictures=self.pictures if shown else (),
             settings={
@@ -187,6 +192,7 @@ class Plan:
             weights=init.identity,
             task=self.contest.task,
             drawn=draw.words,
+            searching=searching,
         )
 
     def ending_of(self, steps: int) -> dict[str, Any]:
@@ -202,7 +208,9 @@ class Plan:
         """
         left = PRESERVING if mode == "frozen" or init.kind == "random" else set()
         left = left | set(AUXILIARY) if mode == "frozen" else left
-        return {name: value for name, value in self.settings.items() if name not in left}
+        own = {name: value for name, value in init.options.items() if name != "lr"}
+        own["settings"] = {**self.settings["settings"], **own.get("settings", {})}
+        return {name: value for name, value in (self.settings | own).items() if name not in left}
 
 
 def make_plan(options: CompareOptions) -> Plan:
@@ -211,7 +219,9 @@ def make_plan(options: CompareOptions) -> Plan:
     from geopretrain.training.labelled import curve
     from geopretrain.training.resolve import choose_preset
 
-    contest, named = contest_of(options.task), read_inits(options.inits)
+    contest = contest_of(options.task)
+    variants = checked_variants(options.variants, contest.command)
+    named = read_inits(options.inits, variants)
     device = resolve_device(options.device)
     presets = contest.presets(options)
     name = choose_preset(options.preset, device, presets)
@@ -219,7 +229,10 @@ def make_plan(options: CompareOptions) -> Plan:
     settings = {**preset.settings, **options.settings}
     modes = contest.modes_of(options, settings)
     batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)
-    rates = {one.name: rates_of(options.lr, preset.of_init(one.kind).rate(batch_size)) for one in named}
+    rates = {
+        one.name: rates_of(one.options.get("lr", options.lr), preset.of_init(one.kind).rate(batch_size))
+        for one in named
+    }
     searches = max(map(len, rates.values())) > 1
     contest.check_options(replace(options, modes=modes), searches)
     data, fields_of = contest.open(options, preset), contest.fields(options)
@@ -232,6 +245,7 @@ def make_plan(options: CompareOptions) -> Plan:
         labels: curve(options.curve_points, steps[labels]) if has_curve else [steps[labels]]
         for labels in counts
     }
+    source_of = {one.name: one.source for one in named}
     resolved = {
         "backbone": _common_backbone(options.backbone, named),
         "labels": counts[0] if len(counts) == 1 else counts,
@@ -245,7 +259,8 @@ def make_plan(options: CompareOptions) -> Plan:
         "curve_points": _the_same(curves) or options.curve_points,
         # a rate that falls until the last step would be higher the earlier a training ends
         "schedule": options.schedule or (None if options.patience is None else "constant"),
-        "inits": [one.source for one in named],
+        "inits": [one.source for one in named if one.name not in variants],
+        "variants": {n: {**one, "init": source_of[n]} for n, one in variants.items()},
         "modes": modes,
     }
     config = as_saved("compare", options, **resolved)
@@ -269,6 +284,7 @@ def make_plan(options: CompareOptions) -> Plan:
         settings=own | contest.settings(data, len(train)),
         config=config,
         device=device,
+        evaluate_on=options.evaluate_on,
     )
 
 

@@ -39,6 +39,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": plan.config["data"],
         "data_description": plan.data.describe().in_words(remarks=True),
+        "scored_on": plan.evaluate_on,
         "splits": {"train": 0, "val": 0, "test": 0} | dict(plan.data.describe().counts) | _scored(outcomes),
         "labels": main.labels,
         "label_counts": plan.counts,

@@ -280,10 +280,10 @@ def _what_varies(subsets: int) -> str:
     seeds = "The seeds vary the new layers, the order of the images and their flips"
     if subsets < 2:
         return (
-            f"{seeds}. The labelled images, the test images and each pre-training are one draw: the "
+            f"{seeds}. The labelled images, the scored images and each pre-training are one draw: the "
             "intervals say nothing about other labels or another pre-training."
         )
-    fixed = "The test images and each pre-training are one draw, of which the intervals say nothing."
+    fixed = "The scored images and each pre-training are one draw, of which the intervals say nothing."
     drawn = f"{seeds}; {subsets} sets of labelled images were drawn, each with every seed"
     if subsets < MIN_SUBSETS:
         return (

@@ -216,6 +216,7 @@ class Protocol:
     subset_by: Text = "chance"
     drawn: list[Drawn] = field(default_factory=list)
     ending: Ending | None = None
+    scored_on: Literal["test", "val"] = "test"
     label_list: Text | None = None
     chosen: list[Text] = field(default_factory=list)
 

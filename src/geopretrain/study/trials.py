@@ -20,7 +20,7 @@ from geopretrain.folders import owned
 from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
 from geopretrain.study.contests import contest_of
-from geopretrain.study.inits import weights_digest
+from geopretrain.study.inits import VARIED, weights_digest
 from geopretrain.study.learning_rate import DIVERGED
 
 PATIENCE = 30.0
@@ -38,13 +38,14 @@ class Trial:
         mode: ``full``, ``encoder`` or ``frozen``.
         seed: fixes new layers, order and flips.
         lr: highest learning rate.
-        evaluate_on: ``test``, or ``val`` for trials that only choose the learning rate.
+        evaluate_on: split that is scored.
         curve: steps after which to score.
-        pictures: positions in the test split to keep the predictions of.
+        pictures: positions in the split that is scored to keep the predictions of.
         settings: what all trials share (data, labels, steps, ...), as options of the fine-tuning.
         weights: what the initialisation is recognised by, see ``NamedInit.identity``.
         task: what is compared on, see `geopretrain.study.contests`.
         drawn: which labelled images are learned from, in words; empty where all trials have the same.
+        searching: it only chooses the learning rate.
     """
 
     folder: str
@@ -60,6 +61,7 @@ class Trial:
     weights: str = ""
     task: str = "segmentation"
     drawn: str = ""
+    searching: bool = False
 
     @property
     def name(self) -> str:
@@ -162,7 +164,7 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
 
     there = RunFolder(trial.folder)
     begun = there.is_ours() and there.config.get("lr") == trial.lr
-    if trial.weights and weights_digest(trial.source) not in ("", trial.weights):
+    if trial.weights and weights_digest(trial.source) not in ("", trial.weights.partition(VARIED)[0]):
         raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
     options = trial.options(threads=threads, device=device, resume=begun, overwrite=not begun)

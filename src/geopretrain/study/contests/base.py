@@ -54,6 +54,7 @@ class Contest(ABC):
 
     Attributes:
         task: its name.
+        command: options of the command that trains it.
         measure: the number that counts.
         words: of reports.
         modes: that it knows, the usual ones of a comparison first.
@@ -64,6 +65,7 @@ class Contest(ABC):
     """
 
     task: ClassVar[str]
+    command: ClassVar[type[TrainCommandOptions]]
     measure: ClassVar[Measure]
     words: ClassVar[Words]
     modes: ClassVar[tuple[Mode, ...]] = ("full", "frozen", "encoder")
@@ -177,7 +179,7 @@ class Contest(ABC):
         return list(kept["pictures"])
 
     def shown(
-        self, data: Any, positions: Sequence[int], settings: Mapping[str, Any]
+        self, data: Any, split: str, positions: Sequence[int], settings: Mapping[str, Any]
     ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return name, image and picture of the truth of test images (``settings``: what trials share)."""
+        """Return name, image and picture of the truth of scored images (``settings``: what trials share)."""
         return []

@@ -34,6 +34,7 @@ class DepthContest(Contest):
     """Depth, from measured depth or without labels."""
 
     task = "depth"
+    command = FinetuneDepthOptions
     measure = ABS_REL
     words = Words(
         "depth network",
@@ -84,6 +85,11 @@ class DepthContest(Contest):
         super().check_options(options, searches)
         if options.supervision != "labels" and (other := [m for m in options.modes if m != "full"]):
             raise OptionError("modes", f"has {other[0]}, which goes with --supervision labels only.")
+        if options.evaluate_on != "test":
+            raise OptionError(
+                "evaluate_on",
+                "is of labelled images; depth is scored on held-out frames, or --evaluate-data.",
+            )
         if options.patience is not None and options.evaluate_data is None:
             raise OptionError(
                 "patience",
@@ -171,7 +177,7 @@ class DepthContest(Contest):
         return [kept[name] for name in sorted(kept)]
 
     def shown(
-        self, data: FrameStore, positions: Sequence[int], settings: Mapping[str, Any]
+        self, data: FrameStore, split: str, positions: Sequence[int], settings: Mapping[str, Any]
     ) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """Return name, picture and truth of scored pictures."""
         from geopretrain import pictures
@@ -196,7 +202,7 @@ def _scored(run: RunFolder, trial: Trial) -> tuple[DepthTask, MeasuredSet, str]:
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.base import DepthTask
 
-    task, searching = load_task(run).eval(), trial.evaluate_on == "val"
+    task, searching = load_task(run).eval(), trial.searching
     assert isinstance(task, DepthTask)
     own = str(trial.settings["data"])
     scored = own if searching else str(trial.settings.get("evaluate_data") or own)

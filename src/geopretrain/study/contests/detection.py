@@ -30,7 +30,7 @@ class DetectionContest(LabelledContest):
         "detector",
         "Mean average precision of boxes",
         "Average precision",
-        "COCO's average precision of boxes over all test images: IoU 0.5 to 0.95 in steps of 0.05, at most "
+        "COCO's average precision of boxes over all scored images: IoU 0.5 to 0.95 in steps of 0.05, at most "
         "100 objects an image, mean over the classes that occur; mAP50 at IoU 0.5 alone",
     )
     command = FinetuneDetectionOptions
@@ -70,7 +70,7 @@ class DetectionContest(LabelledContest):
         return numbers | self.course(run, trial, results["curve"][-1])
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
-        """Return what was predicted of the pictured test images."""
+        """Return what was predicted of the pictured images."""
         import torch
 
         from geopretrain.data.batches import as_float
@@ -82,7 +82,7 @@ class DetectionContest(LabelledContest):
         task = load_task(run).eval()
         assert isinstance(task, DetectionTask)
         data = LabelledSet.open(trial.settings["data"], size=run.size, names=self.names)
-        batch = data.read(data.splits()["test"][list(trial.pictures)], Fields())
+        batch = data.read(data.splits()[trial.evaluate_on][list(trial.pictures)], Fields())
         with torch.no_grad():
             found = task.predict(as_float(batch.images))
         images = batch.images.permute(0, 2, 3, 1).numpy()
@@ -90,13 +90,13 @@ class DetectionContest(LabelledContest):
         return {"pictures": np.stack(drawn)}
 
     def shown(
-        self, data: LabelledSet, positions: Sequence[int], settings: Mapping[str, Any]
+        self, data: LabelledSet, split: str, positions: Sequence[int], settings: Mapping[str, Any]
     ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return name, image and picture of the truth of test images."""
+        """Return name, image and picture of the truth of scored images."""
         from geopretrain import pictures
 
         has_masks = "masks" in data.source.fields
-        chosen = data.splits()["test"][list(positions)]
+        chosen = data.splits()[split][list(positions)]
         batch = data.read(chosen, Fields(names=self.names if has_masks else ("boxes",)))
         images = [one.permute(1, 2, 0).numpy() for one in batch.images]
         truth = [

@@ -48,11 +48,13 @@ class LabelledContest(Contest):
         """Look at all that will be needed; return the positions of the test images to show."""
         data.tell()
         splits = data.splits()
+        scored = options.evaluate_on
         judged = searches or (options.patience is not None and len(splits.get("val", ())) > 0)
-        for split in ("test", "val") if judged else ("test",):
+        for split in dict.fromkeys((scored, "val") if judged else (scored,)):
             self.look_at(data, learned, splits[split], split)
-        count = min(max(0, options.pictures), data.counts["test"])
-        return tuple(round((k + 0.5) * data.counts["test"] / count - 0.5) for k in range(count))
+        available = len(splits[scored])
+        count = min(max(0, options.pictures), available)
+        return tuple(round((k + 0.5) * available / count - 0.5) for k in range(count))
 
     @abstractmethod
     def look_at(self, data: LabelledSet, train: np.ndarray, scored: np.ndarray, split: str) -> None:

@@ -33,7 +33,7 @@ class SegmentationContest(LabelledContest):
         "segmentation network",
         "Mean IoU",
         "IoU",
-        "mIoU and pixel accuracy from one confusion matrix over all test images; "
+        "mIoU and pixel accuracy from one confusion matrix over all scored images; "
         "classes in neither truth nor prediction are left out of the mean",
     )
     command = FinetuneSegmentationOptions
@@ -94,7 +94,7 @@ class SegmentationContest(LabelledContest):
         return numbers if matrix is None else {**numbers, "confusion": matrix}
 
     def predictions(self, run: RunFolder, trial: Trial) -> dict[str, np.ndarray]:
-        """Return what was predicted of the pictured test images."""
+        """Return what was predicted of the pictured images."""
         import torch
 
         from geopretrain.data.batches import as_float
@@ -105,7 +105,7 @@ class SegmentationContest(LabelledContest):
         task = load_task(run).eval()
         assert isinstance(task, SegmentationTask)
         data = LabelledSet.open(trial.settings["data"], size=run.size)
-        batch = data.read(data.splits()["test"][list(trial.pictures)])
+        batch = data.read(data.splits()[trial.evaluate_on][list(trial.pictures)])
         with torch.no_grad():
             predicted = task.predict(as_float(batch.images)).classes
         return {"predicted": predicted.numpy().astype(np.uint8)}
@@ -118,12 +118,12 @@ class SegmentationContest(LabelledContest):
         return [pictures.colour_labels(one, data.class_colours) for one in maps]
 
     def shown(
-        self, data: LabelledSet, positions: Sequence[int], settings: Mapping[str, Any]
+        self, data: LabelledSet, split: str, positions: Sequence[int], settings: Mapping[str, Any]
     ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return name, image and picture of the truth of test images."""
+        """Return name, image and picture of the truth of scored images."""
         from geopretrain import pictures
 
-        chosen = data.splits()["test"][list(positions)]
+        chosen = data.splits()[split][list(positions)]
         batch = data.read(chosen)
         truth = [pictures.colour_labels(one.numpy(), data.class_colours) for one in batch.required("labels")]
         images = [one.permute(1, 2, 0).numpy() for one in batch.images]

@@ -1,0 +1,69 @@
+"""Variants: rows of a comparison that are trained in another way than the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from geopretrain.config.auxiliary import AuxiliaryOptions, MixingOptions
+from geopretrain.config.groups import (
+    AverageOptions,
+    PreservingOptions,
+    RecipeOptions,
+    SettingsOptions,
+)
+from geopretrain.config.saved import as_saved
+from geopretrain.errors import ConfigError, OptionError, nearest_name
+
+_GROUPS = (
+    SettingsOptions,
+    AverageOptions,
+    PreservingOptions,
+    MixingOptions,
+    AuxiliaryOptions,
+    RecipeOptions,
+)
+_OF_ALL = {"preset", "steps", "batch_size"}
+"""Options that curves are told at: all trainings of a comparison share them."""
+OPTIONS = ("lr", *(one.name for group in _GROUPS for one in fields(group) if one.name not in _OF_ALL))
+"""Options of a fine-tuning that a variant may have of its own."""
+
+
+def checked_variants(
+    variants: Mapping[str, Mapping[str, Any]], command: type[Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the variants as configurations keep them, each with ``init`` first.
+
+    Args:
+        variants: options by name of the variant.
+        command: class of the options of the command that trains.
+
+    Raises:
+        ConfigError: one has no initialisation, or an option that is unknown, of all trainings, or wrong.
+    """
+    return {str(name): _checked(str(name), one, command) for name, one in variants.items()}
+
+
+def _checked(name: str, variant: Mapping[str, Any], command: type[Any]) -> dict[str, Any]:
+    options = {str(one): value for one, value in variant.items()}
+    init = options.pop("init", None)
+    known = [one.name for one in fields(command) if one.name in OPTIONS]
+    if not isinstance(init, str) or not init:
+        raise ConfigError(
+            f"The variant '{name}' does not say what it starts from: 'init: imagenet', or a run or file."
+        )
+    for one in options:
+        if one in _OF_ALL:
+            raise ConfigError(f"The variant '{name}' has {one}, which all trainings of a comparison share.")
+        if one not in known:
+            near = nearest_name(one, known)
+            raise ConfigError(
+                f"The variant '{name}' has {one}, which is none of its options.{near} It may have init, "
+                f"{', '.join(known)}."
+            )
+    try:
+        saved = as_saved("", command(data=".", out=".", init=init, **options))
+    except OptionError as error:
+        raise ConfigError(f"The variant '{name}': {error}") from error
+    return {"init": init, **{one: saved[one] for one in options}}
