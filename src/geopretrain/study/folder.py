@@ -25,7 +25,9 @@ _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log",
 _TRIALS = ("trials", "cells", "search")
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
-_MAY_DIFFER = frozenset({"seeds", "modes", "inits", "label_list", "device", "jobs", "threads", "out"})
+_MAY_DIFFER = frozenset(
+    {"seeds", "modes", "inits", "variants", "label_list", "device", "jobs", "threads", "out"}
+)
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 _OF_SETS = ("labels", "subsets")
 """Options that add trials where there are several sets of labelled images, before and now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -24,7 +24,7 @@ from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.trials import Trial
-from geopretrain.study.variants import checked_variants
+from geopretrain.study.variants import checked_variants, naming_variant
 
 if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
@@ -90,15 +90,19 @@ class Plan:
         Raises:
             UserError: a trial could not begin.
         """
+        from geopretrain.training.preserving import check_preserving
+
         beside: dict[str, str] = {}
         count = len(self.modes) * len(self.inits)
         first = self.trials([])[: count * len(self.draws)]  # of the first seed
         varied = {one.name for one in self.inits if one.options}
         for trial in [*first[:count], *(first[count:][-1:])]:  # with the fewest labels, and one with the most
             of = f"{trial.init}/" if trial.init in varied else ""
-            with console.showing(False):
+            with console.showing(False), naming_variant(trial.init if of else ""):
                 training = self.contest.training(trial.options(device=self.device, overwrite=True))
-            training.task.check_data(training.data.describe())
+                training.task.check_data(training.data.describe())
+                from_random = training.init.kind == "random"
+                check_preserving(training.task, training.settings, from_random=from_random)
             beside |= {f"{of}{name}": str(one["fingerprint"]) for name, one in training.beside.items()}
         labelled = self.data.fingerprint(self.fields)
         return digest([labelled, beside]) if beside else labelled
@@ -201,16 +205,17 @@ class Plan:
         return {**self.ending, "validate_every": every} if self.ending else {}
 
     def _settings_of(self, init: NamedInit, mode: Mode) -> dict[str, Any]:
-        """Return what all trials share.
+        """Return what a trial is trained with.
 
-        A backbone of random numbers, or a frozen one, is not held, and a frozen one learns nothing beside the
-        labels.
+        A backbone of random numbers is not held unless its own options say so; a frozen one is not held, and
+        learns nothing beside the labels.
         """
-        left = PRESERVING if mode == "frozen" or init.kind == "random" else set()
-        left = left | set(AUXILIARY) if mode == "frozen" else left
+        held = set() if init.kind != "random" else PRESERVING
+        shared = {name: value for name, value in self.settings.items() if name not in held}
         own = {name: value for name, value in init.options.items() if name != "lr"}
-        own["settings"] = {**self.settings["settings"], **own.get("settings", {})}
-        return {name: value for name, value in (self.settings | own).items() if name not in left}
+        own["settings"] = {**shared["settings"], **own.get("settings", {})}
+        left = PRESERVING | set(AUXILIARY) if mode == "frozen" else set()
+        return {name: value for name, value in (shared | own).items() if name not in left}
 
 
 def make_plan(options: CompareOptions) -> Plan:
@@ -229,10 +234,8 @@ def make_plan(options: CompareOptions) -> Plan:
     settings = {**preset.settings, **options.settings}
     modes = contest.modes_of(options, settings)
     batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)
-    rates = {
-        one.name: rates_of(one.options.get("lr", options.lr), preset.of_init(one.kind).rate(batch_size))
-        for one in named
-    }
+    asked = {one.name: [one.options["lr"]] if "lr" in one.options else options.lr for one in named}
+    rates = {one.name: rates_of(asked[one.name], preset.of_init(one.kind).rate(batch_size)) for one in named}
     searches = max(map(len, rates.values())) > 1
     contest.check_options(replace(options, modes=modes), searches)
     data, fields_of = contest.open(options, preset), contest.fields(options)
@@ -255,7 +258,7 @@ def make_plan(options: CompareOptions) -> Plan:
         "settings": settings,
         "steps": _the_same(steps),
         "batch_size": batch_size,
-        "lr": _saved_rates(options.lr, rates),
+        "lr": _saved_rates(options.lr, [rates[one.name] for one in named if "lr" not in one.options]),
         "curve_points": _the_same(curves) or options.curve_points,
         # a rate that falls until the last step would be higher the earlier a training ends
         "schedule": options.schedule or (None if options.patience is None else "constant"),
@@ -306,11 +309,11 @@ def _learned_from(draws: list[Draw], data: LabelledSet | FrameStore, fields: Fie
     return drawn if len(largest) == 1 else np.unique(drawn)
 
 
-def _saved_rates(asked: Any, rates: Mapping[str, list[float]]) -> Any:
+def _saved_rates(asked: Any, rates: Sequence[list[float]]) -> Any:
     """Return what config.yaml keeps; None where the preset has a rate for each kind of initialisation."""
     if asked == "auto":
         return asked
-    different = {tuple(found) for found in rates.values()}
+    different = {tuple(found) for found in rates}
     return list(*different) if len(different) == 1 else None
 
 

@@ -71,11 +71,6 @@ class Trial:
         return f"{self.init}, {self.mode}{drawn}, seed {self.seed}{rate}"
 
     @property
-    def searching(self) -> bool:
-        """Whether it only chooses the learning rate."""
-        return self.evaluate_on == "val"
-
-    @property
     def learned_from(self) -> dict[str, Any]:
         """Number of labels, and the seed that they are drawn with, or ``chosen``."""
         chosen = self.settings.get("label_list") is not None

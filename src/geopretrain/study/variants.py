@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -14,7 +15,7 @@ from geopretrain.config.groups import (
     SettingsOptions,
 )
 from geopretrain.config.saved import as_saved
-from geopretrain.errors import ConfigError, OptionError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
 
 _GROUPS = (
     SettingsOptions,
@@ -43,6 +44,17 @@ def checked_variants(
         ConfigError: one has no initialisation, or an option that is unknown, of all trainings, or wrong.
     """
     return {str(name): _checked(str(name), one, command) for name, one in variants.items()}
+
+
+@contextmanager
+def naming_variant(name: str) -> Iterator[None]:
+    """Say in an error of the user which variant it is of; ``name`` is empty where it is of none."""
+    try:
+        yield
+    except UserError as error:
+        if not name:
+            raise
+        raise ConfigError(f"The variant '{name}': {error}") from error
 
 
 def _checked(name: str, variant: Mapping[str, Any], command: type[Any]) -> dict[str, Any]:
