@@ -36,14 +36,15 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     words = ["reproduce", study(tmp_path), "--tiny", "--out", str(tmp_path / "out"), "--threads", "1"]
     assert cli.main(words) == 0
     out = capsys.readouterr().out
-    assert "validation images, to choose settings by" in out
     assert "prove nothing" in out
+    assert out.count("mode ") == 1, "the table is shown once"
     assert str(tmp_path / "out/scores/report.html") in out
     trials = tmp_path / "out/scores/trials"
     record = next(trials.glob("*.json"))
     assert json.loads(record.read_text())["evaluate_on"] == "val"
     before = {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")}
     assert len(before) == 2 * 2 * 2, "two rows, two sets of labels, two seeds"
+    assert "validation images, to choose settings by" in (tmp_path / "out/scores/report.html").read_text()
     assert cli.main(words) == 0
     assert {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")} == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -90,7 +91,7 @@ def _words(value: Any) -> list[str]:
     """Return how a value is typed."""
     if isinstance(value, Mapping):
         return [
-            f"{name}={yaml.safe_dump(part, default_flow_style=True).split(chr(10))[0]}"
+            f"{name}={yaml.safe_dump(part, default_flow_style=True, width=sys.maxsize).split(chr(10))[0]}"
             for name, part in value.items()
         ]
     if isinstance(value, list):

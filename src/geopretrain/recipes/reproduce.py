@@ -62,9 +62,7 @@ class Reproduction:
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
         if self.comparison is not None:
-            found = self.comparison
-            cautions = map(str, found.results["cautions"])
-            said = [found.table(), found.sentence, *cautions, self.plan.caution]
+            said = [self.comparison.sentence, self.plan.caution]
             return "\n".join([*filter(None, said), f"The report is {self.report}."])
         if self.outcome is None:
             return self.plan.text()
