@@ -64,7 +64,7 @@ def select(options: SelectOptions) -> Selection:
     use_threads(options.threads)
     backbone, task = _network(options)
     store = _open(options)
-    train = store.splits(IMAGES)["train"]
+    train = store.splits(IMAGES)["train"][: _labelled_by_hand(store)]
     candidates = train[spread_positions(len(train), options.candidates)]
     if len(candidates) < options.labels:
         raise ConfigError(
@@ -80,6 +80,13 @@ def select(options: SelectOptions) -> Selection:
         f"worth first in {out / LIST}; {out / SHEET} shows them."
     )
     return Selection(out, names, choices)
+
+
+def _labelled_by_hand(data: FrameStore | LabelledSet) -> int | None:
+    """Return how many training images may be chosen: frames with propagated labels are behind them."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+
+    return data.labelled_by_hand if isinstance(data, LabelledSet) else None
 
 
 def _open(options: SelectOptions) -> FrameStore | LabelledSet:
