@@ -143,9 +143,11 @@ def test_few_labels_come_with_their_own_frames_alone(street, tmp_path):
     rows = {row["image"]: row["source"] for row in table(tmp_path / "more")["frames"]}
     assert subsets["more"][1:] == [image for image, source in rows.items() if source == subsets["few"][0]]
     assert run.results["propagated"] == len(subsets["more"]) - 1
-    words = ["finetune", "segmentation", "--config", str(run.path), "--out", str(tmp_path / "again")]
-    assert cli.main(words) == 0
+    words = ["finetune", "segmentation", "--config", str(run.path), "--out"]
+    assert cli.main([*words, str(tmp_path / "again")]) == 0
     assert json.loads((tmp_path / "again" / "subset.json").read_text())["names"] == subsets["more"]
+    assert cli.main([*words, str(tmp_path / "alone"), "--propagated", "false"]) == 0
+    assert json.loads((tmp_path / "alone" / "subset.json").read_text())["names"] == subsets["few"]
 
 
 def test_weights_are_chosen_on_labels_by_hand_alone(street, tmp_path):
@@ -168,6 +170,7 @@ def test_a_comparison_draws_the_same_images_with_and_without_their_frames(street
         plans[name] = make_plan(
             CompareOptions(
                 inits=["random", str(tmp_path / "unused.pt")],
+                variants={"alone": {"init": "random", "propagated": False}},
                 data=data,
                 out=tmp_path / name,
                 labels=[1, 2],
@@ -180,6 +183,7 @@ def test_a_comparison_draws_the_same_images_with_and_without_their_frames(street
     few, more = plans.values()
     assert few.counts == more.counts == [1, 2], "labels are counted, not frames"
     assert few.curves == more.curves
+    assert {trial.init for trial in more.trials([]) if not trial.settings["propagated"]} == {"alone"}
     for own, same in zip(few.draws, more.draws, strict=True):
         names = few.data.names(own.positions(few.data, few.fields))
         assert names == more.data.names(same.positions(more.data, more.fields))

@@ -25,6 +25,15 @@ class LabelledDataOptions(DataRootOptions):
 
 
 @checked
+class PropagatedOptions:
+    """Labels in neighbouring frames."""
+
+    propagated: bool = True
+    """Learn also from the frames that the labels were propagated to, where the data have such (``data
+    propagate``); false: from the images labelled by hand alone."""
+
+
+@checked
 class LabelledOptions(LabelledDataOptions):
     """Labelled data."""
 

@@ -35,7 +35,7 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
-from geopretrain.config.labels import LabelledDataOptions, LabelledOptions, SubsetBy
+from geopretrain.config.labels import LabelledDataOptions, LabelledOptions, PropagatedOptions, SubsetBy
 from geopretrain.config.several import CompareRates, Inits, Jobs, LabelCounts, Modes, Scales, Seeds
 from geopretrain.data.options import Degrees, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of
@@ -95,7 +95,7 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
 @checked
 class FinetuneSegmentationOptions(
-    TrainCommandOptions, MixingOptions, AuxiliaryOptions, TransferOptions, LabelledOptions
+    TrainCommandOptions, MixingOptions, AuxiliaryOptions, TransferOptions, PropagatedOptions, LabelledOptions
 ):
     """Options of ``finetune segmentation``."""
 
@@ -147,6 +147,7 @@ class CompareOptions(
     MixingOptions,
     AuxiliaryOptions,
     RecipeOptions,
+    PropagatedOptions,
     LabelledDataOptions,
 ):
     """Options of ``compare``."""

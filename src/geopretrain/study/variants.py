@@ -14,6 +14,7 @@ from geopretrain.config.groups import (
     RecipeOptions,
     SettingsOptions,
 )
+from geopretrain.config.labels import PropagatedOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
 
@@ -24,6 +25,7 @@ _GROUPS = (
     MixingOptions,
     AuxiliaryOptions,
     RecipeOptions,
+    PropagatedOptions,
 )
 _OF_ALL = {"preset", "steps", "batch_size"}
 """Options that curves are told at: all trainings of a comparison share them."""

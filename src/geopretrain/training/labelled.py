@@ -188,13 +188,14 @@ def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
 
     Drawn are images labelled by hand; frames that their labels were propagated to come with them.
     """
+    alone = isinstance(options, FinetuneSegmentationOptions) and not options.propagated
     if options.label_list is not None:
         listed = listed_subset(labelled, IMAGES, os.fspath(options.label_list), options.labels)
-        return labelled.with_propagated(listed)
+        return listed if alone else labelled.with_propagated(listed)
     train = labelled.splits()["train"][: labelled.labelled_by_hand]
     count = len(train) if options.labels is None else options.labels
     drawn = drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)
-    return labelled.with_propagated(drawn)
+    return drawn if alone else labelled.with_propagated(drawn)
 
 
 def curve(points: int | Sequence[int], steps: int) -> list[int]:

@@ -153,7 +153,7 @@ def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list
     if not options.as_released or options.label_list is not None:
         return subset
     by_hand = sum(number < labelled.labelled_by_hand for number in subset)
-    return labelled.with_propagated(range(by_hand))
+    return labelled.with_propagated(range(by_hand)) if options.propagated else list(range(by_hand))
 
 
 def _propagated(training: Training) -> dict[str, int]:

@@ -81,7 +81,7 @@ class PropagatedTable:
         how = {"none": "copied as they are", "flow": "propagated by optical flow"}
         said = (
             f"{len(self.frames)} frames have labels {how.get(self.by, 'propagated by depth and motion')} "
-            f"from {sources} of {training} training images, and are learned from with these"
+            f"from {sources} of {training} training images, and come with these"
         )
         if self.refined_by:
             said += f"; refined by a network that has learned from {len(self.refined_with)} images"
