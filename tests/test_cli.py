@@ -28,6 +28,7 @@ REQUIRED = {
     "data pseudo-depth": ["store", "--teacher", "runs/depth"],
     "data select": ["store", "--init", "runs/depth", "--out", "to-label"],
     "data propagate": ["labelled", "store", "--out", "more"],
+    "advise": ["store", "camvid"],
     "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
     "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],
     "finetune depth": ["--data", "store", "--out", "runs/depth"],

@@ -9,6 +9,7 @@ from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.version import __version__
 
 if TYPE_CHECKING:
+    from geopretrain.commands.advise import advise
     from geopretrain.commands.compare import compare
     from geopretrain.commands.data_sets import data_check, data_list
     from geopretrain.commands.evaluate import evaluate
@@ -37,6 +38,7 @@ __all__ = [
     "UserError",
     "WeightsError",
     "__version__",
+    "advise",
     "backbone",
     "compare",
     "data_check",
@@ -74,6 +76,7 @@ _HOMES = {
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",
+    "advise": "geopretrain.commands.advise",
     "compare": "geopretrain.commands.compare",
     "export": "geopretrain.commands.export",
     "load": "geopretrain.prediction.predictor",

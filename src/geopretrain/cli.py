@@ -106,6 +106,13 @@ COMMANDS = {
         "carry the labels of images to neighbouring frames of their video",
         continues=AGAIN,
     ),
+    "advise": Command(
+        "geopretrain.commands.advise:advise",
+        "advise_options:AdviseOptions",
+        "say in words whether pre-training on a video is likely to pay for labelled data, and why",
+        shows=lambda advice: advice.printed(),
+        continues=AGAIN,
+    ),
     "pretrain": Command(
         "geopretrain.commands.pretrain:pretrain",
         "PretrainOptions",

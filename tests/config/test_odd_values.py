@@ -53,6 +53,7 @@ NEEDED = {
     "InspectOptions": {"path": "p"},
     "PrepareOptions": {"inputs": "i", "out": "o"},
     "PseudoDepthOptions": {"store": "s", "teacher": "t"},
+    "AdviseOptions": {"video": "v", "labelled": "l"},
     "SelectOptions": {"data": "d", "init": "imagenet", "out": "o"},
     "PropagateOptions": {"data": "d", "store": "s", "out": "o"},
     "LoopSettings": {"steps": 4, "batch_size": 4, "lr": 1e-3},

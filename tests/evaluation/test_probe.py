@@ -73,10 +73,10 @@ def test_statistics_that_an_untrained_network_is_built_with_do_not_count(backbon
 def test_the_layer_is_the_least_squares_solution(backbone):
     probe = LinearProbe(Bars(), batch_size=12)
     weights = probe._fit(backbone)
-    from geopretrain.evaluation.probe import _features
+    from geopretrain.evaluation.probe import features_of
 
     batch = probe.data.read(np.arange(12), None)
-    rows = _features(backbone, batch).permute(0, 2, 3, 1).flatten(0, 2)
+    rows = features_of(backbone, batch).permute(0, 2, 3, 1).flatten(0, 2)
     rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=torch.float64)], 1)
     labels = batch.labels[:, 4::8, 4::8].flatten()
     kept = labels != 255

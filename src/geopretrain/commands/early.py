@@ -25,6 +25,9 @@ INPUTS = {
     "path": "a video, a folder of images, a data set or a store",
     "store": "the folder of a prepared store",
     "probe": "a set of labelled images",
+    "video": "a store, a video, a folder of frames, or a data set",
+    "labelled": "a set of labelled images",
+    "measured": "a YAML file of measurements",
     "evaluate_data": "a store or data set with measured depth",
     "split_file": "the list of frames",
 }

@@ -23,7 +23,10 @@ CALLBACKS = {
     "config.yaml, and named in lineage.json."
 }
 """The keyword of trainings that only Python has."""
-OPTIONS_OF_DATA = ("data", "auxiliary_data", "evaluate_data", "probe", "path", "inputs", "val", "test")
+OPTIONS_OF_DATA = (
+    *("data", "auxiliary_data", "evaluate_data", "probe", "path", "inputs", "val", "test"),
+    *("video", "labelled"),
+)
 """Options that may name a data set instead of a path, in commands that have ``data_root``."""
 NAME_OF_DATA = re.compile(r"[\w./ -]+")
 

@@ -41,6 +41,42 @@ PROTOCOL = (
 )
 
 
+class Sums:
+    """What the least-squares layer of some pixels is made of, whatever the penalty.
+
+    Args:
+        width: number of features, the constant included.
+        classes: number of classes.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        self.square = torch.zeros(width, width, dtype=torch.float64)
+        self.product = torch.zeros(width, classes, dtype=torch.float64)
+
+    def add(self, features: Tensor, labels: Tensor) -> None:
+        """Count pixels: features ``B D H/8 W/8`` and the labels of the images ``B H W``."""
+        near = _nearest(labels, features.shape[-2:]).flatten()
+        rows = functional.pad(features.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0).cpu()
+        rows, near = rows[near != IGNORE], near[near != IGNORE]
+        classes = functional.one_hot(near, self.product.shape[1]).to(rows.dtype)
+        self.square += rows.T @ rows
+        self.product += rows.T @ classes
+
+    def __add__(self, other: Sums) -> Sums:
+        both = Sums(*self.product.shape)
+        both.square, both.product = self.square + other.square, self.product + other.product
+        return both
+
+    def layer(self, ridge: float = RIDGE) -> Tensor:
+        """Return the layer ``D+1 K`` with a penalty, its last row being the bias."""
+        penalty = ridge * torch.diag(self.square.diagonal().clamp(min=1e-12))
+        return torch.linalg.solve(self.square + penalty, self.product)
+
+    def loss_of(self, layer: Tensor) -> float:
+        """Return the squared error of a layer on these pixels, but for a constant."""
+        return float((layer * (self.square @ layer)).sum() - 2 * (layer * self.product).sum())
+
+
 class LinearProbe:
     """Labelled images, and the layer that is fitted on them anew at each call.
 
@@ -86,35 +122,29 @@ class LinearProbe:
         result = SegmentationScore(self.data.num_classes, ignore=IGNORE)
         for batch in self._batches(self._judged):
             labels = batch.required("labels")
-            features = _features(backbone, batch)
-            scores = torch.einsum("bdhw,dk->bkhw", features, weights[:-1]) + weights[-1, :, None, None]
-            whole = functional.interpolate(scores.float(), labels.shape[-2:], mode="bilinear")
-            result.update(whole.argmax(1).cpu(), labels)
+            result.update(classes_by(weights, features_of(backbone, batch), labels.shape[-2:]), labels)
         total = result.compute()
         return {"probe_miou": total["miou"], "probe_pixel_accuracy": total["pixel_accuracy"]}
 
     def _fit(self, backbone: Backbone) -> Tensor:
         """Return the layer ``D+1 K``, its last row being the bias."""
-        width = sum(backbone.channels) + 1
-        square = torch.zeros(width, width, dtype=torch.float64)
-        product = torch.zeros(width, self.data.num_classes, dtype=torch.float64)
+        sums = Sums(sum(backbone.channels) + 1, self.data.num_classes)
         for batch in self._batches(self._fitted):
-            features = _features(backbone, batch)
-            labels = _nearest(batch.required("labels"), features.shape[-2:]).flatten()
-            rows = functional.pad(features.permute(0, 2, 3, 1).flatten(0, 2), (0, 1), value=1.0).cpu()
-            rows, labels = rows[labels != IGNORE], labels[labels != IGNORE]
-            classes = functional.one_hot(labels, self.data.num_classes).to(rows.dtype)
-            square += rows.T @ rows
-            product += rows.T @ classes
-        penalty = RIDGE * torch.diag(square.diagonal().clamp(min=1e-12))
-        return torch.linalg.solve(square + penalty, product).to(next(backbone.parameters()).device)
+            sums.add(features_of(backbone, batch), batch.required("labels"))
+        return sums.layer().to(next(backbone.parameters()).device)
 
     def _batches(self, positions: np.ndarray) -> Iterator[LabelledBatch]:
         for first in range(0, len(positions), self.batch_size):
             yield self.data.read(positions[first : first + self.batch_size], LABELS)
 
 
-def _features(backbone: Backbone, batch: LabelledBatch) -> Tensor:
+def classes_by(layer: Tensor, features: Tensor, size: Any) -> Tensor:
+    """Return the class of each pixel ``B H W`` by a layer, its scores enlarged bilinearly to ``size``."""
+    scores = torch.einsum("bdhw,dk->bkhw", features, layer[:-1]) + layer[-1, :, None, None]
+    return functional.interpolate(scores.float(), size, mode="bilinear").argmax(1).cpu()
+
+
+def features_of(backbone: Backbone, batch: LabelledBatch) -> Tensor:
     """Return the features of all levels ``B D H/8 W/8``, float64, in evaluation mode."""
     images = as_float(batch.images).to(next(backbone.parameters()).device)
     size = (images.shape[-2] // STRIDE, images.shape[-1] // STRIDE)
