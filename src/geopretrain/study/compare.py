@@ -28,6 +28,7 @@ from geopretrain.study.instrument import (
 )
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
+from geopretrain.study.power import power_cautions
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise, with_most_labels
@@ -184,6 +185,7 @@ def _conclude(
             *subset_cautions(rows, measure),
             *class_cautions(classes, described.class_names, measure),
             *cautions(rows),
+            *power_cautions(rows, measure),
             *([CHOICE_CAUTION] if choice else []),
             *rate_cautions(searched, measure),
         ],

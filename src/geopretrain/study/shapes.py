@@ -35,6 +35,7 @@ class Difference:
     over: Literal["seeds", "pairs", "subsets"] = "seeds"
     by_subset: list[Real] = field(default_factory=list)
     pooled: tuple[Real, Real] | None = None
+    free: Real | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class PairedDifference:
             and a seed, which says nothing of other subsets.
         by_subset: mean of each subset, where there are several.
         pooled: ends of the interval over all pairs, where that over subsets is the interval.
+        free: degrees of freedom of the interval, where they are others than one less than what it is over.
     """
 
     values: tuple[float, ...]
@@ -49,6 +50,14 @@ class PairedDifference:
     over: Over = "seeds"
     by_subset: tuple[float, ...] = ()
     pooled: tuple[float, float] | None = None
+    free: float | None = None
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Of the t interval; of files of earlier versions those of its usual form."""
+        if self.free is not None:
+            return self.free
+        return (len(self.by_subset) if self.over == "subsets" else len(self.values)) - 1
 
     @property
     def has_interval(self) -> bool:
@@ -154,12 +163,13 @@ def difference_by_subset(
         return found
     if len(means) < MIN_SUBSETS or not over_subsets:
         return replace(found, over="pairs", by_subset=tuple(means))
-    low, high = interval_over_subsets(differences, level)
+    half, free = _half_over_subsets(differences, level)
     return replace(
         found,
         mean=mean(means),
-        low=low,
-        high=high,
+        low=mean(means) - half,
+        high=mean(means) + half,
+        free=free,
         over="subsets",
         by_subset=tuple(means),
         pooled=(found.low, found.high),
@@ -179,14 +189,20 @@ def interval_over_subsets(values: Mapping[Key, float], level: float = LEVEL) -> 
         values: of two sets or more.
         level: coverage of the interval.
     """
+    half, _ = _half_over_subsets(values, level)
+    centre = mean(subset_means(values))
+    return centre - half, centre + half
+
+
+def _half_over_subsets(values: Mapping[Key, float], level: float) -> tuple[float, float]:
+    """Return half the width of `interval_over_subsets`, and its degrees of freedom."""
     from scipy.stats import t
 
-    means = subset_means(values)
-    centre, half = mean(means), 0.5 + level / 2
-    widths = [t.ppf(half, len(means) - 1) * standard_deviation(means) / math.sqrt(len(means))]
+    means, quantile = subset_means(values), 0.5 + level / 2
+    errors = [(standard_deviation(means) / math.sqrt(len(means)), len(means) - 1.0)]
     if (variance := _crossed(values)) is not None:
-        widths.append(t.ppf(half, variance[1]) * math.sqrt(variance[0]))
-    return centre - float(max(widths)), centre + float(max(widths))
+        errors.append((math.sqrt(variance[0]), variance[1]))
+    return max((float(t.ppf(quantile, free) * error), free) for error, free in errors)
 
 
 def _crossed(values: Mapping[Key, float]) -> tuple[float, float] | None:
