@@ -54,8 +54,8 @@ def holm(values: Sequence[float]) -> list[float]:
 def smallest_told(difference: PairedDifference, power: float = POWER) -> float | None:
     """Return the smallest true difference whose interval would exclude zero with a chance of ``power``.
 
-    Of a two-sided paired t-test with the spread that was found (Cohen, Statistical Power Analysis, 1988). None
-    where the seeds do not differ.
+    Of a two-sided paired t-test with the spread that was found (Cohen, Statistical Power Analysis, 1988).
+    None where the seeds do not differ.
     """
     error = _error(difference)
     return None if error is None else error.size * _noncentrality(error.free, difference.level, power)
