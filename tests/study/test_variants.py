@@ -159,6 +159,8 @@ def test_validation_images_are_scored_where_settings_are_chosen(labelled, tmp_pa
     assert found.results["protocol"]["scored_on"] == "val"
     assert "validation images, to choose settings by" in found.results["cautions"][0]
     page = (out / "report.html").read_text()
+    assert "what the table below says of each" in page
+    assert found.results["inits"][1]["options"] == {"l2_sp": 0.0, "schedule": "cosine"}
     assert "3 validation images it never saw" in page
     assert "test images it never saw" not in page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from geopretrain.data.file_names import titles_of_sequences as titles
 from geopretrain.study.comparison import depth_of
 from geopretrain.study.draws import drawn_from
 from geopretrain.study.inits import NamedInit
+from geopretrain.tasks.presets import NOTHING_KEPT
 from geopretrain.version import __version__
 
 if TYPE_CHECKING:
@@ -124,11 +125,18 @@ def describe_inits(inits: Sequence[NamedInit]) -> list[dict[str, Any]]:
                 "method": one.method,
                 "chain": one.chain,
                 "weights": one.weights,
-                "settings": {name: config[name] for name in _SHOWN_SETTINGS if name in config},
+                "options": dict(one.options),
+                "settings": _settings_of(config),
                 "depth": depth_of(one.results.get("depth") or {}),
             }
         )
     return described
+
+
+def _settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a pre-training, with what it kept of its first weights where it did."""
+    kept = {name: config[name] for name, off in NOTHING_KEPT.items() if config.get(name, off) != off}
+    return {name: config[name] for name in _SHOWN_SETTINGS if name in config} | kept
 
 
 def hardware(device: str) -> str:
