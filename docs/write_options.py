@@ -82,7 +82,7 @@ def settings_page() -> str:
     titles += [(f"finetune {name}", name, TRANSFERS) for name in TRANSFERS]
     for title, name, among in titles:
         lines += [f"## {title}", "", "| setting | default | |", "|---|---|---|"]
-        for one in settings_of(task_class(name, among).Config):
+        for one in settings_of(task_class(name, among)):
             default = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
             lines.append(f"| `{one.name}` | {code(default)} | {escaped(one.description)} |")
         lines.append("")
@@ -103,7 +103,7 @@ def _known(cls: Any) -> dict[str, list[str]]:
     for name, value in defaults(cls.Config).items():
         object.__setattr__(config, name, value)
     presets = cls.presets.fget(SimpleNamespace(config=config))
-    return {"presets": list(presets), "settings": [one.name for one in settings_of(cls.Config)]}
+    return {"presets": list(presets), "settings": [one.name for one in settings_of(cls)]}
 
 
 def code(text: str) -> str:

@@ -152,3 +152,22 @@ def test_options_given_as_settings_are_told():
         with pytest.raises(ConfigError, match=f"'{name}' is no setting of depth, but an option .*{typed} "):
             check_settings("depth", [name], ["crop"])
     check_settings("depth", ["crop"], ["crop"])
+
+
+@pytest.mark.parametrize("method", ["scdepth", "inpainting"])
+def test_quirks_of_released_code_are_a_setting_where_they_have_no_option(method):
+    from geopretrain.tasks.building import task_config
+    from geopretrain.tasks.known import known_methods
+    from geopretrain.tasks.registry import task_class
+
+    assert task_config(task_class(method), {"as_released": True}, backbone="test_resnet").as_released
+    assert "as_released" in known_methods()["pretext"][method].settings
+
+
+def test_quirks_of_the_released_segmentation_are_an_option():
+    from geopretrain.errors import ConfigError
+    from geopretrain.tasks.building import task_config
+    from geopretrain.tasks.registry import TRANSFERS, task_class
+
+    with pytest.raises(ConfigError, match="an option of its own"):
+        task_config(task_class("segmentation", TRANSFERS), {"as_released": True}, backbone="test_resnet")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geopretrain.schema import choices_of, defaults, descriptions, hints
-from geopretrain.tasks.registry import OWN_OPTIONS
+from geopretrain.tasks.registry import own_options
+
+if TYPE_CHECKING:
+    from geopretrain.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,14 @@ class Setting:
     """The values possible, empty where there are too many to list."""
 
 
-def settings_of(config: type) -> list[Setting]:
+def settings_of(task: type[Task]) -> list[Setting]:
     """Return the settings of a method from the class of its configuration."""
+    config, own = task.Config, own_options(task.name)
     values, types = defaults(config), hints(config)
     return [
         Setting(name, values[name], words, tuple(choices_of(types[name])))
         for name, words in descriptions(config).items()
-        if name not in OWN_OPTIONS
+        if name not in own
     ]
 
 
@@ -44,9 +48,9 @@ def settings_help(method: str, among: Mapping[str, str]) -> str:
     """
     from geopretrain.tasks.registry import task_class
 
-    config = task_class(method, among).Config
+    task = task_class(method, among)
     lines = [f"Settings of {method} (--settings NAME=VALUE...):"]
-    for setting in settings_of(config):
+    for setting in settings_of(task):
         default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
         text = setting.description.replace("``", "")
         lines.append(f"  {setting.name}={default}")

@@ -10,7 +10,7 @@ from geopretrain.schema import defaults
 from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.known import check_settings
-from geopretrain.tasks.registry import OWN_OPTIONS, PRETEXTS, task_class
+from geopretrain.tasks.registry import PRETEXTS, own_options, task_class
 from geopretrain.weights import Init, LoadReport
 
 
@@ -25,7 +25,7 @@ def task_config(cls: type[Task], settings: Mapping[str, Any], **own: Any) -> Any
     Raises:
         ConfigError: an unknown setting (the nearest is named), or an impossible value.
     """
-    reserved = {*own, *OWN_OPTIONS}
+    reserved = {*own, *own_options(cls.name)}
     known = [field.name for field in fields(cls.Config) if field.name not in reserved]
     check_settings(cls.name, settings, known)
     return cls.Config(**own, **settings)

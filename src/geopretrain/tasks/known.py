@@ -14,7 +14,7 @@ from pathlib import Path
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.records import Text, read_json
 from geopretrain.tasks.presets import Preset
-from geopretrain.tasks.registry import OWN_OPTIONS
+from geopretrain.tasks.registry import own_options
 
 OF_TRAINING = frozenset(one.name for one in fields(Preset)) - {
     *("crop", "epochs", "lr_batch", "lr_of", "settings", "warmup_fraction")
@@ -53,7 +53,7 @@ def check_settings(method: str, names: Iterable[str], known: Iterable[str]) -> N
     """
     known = list(known)
     for name in names:
-        if name in OWN_OPTIONS:
+        if name in own_options(method):
             raise ConfigError(
                 f"'{name}' is no setting of {method}: it has an option of its own, or the data decide it."
             )

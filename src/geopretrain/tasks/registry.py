@@ -34,8 +34,15 @@ TRANSFERS = {
 }
 """Transfers with labels."""
 
-OWN_OPTIONS = ("backbone", "mode", "as_released", "num_classes", "class_names", "class_colours")
+OWN_OPTIONS = ("backbone", "mode", "num_classes", "class_names", "class_colours")
 """Fields of a task that have an option of their own, or that the data decide: never settings."""
+OWN_OF_METHOD = {"segmentation": ("as_released",)}
+"""Fields of one task only that have an option of their own; elsewhere a field of this name is a setting."""
+
+
+def own_options(method: str) -> tuple[str, ...]:
+    """Return the fields of a task that are never settings, by its name."""
+    return (*OWN_OPTIONS, *OWN_OF_METHOD.get(method, ()))
 
 
 def task_class(name: str, among: Mapping[str, str] = PRETEXTS) -> type[Task]:
