@@ -46,11 +46,8 @@ def main() -> None:
     parser.add_argument("--run", action="append", default=[])
     parser.add_argument("--reach", type=int, default=8)
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--max-inconsistency", type=float, default=0.05)
     options = parser.parse_args()
-    limit = options.max_inconsistency
-    ways: dict[str, dict[str, Any]] = {"measured": {"max_inconsistency": limit}}
-    ways |= {run: {"run": run, "max_inconsistency": limit} for run in options.run}
+    ways: dict[str, dict[str, Any]] = {"measured": {}, **{run: {"run": run} for run in options.run}}
     ways |= {"flow": {"by": "flow"}, "none": {"by": "none"}}
     with tempfile.TemporaryDirectory() as folder:
         labelled, store = options.data or rendered(Path(folder), options.seed)

@@ -73,12 +73,13 @@ def test_by_exact_depth_and_motion_labels_are_right_and_masks_remove_what_is_wro
         gp.propagate(root / "few", root / "store", tmp_path / by, by=by, **QUIET)
         numbers[by] = right(*maps(tmp_path / by, world))
     (exact, labelled), (flow, _), (none, whole) = numbers.values()
-    assert exact > 0.96
-    assert exact > flow + 0.02
-    assert flow > none + 0.02
+    assert exact > none + 0.06
+    assert exact > flow + 0.005
+    assert flow > none + 0.04
     assert labelled > 0.4
     assert whole == 1.0
-    gp.propagate(root / "few", root / "store", tmp_path / "any", max_inconsistency=1e6, **QUIET)
+    unmasked = {"max_inconsistency": 1e6, "max_colour_difference": 1}
+    gp.propagate(root / "few", root / "store", tmp_path / "any", **unmasked, **QUIET)
     unmasked, truth = maps(tmp_path / "any", world)
     masked = maps(tmp_path / "geometry", world)[0]
     wrong = (unmasked != 255) & (unmasked != truth)

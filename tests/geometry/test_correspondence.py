@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geopretrain.geometry import correspondence_by_depth, correspondence_by_flow
+from geopretrain.geometry import correspondence_by_depth, correspondence_by_flow, with_same_colour
 from geopretrain.synthetic import make_world
 
 CAMERA = torch.tensor([[[10.0, 0, 7.5], [0, 10, 5.5], [0, 0, 1]]])
@@ -82,6 +82,18 @@ def test_flows_are_chained_and_what_does_not_come_back_is_lost():
     visible = correspondence_by_flow([right], [lost]).visible
     assert not visible[0, 0, 3, 6:8].any()
     assert visible[0, 0, 5:, :14].all()
+
+
+def test_what_has_another_colour_is_not_the_same_point():
+    right = torch.zeros(1, 2, *SIZE)
+    right[:, 0] = 1
+    points = correspondence_by_flow([right], [-right])
+    target, source = torch.full((1, 3, *SIZE), 0.5), torch.full((1, 3, *SIZE), 0.5)
+    source[:, 0, 4, 7], source[:, :, 8, 3] = 0.56, 0.56  # in red alone, and in all
+    found = with_same_colour(points, target, source, 0.05)
+    lost = (points.visible & ~found.visible)[0, 0].nonzero().tolist()
+    assert lost == [[8, 2]]
+    assert torch.equal(found.flow, points.flow)
 
 
 def test_shapes_and_pairs_are_checked():

@@ -151,7 +151,7 @@ def _write(
             manifest.begin(aside)
             frames, shown = _write_frames(aside, moving, steps)
             if not frames:
-                raise DataError(_why_none(steps, saved))
+                raise DataError(_why_none(steps))
             table = PropagatedTable(
                 saved["data"],
                 moving.labelled.fingerprint(),
@@ -228,7 +228,7 @@ def _write_frame(
     return PropagatedFrame(image, file, source, clip, step.frame, step.steps, fraction)
 
 
-def _why_none(steps: Sequence[Step], saved: dict[str, Any]) -> str:
+def _why_none(steps: Sequence[Step]) -> str:
     if not steps:
         return (
             "No frame is left to propagate labels to: those around the training images are missing in the "
@@ -237,7 +237,7 @@ def _why_none(steps: Sequence[Step], saved: dict[str, Any]) -> str:
     return (
         f"Nothing could be propagated to any of {len(steps)} frames: nearly every point would be hidden. "
         "Depth and motion do not fit the video; look at them with predict and evaluate, allow more with "
-        f"--max-inconsistency (now {saved['max_inconsistency']}), or propagate with --by flow."
+        "--max-inconsistency and --max-colour-difference, or propagate with --by flow."
     )
 
 

@@ -111,9 +111,13 @@ class PropagateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     has."""
     reach: Count = 4
     """Frames to each side of a labelled one, a stride of the store apart."""
-    max_inconsistency: Positive = 0.05
+    max_inconsistency: Positive | None = None
     """Relative difference |a - b| / (a + b) of the depths of a point seen in both frames, above which it is
-    hidden in one of them or moves, and gets no label."""
+    hidden in one of them or moves, and gets no label; left away: 0.05 for measured depth, 0.2 for that of a
+    run."""
+    max_colour_difference: Positive = 0.05
+    """Mean difference of red, green and blue, of 1, above which what is followed by depth or flow is not the
+    same point, and gets no label."""
     refine: FilePath | None = None
     """Run of a segmentation; labels stay only where it predicts the same class."""
     overwrite: bool = False

@@ -18,6 +18,7 @@ from geopretrain.geometry.correspondence import (
     Correspondence,
     correspondence_by_depth,
     correspondence_by_flow,
+    with_same_colour,
 )
 from geopretrain.geometry.normals import surface_normals
 from geopretrain.geometry.pose import (
@@ -79,4 +80,5 @@ __all__ = [
     "warp",
     "warp_flow",
     "warp_rotated",
+    "with_same_colour",
 ]

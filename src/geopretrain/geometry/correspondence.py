@@ -10,10 +10,8 @@ from torch import Tensor
 
 from geopretrain.geometry.camera import pixel_grid
 from geopretrain.geometry.checks import check_shapes
-from geopretrain.geometry.warp import in_view, sample, source_pixels
+from geopretrain.geometry.warp import in_view, sample, source_pixels, warp_flow
 
-MAX_INCONSISTENCY = 0.05
-"""Relative difference of two depths, |a - b| / (a + b), above which they are of different surfaces."""
 NO_DEPTH = -1e30
 """Stands where a source has no depth: what is read is negative if any of it comes from there."""
 FLOW_TOLERANCE = 0.01, 0.5
@@ -38,7 +36,7 @@ def correspondence_by_depth(
     intrinsics: Tensor,
     T_target_to_source: Tensor,
     *,
-    max_inconsistency: float = MAX_INCONSISTENCY,
+    max_inconsistency: float = 0.05,
     one_scale: bool = True,
 ) -> Correspondence:
     """Follow the points of a static scene by depth and camera motion.
@@ -101,3 +99,23 @@ def correspondence_by_flow(forward: Sequence[Tensor], backward: Sequence[Tensor]
         error = (moved + returned).square().sum(1, keepdim=True)
         visible = visible & in_view(pixels, first.shape[-2:]) & (error <= relative * lengths + absolute)
     return Correspondence(pixels - grid, visible)
+
+
+def with_same_colour(
+    points: Correspondence, target: Tensor, source: Tensor, max_difference: float
+) -> Correspondence:
+    """Return a correspondence that is visible only where both views have nearly the same colour.
+
+    Args:
+        points: from the target to the source.
+        target: ``B 3 H W`` in [0, 1].
+        source: ``B 3 H W`` in [0, 1].
+        max_difference: mean absolute difference of red, green and blue, up to which they are the same.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    check_shapes(("flow", points.flow, "B 2 H W"), ("target", target, "B 3 H W"))
+    warped, inside = warp_flow(source, points.flow)
+    alike = (warped - target).abs().mean(1, keepdim=True) <= max_difference
+    return Correspondence(points.flow, points.visible & inside & alike)

@@ -25,6 +25,7 @@ from geopretrain.data.propagation import Labels, Step, agreeing, copied_labels, 
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError, OptionError, RunFolderError
+from geopretrain.geometry import with_same_colour
 from geopretrain.metrics.segmentation import SegmentationScore
 from geopretrain.pictures import Picture
 from geopretrain.prediction.correspondences import ByFlow, ByMeasurement, ByRun, Correspondences
@@ -37,6 +38,8 @@ MAX_SCORED = 200
 """Frames with labels of their own that propagated labels are compared with, evenly spread."""
 WIDTH = 320
 """Of a picture in a row of pictures, px."""
+MAX_INCONSISTENCY, MAX_INCONSISTENCY_OF_RUNS = 0.05, 0.2
+"""For measured depth and for that of a network, which sees each frame a little differently."""
 _KEPT = 8  # labelled images of the frames around the present one
 
 
@@ -50,6 +53,7 @@ class Propagation:
         self.store, self.labelled = store, labelled
         self._points = _points(store, options, device)
         self._refiner = _Refiner.of(labelled, options, device)
+        self._max_colour_difference = options.max_colour_difference
         self.image_of = lru_cache(_KEPT)(labelled.original)
 
     @property
@@ -75,6 +79,8 @@ class Propagation:
             points = self._points.between(step.clip, step.frames)
             if points is None:
                 return None
+            images = [self._stored(step.clip, frame) for frame in (step.frame, step.frames[-1])]
+            points = with_same_colour(points, images[0], images[1], self._max_colour_difference)
             clip = self.store.clips[step.clip]
             source, part = crop_in(clip, (given.shape[0], given.shape[1])), crop_in(clip, size)
             target = part if whole else (0, 0, *size)
@@ -83,6 +89,10 @@ class Propagation:
             flow, visible = points.flow[0].numpy(), points.visible[0, 0].numpy()
             found = moved_labels(given, flow, visible, source, size, target)
         return found if self._refiner is None else agreeing(found, self._refiner(picture))
+
+    def _stored(self, clip: int, frame: int) -> torch.Tensor:
+        """Return a frame as it is stored, ``1 3 h w`` in [0, 1]."""
+        return as_float(torch.from_numpy(self.store.frame_image(clip, frame).copy()).permute(2, 0, 1)[None])
 
     def drawn(self, step: Step, picture: Picture, found: Labels, truth: Labels | None = None) -> Picture:
         """Return a row: the labelled image, the frame, its labels (dark where there are none), the truth."""
@@ -170,10 +180,11 @@ def _points(store: FrameStore, options: PropagateOptions, device: str) -> Corres
         return None
     if options.by == "flow":
         return ByFlow(store)
+    limit = options.max_inconsistency
     if options.run is None:
-        return ByMeasurement(store, options.max_inconsistency)
+        return ByMeasurement(store, MAX_INCONSISTENCY if limit is None else limit)
     run = RunFolder.open(os.fspath(options.run))
-    return ByRun(store, options.max_inconsistency, run, device)
+    return ByRun(store, MAX_INCONSISTENCY_OF_RUNS if limit is None else limit, run, device)
 
 
 def _required(image: LabelledImage) -> Labels:
