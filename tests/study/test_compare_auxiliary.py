@@ -11,6 +11,7 @@ from geopretrain.errors import ConfigError, OptionError, RunFolderError
 from geopretrain.networks import Backbone
 from geopretrain.study.folder import prepare_folder
 from geopretrain.study.plan import make_plan
+from geopretrain.study.protocol import describe_protocol
 from geopretrain.weights import save_tensors
 
 
@@ -86,6 +87,13 @@ def test_images_are_mixed_in_every_mode(tmp_path, stores):
 def test_what_makes_no_sense_is_refused(tmp_path, stores, more, error, words):
     with pytest.raises(error, match=words):
         make_plan(options(tmp_path / "cmp", stores[0], **more))
+
+
+def test_the_protocol_says_what_was_learned_beside_the_labels(tmp_path, stores):
+    plan = make_plan(options(tmp_path / "cmp", stores[0]))
+    found = describe_protocol(plan, [{"run": str(tmp_path / "none"), "seconds": 1.0}])
+    assert (found["auxiliary"], found["auxiliary_weight"]) == ("monodepth", 1.0)
+    assert found["auxiliary_batch_size"] is None, "it was left away"
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "backbone": settings["backbone"],
         "head": settings.get("settings", {}).get("head", "depth"),
         "preset": settings["preset"],
-        **{name: settings[name] for name in AUXILIARY if settings.get("auxiliary") is not None},
+        **{name: settings.get(name) for name in AUXILIARY if settings.get("auxiliary") is not None},
         "depth_from": settings.get("depth_from"),
         "steps": plan.curves[main.labels][-1],
         "steps_of": {str(labels): points[-1] for labels, points in plan.curves.items()},
