@@ -92,7 +92,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, stores, more, error, words):
 def test_the_protocol_says_what_was_learned_beside_the_labels(tmp_path, stores):
     plan = make_plan(options(tmp_path / "cmp", stores[0]))
     found = describe_protocol(plan, [{"run": str(tmp_path / "none"), "seconds": 1.0}])
-    assert (found["auxiliary"], found["auxiliary_weight"]) == ("monodepth", 1.0)
+    assert (found["auxiliary"], found["auxiliary_weight"]) == ("monodepth", plan.config["auxiliary_weight"])
     assert found["auxiliary_batch_size"] is None, "it was left away"
 
 
