@@ -26,6 +26,9 @@ class Places:
     def names(self, rows):
         return [f"{'abcdefgh'[row // 4]}/{row:04d}.png" for row in rows]
 
+    def class_pixels(self, rows):
+        return np.tile([4, 4, 0], (len(rows), 1))
+
     def read(self, rows, fields):
         assert max(rows) < self.count, "test images are left alone"
         self.read_rows |= {int(row) for row in rows}
@@ -74,6 +77,13 @@ def test_scores_are_of_training_images_alone(network):
 
 def test_one_image_leaves_nothing_to_judge_on(network):
     assert probe(Places(1), {"random": network}, 1, 0) is None
+
+
+def test_images_whose_labels_are_all_ignored_are_not_judged_on(network):
+    data = Places(2)
+    assert probe(data, {"random": network}, 1, 0) is not None
+    data.class_pixels = lambda rows: np.zeros((len(rows), 3), np.int64)
+    assert probe(data, {"random": network}, 1, 0) is None
 
 
 def test_slope_and_differences():

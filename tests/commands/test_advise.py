@@ -125,6 +125,9 @@ def test_a_run_is_probed_beside_imagenet(places, tmp_path):
     found = gp.advise(store, labelled, init=run.path, progress=False)
     assert {point.init for point in found.probe.points} == {"random", "imagenet", str(run.path)}
     assert f"{run.path} beside ImageNet, set by set" in " ".join(found.text().split())
+    lines = [line for _, line in found.commands]
+    assert f"--inits imagenet,{run.path} " in lines[1]
+    assert not any("pretrain" in line.split()[1] for line in lines), "it is pre-trained"
 
 
 def test_test_images_are_never_looked_at(places, tmp_path):
@@ -169,6 +172,23 @@ def test_boxes_and_depth_have_their_facts_and_no_probe(places, tmp_path):
     assert depth.verdict == "not measured"
     assert any("finetune depth --supervision labels" in line for _, line in depth.commands)
     assert "simmim, +0.024" in " ".join(depth.text().split())
+
+
+def test_labels_that_were_propagated_are_no_labels(places, tmp_path, monkeypatch):
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+
+    opened = LabelledSet.open
+
+    def with_four_propagated(*values, **named):
+        found = opened(*values, **named)
+        found.source.propagated_from = (0, 0, 1, 1)
+        return found
+
+    monkeypatch.setattr(LabelledSet, "open", with_four_propagated)
+    found = gp.advise(places / "store", places / "labelled", progress=False)
+    assert (found.labels.train, found.labels.propagated) == (8, 4)
+    assert {point.labels for point in found.probe.points} == {4, 8}
+    assert "Beside them 4 to which labels were propagated" in found.text()
 
 
 @pytest.mark.parametrize(

@@ -269,23 +269,19 @@ def commands_of(
     """Return what to run next, in order, each with why."""
     best = answer.best.effect if verdict == "likely" and answer.best is not None else None
     now = (f"The safe choice ({plan.start})", plan.finetune(plan.start, f"runs/{plan.start}"))
+    asked = [("See whether this run helps on your labels", plan.compare(plan.run))] if plan.run else []
+    more = [("Choose the frames to label next", plan.select("to-label"))] if steep else []
     if not video.learnable:
-        return [now]
+        return [now, *asked]
     method, why = geometric_method(video, plan.backbone)
     if best is not None:
         method, why = best.pretrain or best.added, "what was measured to add"
     run = f"runs/{plan.start}-{method.split()[0]}"
-    tried = [
-        (f"Pre-train on the video by {method.split()[0]} ({why})", plan.pretrain(method, run)),
-        ("See whether it helps on your labels", plan.compare(run, "runs/compared")),
-    ]
+    learn = (f"Pre-train on the video by {method.split()[0]} ({why})", plan.pretrain(method, run))
+    tell = ("See whether it helps on your labels", plan.compare(run))
     if best is not None:
-        found = [tried[0], ("Fine-tune from it", plan.finetune(run, f"{run}-tuned")), tried[1]]
-    else:
-        found = [now, *tried]
-    if steep:
-        found.append(("Choose the frames to label next", plan.select("to-label")))
-    return found
+        return [learn, ("Fine-tune from it", plan.finetune(run, f"{run}-tuned")), tell, *asked, *more]
+    return [now, *(asked or [learn, tell]), *more]
 
 
 def filled(text: str, indent: str = "") -> str:

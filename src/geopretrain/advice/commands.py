@@ -22,6 +22,7 @@ class Plan:
         labels: facts of it.
         backbone: timm model.
         start: initialisation to begin with.
+        run: finished run that is asked about, None where there is none.
         size: (height, width) px that the user wants labelled images read at, None: their own.
     """
 
@@ -30,6 +31,7 @@ class Plan:
     labels: Labels
     backbone: str
     start: str
+    run: str | None = None
     size: tuple[int, int] | None = None
 
     def finetune(self, init: str, out: str) -> str:
@@ -49,7 +51,7 @@ class Plan:
             *self._backbone(), *probe, "--out", out,
         )  # fmt: skip
 
-    def compare(self, run: str, out: str) -> str:
+    def compare(self, run: str, out: str = "runs/compared") -> str:
         """Return the comparison of a run with the beginning."""
         task = [] if self.labels.task == "segmentation" else ["--task", self.labels.task]
         several = ["--subsets", str(SUBSETS)] if self.labels.wanted < self.labels.train else []

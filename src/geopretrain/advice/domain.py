@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from geopretrain.advice.groups import parts_of
+from geopretrain.advice.groups import parts_of, train_rows
 from geopretrain.data.dataset import IMAGES, Fields
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.data.store.frame_store import FrameStore
@@ -70,7 +70,7 @@ def compare(
     """
     if isinstance(labelled, LabelledSet):
         labelled = LabelledSet.open(labelled.path, size=store.size, names=fields.names)
-    frames, images = _some(store.splits(IMAGES)["train"]), _some(labelled.splits(fields)["train"])
+    frames, images = _some(store.splits(IMAGES)["train"]), _some(train_rows(labelled, fields))
     labelled.check(images, IMAGES)
     of_video = features_of(store, frames, backbone, BATCH)
     of_labelled = features_of(labelled, images, backbone, BATCH)

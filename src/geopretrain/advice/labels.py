@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geopretrain.advice.groups import train_rows
 from geopretrain.data.dataset import Fields
 from geopretrain.data.labelled.census import census, refuse_overlap
 from geopretrain.data.labelled.detect import is_labelled
@@ -24,8 +25,8 @@ Rows = NDArray[np.int64]
 DEPTH = Fields(names=("depth",))
 FIELDS = {"segmentation": LABELS, "detection": BOXES, "depth": DEPTH}
 """What the labels of each task are."""
-MAX_LOOKED = 600
-"""Images of a split whose labels are looked at, evenly spread."""
+MAX_TRAIN, MAX_VAL = 500, 100
+"""Training and validation images whose labels are looked at, evenly spread."""
 FEW_IMAGES, FEW_PIXELS = 0.1, 0.002
 """Share of the training images, or of their labelled pixels, under which a class is called rare."""
 NAMED = 10
@@ -41,7 +42,9 @@ class Labels:
         task: that they are fit for.
         size: (height, width) they are read at, px.
         counts: number of labelled images in each split.
+        propagated: training images beside them that labels were only propagated to.
         wanted: number that is to be learned from.
+        looked_at: training images whose classes are counted.
         classes: share of the labelled pixels, or of the objects, of each class in the training images.
         rare: classes that hardly occur there.
         absent: classes that do not.
@@ -53,7 +56,9 @@ class Labels:
     task: str
     size: tuple[int, int]
     counts: dict[str, int]
+    propagated: int
     wanted: int
+    looked_at: int
     classes: dict[str, float]
     rare: tuple[str, ...]
     absent: tuple[str, ...]
@@ -129,34 +134,28 @@ def facts_of(data: LabelledSet | FrameStore, task: str, labels: int | None) -> L
         DataError: a file cannot be used, a picture is in both splits, or the labels cannot be meant.
         ConfigError: there are fewer labelled images.
     """
-    splits = data.splits(FIELDS[task])
-    train, val = splits["train"], splits.get("val", np.zeros(0, np.int64))
+    splits, train = data.splits(FIELDS[task]), train_rows(data, FIELDS[task])
+    val = splits.get("val", np.zeros(0, np.int64))
     if labels is not None and labels > len(train):
         raise OptionError(
             "labels", f"must be at most {len(train)}, the labelled training images of '{data.path}'."
         )
-    counts = data.describe().counts if isinstance(data, LabelledSet) else _lengths(splits)
-    occurring = _classes(data, task, _some(train), _some(val)) if isinstance(data, LabelledSet) else None
+    looked_at = train[spread_positions(len(train), MAX_TRAIN)], val[spread_positions(len(val), MAX_VAL)]
+    occurring = _classes(data, task, *looked_at) if isinstance(data, LabelledSet) else None
     return Labels(
         path=str(data.path),
         kind=data.describe().kind,
         task=task,
         size=data.size,
-        counts=dict(counts),
+        counts={split: len(rows) for split, rows in splits.items()} | {"train": len(train)},
+        propagated=len(splits["train"]) - len(train),
         wanted=labels or len(train),
+        looked_at=len(looked_at[0]),
         classes=occurring[0] if occurring else {},
         rare=occurring[1] if occurring else (),
         absent=occurring[2] if occurring else (),
         only_scored=occurring[3] if occurring else (),
     )
-
-
-def _lengths(splits: dict[str, Rows]) -> dict[str, int]:
-    return {split: len(rows) for split, rows in splits.items()}
-
-
-def _some(rows: Rows) -> Rows:
-    return rows[spread_positions(len(rows), MAX_LOOKED)]
 
 
 Occurring = tuple[dict[str, float], tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -203,6 +202,10 @@ def in_words(labels: Labels) -> list[str]:
     """Return facts as sentences."""
     counts = ", ".join(f"{count} {split}" for split, count in labels.counts.items() if count)
     said = [f"{labels.kind}: {counts} labelled images for {labels.task}, {in_px(labels.size)}."]
+    if labels.propagated:
+        said.append(
+            f"Beside them {labels.propagated} to which labels were propagated, which are not looked at."
+        )
     if labels.wanted < labels.train:
         said.append(f"{labels.wanted} of the {labels.train} training images are to be learned from.")
     if not labels.classes:
@@ -211,11 +214,15 @@ def in_words(labels: Labels) -> list[str]:
     order = sorted(labels.classes, key=lambda name: -labels.classes[name])
     listed = [f"{name} {_percent(labels.classes[name])}" for name in order if labels.classes[name] > 0]
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    said.append(f"Classes by {of}, {len(labels.classes)} in all: {', '.join(listed[:NAMED])}{more}.")
+    said.append(
+        f"Classes by {of} of {labels.looked_at} training images, {len(labels.classes)} in all: "
+        f"{', '.join(listed[:NAMED])}{more}."
+    )
     if labels.rare:
         said.append(f"Rare in the training images, so that few labels may miss them: {_names(labels.rare)}.")
     if labels.absent:
-        said.append(f"In no training label: {_names(labels.absent)}: nothing can be learned of that.")
+        seen = "" if labels.looked_at == labels.train else f" of the {labels.looked_at} that were looked at"
+        said.append(f"In no training label{seen}: {_names(labels.absent)}. Nothing can be learned of that.")
     if labels.only_scored:
         said.append(
             f"{_names(labels.only_scored)} occur in validation images all the same and lower every mean over "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geopretrain.advice.groups import parts_of
+from geopretrain.advice.groups import parts_of, train_rows
 from geopretrain.console import console
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import drawn_subset, spread_positions
@@ -91,7 +91,7 @@ def probe(data: LabelledSet, networks: Mapping[str, Backbone], wanted: int, seed
         seed: fixes which images.
 
     Returns:
-        None where there are too few labelled images: one training image and no other to judge on.
+        None where there are too few labelled images: one training image, or no other to judge on.
     """
     draws = _draws(data, wanted, seed)
     if not draws:
@@ -130,17 +130,23 @@ def _parted(data: LabelledSet, seed: int) -> tuple[Rows, Rows] | None:
 
     Without a val split whole parts of the training images are held back, other ones for each seed.
     """
-    splits = data.splits(LABELS)
-    train, val = splits["train"], splits.get("val", np.zeros(0, np.int64))
+    train, val = train_rows(data, LABELS), data.splits(LABELS).get("val", np.zeros(0, np.int64))
     if len(val):
-        return train, _some(val)
+        judged = _labelled(data, _some(val))
+        return (train, judged) if len(judged) else None
     parts = np.array(parts_of(data.names(train)))
     order = np.random.default_rng([seed, 2]).permutation(np.unique(parts))
     held: list[str] = []
     while not held or np.isin(parts, held).mean() < HELD_BACK:
         held.append(str(order[len(held)]))
     back = np.isin(parts, held)
-    return None if back.all() else (train[~back], _some(train[back]))
+    judged = _labelled(data, _some(train[back]))
+    return None if back.all() or not len(judged) else (train[~back], judged)
+
+
+def _labelled(data: LabelledSet, rows: Rows) -> Rows:
+    """Return the images with labelled pixels: others say nothing of a prediction."""
+    return rows[data.class_pixels(rows)[:, :-1].any(1)]
 
 
 def _some(rows: Rows) -> Rows:

@@ -84,7 +84,15 @@ def _advice(options: AdviseOptions) -> Advice:
     from_random = answer(among, case, RANDOM)
     verdict = verdict_of(of_video, pretraining)
     slope = probed.slope(IMAGENET) if probed is not None else None
-    plan = Plan(str(options.video), str(options.labelled), of_labels, name, IMAGENET, options.size)
+    plan = Plan(
+        video=str(options.video),
+        labelled=str(options.labelled),
+        labels=of_labels,
+        backbone=name,
+        start=IMAGENET,
+        run=next((init for init in networks if init not in (RANDOM, IMAGENET)), None),
+        size=options.size,
+    )
     steep = bool(of_labels.absent) or (slope is not None and slope >= STEEP)
     return Advice(
         verdict=verdict,
