@@ -72,23 +72,35 @@ def kitti_semantics(root: Path, count: int) -> Path:
     return root
 
 
-def kitti_stereo(root: Path, count: int, focal: Callable[[int], float] = lambda i: 700) -> Path:
-    """Write pairs, disparities (16-bit PNG, px x 256) and cameras with 0.5 m between them."""
+def kitti_stereo(
+    root: Path, count: int, focal: Callable[[int], float] = lambda i: 700, pictures: str = "image_"
+) -> Path:
+    """Write pairs, disparities (16-bit PNG, px x 256) and cameras with 0.5 m between them.
+
+    Args:
+        root: receives them.
+        count: of pairs.
+        focal: length of each, px.
+        pictures: how their folders begin; ``image_`` is stereo 2015, ``colored_`` or ``grey`` stereo 2012.
+    """
+    folder, first = root / "training", 2 if pictures == "image_" else 0
+    begin = "image_" if pictures == "grey" else pictures
+    names = ("disp_occ", "calib", "P") if first == 0 else ("disp_occ_0", "calib_cam_to_cam", "P_rect_0")
     for i in range(count):
         for frame in ("10", "11"):
-            for camera in (2, 3):
-                place = root / "training" / f"image_{camera}" / f"{i:06d}_{frame}.png"
-                picture(place, 2 * i + int(frame) - 10 + 100 * (camera - 2))
+            for camera in (0, 1):
+                place = folder / f"{begin}{camera + first}" / f"{i:06d}_{frame}.png"
+                picture(place, 2 * i + int(frame) - 10 + 100 * camera)
         disparity = np.full(SIZE, 256 * 25, np.uint16)
         disparity[:8], disparity[8] = 0, 65535
-        grey(root / "training" / "disp_occ_0" / f"{i:06d}_10.png", disparity)
-        file = root / "training" / "calib_cam_to_cam" / f"{i:06d}.txt"
+        grey(folder / names[0] / f"{i:06d}_10.png", disparity)
+        file = folder / names[1] / f"{i:06d}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         f = focal(i)
-        rows = {2: 45.0, 3: 45.0 - 0.5 * f}
+        rows = {first: 45.0, first + 1: 45.0 - 0.5 * f, 5: 7.0}
         file.write_text(
             "calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.95e-02\n"
-            + "".join(f"P_rect_0{k}: {f} 0 48 {x} 0 {f} 32 0 0 0 1 0\n" for k, x in rows.items())
+            + "".join(f"{names[2]}{k}: {f} 0 48 {x} 0 {f} 32 0 0 0 1 0\n" for k, x in rows.items())
         )
     return root
 

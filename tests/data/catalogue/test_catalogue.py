@@ -188,6 +188,7 @@ TREES = {
     "kitti-raw": lambda root: kitti_raw(root / "kitti_raw", {"2011_09_26_drive_0001_sync": 4}),
     "kitti-semantics": lambda root: kitti_semantics(root / "kitti", 10),
     "kitti-stereo": lambda root: kitti_stereo(root / "kitti", 10),
+    "kitti-stereo-2012": lambda root: kitti_stereo(root / "data_stereo_flow", 10, pictures="colored_"),
     "nyuv2": lambda root: nyu(root / "nyuv2"),
     "nyuv2-raw": lambda root: nyu_raw(
         root / "nyu_raw" / "cafe_0001",

@@ -171,7 +171,7 @@ LAYOUTS: list[ClipLayout] = [
     ClipLayout("iBims-1", "iBims-1 (ibims1_core_mat)", lambda spec, options: open_ibims(_path(spec))),
     ClipLayout(
         "KITTI stereo",
-        "KITTI stereo (training/image_2 with training/disp_occ_0 and calib_cam_to_cam)",
+        "KITTI stereo (training/image_2 or colored_0 with training/disp_occ_0 or disp_occ, and cameras)",
         lambda spec, options: open_kitti_stereo(_path(spec)),
     ),
     ClipLayout("CamVid", "CamVid in the SegNet layout (val/, valannot/)", _camvid),
