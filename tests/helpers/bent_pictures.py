@@ -107,19 +107,29 @@ def transforms(folder: Path, count=3, per_frame=False, **more) -> Path:
 IDS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "OPENCV": 4, "OPENCV_FISHEYE": 5, "FOV": 7}
 
 
-def colmap(folder: Path, model: str, values, *, binary: bool, count=3, size=SIZE) -> Path:
-    """A COLMAP model with one camera, and pictures that move forward (world to camera)."""
+def colmap(folder: Path, model: str, values, *, binary: bool, count=3, size=SIZE, points=()) -> Path:
+    """A COLMAP model with one camera, and pictures that move forward (world to camera).
+
+    ``points`` are (x, y, z, error, number of pictures that see it); all pictures are said to see each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"frame_{i + 1:05d}.png" for i in range(count)]
     moves = [(-0.1 * i, 0.2, -0.5 * i) for i in range(count)]
     if not binary:
         numbers = " ".join(str(v) for v in values)
         (folder / "cameras.txt").write_text(f"# cameras\n1 {model} {size[1]} {size[0]} {numbers}\n")
+        seen = " ".join(f"1.5 2.5 {number}" for number in range(7, 7 + len(points)))
         lines = [
-            f"{i + 1} 1 0 0 0 {x} {y} {z} 1 {name}\n" + ("" if i else "10.5 20.5 -1") + "\n"
+            f"{i + 1} 1 0 0 0 {x} {y} {z} 1 {name}\n" + ("" if i else "10.5 20.5 -1 ") + seen + "\n"
             for i, (name, (x, y, z)) in enumerate(zip(names, moves, strict=True))
         ]
         (folder / "images.txt").write_text("# images\n" + "".join(lines))
+        lines = [
+            f"{7 + k} {x} {y} {z} 9 9 9 {error}" + " 1 0" * int(tracks) + "\n"
+            for k, (x, y, z, error, tracks) in enumerate(points)
+        ]
+        if lines:
+            (folder / "points3D.txt").write_text("# points\n" + "".join(lines))
         return folder
     camera = struct.pack("<QiiQQ", 1, 1, IDS[model], size[1], size[0]) + struct.pack(
         f"<{len(values)}d", *values
@@ -128,8 +138,14 @@ def colmap(folder: Path, model: str, values, *, binary: bool, count=3, size=SIZE
     data = struct.pack("<Q", count)
     for i, (name, move) in enumerate(zip(names, moves, strict=True)):
         data += struct.pack("<i7di", i + 1, 1, 0, 0, 0, *move, 1) + name.encode() + b"\0"
-        data += struct.pack("<Qddq", 1, 10.5, 20.5, -1)
+        data += struct.pack("<Qddq", 1 + len(points), 10.5, 20.5, -1)
+        data += b"".join(struct.pack("<ddq", 1.5, 2.5, 7 + k) for k in range(len(points)))
     (folder / "images.bin").write_bytes(data)
+    data = struct.pack("<Q", len(points))
+    for k, (*place, error, tracks) in enumerate(points):
+        data += struct.pack("<Q3d3BdQ", 7 + k, *place, 9, 9, 9, error, int(tracks)) + bytes(8 * int(tracks))
+    if len(points):
+        (folder / "points3D.bin").write_bytes(data)
     return folder
 
 

@@ -6,7 +6,7 @@ there (disparity, bilinear: exact on planes) and brought to that unit as the nam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -72,40 +72,61 @@ def score_points(
         ConfigError: the task knows less of depth than the protocol takes for granted.
         DataError: nothing can be scored.
     """
+    _check_meaning(task, protocol)
+    sequences, chosen = footage(data, run, frames, _has_points)
+    found = _Errors(_rules(protocol))
+    for video in _videos(task, sequences, size, flip, every, found.left_out):
+        found.add(video.at_one_unit(protocol == PER_VIDEO))
+    if not found.scores.rows:
+        raise DataError(_why_nothing(data, found.left_out))
+    origin = "; ".join(sorted({one.points_origin for one in sequences} - {""}))
+    return {
+        **found.as_json(origin),
+        "alignment": _ONE_FACTOR if protocol == PER_VIDEO else found.rules.alignment_in_words,
+        "counted": "pictures",
+        "frames": chosen,
+        "predicted": "disparity",
+        "meaning": task.depth_meaning,
+        "flip": flip,
+        "left_out": found.left_out,
+    }
+
+
+def _check_meaning(task: DepthTask, protocol: str) -> None:
     if task.depth_meaning == "scale_shift" and protocol != SCALE_SHIFT:
         raise ConfigError(
             f"This run knows depth only {MEANINGS[task.depth_meaning]}, so '{protocol}' would say nothing of "
             f"it. Use --protocol {SCALE_SHIFT}."
         )
-    sequences, chosen = footage(data, run, frames, _has_points)
-    left_out: list[str] = []
-    rules = _rules(protocol)
-    scores, constant, names = DepthScores(rules), DepthScores(rules), list[str]()
-    for video in _videos(task, sequences, size, flip, every, left_out):
-        for name, predicted, true in video.at_one_unit(protocol == PER_VIDEO):
-            names.append(name)
-            scores.add(predicted[None], true[None])
-            constant.add(np.ones_like(true)[None], true[None])
-    if not scores.rows:
-        raise DataError(_why_nothing(data, left_out))
-    found, flat = scores.result(), constant.result()
-    rows = [{"name": names[row["position"]], **row} for row in found.pop("per_image")]
-    points = int(sum(row["pixels"] for row in rows))
-    origin = "; ".join(sorted({one.points_origin for one in sequences} - {""}))
-    return {
-        **found,
-        "alignment": _ONE_FACTOR if protocol == PER_VIDEO else rules.alignment_in_words,
-        "counted": "pictures",
-        "points": points,
-        "truth": f"{points} sparse points, {origin}",
-        "frames": chosen,
-        "predicted": "disparity",
-        "meaning": task.depth_meaning,
-        "flip": flip,
-        "left_out": left_out,
-        "baselines": {"constant": {name: value for name, value in flat.items() if name != "per_image"}},
-        "per_image": rows,
-    }
+
+
+class _Errors:
+    """Errors of pictures, those of one depth everywhere beside them, and what could not be read."""
+
+    def __init__(self, rules: DepthProtocol) -> None:
+        self.rules = rules
+        self.scores, self.constant = DepthScores(rules), DepthScores(rules)
+        self.names, self.left_out = list[str](), list[str]()
+
+    def add(self, pictures: Iterable[tuple[str, Array, Array]]) -> None:
+        """Take the depths of some pictures: name, predicted and true."""
+        for name, predicted, true in pictures:
+            self.names.append(name)
+            self.scores.add(predicted[None], true[None])
+            self.constant.add(np.ones_like(true)[None], true[None])
+
+    def as_json(self, origin: str) -> dict[str, Any]:
+        """Return all errors, and whose points they are at (``origin``: in words)."""
+        found, flat = self.scores.result(), self.constant.result()
+        rows = [{"name": self.names[row["position"]], **row} for row in found.pop("per_image")]
+        points = int(sum(row["pixels"] for row in rows))
+        return {
+            **found,
+            "points": points,
+            "truth": f"{points} sparse points, {origin}",
+            "baselines": {"constant": {name: value for name, value in flat.items() if name != "per_image"}},
+            "per_image": rows,
+        }
 
 
 def _rules(protocol: str) -> DepthProtocol:
@@ -191,6 +212,7 @@ def at_points(disparity: NDArray[np.floating], points: Array, size: Size) -> Arr
 def _why_nothing(data: str, left_out: Sequence[str]) -> str:
     return (
         f"'{data}' has no picture with {FEWEST} sparse points. They come from `geopretrain data prepare "
-        "--calibrate focal`, or are sparse LiDAR (KITTI); stores of earlier versions have none."
+        "--calibrate focal`, from a COLMAP model with points3D beside the pictures, or are sparse LiDAR "
+        "(KITTI); stores of earlier versions have none."
         f"{' ' + left_out[0] if left_out else ''}"
     )

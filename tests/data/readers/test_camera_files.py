@@ -153,6 +153,63 @@ def test_poses_are_camera_to_world_with_y_down(tmp_path, kind):
     assert np.allclose(move[:3, :3], np.eye(3))
 
 
+def world(count=40):
+    """Points in front of the pictures of `colmap`, and four that do not count."""
+    random = np.random.default_rng(0)
+    places = random.uniform((-1, -1, 4), (1, 1, 9), (count, 3))
+    bad = [
+        (0, 0, 5, 9.0, 3),
+        (0, 0, 5, 0.3, 2),
+        (0, 0, -3, 0.3, 3),
+        (99, 0, 5, 0.3, 3),
+    ]  # far, few, behind, outside
+    return [(*place, -1.0 if k % 2 else 0.5, 3) for k, place in enumerate(places)] + bad
+
+
+class TestPointsOfAModel:
+    @pytest.mark.parametrize("binary", [False, True])
+    @pytest.mark.parametrize("lens", ["PINHOLE", "OPENCV"])
+    def test_are_where_the_pictures_see_them(self, tmp_path, binary, lens):
+        write_pictures(tmp_path / "images", coefficients=BROWN if lens == "OPENCV" else (0.0,) * 5, count=4)
+        values = (*CORNER, *FOUR) if lens == "OPENCV" else CORNER
+        colmap(tmp_path / "sparse/0", lens, values, binary=binary, points=world())
+        (clip,) = open_source(tmp_path / "images")
+        assert clip.points(3) is None, "not named in the model"
+        for frame in range(3):
+            found = clip.points(frame)
+            places = np.array(world())[:40, :3] + (-0.1 * frame, 0.2, -0.5 * frame)
+            assert found[:, 2] == pytest.approx(places[: len(found), 2])
+            pixels = places @ clip.intrinsics.T
+            inside = [
+                (0 <= x < clip.size[1]) and (0 <= y < clip.size[0]) for x, y in pixels[:, :2] / pixels[:, 2:]
+            ]
+            assert len(found) >= sum(inside) >= 30
+            assert found[:, :2] == pytest.approx((pixels / pixels[:, 2:])[: len(found), :2])
+        assert "with the poses of 3 of 4 frames and the points that 3 of these see." in clip.warnings[-1]
+        assert clip.camera_origin == "from sparse/0"
+
+    def test_lie_in_the_store_for_a_check_of_depth(self, tmp_path):
+        write_images(tmp_path / "images", sliding_frames(12, size=SIZE), "frame_{:05d}.png")
+        colmap(tmp_path / "sparse/0", "PINHOLE", CORNER, binary=True, count=12, points=world())
+        store = prepare(tmp_path / "images", tmp_path / "store", size=SIZE, progress=False)
+        assert re.search(
+            r"Sparse points of \d+ frames, for evaluate --protocol points-med", store_in_words(store)
+        )
+        assert len(store.points(0, 2)) >= 30
+
+    @pytest.mark.parametrize("binary", [False, True])
+    def test_that_are_damaged_leave_camera_and_poses(self, tmp_path, binary):
+        write_pictures(tmp_path / "images", count=3)
+        folder = colmap(tmp_path / "sparse/0", "PINHOLE", CORNER, binary=binary, points=world())
+        file = folder / ("points3D.bin" if binary else "points3D.txt")
+        file.write_bytes(file.read_bytes()[:200] if binary else b"7 1 2 x\n")
+        (clip,) = open_source(tmp_path / "images")
+        assert clip.has_poses
+        assert clip.points(0) is None
+        assert "The points of the model are left out: " in clip.warnings[-1]
+        assert "points3D" in clip.warnings[-1]
+
+
 def test_pictures_made_smaller_have_their_camera_made_smaller(tmp_path):
     small = [cv2.resize(picture(BROWN), (160, 120), interpolation=cv2.INTER_AREA)] * 3
     write_images(tmp_path / "images_2", small, "frame_{:05d}.png")

@@ -56,7 +56,7 @@ def files_beside(path: Path) -> list[Path]:
     fixed += [
         folder / place / f"{part}{ending}"
         for place in _MODELS
-        for part in ("cameras", "images")
+        for part in ("cameras", "images", "points3D")
         for ending in (".bin", ".txt")
     ]
     named = [file for file in _small(folder) if _is_named_like(file, path) or _says_so(file)]
@@ -76,7 +76,14 @@ def _read(path: Path, clip: SourceClip) -> Calibration:
         )
     if not path.is_file():
         raise CameraFileError(f"{path} does not exist. {ADVICE}")
-    if path.name in ("cameras.bin", "cameras.txt", "images.bin", "images.txt"):
+    if path.name in (
+        "cameras.bin",
+        "cameras.txt",
+        "images.bin",
+        "images.txt",
+        "points3D.bin",
+        "points3D.txt",
+    ):
         return read_model(path.parent)
     if path.suffix.lower() == ".json":
         return read_transforms(path, clip.size)

@@ -30,11 +30,13 @@ class NamedPicture:
         name: its path as the file has it, with ``/``.
         lens: number of its lens.
         pose: ``4 4``, camera (x right, y down, z forward) to world, in units of the file; None if not said.
+        points: ``N 3`` in its camera, of the units of the pose: what it was found to see.
     """
 
     name: str
     lens: int
     pose: np.ndarray | None = None
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,18 @@ class Calibration:
         path: of the file, or of the folder of the model.
         lenses: the different ones.
         pictures: those it names; none where it is about a camera, not about pictures.
+        problem: what of it could not be read and is done without; empty where all was read.
     """
 
     path: Path
     lenses: list[Lens]
     pictures: list[NamedPicture] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its name for people: models lie in folders that are numbers (``sparse/0``)."""
+        return "/".join(self.path.parts[-2:]) if self.path.name.isdigit() else self.path.name
 
     def matched(self, files: Sequence[Path]) -> dict[int, NamedPicture]:
         """Return by position which of the pictures named is each of the files.

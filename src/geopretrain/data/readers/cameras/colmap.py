@@ -1,4 +1,4 @@
-"""COLMAP models: ``cameras`` and ``images`` as text or binary, poses world to camera.
+"""COLMAP models: ``cameras``, ``images`` and ``points3D`` as text or binary, poses world to camera.
 
 Pixels are counted from the corner of the first one. Formats: colmap.github.io/format.html.
 """
@@ -6,10 +6,10 @@ Pixels are counted from the corner of the first one. Formats: colmap.github.io/f
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,16 @@ from geopretrain.errors import DataError
 
 _COPY = "Copy the model again, or export it again (colmap model_converter)."
 _MAX_SIDE = 10**6
+_SEEN_BY, _FAR = 3, 4.0
+"""Pictures that see a point at least, and mean reprojection error (px) at most: COLMAP's own limit."""
+
+
+class _Point(NamedTuple):
+    number: int
+    place: np.ndarray
+    error: float
+    """px; below 0 or no number where it was not computed."""
+    seen_by: int
 
 
 class _Model(NamedTuple):
@@ -71,6 +81,8 @@ class _Picture:
     name: str
     camera: int
     pose: np.ndarray
+    seen: np.ndarray
+    """Numbers of the points that it sees."""
 
 
 def has_model(folder: Path, *, pictures: bool = False) -> bool:
@@ -103,8 +115,36 @@ def read_model(folder: Path) -> Calibration:
         )
     used = [cameras[p.camera] for p in pictures] or list(cameras.values())
     different, which = distinct(used)
-    named = [NamedPicture(p.name, at, p.pose) for p, at in zip(pictures, which, strict=False)]
-    return Calibration(folder, different, named)
+    points, problem = _points_of(folder / f"points3D{ending}", pictures)
+    named = [
+        NamedPicture(p.name, at, p.pose, _in_camera(points, p))
+        for p, at in zip(pictures, which, strict=False)
+    ]
+    return Calibration(folder, different, named, problem)
+
+
+def _points_of(path: Path, pictures: Sequence[_Picture]) -> tuple[dict[int, np.ndarray], str]:
+    """Return the points of a model that can be relied on, and what is wrong with their file.
+
+    Cameras and poses are of use without them.
+    """
+    if not path.is_file() or not pictures:
+        return {}, ""
+    read = _binary_points if path.suffix == ".bin" else _text_points
+    try:
+        return {
+            point.number: point.place
+            for point in read(path)
+            if point.seen_by >= _SEEN_BY and not point.error > _FAR and np.isfinite(point.place).all()
+        }, ""
+    except CameraFileError as error:
+        return {}, f"The points of the model are left out: {error}"
+
+
+def _in_camera(points: Mapping[int, np.ndarray], picture: _Picture) -> np.ndarray:
+    """Return the points that a picture was found to see, ``N 3`` in its camera: never one that is hidden."""
+    seen = np.array([points[one] for one in picture.seen.tolist() if one in points]).reshape(-1, 3)
+    return np.asarray((seen - picture.pose[:3, 3]) @ picture.pose[:3, :3])
 
 
 def _lens(model: str, width: float, height: float, values: tuple[float, ...], where: str) -> Lens:
@@ -187,11 +227,34 @@ def _text_pictures(path: Path) -> Iterator[_Picture]:
             raise CameraFileError(
                 f"{where}: IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME was expected. {_COPY}"
             ) from error
-        yield _Picture(name, camera, _pose(numbers[:4], numbers[4:], where))
-        next(lines, None)
+        where_points, observed = next(lines, (where, ""))
+        try:
+            seen = np.array(observed.split()[2::3], dtype=np.int64)
+        except ValueError as error:
+            raise CameraFileError(
+                f"{where_points}: X Y POINT3D_ID for each point was expected. {_COPY}"
+            ) from error
+        yield _Picture(name, camera, _pose(numbers[:4], numbers[4:], where), seen)
+
+
+def _text_points(path: Path) -> Iterator[_Point]:
+    for where, line in _lines(path):
+        if not line:
+            continue
+        parts = line.split()
+        try:
+            place = np.array(parts[1:4], dtype=np.float64).reshape(3)
+            yield _Point(int(parts[0]), place, float(parts[7]), len(parts[8::2]))
+        except (IndexError, ValueError) as error:
+            raise CameraFileError(
+                f"{where}: POINT3D_ID X Y Z R G B ERROR TRACK was expected. {_COPY}"
+            ) from error
 
 
 # -------------------------------------------------------------------------------- binary
+
+
+_OBSERVED = np.dtype([("x", "<f8"), ("y", "<f8"), ("point", "<i8")])
 
 
 class _Bytes:
@@ -220,6 +283,12 @@ class _Bytes:
             raise self._cut_off()
         text, self.at = self.data[self.at : end].decode("utf-8", "replace"), end + 1
         return text
+
+    def array(self, kind: np.dtype[Any], count: int) -> np.ndarray:
+        """Return so many records."""
+        begin = self.at
+        self.skip(kind.itemsize * count)
+        return np.frombuffer(self.data, kind, count, begin)
 
     def skip(self, length: int) -> None:
         """Pass over some bytes."""
@@ -252,5 +321,14 @@ def _binary_pictures(path: Path) -> Iterator[_Picture]:
         _, *numbers = file.take("i7d")
         (camera,) = file.take("i")
         name = file.text()
-        file.skip(24 * int(file.take("Q")[0]))  # x, y, number of the point
-        yield _Picture(name, int(camera), _pose(tuple(numbers[:4]), tuple(numbers[4:]), f"{path}, {name}"))
+        observed = file.array(_OBSERVED, int(file.take("Q")[0]))
+        pose = _pose(tuple(numbers[:4]), tuple(numbers[4:]), f"{path}, {name}")
+        yield _Picture(name, int(camera), pose, observed["point"].astype(np.int64))
+
+
+def _binary_points(path: Path) -> Iterator[_Point]:
+    file = _Bytes(path)
+    for _ in range(int(file.take("Q")[0])):
+        number, x, y, z, _, _, _, error, seen_by = file.take("Q3d3BdQ")
+        file.skip(8 * int(seen_by))  # picture and number of the point in it
+        yield _Point(int(number), np.array([x, y, z]), error, int(seen_by))

@@ -133,14 +133,25 @@ def _with_lenses(
         raise CameraFileError(f"{calibration.path}: {error}. {ADVICE}") from error
     if straight is None:
         clip.set_intrinsics(lenses[0].intrinsics)
-    poses = {index: one.pose for index, one in pictures.items() if one.pose is not None}
-    calibrated = CalibratedClip(clip, straight, lens_of, poses, f"of {calibration.path.name}")
-    calibrated.camera_problem = None
-    calibrated.camera_origin = f"from {calibration.path.name}"
-    calibrated.warnings += _sentences(
-        clip, calibration, lenses, straight, 0 if clip.has_poses else len(poses)
+    posed = {} if clip.has_poses else {i: one for i, one in pictures.items() if one.pose is not None}
+    poses = {index: one.pose for index, one in posed.items() if one.pose is not None}
+    size, matrix = (
+        (clip.size, lenses[0].intrinsics) if straight is None else (straight.size, straight.intrinsics)
     )
+    seen = {i: pixels_of(one.points, matrix, size) for i, one in posed.items() if len(one.points)}
+    calibrated = CalibratedClip(clip, straight, lens_of, poses, f"of {calibration.called}", points=seen)
+    calibrated.camera_problem = None
+    calibrated.camera_origin = f"from {calibration.called}"
+    calibrated.warnings += _sentences(clip, calibration, lenses, straight, len(poses), len(seen))
     return calibrated
+
+
+def pixels_of(points: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return where a pinhole camera sees points ``N 3`` (x and y in px, depth), those in its pictures."""
+    before = points[points[:, 2] > 0]
+    pixels = (before[:, :2] / before[:, 2:]) @ intrinsics[:2, :2].T + intrinsics[:2, 2]
+    inside = ((pixels >= -0.5) & (pixels < np.array(size[::-1]) - 0.5)).all(1)
+    return np.column_stack([pixels, before[:, 2]])[inside]
 
 
 def _fitted(clip: SourceClip, lens: Lens, *, named: bool) -> Lens | None:
@@ -165,13 +176,19 @@ def _lens_of_each(pictures: dict[int, NamedPicture], length: int) -> dict[int, i
 
 
 def _sentences(
-    clip: SourceClip, calibration: Calibration, lenses: list[Lens], straight: Undistortion | None, poses: int
+    clip: SourceClip,
+    calibration: Calibration,
+    lenses: list[Lens],
+    straight: Undistortion | None,
+    poses: int,
+    with_points: int,
 ) -> list[str]:
-    said = f"The camera is that of {calibration.path.name}"
+    said = f"The camera is that of {calibration.called}"
     if straight is not None:
         height, width = straight.size
         kind = f"its {len(lenses)} cameras" if len(lenses) > 1 else "its lens"
         said += f"; what {kind} bends is undone, pictures become {in_px((height, width))}"
         said += ", what lies over 60 degrees from the middle is left away" if straight.cut else ""
     named = f", with the poses of {poses} of {clip.length} frames" if poses else ""
-    return [f"{said}{named}."]
+    named += f" and the points that {with_points} of these see" if with_points else ""
+    return [f"{said}{named}.", *([calibration.problem] if calibration.problem else [])]
