@@ -1,5 +1,10 @@
 """Sizes, counts and numbers are written in one way."""
 
+import re
+from pathlib import Path
+
+import geopretrain
+from geopretrain.study.measures import ABS_REL, MINUS, MIOU
 from geopretrain.wording import counted, in_px, metric, sides
 
 
@@ -16,3 +21,19 @@ def test_numbers_have_the_names_of_the_field():
     known = {"rank_me": "RankMe", "probe_miou": "probe mIoU", "top1": "top-1", "abs_rel": "AbsRel"}
     assert {name: metric(name) for name in known} == known
     assert metric("probe_pixel_accuracy") == "probe pixel accuracy"
+
+
+SOURCE = Path(geopretrain.__file__).parent
+SIGNED = re.compile(r"\{[^{}]*:[^{}]*\+(?!z)[^{}]*\.[^{}]*[feg%]\}")
+"""A format of a difference, which may round to zero from below, and is then written -0.000 without a z."""
+
+
+def test_what_rounds_to_zero_has_no_sign_of_its_own():
+    for measure in (MIOU, ABS_REL):
+        for value in (-0.0, -1e-9):
+            assert not measure.show(value).startswith(MINUS)
+            assert measure.show(value, sign=True).startswith("+0.0")
+    assert SIGNED.search('f"{mean:+.3f}"')
+    assert not SIGNED.search('f"{mean:+z.3f}"')
+    for file in sorted(SOURCE.rglob("*.py")):
+        assert not (found := SIGNED.search(file.read_text(encoding="utf-8"))), f"{file}: {found[0]}"

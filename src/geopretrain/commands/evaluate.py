@@ -336,7 +336,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _cell(value: float | None) -> str:
-    return f"{'-':>9}" if value is None else f"{value:9.3f}"
+    return f"{'-':>9}" if value is None else f"{value:z9.3f}"
 
 
 def _meaning(result: dict[str, Any]) -> str:

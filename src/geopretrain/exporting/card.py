@@ -145,7 +145,7 @@ def _is_plain(name: str, value: Any) -> bool:
 
 
 def _numbers(subject: Subject) -> str:
-    rows = [(name, f"{value:.4g}", protocol) for name, value, protocol in scores(subject.results)]
+    rows = [(name, f"{value:z.4g}", protocol) for name, value, protocol in scores(subject.results)]
     if not rows:
         return "Nothing was measured."
     return _table(("", "", "protocol"), rows)

@@ -69,4 +69,4 @@ def shown(value: object) -> str:
 
 
 def _number(value: float | None) -> str:
-    return f"{'-' if value is None else f'{value:.3f}':>9}"
+    return f"{'-' if value is None else f'{value:z.3f}':>9}"

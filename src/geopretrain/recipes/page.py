@@ -94,7 +94,7 @@ def _against(line: Line, outcome: Outcome) -> dict[str, Any]:
             {
                 "paper": _number(paper, signed=True),
                 "ours": _number(difference.mean if difference else None, signed=True),
-                "interval": f"{difference.low:+.3f} to {difference.high:+.3f}" if interval else "",  # type: ignore[union-attr]
+                "interval": f"{difference.low:+z.3f} to {difference.high:+z.3f}" if interval else "",  # type: ignore[union-attr]
                 "verdict": verdict(difference, column).replace(" ", "-") if difference else "",
                 "words": VERDICTS[verdict(difference, column)] if difference else "too few seeds",
             }
@@ -155,4 +155,4 @@ def _picture(out: Path, done: Sequence[Measured]) -> str:
 def _number(value: float | None, *, signed: bool = False) -> str:
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:+.3f}" if signed else f"{value:.3f}"
+    return f"{value:+z.3f}" if signed else f"{value:z.3f}"

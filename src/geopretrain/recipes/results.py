@@ -146,7 +146,7 @@ def spread(line: Line, column: str) -> str:
     if not line.seeds:
         return "failed"
     sd = f" ± {line.sd(column):.3f}" if len(line.seeds) > 1 else ""
-    return f"{line.mean(column):.3f}{sd}"
+    return f"{line.mean(column):z.3f}{sd}"
 
 
 def verdict(difference: PairedDifference, column: Column) -> str:
@@ -160,10 +160,10 @@ def _sentence(line: Line, column: Column, first: str) -> str:
     name, difference = line.row.name, line.differences[column.name]
     if difference is None:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
-    about = f"{column.title} {difference.mean:+.3f} against {first}, {len(difference.values)} seeds"
+    about = f"{column.title} {difference.mean:+z.3f} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:
         return f"{name}: {about}; it is the same with every seed, so how sure this is cannot be told."
-    interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
+    interval = f"95 % interval {difference.low:+z.3f} to {difference.high:+z.3f}"
     words = {"better": "better", "worse": "worse", "unclear": "no difference could be told"}
     return f"{name}: {about}, {interval}: {words[verdict(difference, column)]}."
 

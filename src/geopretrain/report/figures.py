@@ -54,11 +54,12 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
                 mode="markers",
                 marker={"size": 12, "color": colours[init], "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 name=init,
-                hovertemplate=f"%{{y}}<br>%{{x:+.{measure.decimals}f}}<extra></extra>",
+                customdata=[measure.show(d.mean, sign=True) for d in ends],
+                hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             )
         )
         pairs = [
-            (scale * value, _label(row, len(inits) > 2, several))
+            (value, _label(row, len(inits) > 2, several))
             for row in own
             if row.difference
             for value in row.difference.values
@@ -78,11 +79,12 @@ def _seed_dots(pairs: Sequence[tuple[float, str]], colour: str, measure: Measure
     from plotly.graph_objects import Scatter
 
     return Scatter(
-        x=[value for value, _ in pairs],
+        x=[measure.scale * value for value, _ in pairs],
         y=[label for _, label in pairs],
         mode="markers",
         marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": colour, "width": 1}},
-        hovertemplate=f"one seed: %{{x:+.{measure.decimals}f}}<extra></extra>",
+        customdata=[measure.show(value, sign=True) for value, _ in pairs],
+        hovertemplate="one seed: %{customdata}<extra></extra>",
     )
 
 

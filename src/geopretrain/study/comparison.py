@@ -192,7 +192,7 @@ def _ends(difference: PairedDifference) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return "" if not math.isfinite(value) else f"{value:.6f}"
+    return "" if not math.isfinite(value) else f"{value:z.6f}"
 
 
 def without_nan(value: Any) -> Any:

@@ -69,7 +69,7 @@ class Measure:
 
     def show(self, value: float, *, sign: bool = False) -> str:
         """Write a score or a difference with a real minus sign, fractions in percent."""
-        text = f"{self.scale * value:{'+' if sign else ''}.{self.decimals}f}"
+        text = f"{self.scale * value:{'+' if sign else ''}z.{self.decimals}f}"
         return text.replace("-", MINUS)
 
     def shift(self, value: float) -> str:

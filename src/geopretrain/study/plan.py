@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
+    from geopretrain.tasks.presets import Preset
 
 TRIAL_OPTIONS = (
     *("data", "backbone", "size", "settings", "precision", "channels_last", "ema"),
@@ -218,77 +219,132 @@ class Plan:
         return {name: value for name, value in (shared | own).items() if name not in left}
 
 
+@dataclass(frozen=True)
+class _Training:
+    """How all trials are trained, before the data are looked at."""
+
+    contest: Contest
+    inits: list[NamedInit]
+    variants: dict[str, dict[str, Any]]
+    device: Device
+    preset_name: str
+    preset: Preset
+    settings: dict[str, Any]
+    """Of the preset, and those that were given."""
+    modes: tuple[Mode, ...]
+    batch_size: int
+    rates: dict[str, list[float]]
+
+    @property
+    def searches(self) -> bool:
+        return max(map(len, self.rates.values())) > 1
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """How long is trained, by number of labels."""
+
+    steps: dict[int, int]
+    curves: dict[int, list[int]]
+
+
 def make_plan(options: CompareOptions) -> Plan:
     """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
-    from geopretrain.compute import resolve_device
-    from geopretrain.training.labelled import curve
-    from geopretrain.training.resolve import choose_preset
-
-    contest = contest_of(options.task)
-    variants = checked_variants(options.variants, contest.command)
-    named = read_inits(options.inits, variants)
-    device = resolve_device(options.device)
-    presets = contest.presets(options)
-    name = choose_preset(options.preset, device, presets)
-    preset = presets[name]
-    settings = {**preset.settings, **options.settings}
-    modes = contest.modes_of(options, settings)
-    batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)
-    asked = {one.name: [one.options["lr"]] if "lr" in one.options else options.lr for one in named}
-    rates = {one.name: rates_of(asked[one.name], preset.of_init(one.kind).rate(batch_size)) for one in named}
-    searches = max(map(len, rates.values())) > 1
-    contest.check_options(replace(options, modes=modes), searches)
-    data, fields_of = contest.open(options, preset), contest.fields(options)
-    train = drawn_from(data, fields_of)
-    counts = label_counts(options, len(train))
-    draws = draws_of(options, counts, len(train))
-    steps = {labels: options.steps or preset.total_steps(labels, batch_size) for labels in counts}
-    has_curve = contest.has_curve and options.patience is None
-    curves = {
-        labels: curve(options.curve_points, steps[labels]) if has_curve else [steps[labels]]
-        for labels in counts
-    }
-    source_of = {one.name: one.source for one in named}
-    resolved = {
-        "backbone": _common_backbone(options.backbone, named),
-        "labels": counts[0] if len(counts) == 1 else counts,
-        "subset_by": drawn_by(options),
-        "size": data.size,
-        "preset": name,
-        "settings": settings,
-        "steps": _the_same(steps),
-        "batch_size": batch_size,
-        "lr": _saved_rates(options.lr, [rates[one.name] for one in named if "lr" not in one.options]),
-        "curve_points": _the_same(curves) or options.curve_points,
-        # a rate that falls until the last step would be higher the earlier a training ends
-        "schedule": options.schedule or (None if options.patience is None else "constant"),
-        "inits": [one.source for one in named if one.name not in variants],
-        "variants": {n: {**one, "init": source_of[n]} for n, one in variants.items()},
-        "modes": modes,
-    }
-    config = as_saved("compare", options, **resolved)
+    training = _training(options)
+    contest, searches = training.contest, training.searches
+    contest.check_options(replace(options, modes=training.modes), searches)
+    data, fields_of = contest.open(options, training.preset), contest.fields(options)
+    available = len(drawn_from(data, fields_of))
+    counts = label_counts(options, available)
+    draws, budget = draws_of(options, counts, available), _budget(options, training, counts)
+    config = as_saved("compare", options, **_resolved(options, training, data.size, budget))
     own = {one: config[one] for one in (*TRIAL_OPTIONS, *contest.own_options) if config[one] is not None}
     return Plan(
         contest=contest,
         out=Path(options.out or "").resolve(),
         data=data,
         fields=fields_of,
-        inits=named,
-        modes=list(modes),
+        inits=training.inits,
+        modes=list(training.modes),
         seeds=list(options.seeds),
-        rates=rates,
+        rates=training.rates,
         extensions=EXTENSIONS if options.lr == "auto" else 0,
         search_seeds=seeds_for_search(options.seeds, options.search_seeds),
         draws=draws,
-        curves={labels: tuple(points) for labels, points in curves.items()},
+        curves={labels: tuple(points) for labels, points in budget.curves.items()},
         pictures=contest.check_data(data, options, _learned_from(draws, data, fields_of), searches),
         ending=contest.ending(options),
         validate_every=options.validate_every,
-        settings=own | contest.settings(data, len(train)),
+        settings=own | contest.settings(data, available),
         config=config,
-        device=device,
+        device=training.device,
         evaluate_on=options.evaluate_on,
     )
+
+
+def _training(options: CompareOptions) -> _Training:
+    from geopretrain.compute import resolve_device
+    from geopretrain.training.resolve import choose_preset
+
+    contest = contest_of(options.task)
+    variants = checked_variants(options.variants, contest.command)
+    named = read_inits(options.inits, variants)
+    device, presets = resolve_device(options.device), contest.presets(options)
+    name = choose_preset(options.preset, device, presets)
+    preset = presets[name]
+    settings = {**preset.settings, **options.settings}
+    batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)
+    asked = {one.name: [one.options["lr"]] if "lr" in one.options else options.lr for one in named}
+    return _Training(
+        contest=contest,
+        inits=named,
+        variants=variants,
+        device=device,
+        preset_name=name,
+        preset=preset,
+        settings=settings,
+        modes=contest.modes_of(options, settings),
+        batch_size=batch_size,
+        rates={
+            one.name: rates_of(asked[one.name], preset.of_init(one.kind).rate(batch_size)) for one in named
+        },
+    )
+
+
+def _budget(options: CompareOptions, training: _Training, counts: Sequence[int]) -> _Budget:
+    from geopretrain.training.labelled import curve
+
+    preset, batch_size = training.preset, training.batch_size
+    steps = {labels: options.steps or preset.total_steps(labels, batch_size) for labels in counts}
+    if not training.contest.has_curve or options.patience is not None:
+        return _Budget(steps, {labels: [last] for labels, last in steps.items()})
+    return _Budget(steps, {labels: curve(options.curve_points, last) for labels, last in steps.items()})
+
+
+def _resolved(
+    options: CompareOptions, training: _Training, size: tuple[int, int], budget: _Budget
+) -> dict[str, Any]:
+    """Return the options that were left open, as they were chosen."""
+    counts, named = list(budget.steps), training.inits
+    rates = [training.rates[one.name] for one in named if "lr" not in one.options]
+    source_of = {one.name: one.source for one in named}
+    return {
+        "backbone": _common_backbone(options.backbone, named),
+        "labels": counts[0] if len(counts) == 1 else counts,
+        "subset_by": drawn_by(options),
+        "size": size,
+        "preset": training.preset_name,
+        "settings": training.settings,
+        "steps": _the_same(budget.steps),
+        "batch_size": training.batch_size,
+        "lr": _saved_rates(options.lr, rates),
+        "curve_points": _the_same(budget.curves) or options.curve_points,
+        # a rate that falls until the last step would be higher the earlier a training ends
+        "schedule": options.schedule or (None if options.patience is None else "constant"),
+        "inits": [one.source for one in named if one.name not in training.variants],
+        "variants": {n: {**one, "init": source_of[n]} for n, one in training.variants.items()},
+        "modes": training.modes,
+    }
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:

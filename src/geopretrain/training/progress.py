@@ -86,7 +86,7 @@ def describe(steps_left: int, loss: float, timing: dict[str, float]) -> str:
     per_step = timing["seconds_per_step"]
     speed = f"{1 / per_step:.1f} steps/s" if per_step < 1 else f"{per_step:.2f} s/step"
     return (
-        f"loss {loss:.4f}  {speed}  {clock_time(steps_left * per_step)} left  "
+        f"loss {loss:z.4f}  {speed}  {clock_time(steps_left * per_step)} left  "
         f"data {100 * timing['data_fraction']:.0f} %  memory {timing['memory_gb']:.1f} GB"
     )
 

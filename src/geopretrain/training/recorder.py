@@ -295,7 +295,7 @@ class Recorder(Callback):
         self.run.append_metrics({"kind": "validation", "step": step, **record})
         numbers = {f"validation/{k}": v for k, v in record.items() if isinstance(v, (int, float))}
         self._log_elsewhere(trainer, numbers, step)
-        shown = ", ".join(f"{metric(k.split('/')[1])} {v:.4g}" for k, v in numbers.items())
+        shown = ", ".join(f"{metric(k.split('/')[1])} {v:z.4g}" for k, v in numbers.items())
         if shown:
             console.say(f"Step {step}: validation {shown}")
 

@@ -91,7 +91,7 @@ def _with(clip: SourceClip, found: Estimate, wanted: Wanted, *, shared: bool) ->
     clip.intrinsics = matrix
     calibrated = CalibratedClip(clip, straight, {}, {})
     calibrated.camera_origin = "estimated from its frames"
-    calibrated.warnings.append(f"{said}; distortion {found.bend:+.3f}, undone.")
+    calibrated.warnings.append(f"{said}; distortion {found.bend:+z.3f}, undone.")
     return calibrated
 
 
