@@ -3,80 +3,40 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shlex
 import subprocess
 import sys
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from comparing import BACKBONE, weights, write_labelled, write_pretrained
 from PIL import Image
 
 from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError, WeightsError
-from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study import folder, worker
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.inits import names_of
 from geopretrain.weights import save_tensors
 
-HELPERS = Path(__file__).parents[1] / "helpers"
+pytestmark = pytest.mark.usefixtures("scripted")
 
 
 @pytest.fixture
 def labelled(tmp_path):
-    root = tmp_path / "labelled"
-    for split, count in (("train", 6), ("val", 2), ("test", 3)):
-        for kind in ("images", "labels"):
-            (root / split / kind).mkdir(parents=True)
-        for k in range(count):
-            rng = np.random.default_rng([k, count])
-            image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(image).save(root / split / "images" / f"{k}.png")
-            Image.fromarray(image[..., 0] % 3).save(root / split / "labels" / f"{k}.png")
-    (root / "classes.txt").write_text("road\nsky\ncar\n")
-    return root
-
-
-BACKBONE = "test_resnet"
-
-
-@cache
-def weights(seed=0):
-    """The tensors of a small backbone."""
-    torch.manual_seed(seed)
-    return {f"backbone.{name}": value for name, value in Backbone(BACKBONE).model.state_dict().items()}
-
-
-def pretrained(path, seed=0):
-    """Write a folder that looks like a pre-training run."""
-    run = RunFolder.create(path, config={"command": "pretrain", "steps": 7})
-    run.write_lineage({"method": "scripted", "backbone": BACKBONE, "chain": [], "data": "video.mp4"})
-    save_tensors(path / "model.safetensors", weights(seed))
-    run.write_results({})
-    return run
+    return write_labelled(tmp_path / "labelled", {"train": 6, "val": 2, "test": 3})
 
 
 @pytest.fixture
 def depth(tmp_path):
-    run = pretrained(tmp_path / "runs" / "depth")
+    run = write_pretrained(tmp_path / "runs" / "depth")
     errors = {"abs_rel": 0.2, "rmse": 3.0, "a1": 0.7, "images": 9, "protocol": "dense-80-median"}
     guesses = {"constant": {**errors, "abs_rel": 0.4}, "row_wise": {**errors, "abs_rel": 0.3}}
     run.write_results({"depth": {"held_out": {**errors, "guesses": guesses}}})  # as version 0.1 wrote it
     return run.path
-
-
-@pytest.fixture(autouse=True)
-def scripted(monkeypatch):
-    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
-    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED", "FAKE_DIVERGE"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def run(labelled, depth, out, **options):
@@ -388,7 +348,7 @@ def test_names_are_unique_and_fit_a_disk(sources, names):
 
 def test_runs_of_the_same_name_are_two(labelled, tmp_path):
     for number, place in enumerate(("a", "b")):
-        pretrained(tmp_path / place / "m" / "depth", seed=number)
+        write_pretrained(tmp_path / place / "m" / "depth", seed=number)
     comparison = compare(
         [tmp_path / "a" / "m" / "depth", tmp_path / "b" / "m" / "depth"],
         data=labelled,
@@ -429,7 +389,7 @@ def test_weights_files_are_known_by_their_content(labelled, tmp_path, kind):
 
 
 def test_equal_weights_are_said(labelled, depth, tmp_path, capsys):
-    pretrained(tmp_path / "runs" / "twin")
+    write_pretrained(tmp_path / "runs" / "twin")
     comparison = compare(
         [depth, tmp_path / "runs" / "twin"],
         data=labelled,
@@ -616,7 +576,7 @@ def test_a_linear_probe_is_compared_frozen(tmp_path, labelled):
         "backbone": BACKBONE,
         "settings": {"head": "linear"},
     }
-    pretrained(tmp_path / "depth")
+    write_pretrained(tmp_path / "depth")
     inits = ("random", str(tmp_path / "depth"))
     with pytest.raises(UserError, match="modes may only be frozen, not full, frozen"):
         compare(inits, modes=("full", "frozen"), progress=False, **options)

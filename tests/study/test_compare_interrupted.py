@@ -9,14 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-
-from geopretrain.networks import Backbone
-from geopretrain.runs.folder import RunFolder
-from geopretrain.weights import save_tensors
+from comparing import write_labelled, write_pretrained
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 SCRIPT = """
@@ -30,23 +24,8 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @pytest.fixture
 def words(tmp_path):
-    root = tmp_path / "labelled"
-    for number, split in enumerate(("train", "val", "test")):
-        for kind in ("images", "labels"):
-            (root / split / kind).mkdir(parents=True)
-        for k in range(2):
-            pixels = np.random.default_rng([number, k]).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / split / "images" / f"{k}.png")
-            Image.fromarray(pixels[..., 0] % 2).save(root / split / "labels" / f"{k}.png")
-    (root / "classes.txt").write_text("road\nsky\n")
-    torch.manual_seed(0)
-    depth = RunFolder.create(tmp_path / "depth", config={"command": "pretrain", "steps": 7})
-    depth.write_lineage({"method": "scripted", "backbone": "test_resnet", "chain": [], "data": "video.mp4"})
-    state = Backbone("test_resnet").model.state_dict()
-    save_tensors(
-        depth.path / "model.safetensors", {f"backbone.{name}": value for name, value in state.items()}
-    )
-    depth.write_results({})
+    root = write_labelled(tmp_path / "labelled", {"train": 2, "val": 2, "test": 2}, ("road", "sky"))
+    depth = write_pretrained(tmp_path / "depth")
     given = [
         "--inits",
         f"random,{depth.path}",

@@ -5,66 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
+from comparing import write_labelled, write_pretrained
 
 from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import DataError, OptionError, RunFolderError, UserError
-from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
-from geopretrain.study import folder, worker
+from geopretrain.study import folder
 from geopretrain.study.comparison import Comparison
-from geopretrain.weights import save_tensors
-
-HELPERS = Path(__file__).parents[1] / "helpers"
 
 
 @pytest.fixture
 def labelled(tmp_path):
     """Eight training images of two drives, six of one and two of the other."""
-    root = tmp_path / "labelled"
     names = {
         "train": [*(f"day_{k:03d}" for k in range(6)), *(f"night_{k:03d}" for k in range(2))],
         "val": ["v_0", "v_1"],
         "test": ["t_0", "t_1", "t_2"],
     }
-    for number, (split, stems) in enumerate(names.items()):
-        for kind in ("images", "labels"):
-            (root / split / kind).mkdir(parents=True)
-        for k, stem in enumerate(stems):
-            pixels = np.random.default_rng([number, k]).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / split / "images" / f"{stem}.png")
-            Image.fromarray(pixels[..., 0] % 3).save(root / split / "labels" / f"{stem}.png")
-    (root / "classes.txt").write_text("road\nsky\ncar\n")
-    return root
+    return write_labelled(tmp_path / "labelled", names)
 
 
 @pytest.fixture
 def depth(tmp_path):
-    torch.manual_seed(0)
-    run = RunFolder.create(tmp_path / "runs" / "depth", config={"command": "pretrain", "steps": 7})
-    run.write_lineage({"method": "scripted", "backbone": "test_resnet", "chain": [], "data": "video.mp4"})
-    tensors = {
-        f"backbone.{name}": value for name, value in Backbone("test_resnet").model.state_dict().items()
-    }
-    save_tensors(run.path / "model.safetensors", tensors)
-    run.write_results({})
-    return run.path
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
-    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    for name in ("FAKE_FAIL", "FAKE_CRASH", "FAKE_KILL", "FAKE_UNDEFINED"):
-        monkeypatch.delenv(name, raising=False)
+    return write_pretrained(tmp_path / "runs" / "depth").path
 
 
 def run(labelled, depth, out, **options):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,20 +12,12 @@ from PIL import Image
 import geopretrain as gp
 from geopretrain import cli
 from geopretrain.errors import DataError, OptionError
-from geopretrain.study import worker
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.contests import CONTESTS
 from geopretrain.study.contests.base import Contest
 
-HELPERS = Path(__file__).parents[1] / "helpers"
 OBJECTS = "synthetic:street?train=6&val=2&test=3"
 VIDEO = "synthetic:street?worlds=2&frames=24"
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
-    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from comparing import write_labelled
 
 from geopretrain import cli
 from geopretrain.commands.compare import compare
@@ -18,34 +16,17 @@ from geopretrain.config.options import FinetuneDepthOptions, FinetuneSegmentatio
 from geopretrain.errors import ConfigError, RunFolderError, UserError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
-from geopretrain.study import worker
 from geopretrain.study.inits import read_inits, same_content
 from geopretrain.study.variants import checked_variants
 from geopretrain.weights import read_tensors, save_tensors
 
-HELPERS = Path(__file__).parents[1] / "helpers"
 SLOW = {"init": "random", "l2_sp": 0.0, "schedule": "cosine"}
 MIXED = {"init": "random", "settings": {"min_scale": 0.5}, "lr": 0.01}
 
 
 @pytest.fixture
 def labelled(tmp_path):
-    root = tmp_path / "labelled"
-    for split, count in (("train", 4), ("val", 3), ("test", 2)):
-        for kind in ("images", "labels"):
-            (root / split / kind).mkdir(parents=True)
-        for k in range(count):
-            image = np.random.default_rng([k, count]).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(image).save(root / split / "images" / f"{k}.png")
-            Image.fromarray(image[..., 0] % 3).save(root / split / "labels" / f"{k}.png")
-    (root / "classes.txt").write_text("road\nsky\ncar\n")
-    return root
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    monkeypatch.setattr(worker, "RUNNER", "fake_runner:run")
-    monkeypatch.setenv("PYTHONPATH", f"{HELPERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    return write_labelled(tmp_path / "labelled", {"train": 4, "val": 3, "test": 2})
 
 
 def run(labelled, out, **options):

@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from fake_tasks import samples
-from lightning.pytorch.callbacks import Callback
+from fake_tasks import Crash, samples
 from safetensors.torch import load_file
+from stopping import CrashAfter
 
 import geopretrain as gp
 from geopretrain.errors import ConfigError, DataError, OptionError, RunFolderError
@@ -92,16 +92,8 @@ def test_the_outcome_is_a_segmenter_that_goes_on_bit_for_bit(tmp_path, store, de
     beside = whole.lineage["beside"]["auxiliary_data"]
     assert (beside["method"], beside["weight"]) == ("monodepth", 0.1)
 
-    class Stop(Exception):
-        pass
-
-    class AtThree(Callback):
-        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            if trainer.global_step == 3:
-                raise Stop
-
-    with pytest.raises(Stop):
-        train(tmp_path / "broken", store, init=depth, auxiliary_weight=0.1, callbacks=[AtThree()])
+    with pytest.raises(Crash):
+        train(tmp_path / "broken", store, init=depth, auxiliary_weight=0.1, callbacks=[CrashAfter(3)])
     moved = shutil.copytree(store, tmp_path / "moved")
     resumed = gp.finetune_segmentation(resume=tmp_path / "broken", auxiliary_data=moved, progress=False)
     assert resumed.trained_steps == 4

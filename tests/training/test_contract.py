@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fake_tasks import FakeConfig, FakeTask, read_batch, samples
+from fake_tasks import Crash, FakeConfig, FakeTask, crash_at, samples
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,23 +22,6 @@ from geopretrain.training.fit import fit
 from geopretrain.training.optimisers import make_optimiser
 from geopretrain.training.settings import LoopSettings
 from geopretrain.training.stream import Samples
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(read_number, read=read_batch):
-    count = 0
-
-    def reading(indices):
-        nonlocal count
-        count += 1
-        if count == read_number:
-            raise Crash
-        return read(indices)
-
-    return reading
 
 
 def train(path, task, data=None, *, resume=False, **changes):

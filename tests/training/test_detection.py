@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_tasks import Crash
 from PIL import Image
 
 import geopretrain as gp
@@ -80,9 +81,6 @@ def test_a_run_leaves_scores_pictures_weights_and_where_they_come_from(tmp_path,
 def test_a_resumed_run_ends_as_one_without_interruption(tmp_path, monkeypatch):
     assert finetune(tmp_path / "whole", "--checkpoint-every", "1") == 0
     loss = Detection.loss
-
-    class Crash(Exception):
-        pass
 
     def crashing(self, batch, step):
         if step.index == 3:

@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from fake_tasks import Crash
 from PIL import Image
 from safetensors.torch import load_file
+from stopping import CrashAfter
 
 import geopretrain as gp
 from geopretrain.errors import OptionError, RunFolderError, WeightsError
@@ -34,16 +35,6 @@ def weights(run):
     return load_file(run.path / "model.safetensors")
 
 
-class Stop(Exception):
-    pass
-
-
-class AtThree(Callback):
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        if trainer.global_step == 3:
-            raise Stop
-
-
 def test_it_mixes_what_is_learned_from_and_goes_on_bit_for_bit(tmp_path, depth):
     whole = train(tmp_path / "whole", depth)
     assert whole.lineage["task"]["depth_mix"] == 1.0
@@ -53,21 +44,21 @@ def test_it_mixes_what_is_learned_from_and_goes_on_bit_for_bit(tmp_path, depth):
         weights(alone)["backbone.conv1.0.weight"], weights(whole)["backbone.conv1.0.weight"]
     )
     assert type(gp.load(whole.path).task) is Segmentation
-    with pytest.raises(Stop):
-        train(tmp_path / "broken", depth, callbacks=[AtThree()])
+    with pytest.raises(Crash):
+        train(tmp_path / "broken", depth, callbacks=[CrashAfter(3)])
     moved = shutil.copytree(depth, tmp_path / "moved")
     resumed = gp.finetune_segmentation(resume=tmp_path / "broken", depth_from=moved, progress=False)
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(resumed).items())
 
-    with pytest.raises(Stop):
-        train(tmp_path / "again", depth, callbacks=[AtThree()])
+    with pytest.raises(Crash):
+        train(tmp_path / "again", depth, callbacks=[CrashAfter(3)])
     with pytest.raises(RunFolderError, match="other content in --depth-from"):
         gp.finetune_segmentation(resume=tmp_path / "again", depth_from=whole.path, progress=False)
 
 
 def test_how_it_looks_is_drawn_before_the_first_step(tmp_path, depth):
-    with pytest.raises(Stop):
-        train(tmp_path / "run", depth, callbacks=[AtThree()])
+    with pytest.raises(Crash):
+        train(tmp_path / "run", depth, callbacks=[CrashAfter(3)])
     picture = Image.open(tmp_path / "run" / "figures" / "learned_from.png")
     assert picture.size[0] > 4 * 96
     assert picture.size[1] > 2 * 64
