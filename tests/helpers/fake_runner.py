@@ -8,10 +8,9 @@ from pathlib import Path
 
 from dying import die
 
-from geopretrain.errors import DataError
+from geopretrain.errors import DataError, Diverged
 from geopretrain.files import write_json
 from geopretrain.interruption import finishing
-from geopretrain.training.diagnostics import TrainingDiverged
 
 GAIN = {"random": 0.0, "depth": 0.05}
 BEST_RATE = {"random": 1e-3, "depth": 1e-4}
@@ -63,7 +62,7 @@ def run(trial, threads=None, device="auto"):
 def diverges(trial):
     """What comes of a rate that is too high: an answer where rates are searched, an error elsewhere."""
     if not trial.searching:
-        raise TrainingDiverged("The loss is not a number any more at step 3; training has been stopped.")
+        raise Diverged("The loss is not a number any more at step 3; training has been stopped.")
     outcome = {
         name: getattr(trial, name) for name in ("init", "mode", "seed", "lr", "evaluate_on", "weights")
     }

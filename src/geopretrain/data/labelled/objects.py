@@ -24,7 +24,7 @@ from geopretrain.data.labelled.base import (
 )
 from geopretrain.data.labelled.classes import MAX_CLASSES
 from geopretrain.data.labelled.outlines import Mask, Outline, Polygons, Size
-from geopretrain.data.readers.images import image_size, read_image
+from geopretrain.data.readers.images import image_size, on_its_side, read_image, turned_alone
 from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
@@ -209,6 +209,8 @@ class LabelledObjects(LabelledSource):
         self.warnings = (*warnings, *_without_objects(images))
         if warning := range_warning([image.file for image in images["train"]]):
             self.warnings += (warning,)
+        if files and (turned := turned_alone([(one.file, files[0]) for one in images["train"]], "objects")):
+            self.warnings += (turned.rstrip("."),)
 
     def viewed(self, names: Sequence[str]) -> Self:
         """Return the same images with class maps where these are wanted."""
@@ -244,6 +246,7 @@ class LabelledObjects(LabelledSource):
             raise DataError(
                 f"The annotations of {annotated.file} are for {in_px(annotated.size)}, but the picture "
                 f"has {sides(full)}. Annotate it as it is, or put the one in place that was annotated."
+                + (on_its_side("the annotations") if annotated.size == full[::-1] else "")
             )
         objects = annotated.in_pixels(full)
         boxes = [_inside(one.box, full) for one in objects]

@@ -24,7 +24,7 @@ from geopretrain.data.labelled.classes import ADE20K_LIST, ClassList, read_ade20
 from geopretrain.data.labelled.depth_pairs import DepthFiles
 from geopretrain.data.labelled.pairing import Pair as Pair
 from geopretrain.data.labelled.pairing import Pairing, pairing
-from geopretrain.data.readers.images import image_size, read_image
+from geopretrain.data.readers.images import image_size, on_its_side, read_image, turned_alone
 from geopretrain.data.sizes import check_original
 from geopretrain.data.value_range import range_warning
 from geopretrain.errors import DataError
@@ -115,10 +115,7 @@ def _other_size(label: Path, one: tuple[int, ...], image: Path, other: tuple[int
     )
     if one[:2] != other[1::-1]:
         return said
-    return (
-        f"{said} One of them lies on its side: images are shown as their note of orientation (EXIF) says, "
-        "and must have been labelled so. Turn the label, or save the image upright and without that note."
-    )
+    return said + on_its_side("the label")
 
 
 def _shared_pictures(root: Path, pairs: dict[str, list[Pair]]) -> tuple[str, ...]:
@@ -207,6 +204,8 @@ def colours_said(pairs: dict[str, list[Pair]], classes: ClassList) -> tuple[str,
         said.append(f"labels are colours, which classes.txt does not give: those of {known} are taken")
     if some_transparent(labels, classes):
         said.append("labels are of no class where they are transparent")
+    if turned := turned_alone(pairs["train"], "labels"):
+        said.append(turned.rstrip("."))
     return tuple(said)
 
 

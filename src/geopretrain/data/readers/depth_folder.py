@@ -22,7 +22,7 @@ from geopretrain.data.readers.depth_maps import (
     unit_warning,
 )
 from geopretrain.data.readers.folder import ImageSequence, image_files, matched_by_name, read_matrix_file
-from geopretrain.data.readers.images import image_size
+from geopretrain.data.readers.images import image_size, turned_alone
 from geopretrain.data.readers.kitti_calibration import camera_of_size, released_size
 from geopretrain.data.structure import Plane, Structure
 from geopretrain.errors import DataError
@@ -62,6 +62,8 @@ class DepthFolder(ImageSequence):
         )
         self.depth_unit = depth_unit or MILLIMETRES
         self._note_size()
+        if said := turned_alone([(files[k], file) for k, file in sorted(pairs.items())], "depth maps"):
+            self.warnings.append(said)
         self._note_unit(depth_unit is None)
 
     def read_depth(self, file: Path) -> np.ndarray:

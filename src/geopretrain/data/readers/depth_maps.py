@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from geopretrain.data.picture_file import open_picture
+from geopretrain.data.readers.images import on_its_side
 from geopretrain.errors import DataError
 from geopretrain.records import reason
 from geopretrain.wording import in_px, sides
@@ -52,11 +53,11 @@ def read_depth_png(path: Path, units_per_metre: float) -> np.ndarray:
 
 def read_grey16(path: Path) -> np.ndarray:
     """Return the values of a 16-bit grey PNG, ``H W`` integers (DataError when it is something else)."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with open_picture(path) as picture:
-            values = np.asarray(picture)
+            values = np.asarray(ImageOps.exif_transpose(picture))
     except FileNotFoundError as error:
         raise DataError(f"Depth map {path} does not exist.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -71,9 +72,11 @@ def read_grey16(path: Path) -> np.ndarray:
 
 def read_id_map(path: Path) -> np.ndarray:
     """Return a PNG of ids, grey or with a palette, of 1, 8 or 16 bits, as int64 ``H W`` (DataError)."""
+    from PIL import ImageOps
+
     try:
         with open_picture(path) as picture:
-            values = np.asarray(picture)
+            values = np.asarray(ImageOps.exif_transpose(picture))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}).") from error
     if values.ndim != 2:
@@ -157,9 +160,10 @@ def as_large_as(depth: np.ndarray, size: tuple[int, int], file: Path, picture: P
     if depth.shape == size:
         return depth
     if not is_smaller_view(depth.shape, size):
+        lies = on_its_side("the depth map") if is_smaller_view(depth.shape[::-1], size) else ""
         raise DataError(
             f"The depth map {file} is {in_px(depth.shape)}, but its picture {picture.name} is "
-            f"{sides(size)}; it must have the same size, or be smaller with the same proportions."
+            f"{sides(size)}; it must have the same size, or be smaller with the same proportions.{lies}"
         )
     return resize_depth(depth, size)
 

@@ -14,7 +14,7 @@ from geopretrain.data.readers.base import NO_RANGE_NEEDED, Frame, SourceClip, fi
 from geopretrain.data.readers.calibrated import fit_to_pictures
 from geopretrain.data.readers.depth_maps import as_large_as, is_smaller_view
 from geopretrain.data.readers.foreign import unread_pictures
-from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, read_image
+from geopretrain.data.readers.images import IMAGE_SUFFIXES, image_size, on_its_side, read_image
 from geopretrain.data.readers.no_pictures import without_depth_maps
 from geopretrain.data.text_lists import read_lines
 from geopretrain.data.value_range import Range, has_wide, range_warning
@@ -136,9 +136,10 @@ class ImageSequence(SourceClip):
 
     def _check_shape(self, file: Path, shape: tuple[int, ...], what: str) -> None:
         if tuple(shape) != tuple(self.size):
+            lies = on_its_side(f"the {what.lower()}") if tuple(shape) == tuple(self.size[::-1]) else ""
             raise DataError(
                 f"{what} {file} is {in_px(shape)}, the frames are {sides(self.size)}. Both "
-                "must have one size: resize neither, but use the files as they come with the data set."
+                f"must have one size: resize neither, but use the files as they come with the data set.{lies}"
             )
 
     def frames(self, start: int = 0) -> Iterator[Frame]:

@@ -15,6 +15,7 @@ One rule per kind, the same everywhere:
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 _MAY_MOVE = {".gif", ".webp", ".png", ".apng"}
 _SWAPS_SIDES = {5, 6, 7, 8}  # EXIF orientations which turn the picture by 90 degrees
+_TURNS = {2, 3, 4} | _SWAPS_SIDES  # which mirror or turn it
+_LOOKED_AT = 8  # pictures whose notes of orientation are compared
 
 
 def read_image(path: str | Path, value_range: Range | None = None) -> np.ndarray:
@@ -75,6 +78,41 @@ def image_size(path: str | Path) -> tuple[int, int]:
         width, height = picture.size
         rotated = picture.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPS_SIDES
         return (width, height) if rotated else (height, width)
+
+
+def turned_alone(pairs: Sequence[tuple[Path, Path]], what: str) -> str | None:
+    """Return a sentence where a note turns pictures, none what belongs to them, and no side tells it.
+
+    Args:
+        pairs: pictures and the files that belong to them, of which some are looked at.
+        what: is in these.
+    """
+    for place in np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT).astype(int)) if pairs else []:
+        picture, other = pairs[place]
+        if _is_turned_unseen(picture) and not _is_turned_unseen(other):
+            return (
+                f"A note of orientation (EXIF) turns {picture.name}, and {other.name} has none: {what} are "
+                "taken to lie as the pictures are shown. If not, save the pictures upright, without the note."
+            )
+    return None
+
+
+def _is_turned_unseen(path: Path) -> bool:
+    """Return whether a note turns or mirrors a picture and its sides stay; False of what cannot be read."""
+    try:
+        with open_picture(path) as picture:
+            note, (width, height) = picture.getexif().get(ExifTags.Base.Orientation, 1), picture.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return note in _TURNS and (note not in _SWAPS_SIDES or width == height)
+
+
+def on_its_side(what: str) -> str:
+    """Return the advice where the sides of a picture and of what belongs to it are each other's."""
+    return (
+        " One of them lies on its side: images are shown as their note of orientation (EXIF) says. Turn "
+        f"{what}, or save the image upright and without that note."
+    )
 
 
 def is_animation(path: Path) -> bool:
