@@ -117,7 +117,7 @@ def slope_said(probe: Probed) -> list[str]:
     """Return what more labels are worth by the probe, and how a run stands beside ImageNet."""
     said, slope = [], probe.slope(IMAGENET)
     if slope is not None:
-        said.append(f"Four times the labels are worth about {slope:+.1f} points of this probe.")
+        said.append(f"Four times the labels are worth about {slope:+z.1f} points of this probe.")
     names = {point.init for point in probe.points} - {IMAGENET, RANDOM}
     for name in sorted(names):
         parts = [f"{_spread(each)} with {n}" for n, each in probe.differences(name, IMAGENET).items()]
@@ -129,8 +129,8 @@ def slope_said(probe: Probed) -> list[str]:
 
 def _spread(values: Sequence[float]) -> str:
     if len(values) == 1:
-        return f"{values[0]:+.1f}"
-    return f"{sum(values) / len(values):+.1f} ({min(values):+.1f} to {max(values):+.1f})"
+        return f"{values[0]:+z.1f}"
+    return f"{sum(values) / len(values):+z.1f} ({min(values):+z.1f} to {max(values):+z.1f})"
 
 
 def imagenet_said(answer: Answer) -> str:
@@ -140,8 +140,8 @@ def imagenet_said(answer: Answer) -> str:
     best, unit = answer.best, answer.best.study.unit
     if answer.expected is None:
         return (
-            f"ImageNet's weights instead of random numbers: {best.effect.effect:+.3g} {unit}, no spread known"
-            f"{_far(answer)}."
+            f"ImageNet's weights instead of random numbers: {best.effect.effect:+z.3g} {unit}, no spread "
+            f"known{_far(answer)}."
         )
     return f"ImageNet's weights instead of random numbers are worth {_range(answer)} {unit}{_far(answer)}."
 
@@ -154,15 +154,15 @@ def pretraining_said(answer: Answer) -> str:
     best, unit = answer.best.effect, answer.best.study.unit
     if answer.expected is None:
         return (
-            f"Of what pre-training on video adds to {to} no spread is known: {best.added} {best.effect:+.3g} "
-            f"{unit}{_far(answer)}."
+            f"Of what pre-training on video adds to {to} no spread is known: {best.added} "
+            f"{best.effect:+z.3g} {unit}{_far(answer)}."
         )
     gain = f"{best.added}, {_range(answer)} {unit}"
     start = {
         "adds": f"Pre-training was shown to add to {to}: {gain}",
         "costs": f"All pre-training that was tried after {to} cost; the least: {gain}",
         "not shown": f"{_tried(answer.tried)} shown to add to {to}. The best: {gain}, so more than "
-        f"{answer.expected[1]:+.2g} is unlikely",
+        f"{answer.expected[1]:+z.2g} is unlikely",
     }[answer.verdict]
     return f"{start}{_far(answer)}."
 
@@ -176,7 +176,7 @@ def _range(answer: Answer) -> str:
     assert answer.expected is not None
     low, high = answer.expected
     widened = f", widened because {answer.tried} were tried" if answer.tried > 1 else ""
-    return f"{answer.best.effect.effect:+.3g} [{low:+.2g}, {high:+.2g}{widened}]"
+    return f"{answer.best.effect.effect:+z.3g} [{low:+z.2g}, {high:+z.2g}{widened}]"
 
 
 def _far(answer: Answer) -> str:
@@ -259,7 +259,7 @@ def _of_probe(probe: Probed) -> list[str]:
             "too far from photographs for them; compare random,imagenet before you rely on either."
         )
     if slope is not None and slope >= STEEP:
-        said.append(f"For more labels first: four times as many are worth {slope:+.1f} points of the probe.")
+        said.append(f"For more labels first: four times as many are worth {slope:+z.1f} points of the probe.")
     return said
 
 

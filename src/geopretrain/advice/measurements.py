@@ -210,8 +210,8 @@ def _line(effect: Effect) -> str:
         "linear": "linear",
     }
     after = "instead of random numbers" if effect.to == "random" else f"after {effect.to}"
-    spread = "no interval" if effect.interval is None else "[{:+.3g}, {:+.3g}]".format(*effect.interval)
+    spread = "no interval" if effect.interval is None else "[{:+z.3g}, {:+z.3g}]".format(*effect.interval)
     times = f"{effect.trainings} trainings each" if effect.trainings > 1 else "one training each"
     what = f"{effect.added} {after}, {trained[effect.trained]}"
     remark = f"; {effect.remark}" if effect.remark else ""
-    return f"  {what:50}  {effect.effect:+.3g} {spread}, {times}{remark}"
+    return f"  {what:50}  {effect.effect:+z.3g} {spread}, {times}{remark}"
