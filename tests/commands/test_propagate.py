@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import yaml
+from making_clips import write_images
 from PIL import Image
 
 import geopretrain as gp
@@ -85,6 +87,22 @@ def test_by_exact_depth_and_motion_labels_are_right_and_masks_remove_what_is_wro
     wrong = (unmasked != 255) & (unmasked != truth)
     assert (masked == 255)[wrong].mean() > 0.6, "most of what would be wrong has no label"
     assert (masked == 255)[(unmasked != 255) & (unmasked == truth)].mean() < 0.3
+
+
+def test_without_measured_depth_and_without_a_run_it_is_flow(street, tmp_path):
+    root, _ = street
+    gp.prepare(
+        write_images(tmp_path / "clip", [street[1].frame(k).image for k in range(LENGTH)]),
+        out=tmp_path / "store",
+        **{"size": SIZE, "target_motion": 1.0, "min_motion": 0.5, "holdout": 0.0, "progress": False},
+    )
+    gp.propagate(root / "few", tmp_path / "store", tmp_path / "out", reach=1, **QUIET)
+    saved = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert table(tmp_path / "out")["by"] == saved["by"] == "flow"
+    gp.propagate(root / "few", root / "store", tmp_path / "exact", reach=1, **QUIET)
+    assert table(tmp_path / "exact")["by"] == "geometry"
+    with pytest.raises(gp.DataError, match="holds no measured depth with poses"):
+        gp.propagate(root / "few", tmp_path / "store", tmp_path / "no", by="geometry", **QUIET)
 
 
 def test_what_is_scored_is_never_written_and_each_frame_knows_its_source(street, tmp_path):

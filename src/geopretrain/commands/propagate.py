@@ -69,12 +69,13 @@ def propagate(options: PropagateOptions) -> Propagated:
     from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
     from geopretrain.data.propagation import planned
     from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.prediction.propagation import Propagation, scored
+    from geopretrain.prediction.propagation import Propagation, scored, way_of
 
     out = Path(options.out)
     _check_free(out, options.overwrite)
     use_threads(options.threads)
-    saved, store = as_saved(COMMAND, options), FrameStore.open(os.fspath(options.store))
+    store = FrameStore.open(os.fspath(options.store))
+    saved = as_saved(COMMAND, options, by=way_of(store, options))
     if store.still_images:
         raise DataError(
             f"{store.path} holds single images without neighbours. Prepare the video without --still-images."

@@ -103,9 +103,10 @@ class PropagateOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Prepared store of the video."""
     out: FilePath = field(kw_only=False, metadata=BY_NAME)
     """Folder to write the frames with their labels into; it is then used in place of the labelled images."""
-    by: Literal["geometry", "flow", "none"] = "geometry"
+    by: Literal["geometry", "flow", "none"] | None = None
     """How labels follow the picture: by depth and motion of the camera, by optical flow, or not at all
-    (``none``: copied as they are, to compare with)."""
+    (``none``: copied as they are, to compare with); left away: geometry where there is a run, or a store with
+    measured depth and poses, else flow."""
     run: FilePath | None = None
     """Run of monodepth or scdepth that depth and motion are from; left away: those measured that the store
     has."""

@@ -92,8 +92,7 @@ class ByMeasurement(ByDepth):
     def __init__(self, store: FrameStore, max_inconsistency: float) -> None:
         """Raises DataError where the store has no measured depth, or no poses in metres."""
         super().__init__(store, max_inconsistency)
-        usable = [c for c in store.clips if c.depth_frames and c.pose_frames and c.pose_unit == METRES]
-        if not usable:
+        if not is_measured(store):
             raise DataError(
                 f"{store.path} holds no measured depth with poses in metres. Give a run of monodepth or "
                 "scdepth that learned from such video with --run, or propagate with --by flow."
@@ -115,6 +114,11 @@ class ByMeasurement(ByDepth):
             return None
         motion = np.linalg.inv(poses[1]) @ poses[0]
         return torch.from_numpy(motion)[None] if np.isfinite(motion).all() else None
+
+
+def is_measured(store: FrameStore) -> bool:
+    """Return whether a clip has measured depth, and poses in metres."""
+    return any(clip.depth_frames and clip.pose_frames and clip.pose_unit == METRES for clip in store.clips)
 
 
 class ByRun(ByDepth):

@@ -28,7 +28,13 @@ from geopretrain.errors import ConfigError, DataError, OptionError, RunFolderErr
 from geopretrain.geometry import with_same_colour
 from geopretrain.metrics.segmentation import SegmentationScore
 from geopretrain.pictures import Picture
-from geopretrain.prediction.correspondences import ByFlow, ByMeasurement, ByRun, Correspondences
+from geopretrain.prediction.correspondences import (
+    ByFlow,
+    ByMeasurement,
+    ByRun,
+    Correspondences,
+    is_measured,
+)
 from geopretrain.records import Text, read_json
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
@@ -172,13 +178,21 @@ def _score(moving: Propagation, distance: int, steps: Sequence[Step], scores: Sc
     )
 
 
+def way_of(store: FrameStore, options: PropagateOptions) -> str:
+    """Return how labels are propagated: as asked for, else by geometry where it is known, or by flow."""
+    if options.by is not None:
+        return options.by
+    return "geometry" if options.run is not None or is_measured(store) else "flow"
+
+
 def _points(store: FrameStore, options: PropagateOptions, device: str) -> Correspondences | None:
     """Return what follows points as the options say; None where labels are copied (OptionError)."""
-    if options.by != "geometry" and options.run is not None:
-        raise OptionError("run", f"is for --by geometry, and this is --by {options.by}.")
-    if options.by == "none":
+    by = way_of(store, options)
+    if by != "geometry" and options.run is not None:
+        raise OptionError("run", f"is for --by geometry, and this is --by {by}.")
+    if by == "none":
         return None
-    if options.by == "flow":
+    if by == "flow":
         return ByFlow(store)
     limit = options.max_inconsistency
     if options.run is None:
