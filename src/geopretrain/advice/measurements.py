@@ -213,5 +213,5 @@ def _line(effect: Effect) -> str:
     spread = "no interval" if effect.interval is None else "[{:+z.3g}, {:+z.3g}]".format(*effect.interval)
     times = f"{effect.trainings} trainings each" if effect.trainings > 1 else "one training each"
     what = f"{effect.added} {after}, {trained[effect.trained]}"
-    remark = f"; {effect.remark}" if effect.remark else ""
+    remark = f". {effect.remark}" if effect.remark else ""
     return f"  {what:50}  {effect.effect:+z.3g} {spread}, {times}{remark}"

@@ -169,7 +169,7 @@ def _moving(video: Video) -> list[str]:
         ]
     return [
         *said,
-        f"About {video.turning:.0%} of that is the camera turning, which shows no depth; the rest is the "
+        f"Up to {video.turning:.0%} of that is the camera turning, which shows no depth; the rest is the "
         "camera moving, or things.",
     ]
 
