@@ -108,6 +108,23 @@ class TestWhatAPresetMakesOfTheInitialisation:
         assert self.other({"batch_size": "many"}, "finetune detection", **saved) == {}
         assert self.other({"batch_size": "16"}, "finetune segmentation") == {}
 
+    def test_passes_over_the_labels_are_counted_anew(self):
+        """Preset ``paper`` of detection: 100 passes in batches of 64, a warm-up of 250 steps or a fifth."""
+        saved = {**RUN, "preset": "paper", "lr": 1e-4, "batch_size": 64, "labels": 128, "steps": 200}
+        saved |= {"warmup_steps": 40, "curve_points": halvings(4, 200)}
+        found, left = beside(saved, {"labels": "640"}, "finetune detection")
+        assert left == {"labels": ["steps", "warmup_steps"]}
+        assert found["curve_points"] == 4
+        assert "steps" not in found
+        found, left = beside({**saved, "steps": 300}, {"labels": "640"}, "finetune detection")
+        assert (found["steps"], left) == (300, {"labels": ["warmup_steps"]})
+        assert beside(saved, {"labels": "640", "steps": "50"}, "finetune detection")[1] == {
+            "labels": ["warmup_steps"]
+        }
+        assert beside(saved, {"batch_size": "32"}, "finetune detection")[1] == {
+            "batch_size": ["lr", "steps", "warmup_steps"]
+        }
+
     def test_of_comparisons_too(self, tmp_path):
         (tmp_path / "lineage.json").write_text("{}")
         saved = {"task": "segmentation", "inits": ["random", "imagenet"], "lr": [0.01]}

@@ -1,4 +1,4 @@
-"""What a preset makes of initialisation and batch, which is made anew where others are typed."""
+"""What a preset makes of initialisation, labels and batch, which is made anew where others are typed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geopretrain.schema import descriptions
 if TYPE_CHECKING:
     from geopretrain.tasks.presets import Preset
 
-DECIDERS = ("init", "inits", "batch_size")
+DECIDERS = ("init", "inits", "batch_size", "labels")
 """Options that a preset has other values for."""
 _TRANSFERS = {
     "segmentation": "geopretrain.tasks.transfer.segmentation_presets",
@@ -55,9 +55,23 @@ def _made(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     of_kinds = [preset.of_init(kind) for kind in kinds]
     rates = [one.rate(batch_size or preset.batch_size) for one in of_kinds]
-    if command == "compare":  # which keeps the rates to choose among, of all initialisations, and no more
-        return {"lr": rates[:1] if len(set(rates)) == 1 else None}
-    return {"lr": rates[0]} | {one: getattr(of_kinds[0], one) for one in descriptions(PreservingOptions)}
+    length = _length(preset, options, batch_size or preset.batch_size)
+    if command == "compare":  # which keeps the rates to choose among, of all initialisations
+        return {"lr": rates[:1] if len(set(rates)) == 1 else None, **length}
+    kept = {one: getattr(of_kinds[0], one) for one in descriptions(PreservingOptions)}
+    return {"lr": rates[0], **kept, **length}
+
+
+def _length(preset: Preset, options: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+    """Return how long is trained where the preset counts passes over the labelled images."""
+    try:
+        labels = int(options["labels"])
+    except (KeyError, TypeError, ValueError):  # all of them, or several numbers
+        return {}
+    if preset.steps is not None or labels < 1:
+        return {}
+    steps = preset.total_steps(labels, batch_size)
+    return {"steps": steps, "warmup_steps": preset.warmup(steps)}
 
 
 def _preset(command: str, options: Mapping[str, Any]) -> Preset | None:

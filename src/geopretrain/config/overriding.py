@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from geopretrain.config.derived import made_anew
+from geopretrain.config.derived import DECIDERS, made_anew
 from geopretrain.config.groups import PreservingOptions, settings_of_text
 from geopretrain.config.saved import Settings
 from geopretrain.schema import descriptions
@@ -29,8 +29,8 @@ def beside(
     Where an option is typed that the file has otherwise, what the file has of the options that follow from it
     is left out: a preset takes along all that presets decide, another method or task its preset and its
     settings, another one beside the labels its own, a run to begin with its backbone, and an initialisation
-    of another kind, or another batch, the rates that the preset has made of it. Evaluations are spread over
-    other steps anew, and settings are taken one by one.
+    of another kind, another batch or number of labels what the preset has made of it. Evaluations are spread
+    over other steps anew, and settings are taken one by one.
 
     Args:
         saved: options of a file.
@@ -47,14 +47,17 @@ def beside(
     }
     if not _changes_settings(others):
         for name in others:
-            left[name] += [one for one in made_anew(command, saved, name, typed[name]) if one not in typed]
+            made = made_anew(command, saved, name, typed[name])
+            spread = ["curve_points"] if "steps" in made and "curve_points" in saved else []
+            left[name] += [one for one in (*made, *spread) if one not in typed]
     gone = {one for ones in left.values() for one in ones}
     kept = {name: value for name, value in saved.items() if name not in gone and name not in typed}
     if "settings" in saved and "settings" in typed and not _changes_settings(others):
         kept["settings"] = _merged(saved["settings"], typed["settings"])
     if others and "curve_points" in gone and (count := _evaluations(saved, left)):
         kept["curve_points"] = count
-        left["steps"].remove("curve_points")
+        for ones in left.values():
+            ones[:] = [one for one in ones if one != "curve_points"]
     return kept, _once(left)
 
 
@@ -103,9 +106,9 @@ def _differs(name: str, one: Any, other: Any) -> bool:
 
 def _evaluations(saved: Mapping[str, Any], left: Mapping[str, Sequence[str]]) -> int | None:
     """Return how often was evaluated, where that is known and nothing but the steps is other."""
-    holders = [name for name, ones in left.items() if "curve_points" in ones]
+    holders = {name for name, ones in left.items() if "curve_points" in ones}
     points, steps = saved["curve_points"], _number(saved.get("steps"))
-    if holders != ["steps"] or not isinstance(points, list) or steps < 1:
+    if not holders <= {"steps", *DECIDERS} or not isinstance(points, list) or steps < 1:
         return None
     known = points == halvings(len(points), int(steps)) and points[0] > 1
     return len(points) if known else None
