@@ -1,14 +1,18 @@
-"""Folders of ours that have lost what says what they hold."""
+"""Folders of ours that have lost what says what they hold, or were left by a killed process."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from geopretrain import cli
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json
-from geopretrain.folders import owned
+from geopretrain.folders import owned, tidy_finished
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.folder import prepare_folder
 
@@ -74,3 +78,46 @@ def test_a_comparison_without_readable_settings_is_not_continued(tmp_path, damag
         prepare_folder(out, {**config, "labels": 8}, {"a": "1", "b": "2"}, "digits", overwrite=False)
     prepare_folder(out, {**config, "labels": 8}, {"a": "1", "b": "2"}, "digits", overwrite=True)
     assert not (out / "comparison.json").exists()
+
+
+def test_the_lock_of_a_killed_process_goes_where_everything_was_written(tmp_path):
+    books = tmp_path / ".geopretrain"
+    books.mkdir()
+    (books / "lock").touch()
+    (books / "owner.json").write_text("{}")
+    (tmp_path / "mine.txt").write_text("mine")
+    tidy_finished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_lock_of_a_process_that_is_at_it_stays(tmp_path):
+    code = (
+        "import sys, time; from geopretrain.folders import owned\n"
+        "with owned(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        tidy_finished(tmp_path)
+        assert (tmp_path / ".geopretrain/lock").exists()
+        other.kill()
+    tidy_finished(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_run_that_is_resumed_is_tidied(tmp_path, capsys):
+    words = [
+        "pretrain",
+        "monodepth",
+        "--data",
+        "synthetic:street?worlds=1&frames=8&height=64&width=96",
+        "--out",
+    ]
+    words += [str(tmp_path / "run"), "--steps", "1"]
+    words += ["--preset", "tiny", "--backbone", "test_resnet"]
+    assert cli.main([*words, "--threads", "1"]) == 0
+    (tmp_path / "run/.geopretrain").mkdir(exist_ok=True)
+    (tmp_path / "run/.geopretrain/lock").touch()
+    assert cli.main([*words, "--threads", "1", "--resume"]) == 0
+    assert "nothing to resume" in capsys.readouterr().out
+    assert not (tmp_path / "run/.geopretrain/lock").exists()

@@ -45,6 +45,16 @@ def owned(folder: str | Path, *, patience: float | None = 0) -> Iterator[None]:
                 manifest.remove_if_empty(folder)
 
 
+def tidy_finished(folder: str | Path) -> None:
+    """Remove what a process left that was killed when everything in a folder was written, its lock above all.
+
+    Nothing is done where another process holds the folder, or it cannot be written.
+    """
+    if (Path(folder) / manifest.BOOKS / locks.LOCK).exists():
+        with suppress(RunFolderError, OSError), owned(folder):
+            pass
+
+
 def _tidy(folder: Path) -> None:
     """Remove the temporary files of a killed process, also from folders inside that nobody else may hold."""
     remove_leftovers(folder)

@@ -13,7 +13,7 @@ from geopretrain import manifest
 from geopretrain.config.options import CompareOptions
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, UserError
-from geopretrain.folders import owned
+from geopretrain.folders import owned, tidy_finished
 from geopretrain.study.choice import CAUTION as CHOICE_CAUTION
 from geopretrain.study.choice import compare_choice, without_chosen
 from geopretrain.study.comparison import Comparison
@@ -128,6 +128,7 @@ def _train(
     failures: list[dict[str, Any]] = []
     for trial in trials:
         manifest.note_folder(Path(trial.folder))
+        tidy_finished(trial.folder)
     if missing:
         jobs = choose_jobs(options.jobs, len(missing), plan.device)
         with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:

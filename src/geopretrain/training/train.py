@@ -14,7 +14,7 @@ from geopretrain.data.dataset import Dataset
 from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.evaluation.probe import LinearProbe
 from geopretrain.files import write_json
-from geopretrain.folders import owned
+from geopretrain.folders import owned, tidy_finished
 from geopretrain.ranks import follows, meet
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.lineage import Lineage, trace
@@ -166,6 +166,7 @@ def finished_run(options: TrainCommandOptions) -> RunFolder | None:
     if not (run.is_ours() and run.finished):
         return None
     if options.steps is None or run.trained_steps >= options.steps:
+        tidy_finished(run.path)
         console.say(f"The run in {run.path} is finished; there is nothing to resume.")
         return run
     return None
