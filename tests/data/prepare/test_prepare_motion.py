@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from making_clips import sliding_frames, texture
 
-from geopretrain.data.prepare.motion import choose_stride, flow_lengths, is_cut, measure, target_frames
+from geopretrain.data.prepare.motion import flow_lengths, is_cut, measure
 from geopretrain.data.prepare.segments import hold_out
 
 
@@ -21,40 +21,6 @@ def test_prepare_histogram_distance_by_hand():
     half[:32] = 255
     assert measure(black, half).histogram == pytest.approx(0.5)
     assert measure(black, black).histogram == 0
-
-
-@pytest.mark.parametrize(("speed", "expected"), [(0.5, 6), (1.0, 3), (1.4, 2), (3.2, 1), (9.0, 1)])
-def test_prepare_stride_is_the_one_nearest_to_the_wanted_motion(speed, expected):
-    stride, tried = choose_stride(lambda a, b: speed * (b - a), range(100), np.full(100, speed), 3.0)
-    assert stride == expected
-    assert tried[1] == pytest.approx(speed)
-
-
-@pytest.mark.parametrize(
-    ("speed", "tried"),
-    [(9.0, [1]), (3.5, [1]), (1.84, [1, 2]), (1.7, [1, 2, 3]), (0.5, [1, 2, 3, 4, 5, 6, 8])],
-)
-def test_prepare_no_stride_is_tried_that_cannot_be_among_the_two_nearest(speed, tried):
-    _, motions = choose_stride(lambda a, b: speed * (b - a), range(100), np.full(100, speed), 3.0)
-    assert sorted(motions) == tried
-
-
-def test_prepare_stride_ignores_static_frames():
-    steps = np.r_[np.full(20, 1.5), np.zeros(80)]
-    stride, tried = choose_stride(lambda a, b: float(steps[a:b].sum()), range(100), steps, 3.0)
-    assert stride == 2
-    assert tried[1] == pytest.approx(1.5)
-
-
-def test_prepare_stride_stops_where_flow_loses_track():
-    flow = {1: 1.0, 2: 1.6, 3: 1.7, 4: 2.9}  # from 3 on it no longer grows in proportion
-    stride, tried = choose_stride(lambda a, b: flow.get(b - a, 3.0), range(100), np.ones(100), 3.0)
-    assert (stride, sorted(tried)) == (2, [1, 2])
-
-
-def test_prepare_targets_need_both_neighbours():
-    assert target_frames([0, 1, 2, 3, 5, 6, 7], 1) == [1, 2, 6]
-    assert target_frames([0, 1, 2, 3, 5, 6, 7], 2) == [3, 5]
 
 
 def test_prepare_cut_is_found_and_fast_motion_is_not_a_cut():

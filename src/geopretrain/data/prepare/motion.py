@@ -1,31 +1,18 @@
-"""How much the picture moves: optical flow, the stride that suits it, scene cuts, targets worth learning
-from.
+"""How much the picture moves: optical flow, scene cuts.
 
 Flow is OpenCV's DIS (Kroeger 2016, "medium" preset) on grey images at working size; "motion" is its mean
-length in px.
+length in px. The quick measure of it has the preset "ultrafast", which takes a tenth of the time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-STRIDES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)
-_SAMPLED_PAIRS, _FEWEST_PAIRS, _EACH, _CLOSER_LOOK = 24, 4, 4, 12
-"""Pairs looked at for a stride, at most and at least: of clips under a hundred frames every fourth one, and
-some more where that decides nothing."""
-_CLOSE, _UNCLEAR = 3.0, 0.1
-"""Ratio of distances from the wanted motion under which two strides are looked at more closely, and relative
-distance from the least growth."""
-_STATIC_FRACTION = 0.2
-"""Of the clip's 80th percentile of motion; slower than that counts as static when the stride is chosen."""
-_MIN_GROWTH = 0.35
-"""Fraction of proportional growth below which flow at a larger stride is lost track, not motion."""
 _of_thread = threading.local()
 
 
@@ -69,6 +56,15 @@ def flow_lengths(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return float(length.mean()), float(np.median(length))
 
 
+def quick_length(first: np.ndarray, second: np.ndarray) -> float:
+    """Return about the mean flow length in px between two ``H W 3`` uint8 frames, mostly too short."""
+    import cv2
+
+    grey = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
+    moved = _dis("ULTRAFAST").calc(*grey, None)
+    return float(cv2.magnitude(*cv2.split(moved)).mean())
+
+
 def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the optical flow ``H W 2`` px (right, down) from one ``H W 3`` uint8 frame to another."""
     import cv2
@@ -105,84 +101,6 @@ def is_cut(errors: np.ndarray, histograms: np.ndarray) -> np.ndarray:
     return (errors > max(0.05, 4 * usual)) & ((histograms > 0.2) | (errors > 0.1))
 
 
-def choose_stride(
-    flow: Callable[[int, int], float], frames: Sequence[int], steps: np.ndarray, target_motion: float
-) -> tuple[int, dict[int, float]]:
-    """Return the stride whose mean flow is nearest to ``target_motion``, and the mean flow of the strides
-    tried.
-
-    Pairs are sampled where the camera moves. Strides grow until a longer one cannot be among the two that are
-    nearest, or flow stops growing with the stride (then the frames are too far apart for it to follow them).
-
-    Args:
-        flow: mean flow in px between two frames by number.
-        frames: numbers of the readable frames, ascending.
-        steps: mean flow from each of ``frames`` to the next one, px; NaN where it is not known.
-        target_motion: wanted mean flow, px.
-    """
-    present = set(frames)
-    moving = _moving(frames, steps)
-    starts = {stride: [f for f in moving if f + stride in present] for stride in STRIDES}
-
-    def motion(stride: int, fewest: int = _FEWEST_PAIRS) -> float:
-        count = min(_SAMPLED_PAIRS, max(fewest, len(starts[stride]) // _EACH))
-        few = np.unique(np.linspace(0, len(starts[stride]) - 1, count).astype(int))
-        return float(np.mean([flow(f, f + stride) for f in (starts[stride][i] for i in few)]))
-
-    motions: dict[int, float] = {}
-    for stride in STRIDES:
-        if not starts[stride] or (stride > 1 and frames[-1] - frames[0] < 2 * stride):
-            break
-        found = motion(stride)
-        least = _least_growth(motions, stride) if motions else 0.0
-        if motions and abs(found - least) < _UNCLEAR * least:
-            last = max(motions)
-            motions[last], found = motion(last, _CLOSER_LOOK), motion(stride, _CLOSER_LOOK)
-        if motions and found < _least_growth(motions, stride):
-            break
-        motions[stride] = found
-        if _is_settled(motions, target_motion):
-            break
-    if not motions:
-        return 1, {}
-    nearest = sorted(motions, key=lambda s: abs(motions[s] - target_motion))[:2]
-    best, next_best = (abs(motions[s] - target_motion) for s in (nearest[0], nearest[-1]))
-    if next_best < _CLOSE * best:
-        motions |= {stride: motion(stride, _CLOSER_LOOK) for stride in nearest}
-    return min(motions, key=lambda s: abs(motions[s] - target_motion)), motions
-
-
-def target_frames(frames: Sequence[int], stride: int) -> list[int]:
-    """Return the frames which have a neighbour at ``-stride`` and ``+stride``."""
-    present = set(frames)
-    return [f for f in frames if f - stride in present and f + stride in present]
-
-
-def _moving(frames: Sequence[int], steps: np.ndarray) -> list[int]:
-    """Return the frames from which the picture moves on, all of them where nothing is known."""
-    measured = steps[np.isfinite(steps)]
-    if not len(measured):
-        return list(frames)
-    threshold = _STATIC_FRACTION * np.percentile(measured, 80)
-    return [f for f, step in zip(frames, steps, strict=True) if not step < threshold]
-
-
-def _least_growth(motions: dict[int, float], stride: int) -> float:
-    """Return the motion at a stride below which flow has lost track since the stride before."""
-    last, before = max(motions), motions[max(motions)]
-    return before * (1 + _MIN_GROWTH * (stride / last - 1))
-
-
-def _is_settled(motions: dict[int, float], target_motion: float) -> bool:
-    """Return whether no longer stride can be among the two nearest to the target, as motion grows with it."""
-    last = max(motions)
-    longer = next((stride for stride in STRIDES if stride > last), None)
-    if longer is None or motions[last] <= target_motion:
-        return longer is None
-    distances = sorted(abs(motion - target_motion) for motion in motions.values())
-    return _least_growth(motions, longer) - target_motion > distances[:2][-1]
-
-
 def colours(image: np.ndarray) -> np.ndarray:
     """Return the normalised 8x8x8 colour histogram."""
     bins = image >> 5
@@ -196,10 +114,12 @@ def _grid(height: int, width: int) -> np.ndarray:
     return np.stack([x, y], axis=-1)
 
 
-def _dis() -> Any:
+def _dis(preset: str = "MEDIUM") -> Any:
     """Return what measures flow, one for each thread: it keeps what it works on in itself."""
-    if not hasattr(_of_thread, "dis"):
+    if not hasattr(_of_thread, preset):
         import cv2
 
-        _of_thread.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return _of_thread.dis
+        setattr(
+            _of_thread, preset, cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
+        )
+    return getattr(_of_thread, preset)

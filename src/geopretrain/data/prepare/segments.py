@@ -9,14 +9,9 @@ from functools import cache
 import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
-from geopretrain.data.prepare.motion import (
-    choose_stride,
-    flow_lengths,
-    grey_difference,
-    is_cut,
-    target_frames,
-)
+from geopretrain.data.prepare.motion import flow_lengths, grey_difference, is_cut, quick_length
 from geopretrain.data.prepare.sparse_motion import filled, lengths_between
+from geopretrain.data.prepare.stride import choose_stride, target_frames
 from geopretrain.data.readers.base import Role
 from geopretrain.data.store.clip_info import ClipInfo
 
@@ -109,13 +104,16 @@ def analyse_segment(
             return float(measured[0]), float(measured[1])
         return flow_lengths(decoded.image(first), decoded.image(second))
 
+    def quick(first: int, second: int) -> float:
+        return quick_length(decoded.image(first), decoded.image(second))
+
     def difference(first: int, second: int) -> float:
         if second == first + 1 and second in decoded.differences:
             return decoded.differences[second]
         return grey_difference(decoded.image(first), decoded.image(second))
 
     steps = filled(np.array([following.get(frame, np.nan) for frame in frames]))
-    stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], frames, steps, target_motion)
+    stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], quick, frames, steps, target_motion)
     stride = fixed_stride or stride
     possible = target_frames(frames, stride)
     targets = possible if listed is None else [target for target in possible if target in listed]
