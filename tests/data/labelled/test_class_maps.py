@@ -45,6 +45,17 @@ def in_order(numbers, order):
     return place[numbers].astype(np.uint8), COLOURS[order]
 
 
+@pytest.mark.parametrize("width", [1, 7, 64])
+def test_every_pixel_of_maps_without_runs_has_its_class(tmp_path, width):
+    numbers = np.random.default_rng(1).integers(0, 4, (9, width)).astype(np.uint8)
+    Image.fromarray(COLOURS[numbers]).save(tmp_path / "colours.png")
+    assert (read_labels(tmp_path / "colours.png", classes(tmp_path, CODED)) == numbers).all()
+    large = np.array([0, 3, 300, 65535], np.int32)
+    Image.fromarray(large[numbers]).save(tmp_path / "ids.tif")
+    listed = classes(tmp_path, "0: ground\n3: red\n300: green\n65535: blue\n")
+    assert (read_labels(tmp_path / "ids.tif", listed) == numbers).all()
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 0, 2, 1]])
 def test_palettes_whose_colours_are_those_of_the_list_are_read_by_them(tmp_path, numbers, order):
     path = palette_picture(tmp_path / "a.png", *in_order(numbers, order))
