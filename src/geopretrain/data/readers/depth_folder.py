@@ -28,6 +28,8 @@ from geopretrain.data.structure import Plane, Structure
 from geopretrain.errors import DataError
 from geopretrain.wording import in_px
 
+_OTHER_DEPTH = frozenset({".tif", ".tiff", ".exr", ".npz", ".mat", ".hdr", ".jpg", ".jpeg", ".raw", ".bin"})
+"""Endings that people give depth maps, and that are not read."""
 IMAGE_FOLDERS = ("images", "image", "rgb", "color")
 SELECTION_SIZE, NYU_SIZE = (352, 1216), (480, 640)
 NYU_VALID = (44, 40, 427, 561)  # top, left, height, width
@@ -213,6 +215,20 @@ def find_depth_folders(path: Path) -> list[Path]:
     found = [depth.parent for depth in found_below(path, "depth")]
     return sorted(
         (f for f in found if _has_images(f) and files_with(f / "depth", DEPTH_SUFFIXES)), key=natural_key
+    )
+
+
+def unread_depth(images: Path) -> str | None:
+    """Return what to say of a folder ``depth`` beside pictures that holds no depth map which is read."""
+    depth = images.parent / "depth"
+    if images.name not in IMAGE_FOLDERS or not depth.is_dir():
+        return None
+    endings = sorted({file.suffix.lower() for file in files_with(depth, _OTHER_DEPTH)})
+    if not endings or files_with(depth, DEPTH_SUFFIXES):
+        return None
+    return (
+        f"{depth} holds {' and '.join(endings)} files, which are not read as depth: 16-bit .png, .npy "
+        "(float, m) or .pfm (m) are. Convert them."
     )
 
 

@@ -17,6 +17,7 @@ from geopretrain.data.readers.cameras.beside import with_cameras
 from geopretrain.data.readers.camvid import CamVidSequence, is_camvid
 from geopretrain.data.readers.cityscapes import open_cityscapes
 from geopretrain.data.readers.depth_folder import (
+    IMAGE_FOLDERS,
     DepthFolder,
     KittiDepth,
     KittiDepthSelection,
@@ -25,6 +26,7 @@ from geopretrain.data.readers.depth_folder import (
     find_kitti_depth,
     find_kitti_selections,
     find_nyu_scenes,
+    unread_depth,
 )
 from geopretrain.data.readers.folder import image_files, open_folder
 from geopretrain.data.readers.foreign import hint_for_folder, unread_pictures
@@ -116,8 +118,13 @@ def _videos_and_images(spec: str, options: SourceOptions) -> list[SourceClip | U
     videos = each(_video_files(path), lambda file: VideoClip(file, file.name))
     if not videos and image_files(path):
         return [open_folder(path, path.name)]
-    folders = each(_image_folders(path), lambda folder: open_folder(folder, short_name(folder, path)))
-    return [*videos, *folders]
+    return [*videos, *each(_image_folders(path), lambda folder: _folder_of_images(folder, path))]
+
+
+def _folder_of_images(folder: Path, root: Path) -> SourceClip:
+    clip = open_folder(folder, short_name(folder, root))
+    clip.warnings += [said] if (said := unread_depth(folder)) else []
+    return clip
 
 
 LAYOUTS: list[ClipLayout] = [
@@ -257,7 +264,8 @@ def _why_not(path: Path) -> str:
         return f"{path} does not exist. {expected}"
     if path.is_file():
         return f"{path} is a single image; depth is learned from neighbouring frames. {expected}"
-    if unread := unread_pictures(path):
+    places = (path, *(path / name for name in IMAGE_FOLDERS))
+    if unread := next((said for place in places if (said := unread_pictures(place))), None):
         return f"{path} holds no video, and no picture that is read. {unread}"
     return f"{path} has no known layout. {expected}"
 
