@@ -14,12 +14,13 @@ import os
 
 from geopretrain.config.command import CALLBACKS, takes
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
+from geopretrain.config.saved import FILE
 from geopretrain.console import console
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import DataError
 from geopretrain.evaluation.depth import fitting_protocol
 from geopretrain.ranks import follows
-from geopretrain.runs.folder import RunFolder
+from geopretrain.runs.folder import EVALUATION, RunFolder
 from geopretrain.training.depth import continued_depth, depth_training, run_training
 from geopretrain.training.train import Training, finished_run
 
@@ -41,13 +42,19 @@ def finetune_depth(options: FinetuneDepthOptions) -> RunFolder:
     if options.evaluate_data is not None:
         _check_measured(os.fspath(options.evaluate_data))
     done = finished_run(options)
-    if done is not None and any((done.path / "evaluation").glob("*.json")):
-        return done  # else it was interrupted before it was scored
+    if done is not None and _is_scored(done):
+        return done  # else it was interrupted before that
     training = depth_training(options)
     run = run_training(training, options)
     if not follows(options.devices, options.num_nodes):
         _score(run, training, options)
     return run
+
+
+def _is_scored(run: RunFolder) -> bool:
+    """Return whether a score is there with its configuration, which is written last."""
+    scores = run.path / EVALUATION
+    return any(scores.glob("*.json")) and (scores / FILE).is_file()
 
 
 def _check_measured(data: str) -> None:
