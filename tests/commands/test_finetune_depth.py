@@ -168,7 +168,7 @@ def test_a_comparison_shows_depth_with_its_errors_below_it(store, frozen):
         curve=(2,), pictures=positions, settings=settings, task="depth",
     )  # fmt: skip
     kept = contest.predictions(frozen, trial)
-    drawn, shown = contest.drawn(kept, opened), contest.shown(opened, positions, settings)
+    drawn, shown = contest.drawn(kept, opened), contest.shown(opened, "test", positions, settings)
     assert len(drawn) == len(shown) == 1
     for picture, (name, image, truth) in zip(drawn, shown, strict=True):
         assert name.startswith("street")
