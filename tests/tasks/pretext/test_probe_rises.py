@@ -32,8 +32,9 @@ pytestmark = pytest.mark.slow
 class Case:
     """A short training, and the points of mIoU that the linear probe gains in it at least.
 
-    About half of what was seen once (28.1 and 18.8 % before training for the two encoders); fits of other
-    untrained encoders of the same kind differ by about half a point.
+    About half of what was seen (28.1 and 18.8 % before training for the two encoders): once, but of simmim on
+    test_vit, monodepth and optical_flow with two or three seeds, as one is a matter of luck (see
+    docs/synthetic.md).
     """
 
     method: str
@@ -46,17 +47,18 @@ class Case:
     video: str = VIDEO
 
 
+DEPTHS = {"min_depth": 0.02, "max_depth": 20.0}
 CASES = [
     Case("simmim", "test_resnet", 200, 16, 1e-3, 1.2),
-    Case("simmim", "test_vit", 400, 16, 2e-3, 1.5),
+    Case("simmim", "test_vit", 1200, 16, 2e-3, 1.5),
     Case("inpainting", "test_resnet", 200, 16, 1e-3, 0.8),
     Case(
         "mae", "test_vit", 400, 16, 2e-3, 0.5, {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
     ),
     Case("cross_view", "test_vit", 300, 16, 2e-3, 1.0),
-    Case("monodepth", "test_resnet", 300, 8, 1e-3, 0.6, {"min_depth": 0.02, "max_depth": 20.0}),
-    Case("depth_supervised", "test_resnet", 200, 8, 1e-3, 1.8),
-    Case("optical_flow", "test_resnet", 200, 8, 1e-3, 0.5),
+    Case("monodepth", "test_resnet", 600, 8, 1e-3, 1.3, DEPTHS),
+    Case("depth_supervised", "test_resnet", 200, 8, 1e-3, 1.0),
+    Case("optical_flow", "test_resnet", 500, 8, 1e-3, 0.5),
     Case("geometric_flow", "test_resnet", 200, 8, 1e-3, 0.8),
     Case("scdepth", "test_resnet", 200, 8, 1e-3, 0.8),
     Case("segmentation", "test_resnet", 300, 16, 1e-3, 2.6, video=LABELLED),
