@@ -57,10 +57,12 @@ def test_another_seed_takes_other_samples_and_resuming_a_finished_run_scores_it_
     options = {"data": store, "out": store.parent / "seed", "init": first, "subset": "40%", "subset_seed": 1}
     run = geopretrain.finetune_depth(**options, **SMALL)
     (written,) = (run.path / "evaluation").glob("*.json")
+    without = {name: value for name, value in SMALL.items() if name != "device"}
     for lost in (written, written.with_name("config.yaml")):  # killed before it was scored, or in the midst
+        before = lost.read_bytes()
         lost.unlink()
-        geopretrain.finetune_depth(**options, **SMALL, resume=True)
-        assert lost.exists()
+        geopretrain.finetune_depth(**options, **without, resume=True)
+        assert lost.read_bytes() == before
     other = geopretrain.pretrain(
         data=store, out=store.parent / "other", init=first, subset="40%", subset_seed=2, **SMALL
     )

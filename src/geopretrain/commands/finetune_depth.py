@@ -88,7 +88,7 @@ def _score(run: RunFolder, training: Training, options: FinetuneDepthOptions) ->
         os.fspath(scored),
         protocol=options.protocol,
         flip=options.flip,
-        device=options.device,
+        device=run.config["device"],  # as resolved: the same whether it was continued or not
         threads=options.threads,
     )
 
