@@ -14,9 +14,9 @@ from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.data_options import PropagateOptions
-from geopretrain.config.saved import as_saved, is_own, write_saved
+from geopretrain.config.saved import as_saved, check_replaces, write_saved
 from geopretrain.console import console
-from geopretrain.errors import DataError, RunFolderError
+from geopretrain.errors import DataError
 from geopretrain.files import write_json, write_picture
 from geopretrain.folders import owned, publish, staging
 from geopretrain.wording import counted
@@ -67,12 +67,13 @@ def propagate(options: PropagateOptions) -> Propagated:
         UserError: images, store, runs or folder cannot be used; the message says what to do.
     """
     from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+    from geopretrain.data.labelled.propagated import TABLE
     from geopretrain.data.propagation import planned
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.prediction.propagation import Propagation, scored, way_of
 
     out = Path(options.out)
-    _check_free(out, options.overwrite)
+    check_replaces(out, TABLE, "labels that were propagated before", overwrite=options.overwrite)
     use_threads(options.threads)
     store = FrameStore.open(os.fspath(options.store))
     saved = as_saved(COMMAND, options, by=way_of(store, options))
@@ -123,21 +124,6 @@ def _matches(labelled: LabelledSet, store: FrameStore, training: int) -> list[Ma
         + (f"; {others} images of other splits are, too, and are left alone." if others else ".")
     )
     return matches
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something else, or earlier labels without ``overwrite``."""
-    from geopretrain.data.labelled.propagated import TABLE
-
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not out.is_dir() or not is_own(out, but="") or TABLE not in manifest.listed(out):
-        raise RunFolderError(f"'{out}' holds something else, which is left alone. Choose another --out.")
-    if not overwrite:
-        raise RunFolderError(
-            f"'{out}' holds labels that were propagated before. Choose another --out, or replace them: "
-            "--overwrite."
-        )
 
 
 def _write(

@@ -13,11 +13,11 @@ from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.data_options import SelectOptions
-from geopretrain.config.saved import as_saved, is_own, write_saved
+from geopretrain.config.saved import as_saved, check_replaces, write_saved
 from geopretrain.console import console
 from geopretrain.data.choosing import Choice, far_apart
 from geopretrain.data.subsets import spread_positions
-from geopretrain.errors import ConfigError, DataError, RunFolderError
+from geopretrain.errors import ConfigError, DataError
 from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import owned, publish, staging
 
@@ -60,7 +60,7 @@ def select(options: SelectOptions) -> Selection:
     from geopretrain.data.dataset import IMAGES
 
     out = Path(options.out)
-    _check_free(out, options.overwrite)
+    check_replaces(out, TABLE, "an earlier choice of frames", overwrite=options.overwrite)
     use_threads(options.threads)
     backbone, task = _network(options)
     store = _open(options)
@@ -151,18 +151,6 @@ def _choose(
             console.warn(f"How hard frames are is not known, they are chosen by features alone: {error}")
     features = features_of(store, candidates, backbone, BATCH)
     return far_apart(features, options.labels, losses, options.difficulty)
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something else, or an earlier choice without ``overwrite``."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not out.is_dir() or not is_own(out, but="") or TABLE not in manifest.listed(out):
-        raise RunFolderError(f"'{out}' holds something else, which is left alone. Choose another --out.")
-    if not overwrite:
-        raise RunFolderError(
-            f"'{out}' holds an earlier choice of frames. Choose another --out, or replace it: --overwrite."
-        )
 
 
 def _originals(store: FrameStore | LabelledSet, samples: np.ndarray) -> list[np.ndarray]:

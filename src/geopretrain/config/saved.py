@@ -174,6 +174,26 @@ def is_own(folder: Path, *, but: str) -> bool:
     return path.is_file() and _is_ours(path) and _command_of(path) not in ("", but)
 
 
+def check_replaces(out: Path, kept: str, what: str, *, overwrite: bool) -> None:
+    """Refuse a folder that holds something else than a command writes, or its earlier work unasked.
+
+    Args:
+        out: that is going to be written; nothing, or an empty folder, is free.
+        kept: file by which earlier work of the command is known.
+        what: it is, in words.
+        overwrite: it may go.
+
+    Raises:
+        RunFolderError: the folder is not free.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir() or not is_own(out, but="") or kept not in manifest.listed(out):
+        raise RunFolderError(f"'{out}' holds something else, which is left alone. Choose another --out.")
+    if not overwrite:
+        raise RunFolderError(f"'{out}' holds {what}. Choose another --out, or replace that: --overwrite.")
+
+
 def _command_of(path: Path) -> str:
     try:
         return str(load(path).get("command", ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ POWER = 0.8
 """Chance that a difference is told, for which the smallest one is named."""
 QUANTILES = 4000
 """Of the spread, that chances are averaged over."""
-MAX_SEEDS = 1000
-"""Beyond so many seeds no number is named."""
 
 
 @dataclass(frozen=True)
@@ -59,28 +56,6 @@ def smallest_told(difference: PairedDifference, power: float = POWER) -> float |
     """
     error = _error(difference)
     return None if error is None else error.size * _noncentrality(error.free, difference.level, power)
-
-
-def seeds_to_tell(difference: PairedDifference, effect: float, power: float = POWER) -> int | None:
-    """Return how many seeds would tell a true difference of ``effect`` with a chance of ``power``.
-
-    None where more than a thousand would be needed, where the interval is not over seeds, or where these do
-    not differ.
-    """
-    if not difference.has_interval or difference.over != "seeds" or not effect:
-        return None
-
-    def tells(count: int) -> bool:
-        told = difference.sd / math.sqrt(count) * _noncentrality(count - 1, difference.level, power)
-        return told <= abs(effect)
-
-    low, high = 2, MAX_SEEDS
-    if not tells(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if tells(middle) else (middle + 1, high)
-    return low
 
 
 def _error(difference: PairedDifference) -> _Error | None:
