@@ -10,6 +10,7 @@ from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.commands.advise import advise
+    from geopretrain.commands.analyse_cka import analyse_cka
     from geopretrain.commands.compare import compare
     from geopretrain.commands.data_sets import data_check, data_list
     from geopretrain.commands.evaluate import evaluate
@@ -39,6 +40,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "advise",
+    "analyse_cka",
     "backbone",
     "compare",
     "data_check",
@@ -77,6 +79,7 @@ _HOMES = {
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",
     "advise": "geopretrain.commands.advise",
+    "analyse_cka": "geopretrain.commands.analyse_cka",
     "compare": "geopretrain.commands.compare",
     "export": "geopretrain.commands.export",
     "load": "geopretrain.prediction.predictor",

@@ -3,193 +3,25 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from geopretrain import interruption
+from geopretrain.commands.table import COMMANDS, REPEAT, RESUME
 from geopretrain.errors import ConfigError, OptionError, UserError, calm, nearest_name
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command of the command line.
-
-    Attributes:
-        target: ``module:function`` it calls.
-        options: name of the class of its options in ``geopretrain.config.options``, or ``module:name`` of it
-            in another module there.
-        summary: what it does, in a line.
-        shows: what is printed of the returned value; None = the function has said everything.
-        fails: whether the returned value is bad news, for which the exit code is 2.
-        continues: how to go on after an interruption.
-    """
-
-    target: str
-    options: str
-    summary: str
-    shows: Callable[[Any], str] | None = None
-    fails: Callable[[Any], bool] = lambda result: False
-    continues: str = ""
-
-    def function(self) -> Callable[..., Any]:
-        """Import what the command calls."""
-        module, name = self.target.split(":")
-        return getattr(importlib.import_module(module), name)
-
-    def options_class(self) -> type:
-        """Import the class of its options, which is all that help needs."""
-        module, _, name = self.options.rpartition(":")
-        return getattr(importlib.import_module(f"geopretrain.config.{module or 'options'}"), name)
-
 
 BAD = 2
 """Exit code where the user has to mend something first."""
 PARTLY = 3
 """Exit code where the rest is done and a part failed."""
-REPEAT = "Repeat the command to continue; what is finished is kept."
 _NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR)
 _MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-AGAIN = "Nothing was changed; repeat the command."
-RESUME = "resume"
-COMMANDS = {
-    "data inspect": Command(
-        "geopretrain.commands.inspect:inspect",
-        "data_options:InspectOptions",
-        "say in words what a video, folder or data set is and whether it is fit for training",
-        shows=lambda inspection: inspection.text(),
-        continues=AGAIN,
-    ),
-    "data list": Command(
-        "geopretrain.commands.data_sets:data_list",
-        "data_options:DataListOptions",
-        "list the data sets that are known by name, what each needs and where it is had",
-        shows=lambda listing: listing.text(),
-        continues=AGAIN,
-    ),
-    "data check": Command(
-        "geopretrain.commands.data_sets:data_check",
-        "data_options:DataCheckOptions",
-        "verify a copy of a data set and say in words what is missing",
-        shows=lambda report: report.text(),
-        fails=lambda report: not report.whole,
-        continues=AGAIN,
-    ),
-    "data prepare": Command(
-        "geopretrain.commands.prepare:prepare",
-        "data_options:PrepareOptions",
-        "decode videos once and pick frames by measured motion into a store",
-        continues=REPEAT,
-    ),
-    "data pseudo-depth": Command(
-        "geopretrain.commands.pseudo_depth:pseudo_depth",
-        "data_options:PseudoDepthOptions",
-        "let a depth model look at every frame of a store, for methods that learn from its depth",
-        continues=REPEAT,
-    ),
-    "data select": Command(
-        "geopretrain.commands.select:select",
-        "data_options:SelectOptions",
-        "choose the frames of a video that are worth labelling first",
-        continues=AGAIN,
-    ),
-    "data propagate": Command(
-        "geopretrain.commands.propagate:propagate",
-        "data_options:PropagateOptions",
-        "carry the labels of images to neighbouring frames of their video",
-        continues=AGAIN,
-    ),
-    "advise": Command(
-        "geopretrain.commands.advise:advise",
-        "advise_options:AdviseOptions",
-        "say in words whether pre-training on a video is likely to pay for labelled data, and why",
-        shows=lambda advice: advice.printed(),
-        continues=AGAIN,
-    ),
-    "pretrain": Command(
-        "geopretrain.commands.pretrain:pretrain",
-        "PretrainOptions",
-        "pre-train a backbone on unlabelled video",
-        continues=RESUME,
-    ),
-    "finetune segmentation": Command(
-        "geopretrain.commands.finetune_segmentation:finetune_segmentation",
-        "FinetuneSegmentationOptions",
-        "fine-tune a backbone with few labelled images",
-        continues=RESUME,
-    ),
-    "finetune depth": Command(
-        "geopretrain.commands.finetune_depth:finetune_depth",
-        "FinetuneDepthOptions",
-        "train a depth network from any initialisation, without labels or on measured depth, and score it",
-        continues=RESUME,
-    ),
-    "finetune detection": Command(
-        "geopretrain.commands.finetune_detection:finetune_detection",
-        "FinetuneDetectionOptions",
-        "fine-tune a backbone to find objects (boxes and masks) with few labelled images",
-        continues=RESUME,
-    ),
-    "evaluate": Command(
-        "geopretrain.commands.evaluate:evaluate",
-        "EvaluateOptions",
-        "score predicted depth, flow or classes against what is known, under a named protocol",
-        continues=AGAIN,
-    ),
-    "compare": Command(
-        "geopretrain.commands.compare:compare",
-        "CompareOptions",
-        "fine-tune several initialisations with shared splits and seeds, and report what differs",
-        continues=REPEAT,
-    ),
-    "predict": Command(
-        "geopretrain.commands.predict:predict",
-        "PredictOptions",
-        "show what a run sees in images or videos",
-        continues="Finished pictures stay. Repeat the command, with --overwrite where some are there.",
-    ),
-    "recipes": Command(
-        "geopretrain.recipes.listing:recipes",
-        "RecipesOptions",
-        "list the tables of papers that can be made anew, or show one of them whole",
-        shows=str,
-        continues=AGAIN,
-    ),
-    "reproduce": Command(
-        "geopretrain.recipes.reproduce:reproduce",
-        "ReproduceOptions",
-        "make a table of a paper anew, as one command: all stages, rows and seeds, and a report",
-        shows=lambda done: done.text(),
-        continues=REPEAT,
-    ),
-    "replay": Command(
-        "geopretrain.commands.replay:replay",
-        "ReplayOptions",
-        "compute the step again in which a training stopped being numbers, and say where",
-        shows=lambda found: found.text(),
-        continues=AGAIN,
-    ),
-    "export": Command(
-        "geopretrain.commands.export:export",
-        "ExportOptions",
-        "write a run in the format of another library: timm, torchvision, Monodepth2, ONNX, the hub, ...",
-        continues="Repeat the command, with --overwrite where a file is there.",
-    ),
-    "demo": Command(
-        "geopretrain.recipes.demo:demo",
-        "DemoOptions",
-        "run the main job on built-in synthetic worlds and open its report",
-        shows=lambda report: f"The report is {report}.",
-        continues=REPEAT,
-    ),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

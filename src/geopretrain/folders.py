@@ -81,6 +81,24 @@ def staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def renewed(out: Path) -> Iterator[Path]:
+    """Give a folder to write everything into that ``out`` shall hold: afterwards all is there, or nothing.
+
+    What earlier work of ours has left in ``out`` goes, and nothing else (see `config.saved.check_replaces`).
+    """
+    with staging(out) as aside:
+        with owned(aside):
+            manifest.begin(aside)
+            yield aside
+        if out.is_dir():
+            with owned(out):
+                manifest.remove(out, manifest.listed(out))
+                manifest.forget(out)
+                manifest.remove_if_empty(out / manifest.BOOKS)
+        publish(aside, out, sorted(path for path in aside.rglob("*") if path.is_file()))
+
+
 def publish(source: Path, target: Path, files: Iterable[Path]) -> None:
     """Put files from ``source``, a folder that was staged, into ``target``: by one rename where that is new.
 

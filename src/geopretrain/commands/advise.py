@@ -114,9 +114,7 @@ def _advice(options: AdviseOptions) -> Advice:
 def _networks(options: AdviseOptions) -> tuple[str, dict[str, Backbone]]:
     """Return the name of the backbone, and the networks that are looked at by their initialisation."""
     from geopretrain.advice.advice import IMAGENET, RANDOM
-    from geopretrain.seeding import seed_start
-    from geopretrain.training.resolve import choose_backbone
-    from geopretrain.weights import init_backbone, parse_init, read_init
+    from geopretrain.training.resolve import choose_backbone, initialised
 
     inits = [RANDOM, IMAGENET]
     if options.init is not None and options.init not in inits:
@@ -124,15 +122,8 @@ def _networks(options: AdviseOptions) -> tuple[str, dict[str, Backbone]]:
     name = options.backbone
     if name is None:
         name = choose_backbone(None, inits[-1]) if len(inits) > 2 else USUAL_BACKBONE
-    device, found = resolve_device(options.device), {}
-    for text in inits:
-        init = parse_init(text)
-        seed_start(options.seed)
-        backbone, report = init_backbone(name, init, read_init(init, name))
-        if report.incomplete:
-            console.warn(f"WARNING: {report.incomplete}")
-        found[text] = backbone.to(device).eval()
-    return name, found
+    device = resolve_device(options.device)
+    return name, {text: initialised(name, text, device, options.seed) for text in inits}
 
 
 def _video(spec: str, labelled: LabelledSet | FrameStore) -> FrameStore:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.data_options import PropagateOptions
@@ -18,7 +17,7 @@ from geopretrain.config.saved import as_saved, check_replaces, write_saved
 from geopretrain.console import console
 from geopretrain.errors import DataError
 from geopretrain.files import write_json, write_picture
-from geopretrain.folders import owned, publish, staging
+from geopretrain.folders import renewed
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
@@ -133,33 +132,25 @@ def _write(
     from geopretrain import pictures
     from geopretrain.data.labelled.propagated import TABLE, PropagatedTable
 
-    with staging(out) as aside:
-        with owned(aside):
-            manifest.begin(aside)
-            frames, shown = _write_frames(aside, moving, steps)
-            if not frames:
-                raise DataError(_why_none(steps))
-            table = PropagatedTable(
-                saved["data"],
-                moving.labelled.fingerprint(),
-                saved["store"],
-                saved["by"],
-                frames,
-                run=saved["run"] or "",
-                refined_by=saved["refine"] or "",
-                refined_with=moving.refined_with,
-                scores=scores.rows,
-            )
-            write_json(aside / TABLE, asdict(table))
-            rows = [*scores.pictures[: SHOWN - len(shown)], *shown]
-            write_picture(aside / SHEET, pictures.grid([*rows, moving.legend()]))
-            write_saved(aside, saved, own=True)
-        if out.is_dir():
-            with owned(out):
-                manifest.remove(out, manifest.listed(out))
-                manifest.forget(out)
-                manifest.remove_if_empty(out / manifest.BOOKS)
-        publish(aside, out, sorted(path for path in aside.rglob("*") if path.is_file()))
+    with renewed(out) as aside:
+        frames, shown = _write_frames(aside, moving, steps)
+        if not frames:
+            raise DataError(_why_none(steps))
+        table = PropagatedTable(
+            saved["data"],
+            moving.labelled.fingerprint(),
+            saved["store"],
+            saved["by"],
+            frames,
+            run=saved["run"] or "",
+            refined_by=saved["refine"] or "",
+            refined_with=moving.refined_with,
+            scores=scores.rows,
+        )
+        write_json(aside / TABLE, asdict(table))
+        rows = [*scores.pictures[: SHOWN - len(shown)], *shown]
+        write_picture(aside / SHEET, pictures.grid([*rows, moving.legend()]))
+        write_saved(aside, saved, own=True)
     return frames
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.data_options import SelectOptions
@@ -19,7 +18,7 @@ from geopretrain.data.choosing import Choice, far_apart
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.files import write_json, write_picture, write_text
-from geopretrain.folders import owned, publish, staging
+from geopretrain.folders import renewed
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
@@ -112,8 +111,8 @@ def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
     from geopretrain.runs.folder import RunFolder
     from geopretrain.runs.loading import load_task
     from geopretrain.tasks.registry import PRETEXTS
-    from geopretrain.training.resolve import choose_backbone
-    from geopretrain.weights import init_backbone, parse_init, read_init
+    from geopretrain.training.resolve import choose_backbone, initialised
+    from geopretrain.weights import parse_init
 
     init, device = parse_init(options.init), resolve_device(options.device)
     if init.kind == "random":
@@ -123,10 +122,7 @@ def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
         if task.backbone is not None and task.name in PRETEXTS:
             return task.backbone, task
     name = choose_backbone(options.backbone, options.init)
-    backbone, report = init_backbone(name, init, read_init(init, name))
-    if report.incomplete:
-        console.warn(f"WARNING: {report.incomplete}")
-    return backbone.to(device).eval(), None
+    return initialised(name, options.init, device), None
 
 
 def _choose(
@@ -174,37 +170,29 @@ def _write(
     from geopretrain.pictures.layout import grid, side_by_side
 
     names, rows = store.names(samples), []
-    with staging(out) as aside:
-        with owned(aside):
-            manifest.begin(aside)
-            frames = _originals(store, samples)
-            for rank, (name, frame, choice) in enumerate(zip(names, frames, choices, strict=True), 1):
-                stem = PurePosixPath(name).with_suffix("").as_posix().replace("/", "_")
-                file = f"images/{rank:03d}_{stem}.png"
-                write_picture(aside / file, frame)
-                rows.append(
-                    {
-                        "rank": rank,
-                        "frame": name,
-                        "image": file,
-                        "distance": choice.distance,
-                        "hardness": choice.hardness,
-                    }
-                )
-            write_text(aside / LIST, "".join(f"{name}\n" for name in names))
-            write_json(aside / TABLE, {"store": str(store.path), "frames": rows})
-            small = [_small(frame) for frame in frames]
-            captions = [_caption(rank, choice) for rank, choice in enumerate(choices, 1)]
-            lines = range(0, len(small), ACROSS)
-            sheet = [side_by_side(small[i : i + ACROSS], captions[i : i + ACROSS]) for i in lines]
-            write_picture(aside / SHEET, grid(sheet))
-            write_saved(aside, as_saved(COMMAND, options), own=True)
-        if out.is_dir():
-            with owned(out):
-                manifest.remove(out, manifest.listed(out))
-                manifest.forget(out)
-                manifest.remove_if_empty(out / manifest.BOOKS)
-        publish(aside, out, sorted(path for path in aside.rglob("*") if path.is_file()))
+    with renewed(out) as aside:
+        frames = _originals(store, samples)
+        for rank, (name, frame, choice) in enumerate(zip(names, frames, choices, strict=True), 1):
+            stem = PurePosixPath(name).with_suffix("").as_posix().replace("/", "_")
+            file = f"images/{rank:03d}_{stem}.png"
+            write_picture(aside / file, frame)
+            rows.append(
+                {
+                    "rank": rank,
+                    "frame": name,
+                    "image": file,
+                    "distance": choice.distance,
+                    "hardness": choice.hardness,
+                }
+            )
+        write_text(aside / LIST, "".join(f"{name}\n" for name in names))
+        write_json(aside / TABLE, {"store": str(store.path), "frames": rows})
+        small = [_small(frame) for frame in frames]
+        captions = [_caption(rank, choice) for rank, choice in enumerate(choices, 1)]
+        lines = range(0, len(small), ACROSS)
+        sheet = [side_by_side(small[i : i + ACROSS], captions[i : i + ACROSS]) for i in lines]
+        write_picture(aside / SHEET, grid(sheet))
+        write_saved(aside, as_saved(COMMAND, options), own=True)
 
 
 def _small(frame: np.ndarray) -> np.ndarray:

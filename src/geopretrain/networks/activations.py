@@ -46,7 +46,11 @@ def _depth_of_swin(backbone: Backbone) -> int | None:
 
 
 def activations(
-    backbone: Backbone, images: Tensor, layers: Mapping[str, str] | None = None
+    backbone: Backbone,
+    images: Tensor,
+    layers: Mapping[str, str] | None = None,
+    *,
+    required: bool = True,
 ) -> dict[str, Tensor]:
     """Return what layers compute for images, ``B N C`` each: N places row by row, class tokens before them.
 
@@ -56,6 +60,7 @@ def activations(
         backbone: in the mode (training or evaluation) it is in.
         images: ``B 3*in_images H W`` in [0, 1] of any size.
         layers: names and modules of timm's model; None: `layer_names`.
+        required: whether each must compute something for images; else those that do not are left out.
 
     Raises:
         ConfigError: the model has no such module, or it computes nothing for images.
@@ -69,10 +74,13 @@ def activations(
     seen = backbone.as_seen(images)
     with _kept({module: modules[module] for module in wanted.values()}) as kept:
         backbone.model.forward_features(seen)
-    if missing := [module for module in wanted.values() if module not in kept]:
+    missing = [module for module in wanted.values() if module not in kept]
+    if missing and required:
         raise ConfigError(f"The layer '{missing[0]}' of {backbone.name} computes nothing for an image.")
     last = getattr(backbone.model, "output_fmt", "NCHW") == "NHWC"
-    return {name: _places(kept[module], channels_last=last) for name, module in wanted.items()}
+    found = {name: module for name, module in wanted.items() if module in kept}
+    of_rows = {name: last and not isinstance(modules[module], nn.Conv2d) for name, module in found.items()}
+    return {name: _places(kept[module], channels_last=of_rows[name]) for name, module in found.items()}
 
 
 @contextmanager
@@ -82,7 +90,9 @@ def _kept(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 
     def keeper(name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            kept[name] = output[0] if isinstance(output, (tuple, list)) else output
+            found = output[0] if isinstance(output, (tuple, list)) and output else output
+            if isinstance(found, Tensor) and found.ndim in (2, 3, 4):
+                kept[name] = found.clone()  # what follows may write into it
 
         return keep
 

@@ -16,9 +16,11 @@ from geopretrain.config.groups import PreservingOptions, require
 from geopretrain.config.options import TrainCommandOptions
 from geopretrain.console import console
 from geopretrain.errors import DataError, WeightsError, one_of
+from geopretrain.networks import Backbone
 from geopretrain.ranks import follows
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import Device
+from geopretrain.seeding import seed_start
 from geopretrain.tasks.base import Task
 from geopretrain.tasks.building import build_task
 from geopretrain.tasks.presets import Preset
@@ -27,7 +29,7 @@ from geopretrain.training.computing import precision_of
 from geopretrain.training.distributed import check_devices
 from geopretrain.training.loggers import check_loggers
 from geopretrain.training.settings import LoopSettings
-from geopretrain.weights import Init, LoadReport, backbone_of, parse_init
+from geopretrain.weights import Init, LoadReport, backbone_of, init_backbone, parse_init, read_init
 
 FROM_PRESET = (
     "schedule",
@@ -85,6 +87,26 @@ def choose_backbone(name: str | None, init: str | os.PathLike[str]) -> str:
     if found is not None and parsed.kind == "file":
         console.say(f"The weights in {parsed} look like {found}: --backbone {found}.")
     return found or DEFAULT_BACKBONE
+
+
+def initialised(name: str, init: str | os.PathLike[str], device: str, seed: int = 0) -> Backbone:
+    """Return a backbone with the weights of ``init`` on a device, in evaluation mode, to be looked at.
+
+    Args:
+        name: of a timm model.
+        init: random, imagenet, a run folder or a weights file.
+        device: resolved.
+        seed: of random numbers.
+
+    Raises:
+        WeightsError: the weights cannot be had, or are of another model.
+    """
+    parsed = parse_init(init)
+    seed_start(seed)
+    backbone, report = init_backbone(name, parsed, read_init(parsed, name))
+    if report.incomplete:
+        console.warn(f"WARNING: {report.incomplete}")
+    return backbone.to(device).eval()
 
 
 def with_first_weights(

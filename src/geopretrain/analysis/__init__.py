@@ -1,0 +1,1 @@
+"""What networks have learned, beside their scores: how alike layers see images (CKA)."""

@@ -1,0 +1,53 @@
+"""The options of the commands that look into networks."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from geopretrain.config.describe import BY_NAME
+from geopretrain.config.groups import DataRootOptions, DeviceOptions, ProgressOptions
+from geopretrain.config.several import different
+from geopretrain.schema import AnySize, Count, FilePath, FilePaths, Words, checked, reads
+
+Patterns = Annotated[
+    tuple[str, ...], reads(different), Words("names of layers, * for any letters", "PATTERN", many=True)
+]
+AtOnce = Annotated[int, Field(ge=4, le=4096), Words("a whole number from 4 to 4096", "N")]
+
+
+@checked
+class CkaOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+    """Options of ``analyse cka``."""
+
+    inits: FilePaths = field(kw_only=False)
+    """One network, whose layers are compared with each other, or two, layer against layer: run folders,
+    imagenet, random, or weights files."""
+    data: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Images that both look at: a store, labelled images, images:FOLDER, or a video."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write the numbers (cka.json, cka.csv) and the map (cka.png) into."""
+    backbone: str | None = None
+    """Any timm model, for imagenet, random and weights files; left away: that of the other network, what
+    the weights look like, or resnet18."""
+    layers: Patterns | None = None
+    """Layers of timm's model by name, with * for any letters, e.g. 'blocks.*' 'layer?.*.conv2'; left away:
+    the nine of MeSa for Swin-v2, for others those that their features are from."""
+    samples: Literal["pooled", "flattened", "positions"] = "pooled"
+    """What is compared: the mean of each image over its positions (pooled), whole maps (flattened), or cells
+    of images, each on its own (positions)."""
+    cells: Count = 4
+    """Rows and columns of cells that positions are averaged to, at most those of the smallest map."""
+    images: Count = 512
+    """Images to look at, at most, evenly spread over the data."""
+    batch_size: AtOnce = 32
+    """Images at a time: the numbers are means over batches, and memory does not grow with the images."""
+    size: AnySize = None
+    """Height and width in px to look at images at (height first); left away: that of the store, or what is
+    usual for the data."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Which images."""
+    overwrite: bool = False
+    """Replace an earlier comparison of layers."""
