@@ -29,6 +29,7 @@ REQUIRED = {
     "data select": ["store", "--init", "runs/depth", "--out", "to-label"],
     "data propagate": ["labelled", "store", "--out", "more"],
     "advise": ["store", "camvid"],
+    "analyse activations": ["runs/classes", "--data", "store", "--out", "looks"],
     "analyse cka": ["imagenet", "runs/depth", "--data", "store", "--out", "layers"],
     "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
     "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],

@@ -30,6 +30,7 @@ WORDS = {
     "inits": lambda n: ["compare", f"--inits=random,{n}", "--data", "x", "--out", "c"],
     "compared": lambda n: ["compare", "--inits=random,imagenet", "--data", "x", f"--out={n}"],
     "advised": lambda n: ["advise", n, n],
+    "looked": lambda n: ["analyse", "activations", f"--data={n}", "--out", "a", "--", n],
     "analysed": lambda n: ["analyse", "cka", f"--data={n}", "--out", "a", "--", n],
     "run": lambda n: ["predict", n, "frames", "--out", "p"],
     "evaluate": lambda n: ["evaluate", n, n],

@@ -10,6 +10,7 @@ from geopretrain.version import __version__
 
 if TYPE_CHECKING:
     from geopretrain.commands.advise import advise
+    from geopretrain.commands.analyse_activations import analyse_activations
     from geopretrain.commands.analyse_cka import analyse_cka
     from geopretrain.commands.compare import compare
     from geopretrain.commands.data_sets import data_check, data_list
@@ -40,6 +41,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "advise",
+    "analyse_activations",
     "analyse_cka",
     "backbone",
     "compare",
@@ -79,6 +81,7 @@ _HOMES = {
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",
     "advise": "geopretrain.commands.advise",
+    "analyse_activations": "geopretrain.commands.analyse_activations",
     "analyse_cka": "geopretrain.commands.analyse_cka",
     "compare": "geopretrain.commands.compare",
     "export": "geopretrain.commands.export",

@@ -38,7 +38,7 @@ def chosen_layers(backbone: Backbone, patterns: Sequence[str] | None, images: Te
     names = [name for name, _ in backbone.model.named_modules() if name]
     fitting = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
     found = activations(backbone, images, {name: name for name in fitting}, required=False)
-    size, tokens = _seen(backbone, images)
+    size, tokens = seen_as(backbone, images)
     computed = {
         name
         for name, places in found.items()
@@ -65,7 +65,7 @@ def samples_of(
             (``B*n*n C``, the mean of each cell).
         cells: ``n``, rows and columns of cells.
     """
-    size, tokens = _seen(backbone, images)
+    size, tokens = seen_as(backbone, images)
     parts: dict[str, list[Tensor]] = {name: [] for name in layers}
     for some in images.split(AT_ONCE):
         for name, places in activations(backbone, some, layers).items():
@@ -76,18 +76,32 @@ def samples_of(
 def _samples(places: Tensor, size: Size, tokens: int, how: str, cells: int) -> Tensor:
     if how == "flattened":
         return places.flatten(1)
-    grid = grid_of(places.shape[1], size, tokens)
-    maps = places if grid is None else places[:, places.shape[1] - grid[0] * grid[1] :]
+    maps = as_maps(places, size, tokens)
     if how == "pooled":
-        return maps.mean(1)
+        return maps.mean((2, 3))
+    pooled = functional.adaptive_avg_pool2d(maps, cells)
+    return pooled.flatten(2).transpose(1, 2).reshape(-1, maps.shape[1])
+
+
+def as_maps(places: Tensor, size: Size, tokens: int) -> Tensor:
+    """Return places ``B N C`` as maps ``B C h w``, without class tokens.
+
+    Args:
+        places: see `activations`.
+        size: (height, width) px of the image as the model sees it.
+        tokens: of the model beside the map.
+
+    Raises:
+        ConfigError: they are no map.
+    """
+    grid = grid_of(places.shape[1], size, tokens)
     if grid is None:
         raise ConfigError(
-            f"A layer with {places.shape[1]} tokens for {sides(size)} px has no positions in the image. "
-            "Choose others with --layers, or --samples pooled."
+            f"A layer with {places.shape[1]} places for {sides(size)} px is no map of an image. Name another."
         )
-    images, channels = maps.shape[0], maps.shape[2]
-    pooled = functional.adaptive_avg_pool2d(maps.transpose(1, 2).reshape(images, channels, *grid), cells)
-    return pooled.flatten(2).transpose(1, 2).reshape(-1, channels)
+    rows, columns = grid
+    maps = places[:, places.shape[1] - rows * columns :].transpose(1, 2)
+    return maps.reshape(len(places), -1, rows, columns)
 
 
 def grid_of(places: int, size: Size, tokens: int) -> Size | None:
@@ -112,11 +126,11 @@ def grid_of(places: int, size: Size, tokens: int) -> Size | None:
 def fewest_cells(backbone: Backbone, images: Tensor, layers: Mapping[str, str]) -> int:
     """Return the rows or columns of the smallest map among layers."""
     found = activations(backbone, images[:1], layers).values()
-    grids = [grid_of(places.shape[1], *_seen(backbone, images)) for places in found]
+    grids = [grid_of(places.shape[1], *seen_as(backbone, images)) for places in found]
     return min((min(grid) for grid in grids if grid is not None), default=1)
 
 
-def _seen(backbone: Backbone, images: Tensor) -> tuple[Size, int]:
+def seen_as(backbone: Backbone, images: Tensor) -> tuple[Size, int]:
     """Return (height, width) px of images as the model sees them, and its number of tokens beside the map."""
     seen = backbone.as_seen(images[:1]).shape
     return (seen[-2], seen[-1]), int(getattr(backbone.model, "num_prefix_tokens", 0))

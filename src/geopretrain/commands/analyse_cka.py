@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +13,15 @@ from numpy.typing import NDArray
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.analysis_options import CkaOptions
 from geopretrain.config.command import takes
+from geopretrain.config.groups import listed
 from geopretrain.config.saved import as_saved, check_replaces, write_saved
 from geopretrain.console import console
-from geopretrain.errors import DataError, OptionError
+from geopretrain.errors import OptionError
 from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import renewed
-from geopretrain.wording import counted, in_px
+from geopretrain.wording import in_px
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.networks import Backbone
@@ -73,15 +71,18 @@ def analyse_cka(options: CkaOptions) -> Alignment:
     Raises:
         UserError: networks, data, layers or folder cannot be used; the message says what to do.
     """
+    from geopretrain.analysis.cka import MIN_SAMPLES
+    from geopretrain.analysis.images import open_images, spread_images
+
     out = Path(options.out)
-    inits = [os.fspath(init) for init in _several(options.inits)]
+    inits = listed(options.inits)
     if len(inits) > 2:
         raise OptionError("inits", f"are one network or two, not {len(inits)}.")
     check_replaces(out, NUMBERS, "an earlier comparison of layers", overwrite=options.overwrite)
     use_threads(options.threads)
     networks = _networks(inits, options)
-    data = _open(options)
-    positions = _positions(data, options)
+    data = open_images(options.data, options.size)
+    positions = spread_images(data, options.split, options.images, MIN_SAMPLES)
     found = _measured(networks, data, positions, options)
     _write(out, found, inits, options)
     console.say(_in_words(found, len(inits)))
@@ -99,10 +100,6 @@ def _in_words(found: Alignment, networks: int) -> str:
     return "\n".join(["How alike each layer is in both:", *lines, found.protocol])
 
 
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def _networks(inits: list[str], options: CkaOptions) -> list[Backbone]:
     """Return the networks, in evaluation mode on the device; one that names no model takes the other's."""
     from geopretrain.training.resolve import choose_backbone, initialised
@@ -115,38 +112,6 @@ def _networks(inits: list[str], options: CkaOptions) -> list[Backbone]:
     return [initialised(name, init, device) for name, init in zip(names, inits, strict=True)]
 
 
-def _open(options: CkaOptions) -> FrameStore | LabelledSet:
-    from geopretrain.data.dataset import IMAGES
-    from geopretrain.data.labelled.detect import is_labelled
-    from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.data.opening import open_dataset
-    from geopretrain.data.prepare.resolve import is_store
-
-    spec = os.fspath(options.data)
-    if is_labelled(spec) and not is_store(spec):
-        return LabelledSet.open(spec, size=options.size, names=())
-    return open_dataset(spec, IMAGES, size=options.size)
-
-
-def _positions(data: FrameStore | LabelledSet, options: CkaOptions) -> NDArray[np.int64]:
-    """Return which images are looked at (DataError where there are too few)."""
-    from geopretrain.analysis.cka import MIN_SAMPLES
-    from geopretrain.data.dataset import IMAGES
-    from geopretrain.data.subsets import spread_positions
-
-    splits = data.splits(IMAGES)
-    names = list(splits) if options.split == "all" else [options.split]
-    parts = [np.asarray(splits[name], np.int64) for name in names if name in splits]
-    there = np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
-    if len(there) < MIN_SAMPLES:
-        listed = ", ".join(f"{name} {len(part)}" for name, part in splits.items())
-        raise DataError(
-            f"{data.path} has {counted(len(there), 'image')} in '{options.split}', and layers are compared "
-            f"over at least {MIN_SAMPLES}. There are: {listed}."
-        )
-    return there[spread_positions(len(there), options.images)]
-
-
 def _measured(
     networks: list[Backbone],
     data: FrameStore | LabelledSet,
@@ -154,10 +119,11 @@ def _measured(
     options: CkaOptions,
 ) -> Alignment:
     from geopretrain.analysis.cka import MinibatchCKA
+    from geopretrain.analysis.images import pixels
     from geopretrain.analysis.layers import chosen_layers, fewest_cells, names_shown, samples_of
 
     batches = _batches(positions, options.batch_size)
-    some = _images(data, positions[:2], networks[0])
+    some = pixels(data, positions[:2], networks[0].mean.device)
     layers = [chosen_layers(network, options.layers, some) for network in networks]
     cells = options.cells
     if options.samples == "positions":
@@ -166,7 +132,7 @@ def _measured(
     sums = MinibatchCKA()
     with console.progress("comparing layers", len(positions), unit="images") as line:
         for batch in batches:
-            images = _images(data, batch, networks[0])
+            images = pixels(data, batch, networks[0].mean.device)
             seen = [
                 samples_of(network, images, own, options.samples, cells)
                 for network, own in zip(networks, layers, strict=True)
@@ -197,15 +163,6 @@ def _batches(positions: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]
 
     number = max(1, -(-len(positions) // size))
     return [part for first in range(number) if len(part := positions[first::number]) >= MIN_SAMPLES]
-
-
-def _images(data: FrameStore | LabelledSet, positions: NDArray[np.int64], network: Backbone) -> Tensor:
-    """Return images ``B 3 H W`` in [0, 1] on the device of a network."""
-    from geopretrain.data.batches import as_float
-    from geopretrain.data.dataset import IMAGES
-
-    images = data.read(positions, IMAGES).images
-    return as_float(images[:, 0] if images.ndim == 5 else images).to(network.mean.device)
 
 
 def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -> None:

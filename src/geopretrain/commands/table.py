@@ -104,6 +104,12 @@ COMMANDS = {
         "measure how alike the layers of one network, or of two, see the same images",
         continues=AGAIN,
     ),
+    "analyse activations": Command(
+        "geopretrain.commands.analyse_activations:analyse_activations",
+        "analysis_options:ActivationsOptions",
+        "show where a layer holds what runs predict (Grad-CAM), beside their predictions",
+        continues=AGAIN,
+    ),
     "pretrain": Command(
         "geopretrain.commands.pretrain:pretrain",
         "PretrainOptions",

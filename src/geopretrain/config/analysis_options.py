@@ -19,7 +19,20 @@ AtOnce = Annotated[int, Field(ge=4, le=4096), Words("a whole number from 4 to 40
 
 
 @checked
-class CkaOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+class LookingOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+    """Images to look at."""
+
+    size: AnySize = None
+    """Height and width in px to look at images at (height first); left away: that of the store, or what is
+    usual for the data."""
+    split: Literal["train", "val", "test", "all"] = "all"
+    """Which images."""
+    overwrite: bool = False
+    """Replace what an earlier command of this kind wrote."""
+
+
+@checked
+class CkaOptions(LookingOptions):
     """Options of ``analyse cka``."""
 
     inits: FilePaths = field(kw_only=False)
@@ -44,10 +57,20 @@ class CkaOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Images to look at, at most, evenly spread over the data."""
     batch_size: AtOnce = 32
     """Images at a time: the numbers are means over batches, and memory does not grow with the images."""
-    size: AnySize = None
-    """Height and width in px to look at images at (height first); left away: that of the store, or what is
-    usual for the data."""
-    split: Literal["train", "val", "test", "all"] = "all"
-    """Which images."""
-    overwrite: bool = False
-    """Replace an earlier comparison of layers."""
+
+
+@checked
+class ActivationsOptions(LookingOptions):
+    """Options of ``analyse activations``."""
+
+    runs: FilePaths = field(kw_only=False)
+    """Runs that predict classes or depth, a column each."""
+    data: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Images to look at: a store, labelled images, images:FOLDER, or a video."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write the picture (activations.png) and the maps (activations.npz) into."""
+    layer: str | None = None
+    """Layer of timm's model by name; left away: the first that features are taken from, which of a ResNet is
+    the activation before pooling."""
+    images: Count = 4
+    """Images to look at, evenly spread over the data."""

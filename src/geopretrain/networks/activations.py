@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from geopretrain.errors import ConfigError, nearest_name
@@ -72,27 +73,33 @@ def activations(
             hint = nearest_name(module, modules)
             raise ConfigError(f"{backbone.name} has no layer '{module}'.{hint}")
     seen = backbone.as_seen(images)
-    with _kept({module: modules[module] for module in wanted.values()}) as kept:
+    with watched({module: modules[module] for module in wanted.values()}) as kept:
         backbone.model.forward_features(seen)
     missing = [module for module in wanted.values() if module not in kept]
     if missing and required:
         raise ConfigError(f"The layer '{missing[0]}' of {backbone.name} computes nothing for an image.")
-    last = getattr(backbone.model, "output_fmt", "NCHW") == "NHWC"
     found = {name: module for name, module in wanted.items() if module in kept}
-    of_rows = {name: last and not isinstance(modules[module], nn.Conv2d) for name, module in found.items()}
-    return {name: _places(kept[module], channels_last=of_rows[name]) for name, module in found.items()}
+    return {name: as_places(backbone, module, kept[module]) for name, module in found.items()}
 
 
 @contextmanager
-def _kept(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """Keep what modules return while inside."""
+def watched(modules: Mapping[str, nn.Module], *, graph: bool = False) -> Iterator[dict[str, Tensor]]:
+    """Keep what modules return while inside, of each call the first.
+
+    Args:
+        modules: by name.
+        graph: keep the very tensors, for gradients with respect to them; else copies, as what follows a
+            module may write into its output.
+    """
     kept: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            if graph and not torch.is_grad_enabled():  # the backbone trying whether a size fits
+                return
             found = output[0] if isinstance(output, (tuple, list)) and output else output
             if isinstance(found, Tensor) and found.ndim in (2, 3, 4):
-                kept[name] = found.clone()  # what follows may write into it
+                kept.setdefault(name, found if graph else found.clone())
 
         return keep
 
@@ -104,8 +111,16 @@ def _kept(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def _places(features: Tensor, *, channels_last: bool) -> Tensor:
-    """Return features ``B C h w``, ``B h w C``, ``B N C`` or ``B C`` as ``B N C``."""
+def as_places(backbone: Backbone, layer: str, features: Tensor) -> Tensor:
+    """Return what a layer computes, ``B C h w``, ``B h w C``, ``B N C`` or ``B C``, as ``B N C``.
+
+    Args:
+        backbone: that it is of.
+        layer: name of the module in timm's model.
+        features: that it returned.
+    """
     if features.ndim == 4:
-        return features.flatten(1, 2) if channels_last else features.flatten(2).transpose(1, 2)
+        rows = getattr(backbone.model, "output_fmt", "NCHW") == "NHWC"
+        convolved = isinstance(backbone.model.get_submodule(layer), nn.Conv2d)
+        return features.flatten(1, 2) if rows and not convolved else features.flatten(2).transpose(1, 2)
     return features[:, None] if features.ndim == 2 else features
