@@ -17,6 +17,7 @@ from geopretrain.folders import owned, tidy_finished
 from geopretrain.study.choice import CAUTION as CHOICE_CAUTION
 from geopretrain.study.choice import compare_choice, without_chosen
 from geopretrain.study.comparison import Comparison
+from geopretrain.study.efficiency import efficiency
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
 from geopretrain.study.instrument import (
@@ -198,6 +199,7 @@ def _conclude(
         },
         "summary": [row_as_dict(row) for row in rows],
         "choice": choice,
+        "efficiency": efficiency(rows, measure),
         "per_class": classes,
         "learning_rates": searched,
         "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],

@@ -186,6 +186,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """What an initialisation saves against the first, in labels or in steps; None: more than was tried."""
+
+    mode: Text
+    init: Text
+    sentence: Text
+    labels: Index | None = None
+    needed: Score = None
+    low: Score = None
+    high: Score = None
+    steps: list[Score] = field(default_factory=list)
+    last: Index | None = None
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How the numbers were made."""
 
@@ -256,6 +271,7 @@ class Results:
     confusions: dict[str, Picture] = field(default_factory=dict)
     courses: list[Course] = field(default_factory=list)
     choice: list[Choice] = field(default_factory=list)
+    efficiency: list[Saved] = field(default_factory=list)
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:
