@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # no test asserts a time, also not beside other work
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script: commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED_DATA = Path(os.environ.get("GEOPRETRAIN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
