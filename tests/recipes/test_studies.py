@@ -49,6 +49,40 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     assert {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")} == before
 
 
+def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
+    def printed(content):
+        content["printed"] = [
+            {"init": "same", "mode": "full", "score": 12.5, "words": "Theirs <b>"},
+            {"init": "random", "mode": "full", "score": 30.0, "words": "None"},
+        ]
+
+    recipe, out = study(tmp_path, printed), tmp_path / "out"
+    words = ["reproduce", recipe, "--tiny", "--out", str(out), "--threads", "1"]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    comparison = json.loads((out / "scores/comparison.json").read_text())
+    line = comparison["printed"]["lines"][0]
+    ours = next(r for r in comparison["summary"] if (r["init"], r["step"]) == ("same", 4))
+    assert line["paper"] == 12.5
+    assert line["ours"] == pytest.approx(100 * ours["mean"])
+    assert f"{line['ours'] - 12.5:+.1f}" in said
+    page = (out / "scores/report.html").read_text()
+    assert "Beside the paper" in page
+    assert "Theirs &lt;b&gt;" in page
+    assert cli.main(words) == 0, "a second time it is as it was"
+    assert json.loads((out / "scores/comparison.json").read_text()) == comparison
+    assert cli.main(["recipes", recipe]) == 0
+    assert "Theirs <b>  12.5" in capsys.readouterr().out
+
+
+def test_numbers_of_no_row_are_refused(tmp_path):
+    def printed(content):
+        content["printed"] = [{"init": "depth", "mode": "full", "score": 12.5, "words": "Theirs"}]
+
+    with pytest.raises(ConfigError, match="of depth, full is of no row of the comparison: random, same"):
+        read_recipe(study(tmp_path, printed))
+
+
 def test_a_study_has_no_table_and_no_seeds_of_rows(tmp_path):
     recipe = study(tmp_path)
     with pytest.raises(ConfigError, match="a setting of it"):

@@ -60,6 +60,7 @@ def problems(recipe: Recipe) -> list[str]:
         found += _of_measure(recipe, recipe.measure, before)
     elif recipe.measure is not None or not recipe.is_study:
         found.append("it has neither rows with a measure, nor a last stage that compares.")
+    found += _of_printed(recipe)
     return found + _twice("stage", before) + _twice("row", [row.name for row in recipe.rows])
 
 
@@ -73,6 +74,22 @@ def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str
     for row in recipe.rows:
         found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
     return found + _twice("step", rows)
+
+
+def _of_printed(recipe: Recipe) -> list[str]:
+    """Return what is wrong with the paper's numbers of a study."""
+    if not recipe.printed:
+        return []
+    if not recipe.is_study:
+        return ["its rows hold the paper's numbers; 'printed' is of recipes that end with a comparison."]
+    options = recipe.stages[-1].options
+    inits = [one["stage"] if isinstance(one, dict) else one for one in options.get("inits", ())]
+    known = [*inits, *options.get("variants", {})]
+    return [
+        f"the paper's number of {one.init}, {one.mode} is of no row of the comparison: {', '.join(known)}."
+        for one in recipe.printed
+        if one.init not in known or one.mode not in options.get("modes", (one.mode,))
+    ]
 
 
 def _twice(kind: str, listed: list[str]) -> list[str]:

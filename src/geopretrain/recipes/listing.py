@@ -26,7 +26,7 @@ def recipes(options: RecipesOptions) -> str:
 def in_full(name: str, recipe: Recipe) -> str:
     """Return a recipe in words: what it asks, stages, settings with their sources, the printed numbers."""
     stages = [f"  {one.name:16}{one.words} ({one.command}; {one.source or '-'})" for one in recipe.stages]
-    steps, printed = ([], []) if recipe.measure is None else _table(recipe, recipe.measure)
+    steps, printed = _of_study(recipe) if recipe.measure is None else _table(recipe, recipe.measure)
     return "\n".join(
         [
             f"{name}: {recipe.title}",
@@ -51,6 +51,13 @@ def _table(recipe: Recipe, measure: Measure) -> tuple[list[str], list[str]]:
         for row in recipe.rows
     ]
     return ["for each row and seed:", *steps], ["", f"printed:{'':8}{titles}", *printed]
+
+
+def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Return nothing of rows, and what the paper printed of a comparison."""
+    width = max((len(one.words) for one in recipe.printed), default=0)
+    lines = [f"  {one.words:{width}}  {one.score:g}" for one in recipe.printed]
+    return [], ["", "printed:", *lines] if lines else []
 
 
 def _settings(recipe: Recipe) -> list[str]:

@@ -15,6 +15,7 @@ from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import write_json, writing
 from geopretrain.folders import check_marker, foreign, mark_begun, owned
 from geopretrain.recipes.journal import ADVICE, Journal
+from geopretrain.recipes.paper import beside_paper, in_words
 from geopretrain.recipes.plan import SAME_RESULT, Plan, make_plan
 from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
@@ -62,7 +63,7 @@ class Reproduction:
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
         if self.comparison is not None:
-            said = [self.comparison.sentence, self.plan.caution]
+            said = [self.comparison.sentence, in_words(self.comparison), self.plan.caution]
             return "\n".join([*filter(None, said), f"The report is {self.report}."])
         if self.outcome is None:
             return self.plan.text()
@@ -121,7 +122,7 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     with fewer_threads_where_shared():
         run_stages(plan, journal, overwrite=overwrite)
         if plan.recipe.is_study:
-            return Reproduction(plan, comparison=Comparison.open(plan.stages[-1].folder))
+            return Reproduction(plan, comparison=beside_paper(plan))
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     made = Reproduction(plan, collect(plan, done))

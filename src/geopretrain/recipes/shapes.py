@@ -119,6 +119,23 @@ class Measure:
 
 
 @checked
+class Printed:
+    """A number of the paper that a row of the comparison is held beside, where the recipe is a study."""
+
+    init: str
+    """Row of the comparison: an initialisation as it is called there (that of a stage by the stage), or a
+    variant."""
+    mode: str
+    """Of the comparison."""
+    score: float
+    """As the paper has it."""
+    words: str
+    """What the paper calls it."""
+    labels: int | None = None
+    """Of several numbers of labels, which."""
+
+
+@checked
 class Recipe:
     """A table or figure of a paper as a fixed sequence of commands."""
 
@@ -140,6 +157,8 @@ class Recipe:
     """Lines of the table; the first is what the others are held against. None: the last stage compares."""
     measure: Measure | None = None
     """How a row becomes numbers."""
+    printed: list[Printed] = field(default_factory=list)
+    """Of a study: the paper's numbers."""
     differs: list[str] = field(default_factory=list)
     """Sentences: what is not as in the paper, at every scale."""
 

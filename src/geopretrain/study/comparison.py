@@ -127,14 +127,13 @@ class Comparison:
             _line(row, expected[row.labels], self.measure, with_labels, with_subsets)
             for row in (rows if every_point else headline_rows(rows))
         ]
-        lines += [one["sentence"] for name in SAID for one in self.results.get(name, ())]
+        lines += [one["sentence"] for one in self.results.get("choice", ())]
+        lines += [one["sentence"] for one in self.results.get("efficiency", ()) if "needed" in one]
         if ending := self.results["protocol"].get("ending"):
             lines.append(ending_in_words(ending))
         return "\n".join(lines)
 
 
-SAID = ("choice", "efficiency")
-"""Parts of the results that are said below the table."""
 _ADVICE = "Repeat the command of the comparison: completed trainings are kept, and the file is written again."
 
 

@@ -201,6 +201,29 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class PrintedLine:
+    """A number of a paper, and ours, in its unit."""
+
+    words: Text
+    init: Text
+    mode: Text
+    labels: Index | None
+    paper: Real
+    ours: Score
+    sd: Score
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The numbers of a paper that a comparison is a recipe for."""
+
+    paper: Text
+    item: Text
+    lines: list[PrintedLine]
+    differs: list[Text]
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How the numbers were made."""
 
@@ -272,6 +295,7 @@ class Results:
     courses: list[Course] = field(default_factory=list)
     choice: list[Choice] = field(default_factory=list)
     efficiency: list[Saved] = field(default_factory=list)
+    printed: Beside | None = None
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:
