@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import resource
 import sys
@@ -86,13 +87,12 @@ def _theirs(
 ) -> Tensor:
     """Compare with torch_cka, without its pictures and progress."""
     sys.path.insert(0, options.reference)
-    from torch_cka import CKA
-
+    reference = importlib.import_module("torch_cka")
     names = list(layers.values())
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         first, second = (network.model for network in networks)
-        compared = CKA(first, second, "a", "b", model1_layers=names, model2_layers=names)
+        compared = reference.CKA(first, second, "a", "b", model1_layers=names, model2_layers=names)
         images = torch.cat([networks[0].as_seen(batch) for batch in batches])
         loader = DataLoader(TensorDataset(images, torch.zeros(len(images))), batch_size=len(batches[0]))
         compared.compare(loader, loader)

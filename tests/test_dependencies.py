@@ -47,6 +47,8 @@ OPTIONAL = {
     },
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "heads": {"src/geopretrain/networks/heads/segmentation.py"},
+    "ray": {"src/geopretrain/study/launchers/on_ray.py"},
+    "slurm": {"src/geopretrain/study/launchers/on_slurm.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
 }
 """Extras, and the files that import what they bring."""

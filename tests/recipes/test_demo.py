@@ -33,7 +33,7 @@ def starts(report):
 
 
 def test_a_tiny_demo_ends_with_report_picture_and_words_for_a_newcomer(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("geopretrain.study.workers.MAX_WORKERS", 1)  # in this process
+    monkeypatch.setattr("geopretrain.study.launchers.local.MAX_WORKERS", 1)  # in this process
     report = demo(tmp_path / "demo", backbone="test_resnet", **TINY)
     assert starts(report) == ["random", "depth"]
     said = capsys.readouterr().out

@@ -19,6 +19,7 @@ from geopretrain.config.groups import (
     DistributedOptions,
     InitOptions,
     KeptOptions,
+    LauncherOptions,
     LoopOptions,
     ModeOptions,
     OutputOptions,
@@ -140,6 +141,7 @@ class FinetuneDepthOptions(TrainCommandOptions, ModeOptions, VideoOptions):
 @checked
 class CompareOptions(
     ProgressOptions,
+    LauncherOptions,
     ComputeOptions,
     SettingsOptions,
     AverageOptions,
@@ -212,6 +214,7 @@ class CompareOptions(
     def __post_init__(self) -> None:
         require(self, "inits", "data", "out")
         check_auxiliary(self)
+        self.check_launcher()
         if self.batch_size == "auto":
             raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
         if self.validate_every is not None and self.patience is None:
@@ -257,7 +260,7 @@ class RecipesOptions:
 
 
 @checked
-class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
+class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, ComputeOptions):
     """Options of ``reproduce``."""
 
     recipe: str = field(kw_only=False)
@@ -280,6 +283,7 @@ class ReproduceOptions(ProgressOptions, DistributedOptions, ComputeOptions):
     """Start again from nothing where ``out`` holds this recipe."""
 
     def __post_init__(self) -> None:
+        self.check_launcher()
         if self.tiny and (self.small or self.data_root is not None):
             other = "--small" if self.small else "--data-root"
             raise ConfigError(f"--tiny runs on synthetic worlds, so {other} has no meaning with it.")

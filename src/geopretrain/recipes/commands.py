@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import geopretrain as gp
+from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions
 from geopretrain.config.data_options import PrepareOptions, PseudoDepthOptions
 from geopretrain.config.options import (
     CompareOptions,
@@ -26,8 +27,12 @@ COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "finetune detection": ("finetune_detection", FinetuneDetectionOptions),
     "evaluate": ("evaluate", EvaluateOptions),
     "compare": ("compare", CompareOptions),
+    "analyse cka": ("analyse_cka", CkaOptions),
+    "analyse activations": ("analyse_activations", ActivationsOptions),
 }
 """Name in ``geopretrain``, and class of options, of each command."""
+REDONE = ("analyse cka", "analyse activations")
+"""Commands that are whole or not there: one that was killed is done again, whatever it has left."""
 INSIDE = {"data pseudo-depth": "store"}
 """Commands that write into what is there, and the option that names it."""
 

@@ -62,6 +62,7 @@ def write_report(
         stages=[_stage(step, journal) for step in plan.steps],
         lineages=_lineages(done),
         picture=_picture(path.parent, done),
+        maps=_maps(done),
         failures=failures,
         line=line,
         version=__version__,
@@ -150,6 +151,20 @@ def _picture(out: Path, done: Sequence[Measured]) -> str:
     chosen = [frames[position] for position in spread_positions(len(frames), FRAMES)]
     drawn = draw_errors(out / "depth.png", networks, chosen, first.size)
     return embedded(drawn) if drawn else ""
+
+
+def _maps(done: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the maps of layers (CKA) of the first seed of each row."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in done:
+        maps = [
+            {"words": step.words, "picture": embedded(step.folder / "cka.png")}
+            for step in one.steps
+            if step.command == "analyse cka"
+        ]
+        if maps:
+            found.setdefault(one.row.name, {"name": one.row.name, "maps": maps})
+    return list(found.values())
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

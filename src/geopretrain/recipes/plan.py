@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from geopretrain.config.groups import ComputeOptions, DistributedOptions
+from geopretrain.config.groups import ComputeOptions, DistributedOptions, LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.data.catalogue.finding import VARIABLE, spec_of
@@ -32,7 +32,7 @@ from geopretrain.recipes.shapes import (
 )
 from geopretrain.schema import defaults, given
 
-SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy")
+SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy", "launcher", "address", "slurm")
 """Options that say where something is computed, and change no more than its last digits."""
 ROOT = "DATA_ROOT"
 """Stands for the folder of the data where a plan is only shown."""
@@ -66,7 +66,8 @@ class Step:
     def recognised(self, out: Path) -> str:
         """Return what tells it from another call: ``line`` without what changes no result, and the place."""
         known = [one.name for one in fields(options_class(self.command))]
-        free = {name: value for name, value in defaults(DistributedOptions).items() if name in SAME_RESULT}
+        usual = {**defaults(DistributedOptions), **defaults(LauncherOptions)}
+        free = {name: value for name, value in usual.items() if name in SAME_RESULT}
         free |= {"device": "auto", "threads": None}
         saved = as_saved(self.command, self.options, **{n: v for n, v in free.items() if n in known})
         return command_line(options_class(self.command), saved).replace(str(out.absolute()), "OUT")
@@ -295,7 +296,11 @@ class _Resolver:
     @cached_property
     def _compute(self) -> Mapping[str, Any]:
         """What the user said of how to compute, for every command that takes it."""
-        names = {one.name for group in (ComputeOptions, DistributedOptions) for one in fields(group)}
+        names = {
+            one.name
+            for group in (ComputeOptions, DistributedOptions, LauncherOptions)
+            for one in fields(group)
+        }
         return {name: value for name, value in given(self.options).items() if name in names}
 
     def folder(self, name: str) -> Path:

@@ -12,7 +12,7 @@ from geopretrain.console import console
 from geopretrain.data.dataset import Fields
 from geopretrain.errors import UserError
 from geopretrain.files import writing
-from geopretrain.recipes.commands import function, options_class
+from geopretrain.recipes.commands import REDONE, function, options_class
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.runs.folder import RunFolder
@@ -71,7 +71,7 @@ def _run(step: Step, journal: Journal, *, overwrite: bool) -> None:
         return
     console.say(step.line)
     known = [one.name for one in fields(options_class(step.command))]
-    more = {"resume": not overwrite, "overwrite": overwrite}
+    more = {"resume": not overwrite, "overwrite": overwrite or step.command in REDONE}
     begin = time.perf_counter()
     function(step.command)(**{**given(step.options), **{n: v for n, v in more.items() if n in known}})
     gc.collect()  # trainers and networks refer to each other: they would stay until some later collection

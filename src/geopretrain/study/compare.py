@@ -27,6 +27,7 @@ from geopretrain.study.instrument import (
     limit_cautions,
     subset_cautions,
 )
+from geopretrain.study.launchers import Launch, jobs_in_words, run_trials
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.power import power_cautions
@@ -34,7 +35,6 @@ from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
-from geopretrain.study.workers import choose_jobs, run_trials
 
 
 def run_comparison(options: CompareOptions, finish: Callable[[Comparison], object]) -> Comparison:
@@ -131,7 +131,16 @@ def _train(
         manifest.note_folder(Path(trial.folder))
         tidy_finished(trial.folder)
     if missing:
-        jobs = choose_jobs(options.jobs, len(missing), plan.device)
+        launch = Launch(
+            options.launcher,
+            options.jobs,
+            plan.device,
+            plan.out / "workers.log",
+            threads=options.threads,
+            address=options.address,
+            slurm=options.slurm,
+        )
+        jobs = jobs_in_words(launch, len(missing))
         with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:
 
             def done(trial: Trial, answer: dict[str, Any]) -> None:
@@ -140,14 +149,7 @@ def _train(
                     of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
                     failures.append({"trial": trial.name, **of, **trial.learned_from, **answer})
 
-            run_trials(
-                missing,
-                jobs=jobs,
-                device=plan.device,
-                threads=options.threads,
-                log=plan.out / "workers.log",
-                on_done=done,
-            )
+            run_trials(missing, launch, done)
     outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
     if needed and not outcomes:
         raise UserError(

@@ -23,10 +23,13 @@ DATA_FILE = "data.json"
 """What the labelled images are recognised by."""
 _OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", INITS_FILE, DATA_FILE)
 _TRIALS = ("trials", "cells", "search")
+JOBS = "slurm"
+"""Folder for what jobs of a queue are told and print, beside the trials."""
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
 _MAY_DIFFER = frozenset(
     {"seeds", "modes", "inits", "variants", "label_list", "device", "jobs", "threads", "out"}
+    | {"launcher", "address", "slurm"}
 )
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 _OF_SETS = ("labels", "subsets")
@@ -162,8 +165,9 @@ def remove_own(out: Path) -> None:
             manifest.remove_if_empty(out / trial / manifest.BOOKS)
             manifest.remove_if_empty(out / trial)
             manifest.remove(out, [f"{trial}.json", f"{trial}.npz"])
-        manifest.remove(out, [*_pictures(out), *_OWN_FILES])
-        for name in (*_TRIALS, "figures"):
+        of_jobs = [name for name in manifest.listed(out) if name.startswith(f"{JOBS}/")]
+        manifest.remove(out, [*_pictures(out), *_OWN_FILES, *of_jobs])
+        for name in (*_TRIALS, "figures", JOBS):
             remove_leftovers(out / name)
             manifest.remove_if_empty(out / name)
         manifest.forget(out)

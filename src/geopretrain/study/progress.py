@@ -14,10 +14,10 @@ from geopretrain.study.trials import Trial
 
 
 @contextmanager
-def trial_progress(title: str, total: int, complete: int, jobs: int) -> Iterator[TrialProgress]:
-    """Show ``total`` trainings to come, ``jobs`` at a time; ``complete`` were done before."""
+def trial_progress(title: str, total: int, complete: int, jobs: int | None) -> Iterator[TrialProgress]:
+    """Show ``total`` trainings to come, ``jobs`` at a time (None: who knows); ``complete`` are done."""
     kept = f", {complete} already complete" if complete else ""
-    at_a_time = f", {jobs} at a time" if jobs > 1 else ""
+    at_a_time = f", {jobs} at a time" if jobs is not None and jobs > 1 else ""
     console.say(f"{title}: {total} runs{at_a_time}{kept}.")
     with console.progress("run", total) as line:
         yield TrialProgress(line, total)

@@ -47,6 +47,16 @@ def run_safely(runner: Callable[..., dict[str, Any]], trial: Trial, **options: A
         return {"error": f"{type(error).__name__}: {error}", "details": traceback.format_exc()}
 
 
+def answer(message: dict[str, Any]) -> dict[str, Any]:
+    """Train the trial that a message tells of, and return its numbers or its error."""
+    return run_safely(
+        load_runner(message["runner"]),
+        trial_from_json(message["trial"]),
+        threads=message["threads"],
+        device=message["device"],
+    )
+
+
 def main() -> None:
     """Serve until the input closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -65,14 +75,7 @@ def main() -> None:
 def _serve(jobs: queue.Queue[str], answers: TextIO) -> None:
     while True:
         interruption.check()
-        message = json.loads(jobs.get())
-        answer = run_safely(
-            load_runner(message["runner"]),
-            trial_from_json(message["trial"]),
-            threads=message["threads"],
-            device=message["device"],
-        )
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(answer(json.loads(jobs.get()))) + "\n")
         answers.flush()
 
 

@@ -1,4 +1,4 @@
-"""Train many trials, several at a time, losing none to the failure of another."""
+"""Trials in processes of this machine, several at a time, losing none to the failure of another."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from geopretrain import manifest
 from geopretrain.study import worker
+from geopretrain.study.launchers import Answer, message_of
 from geopretrain.study.trials import Trial
 from geopretrain.training.processes import environment
 
 MAX_WORKERS = 8
 PATIENCE = 60.0
 """Seconds that a training has to finish its step and keep a checkpoint when the comparison is to end."""
-Answer = dict[str, Any]
 
 
 def choose_jobs(jobs: int | Literal["auto"], trials: int, device: str) -> int:
@@ -32,7 +31,7 @@ def choose_jobs(jobs: int | Literal["auto"], trials: int, device: str) -> int:
     return max(1, min(jobs, trials))
 
 
-def run_trials(
+def run_here(
     trials: Sequence[Trial],
     *,
     jobs: int,
@@ -125,12 +124,7 @@ class _Worker(threading.Thread):
             process = self._alive()
         assert process.stdin is not None
         assert process.stdout is not None
-        message = {
-            "trial": asdict(trial),
-            "threads": self.threads,
-            "device": self.device,
-            "runner": worker.RUNNER,
-        }
+        message = message_of(trial, self.threads, self.device)
         try:
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()

@@ -1,0 +1,102 @@
+"""Trials as jobs of a SLURM queue, by submitit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from geopretrain import interruption, manifest
+from geopretrain.errors import ConfigError, nearest_name, short
+from geopretrain.extras import require_extra
+from geopretrain.study import worker
+from geopretrain.study.folder import JOBS
+from geopretrain.study.launchers import Answer, Launch, message_of
+from geopretrain.study.trials import Trial
+
+LOOK = 5.0
+"""Seconds between looks at the queue."""
+KNOWN = ("partition", "time", "mem", "gpus", "cpus", "account", "qos", "constraint", "nodelist", "executor")
+"""What may be asked for: ``time`` in minutes, ``mem`` with its unit, the rest as sbatch has it; ``executor``
+``local`` runs jobs as processes of this machine, to try it without a queue."""
+
+
+def run_on_slurm(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
+    """Submit each trial as a job and wait for them, at most ``jobs`` of them at a time, see `Launch`.
+
+    Raises:
+        ConfigError: submitit is not installed, there is no SLURM here, or it refuses what is asked for.
+    """
+    require_extra("submitit", "slurm", "Comparisons on SLURM")
+    executor = _executor(launch)
+    most = len(trials) if launch.jobs == "auto" else launch.jobs
+    waiting, running = list(trials), dict[Any, Trial]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                trial = waiting.pop(0)
+                running[_submitted(executor, message_of(trial, launch.threads, launch.device))] = trial
+            for job in [job for job in running if job.done(force_check=True)]:
+                on_done(running.pop(job), _got(job))
+            interruption.check()
+            if running:
+                time.sleep(LOOK if executor.cluster == "slurm" else LOOK / 10)
+    finally:
+        for job in running:
+            job.cancel(check=False)
+        for file in (launch.log.parent / JOBS).glob("*_*"):
+            manifest.note(file)
+
+
+def _executor(launch: Launch) -> Any:
+    import submitit
+
+    asked = dict(launch.slurm)
+    for name in asked:
+        if name not in KNOWN:
+            raise ConfigError(
+                f"--slurm knows no '{name}'.{nearest_name(name, KNOWN)} Known: {', '.join(KNOWN)}."
+            )
+    kind = str(asked.pop("executor", "slurm"))
+    folder = launch.log.parent / JOBS
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=kind)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"Jobs cannot be submitted: {short(error)}. Run this on a machine with sbatch, or try it with "
+            "--slurm executor=local."
+        ) from error
+    executor.update_parameters(**_parameters(asked, launch))
+    return executor
+
+
+def _parameters(asked: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
+    """Return what submitit is told; a GPU for each trial where the machine that compares has one."""
+    found: dict[str, Any] = {"name": "geopretrain", "cpus_per_task": asked.get("cpus", launch.threads or 1)}
+    gpus = asked.get("gpus", 1 if launch.device == "cuda" else 0)
+    if gpus:
+        found["gpus_per_node"] = gpus
+    if "time" in asked:
+        found["timeout_min"] = asked["time"]
+    rest = ("partition", "mem", "account", "qos", "constraint", "nodelist")
+    return found | {f"slurm_{name}": asked[name] for name in rest if name in asked}
+
+
+def _submitted(executor: Any, message: dict[str, Any]) -> Any:
+    try:
+        return executor.submit(worker.answer, message)
+    except Exception as error:  # sbatch says no
+        raise ConfigError(f"SLURM refuses the job: {short(error)}. Correct --slurm.") from error
+
+
+def _got(job: Any) -> Answer:
+    """Return the answer of a trial, an error where its job ended without one."""
+    try:
+        answer: Answer = job.result()
+    except Exception as error:
+        logs = Path(job.paths.stderr)
+        reason = str(error).strip().partition("\n")[0]
+        return {"error": f"its job {job.job_id} ended unexpectedly ({reason}); see {logs}", "details": ""}
+    return answer

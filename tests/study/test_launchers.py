@@ -1,0 +1,173 @@
+"""Comparisons whose trainings run elsewhere: on a Ray cluster, machines of which die, and as SLURM jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from comparing import train_nothing, write_labelled
+
+from geopretrain.commands.compare import compare
+from geopretrain.errors import ConfigError, OptionError, UserError
+from geopretrain.study import worker
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    return write_labelled(tmp_path / "labelled", {"train": 6, "val": 2, "test": 3})
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch):
+    train_nothing(monkeypatch)
+
+
+def run(labelled, out, **options):
+    usual = {"labels": 4, "seeds": 2, "steps": 60, "progress": False, "pictures": 0, "modes": ("full",)}
+    variants = {"slow": {"init": "random", "backbone_lr": 0.1}}
+    chosen = {"variants": variants, "backbone": "test_resnet", "device": "cpu", **usual, **options}
+    return compare(["random"], data=labelled, out=out, **chosen)
+
+
+def scores(comparison):
+    return {(row.init, row.step): row.values for row in comparison.rows}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A cluster of two machines with one core each, in processes of this one."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    small = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    made = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    made.second = made.add_node(**small)
+    made.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_a_ray_cluster_trains_what_this_machine_would(labelled, tmp_path, cluster, capsys):
+    here = run(labelled, tmp_path / "here", jobs=1)
+    there = run(labelled, tmp_path / "there", launcher="ray", address=cluster.address, progress=True)
+    assert scores(there) == scores(here)
+    assert "Ray: 2 machines, 2 cores, 0 GPUs." in capsys.readouterr().out
+    again = run(labelled, tmp_path / "there", jobs=1)  # where it was trained does not matter
+    assert scores(again) == scores(here)
+    assert len((tmp_path / "there" / "calls.log").read_text().splitlines()) == 4
+
+
+def test_trials_of_a_machine_that_dies_are_trained_on_another(labelled, tmp_path, cluster, monkeypatch):
+    monkeypatch.setattr(worker, "RUNNER", "fake_runner:waits_for_word")
+    out, found = tmp_path / "cmp", []
+    begun = out / "begun.log"
+
+    def lines():
+        return begun.read_text().splitlines() if begun.exists() else []
+
+    def compared():
+        found.append(run(labelled, out, launcher="ray", address=cluster.address))
+
+    working = threading.Thread(target=compared)
+    working.start()
+    _until(lambda: len({line.split("|")[2] for line in lines()}) == 2)  # one on each machine
+    dead = cluster.second.node_id
+    lost, process = next(line.split("|")[:2] for line in lines() if line.endswith(dead))
+    cluster.remove_node(cluster.second, allow_graceful=False)
+    _until(lambda: not Path("/proc", process).exists())
+    (out / "word").write_text("go on")
+    working.join(120)
+    assert not working.is_alive()
+    assert len(found[0].results["trials"]) == 4
+    assert not found[0].results["failures"]
+    where = [line.split("|")[2] for line in lines() if line.startswith(f"{lost}|")]
+    assert where[0] == dead
+    assert where[-1] != dead
+
+
+def _until(true, seconds=90.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "the cluster does not begin"
+        time.sleep(0.05)
+
+
+def test_a_cluster_that_is_not_there_is_said(labelled, tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(ConfigError, match="No Ray cluster can be reached at 'nowhere'"):
+        run(labelled, tmp_path / "cmp", launcher="ray", address="nowhere")
+
+
+def test_failures_on_a_cluster_do_not_end_the_others(labelled, tmp_path, cluster, monkeypatch):
+    monkeypatch.setenv("FAKE_FAIL", "slow, full, seed 1")
+    import ray
+
+    ray.init(cluster.address, runtime_env={"env_vars": {"FAKE_FAIL": "slow, full, seed 1"}})
+    comparison = run(labelled, tmp_path / "cmp", launcher="ray")  # the connection that is there is used
+    assert [failure["error"] for failure in comparison.results["failures"]] == ["the label x.png is bad"]
+    assert len(comparison.results["trials"]) == 3
+    assert ray.is_initialized()
+
+
+def test_jobs_of_a_queue_train_what_this_machine_would(labelled, tmp_path):
+    pytest.importorskip("submitit")
+    here = run(labelled, tmp_path / "here", jobs=1)
+    asked = {"executor": "local", "time": 5}
+    there = run(labelled, tmp_path / "there", launcher="slurm", slurm=asked, jobs=2)
+    assert scores(there) == scores(here)
+    assert list((tmp_path / "there" / "slurm").glob("*_log.out"))
+    run(labelled, tmp_path / "there", jobs=1, overwrite=True)  # what jobs have written is ours
+    assert not (tmp_path / "there" / "slurm").exists()
+
+
+def test_a_job_that_dies_is_a_failure_with_its_log(labelled, tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("FAKE_KILL", "slow, full, seed 0")
+    comparison = run(labelled, tmp_path / "cmp", launcher="slurm", slurm={"executor": "local"})
+    (failure,) = comparison.results["failures"]
+    assert failure["trial"] == "slow, full, seed 0"
+    assert "ended unexpectedly" in failure["error"]
+    assert Path(failure["error"].split("see ")[1]).exists()
+    monkeypatch.delenv("FAKE_KILL")
+    again = run(labelled, tmp_path / "cmp", jobs=1)
+    assert not again.results["failures"]
+
+
+def test_what_cannot_be_asked_of_a_queue_is_said(labelled, tmp_path):
+    pytest.importorskip("submitit")
+    with pytest.raises(ConfigError, match=r"'partitoin'\. Did you mean 'partition'"):
+        run(labelled, tmp_path / "a", launcher="slurm", slurm={"partitoin": "gpu"})
+    with pytest.raises(ConfigError, match="machine with sbatch"):
+        run(labelled, tmp_path / "b", launcher="slurm", slurm={"partition": "gpu"})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"address": "x:1"}, "is of --launcher ray"), ({"slurm": {"time": 1}}, "is of --launcher slurm")],
+)
+def test_options_of_another_launcher_are_refused(labelled, tmp_path, options, said):
+    with pytest.raises(OptionError, match=said):
+        run(labelled, tmp_path / "a", **options)
+
+
+def test_a_missing_library_is_named(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr("geopretrain.extras.find_spec", lambda name: None)
+    for launcher in ("ray", "slurm"):
+        with pytest.raises(UserError, match=rf"geopretrain\[{launcher}\]"):
+            run(labelled, tmp_path / launcher, launcher=launcher)
+
+
+def test_what_is_saved_does_not_tie_a_comparison_to_a_launcher(labelled, tmp_path):
+    pytest.importorskip("submitit")
+    run(labelled, tmp_path / "cmp", launcher="slurm", slurm={"executor": "local"})
+    results = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
+    assert "--launcher slurm" in results["protocol"]["command"]
+    assert os.listdir(tmp_path / "cmp" / "trials")
