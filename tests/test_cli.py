@@ -30,6 +30,7 @@ REQUIRED = {
     "data propagate": ["labelled", "store", "--out", "more"],
     "advise": ["store", "camvid"],
     "analyse activations": ["runs/classes", "--data", "store", "--out", "looks"],
+    "analyse features": ["imagenet", "runs/depth", "--data", "camvid", "--out", "features"],
     "analyse cka": ["imagenet", "runs/depth", "--data", "store", "--out", "layers"],
     "pretrain": ["scdepth", "--data", "store", "--out", "runs/depth"],
     "finetune segmentation": ["--data", "camvid", "--out", "runs/seg"],

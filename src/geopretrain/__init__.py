@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.advise import advise
     from geopretrain.commands.analyse_activations import analyse_activations
     from geopretrain.commands.analyse_cka import analyse_cka
+    from geopretrain.commands.analyse_features import analyse_features
     from geopretrain.commands.compare import compare
     from geopretrain.commands.data_sets import data_check, data_list
     from geopretrain.commands.evaluate import evaluate
@@ -43,6 +44,7 @@ __all__ = [
     "advise",
     "analyse_activations",
     "analyse_cka",
+    "analyse_features",
     "backbone",
     "compare",
     "data_check",
@@ -83,6 +85,7 @@ _HOMES = {
     "advise": "geopretrain.commands.advise",
     "analyse_activations": "geopretrain.commands.analyse_activations",
     "analyse_cka": "geopretrain.commands.analyse_cka",
+    "analyse_features": "geopretrain.commands.analyse_features",
     "compare": "geopretrain.commands.compare",
     "export": "geopretrain.commands.export",
     "load": "geopretrain.prediction.predictor",

@@ -110,6 +110,12 @@ COMMANDS = {
         "show where a layer holds what runs predict (Grad-CAM), beside their predictions",
         continues=AGAIN,
     ),
+    "analyse features": Command(
+        "geopretrain.commands.analyse_features:analyse_features",
+        "analysis_options:FeaturesOptions",
+        "probe the features of initialisations without training them, and tell how far weights have moved",
+        continues=AGAIN,
+    ),
     "pretrain": Command(
         "geopretrain.commands.pretrain:pretrain",
         "PretrainOptions",

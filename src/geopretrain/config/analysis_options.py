@@ -74,3 +74,23 @@ class ActivationsOptions(LookingOptions):
     the activation before pooling."""
     images: Count = 4
     """Images to look at, evenly spread over the data."""
+
+
+@checked
+class FeaturesOptions(ProgressOptions, DeviceOptions, DataRootOptions):
+    """Options of ``analyse features``."""
+
+    inits: FilePaths = field(kw_only=False)
+    """Initialisations: run folders, imagenet, random, or weights files; how far weights have moved is told
+    from the first."""
+    data: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Labelled images (class maps) that probes are fitted and judged on."""
+    out: FilePath = field(kw_only=False, metadata=BY_NAME)
+    """Folder to write the numbers (features.json, features.csv, moved.csv) and a picture (moved.png) into."""
+    backbone: str | None = None
+    """Any timm model, for imagenet, random and weights files; left away: that of another one, what the
+    weights look like, or resnet18."""
+    size: AnySize = None
+    """Height and width in px to read the images at (height first); left away: what is usual for the data."""
+    overwrite: bool = False
+    """Replace what an earlier command of this kind wrote."""

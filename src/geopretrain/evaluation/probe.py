@@ -83,14 +83,19 @@ class LinearProbe:
     Args:
         data: labelled images with the splits ``train`` and ``val`` or ``test``.
         batch_size: images at a time.
+
+    Attributes:
+        split: that is judged on.
+        fitted: positions of the images that the layer is fitted on.
+        judged: positions of those that it is judged on.
     """
 
     def __init__(self, data: LabelledSet, batch_size: int = 8) -> None:
         self.data, self.batch_size = data, batch_size
         splits = data.splits(LABELS)
         self.split = "val" if len(splits.get("val", ())) else "test"
-        self._fitted = _some(splits["train"], MAX_TRAIN)
-        self._judged = _some(splits.get(self.split, splits["train"][:0]), MAX_JUDGED)
+        self.fitted = _some(splits["train"], MAX_TRAIN)
+        self.judged = _some(splits.get(self.split, splits["train"][:0]), MAX_JUDGED)
 
     @classmethod
     def open(cls, path: str | Path) -> LinearProbe:
@@ -100,7 +105,7 @@ class LinearProbe:
             DataError: nothing usable is there, or there are no images to judge on.
         """
         probe = cls(LabelledSet.open(path))
-        check_labels(probe.data, probe._fitted, probe._judged, probe.split)
+        check_labels(probe.data, probe.fitted, probe.judged, probe.split)
         return probe
 
     @property
@@ -108,7 +113,7 @@ class LinearProbe:
         """What the numbers mean."""
         height, width = self.data.size
         return PROTOCOL.format(
-            judged=len(self._judged), split=self.split, height=height, width=width, fitted=len(self._fitted)
+            judged=len(self.judged), split=self.split, height=height, width=width, fitted=len(self.fitted)
         )
 
     @torch.no_grad()
@@ -116,11 +121,11 @@ class LinearProbe:
         """Return ``probe_miou`` and ``probe_pixel_accuracy``, in [0, 1]; the backbone stays as it is."""
         backbone = copy.deepcopy(backbone).eval()
         device = next(backbone.parameters()).device
-        images = (as_float(batch.images).to(device) for batch in self._batches(self._fitted))
+        images = (as_float(batch.images).to(device) for batch in self._batches(self.fitted))
         recalibrate_batch_norm(backbone, images)
         weights = self._fit(backbone.eval())
         result = SegmentationScore(self.data.num_classes, ignore=IGNORE)
-        for batch in self._batches(self._judged):
+        for batch in self._batches(self.judged):
             labels = batch.required("labels")
             result.update(classes_by(weights, features_of(backbone, batch), labels.shape[-2:]), labels)
         total = result.compute()
@@ -129,7 +134,7 @@ class LinearProbe:
     def _fit(self, backbone: Backbone) -> Tensor:
         """Return the layer ``D+1 K``, its last row being the bias."""
         sums = Sums(sum(backbone.channels) + 1, self.data.num_classes)
-        for batch in self._batches(self._fitted):
+        for batch in self._batches(self.fitted):
             sums.add(features_of(backbone, batch), batch.required("labels"))
         return sums.layer().to(next(backbone.parameters()).device)
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 import geopretrain as gp
-from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions
+from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions, FeaturesOptions
 from geopretrain.config.data_options import PrepareOptions, PseudoDepthOptions
 from geopretrain.config.options import (
     CompareOptions,
@@ -29,9 +29,10 @@ COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "compare": ("compare", CompareOptions),
     "analyse cka": ("analyse_cka", CkaOptions),
     "analyse activations": ("analyse_activations", ActivationsOptions),
+    "analyse features": ("analyse_features", FeaturesOptions),
 }
 """Name in ``geopretrain``, and class of options, of each command."""
-REDONE = ("analyse cka", "analyse activations")
+REDONE = ("analyse cka", "analyse activations", "analyse features")
 """Commands that are whole or not there: one that was killed is done again, whatever it has left."""
 INSIDE = {"data pseudo-depth": "store"}
 """Commands that write into what is there, and the option that names it."""

@@ -1,0 +1,58 @@
+"""Numbers of layers in their order, a line for each network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from geopretrain.pictures.colouring import Picture
+from geopretrain.pictures.text import families, plotted
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Of Okabe and Ito, which colour-blind readers can tell apart."""
+MARKS = "osD^vP*X"
+_WIDE = 30
+"""Largest number over the smallest above which the axis is logarithmic."""
+
+
+def draw_lines(
+    names: Sequence[str], values: Mapping[str, Sequence[float]], *, across: str, up: str
+) -> Picture:
+    """Draw numbers of layers, from the first at the left to the last; what is not finite is left out.
+
+    Args:
+        names: of the layers.
+        values: of each network, one for each layer.
+        across: what the layers are.
+        up: what the numbers are.
+    """
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    labels = [plotted(name) for name in names]
+    letters = "".join([*labels, *map(plotted, values)])
+    style: dict[str, Any] = {"fontfamily": families(letters), "parse_math": False}
+    figure = Figure(figsize=(min(16, 3 + 0.32 * len(names)), 4.2), dpi=100)
+    axes = figure.add_subplot()
+    for number, (name, own) in enumerate(values.items()):
+        shown = np.where(np.isfinite(own), own, np.nan)
+        colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
+        axes.plot(range(len(names)), shown, color=colour, marker=mark, label=plotted(name), linewidth=1.8)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8, **style)
+    positive = [value for own in values.values() for value in own if 0 < value < np.inf]
+    if positive and max(positive) > _WIDE * min(positive):
+        axes.set_yscale("log")  # 0 is not on it
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, prop={"family": families(letters), "size": 9})
+    written = BytesIO()
+    figure.savefig(written, format="png", bbox_inches="tight", pad_inches=0.1)
+    return np.asarray(Image.open(written).convert("RGB"))
