@@ -49,6 +49,17 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     assert {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")} == before
 
 
+def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):
+    recipe, out = study(tmp_path), tmp_path / "out"
+    here = reproduce(recipe, tiny=True, dry_run=True, out=out)
+    asked = {"executor": "local", "time": 5}
+    there = reproduce(recipe, tiny=True, dry_run=True, out=out, launcher="slurm", slurm=asked)
+    assert "--launcher slurm --slurm executor=local time=5" in there.text()
+    assert "--launcher" not in here.text()
+    (one,), (other,) = here.plan.stages, there.plan.stages
+    assert one.recognised(out) == other.recognised(out)
+
+
 def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
     def printed(content):
         content["printed"] = [

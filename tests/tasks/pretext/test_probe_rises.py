@@ -53,7 +53,7 @@ CASES = [
     Case("simmim", "test_vit", 1200, 16, 2e-3, 1.5),
     Case("inpainting", "test_resnet", 200, 16, 1e-3, 0.8),
     Case(
-        "mae", "test_vit", 400, 16, 2e-3, 0.5, {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
+        "mae", "test_vit", 1200, 16, 2e-3, 1.8, {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
     ),
     Case("cross_view", "test_vit", 300, 16, 2e-3, 1.0),
     Case("monodepth", "test_resnet", 600, 8, 1e-3, 1.3, DEPTHS),
