@@ -32,9 +32,8 @@ pytestmark = pytest.mark.slow
 class Case:
     """A short training, and the points of mIoU that the linear probe gains in it at least.
 
-    About half of what was seen (28.1 and 18.8 % before training for the two encoders): once, but of simmim on
-    test_vit, monodepth and optical_flow with two or three seeds, as one is a matter of luck (see
-    docs/synthetic.md).
+    About half of what was seen (28.1 and 18.8 % before training for the two encoders), mostly with two seeds
+    or three, or on two sets of samples, as one is a matter of luck (see docs/synthetic.md).
     """
 
     method: str
