@@ -50,7 +50,7 @@ DEPTHS = {"min_depth": 0.02, "max_depth": 20.0}
 CASES = [
     Case("simmim", "test_resnet", 200, 16, 1e-3, 1.2),
     Case("simmim", "test_vit", 1200, 16, 2e-3, 1.5),
-    Case("inpainting", "test_resnet", 200, 16, 1e-3, 0.8),
+    Case("inpainting", "test_resnet", 500, 16, 1e-3, 1.0),
     Case(
         "mae", "test_vit", 1200, 16, 2e-3, 1.8, {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
     ),
