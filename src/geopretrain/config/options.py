@@ -19,7 +19,6 @@ from geopretrain.config.groups import (
     DistributedOptions,
     InitOptions,
     KeptOptions,
-    LauncherOptions,
     LoopOptions,
     ModeOptions,
     OutputOptions,
@@ -37,6 +36,7 @@ from geopretrain.config.groups import (
     run_to_resume,
 )
 from geopretrain.config.labels import LabelledDataOptions, LabelledOptions, PropagatedOptions, SubsetBy
+from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.several import CompareRates, Inits, Jobs, LabelCounts, Modes, Scales, Seeds
 from geopretrain.data.options import Degrees, ValueRange
 from geopretrain.errors import ConfigError, OptionError, one_of

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from geopretrain.config.groups import ComputeOptions, DistributedOptions, LauncherOptions
+from geopretrain.config.groups import ComputeOptions, DistributedOptions
+from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.data.catalogue.finding import VARIABLE, spec_of
