@@ -70,8 +70,8 @@ def test_every_row_of_ours_can_be_repeated_and_has_its_place():
 
 def test_the_pages_that_rows_name_have_their_numbers():
     """A number is on the page, as it is written there or as the difference of two that are."""
-    page = (TABLE.parents[3] / "docs" / "real-data.md").read_text(encoding="utf-8")
     for one in studies():
+        page = (TABLE.parents[3] / one.where.partition(",")[0]).read_text(encoding="utf-8")
         for each in one.effects:
             if each.interval is not None and one.task == "segmentation" and each.added != "imagenet":
                 low, high = (f"{end:.1f}" for end in each.interval)
