@@ -14,7 +14,7 @@ from geopretrain.analysis.knn import knn_scores
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
-from geopretrain.evaluation.probe import LinearProbe, features_of
+from geopretrain.evaluation.probe import LinearProbe, features_of, side_by_side
 from geopretrain.metrics.embeddings import rank_me
 from geopretrain.metrics.segmentation import SegmentationScore
 from geopretrain.networks import Backbone
@@ -57,12 +57,14 @@ class FeatureProbes:
         score = SegmentationScore(self.data.num_classes, ignore=IGNORE)
         last: list[Tensor] = []
         for batch in self._batches(self.linear.judged):
-            features, true = features_of(settled, batch).float(), batch.required("labels")
+            images, true = as_float(batch.images).to(settled.mean.device), batch.required("labels")
+            levels = settled(images)
+            features = side_by_side(levels, images).float()
             votes = knn_scores(_rows(features), known, labels, self.data.num_classes)
             maps = votes.reshape(len(features), *features.shape[-2:], -1).permute(0, 3, 1, 2)
             large = functional.interpolate(maps, true.shape[-2:], mode="bilinear")
             score.update(large.argmax(1).cpu(), true)
-            last.append(_rows(settled(as_float(batch.images).to(settled.mean.device))[-1].float()))
+            last.append(_rows(levels[-1].float()))
         ranked = torch.cat(last)
         ranked = ranked[:: max(1, len(ranked) // MAX_RANKED)][:MAX_RANKED]
         return {

@@ -102,12 +102,9 @@ def _in_words(found: Alignment, networks: int) -> str:
 
 def _networks(inits: list[str], options: CkaOptions) -> list[Backbone]:
     """Return the networks, in evaluation mode on the device; one that names no model takes the other's."""
-    from geopretrain.training.resolve import choose_backbone, initialised
-    from geopretrain.weights import backbone_of, parse_init
+    from geopretrain.training.resolve import choose_backbones, initialised
 
-    told = [backbone_of(parse_init(init)) for init in inits]
-    usual = options.backbone or next((name for name in told if name is not None), None)
-    names = [name or choose_backbone(usual, init) for name, init in zip(told, inits, strict=True)]
+    names = choose_backbones(options.backbone, inits)
     device = resolve_device(options.device)
     return [initialised(name, init, device) for name, init in zip(names, inits, strict=True)]
 

@@ -76,24 +76,21 @@ def analyse_features(options: FeaturesOptions) -> Features:
     from geopretrain.analysis.features import FeatureProbes
     from geopretrain.data.labelled.census import check_labels
     from geopretrain.data.labelled.labelled_set import LabelledSet
-    from geopretrain.training.resolve import choose_backbone, initialised
-    from geopretrain.weights import backbone_of, parse_init
+    from geopretrain.training.resolve import choose_backbones, initialised
 
     out, inits = Path(options.out), listed(options.inits)
     if len(set(inits)) < len(inits):
         raise OptionError("inits", "names one of them twice.")
     check_replaces(out, NUMBERS, "features that were looked at before", overwrite=options.overwrite)
     use_threads(options.threads)
-    told = [backbone_of(parse_init(init)) for init in inits]
-    usual = options.backbone or next((name for name in told if name is not None), None)
     data = LabelledSet.open(str(options.data), size=options.size)
     probes = FeatureProbes(data)
     check_labels(data, probes.linear.fitted, probes.linear.judged, probes.linear.split)
     device, networks = resolve_device(options.device), dict[str, "Backbone"]()
     rows: dict[str, dict[str, float]] = {}
     with console.progress("probing", len(inits), unit="networks") as line:
-        for init, name in zip(inits, told, strict=True):
-            network = initialised(name or choose_backbone(usual, init), init, device)
+        for init, name in zip(inits, choose_backbones(options.backbone, inits), strict=True):
+            network = initialised(name, init, device)
             rows[init] = probes.score(network)
             networks[init] = network.cpu()
             line.advance(1)

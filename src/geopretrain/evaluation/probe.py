@@ -11,7 +11,7 @@ looks good beside it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,13 @@ def classes_by(layer: Tensor, features: Tensor, size: Any) -> Tensor:
 def features_of(backbone: Backbone, batch: LabelledBatch) -> Tensor:
     """Return the features of all levels ``B D H/8 W/8``, float64, in evaluation mode."""
     images = as_float(batch.images).to(next(backbone.parameters()).device)
+    return side_by_side(backbone(images), images)
+
+
+def side_by_side(levels: Sequence[Tensor], images: Tensor) -> Tensor:
+    """Return the features of all levels for images at one eighth of their size, ``B D H/8 W/8`` float64."""
     size = (images.shape[-2] // STRIDE, images.shape[-1] // STRIDE)
-    return torch.cat([_at_size(level.float(), size) for level in backbone(images)], 1).double()
+    return torch.cat([_at_size(level.float(), size) for level in levels], 1).double()
 
 
 def _at_size(level: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geopretrain.pictures.colouring import Picture
+from geopretrain.pictures.plots import as_picture
 from geopretrain.pictures.text import families, plotted
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ def draw_confusion(counts: ArrayLike, names: Sequence[str], *, what: str = "pixe
         names: of the ``K`` classes.
         what: is counted.
     """
-    from io import BytesIO
-
     from matplotlib.figure import Figure
-    from PIL import Image
 
     counts = np.asarray(counts, np.float64)
     totals = counts.sum(1, keepdims=True)
@@ -52,9 +50,7 @@ def draw_confusion(counts: ArrayLike, names: Sequence[str], *, what: str = "pixe
     figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.03, label=f"% of the {what} of the true class")
     if len(names) <= _WITH_NUMBERS:
         _write_numbers(axes, percent)
-    written = BytesIO()
-    figure.savefig(written, format="png", bbox_inches="tight", pad_inches=0.1)
-    return np.asarray(Image.open(written).convert("RGB"))
+    return as_picture(figure)
 
 
 def _write_numbers(axes: Axes, percent: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from geopretrain.pictures.colouring import Picture
+from geopretrain.pictures.plots import as_picture
 from geopretrain.pictures.text import families, plotted
 
 if TYPE_CHECKING:
@@ -32,10 +33,7 @@ def draw_heat_map(
         up: what the rows are of.
         label: what the numbers are.
     """
-    from io import BytesIO
-
     from matplotlib.figure import Figure
-    from PIL import Image
 
     values = np.asarray(values, np.float64)
     cell = max(0.42 if max(values.shape) <= _WITH_NUMBERS else 0.16, 3 / max(values.shape))
@@ -50,9 +48,7 @@ def draw_heat_map(
     figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03, label=label)
     if max(values.shape) <= _WITH_NUMBERS:
         _write_numbers(axes, values)
-    written = BytesIO()
-    figure.savefig(written, format="png", bbox_inches="tight", pad_inches=0.1)
-    return np.asarray(Image.open(written).convert("RGB"))
+    return as_picture(figure)
 
 
 def _name(axes: Axes, axis: str, names: Sequence[str], title: str) -> None:

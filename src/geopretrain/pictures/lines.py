@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from geopretrain.pictures.colouring import Picture
+from geopretrain.pictures.plots import as_picture
 from geopretrain.pictures.text import families, plotted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,10 +29,7 @@ def draw_lines(
         across: what the layers are.
         up: what the numbers are.
     """
-    from io import BytesIO
-
     from matplotlib.figure import Figure
-    from PIL import Image
 
     labels = [plotted(name) for name in names]
     letters = "".join([*labels, *map(plotted, values)])
@@ -53,6 +51,4 @@ def draw_lines(
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, prop={"family": families(letters), "size": 9})
-    written = BytesIO()
-    figure.savefig(written, format="png", bbox_inches="tight", pad_inches=0.1)
-    return np.asarray(Image.open(written).convert("RGB"))
+    return as_picture(figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -87,6 +87,17 @@ def choose_backbone(name: str | None, init: str | os.PathLike[str]) -> str:
     if found is not None and parsed.kind == "file":
         console.say(f"The weights in {parsed} look like {found}: --backbone {found}.")
     return found or DEFAULT_BACKBONE
+
+
+def choose_backbones(name: str | None, inits: Sequence[str]) -> list[str]:
+    """Return the backbone of each initialisation: its own, else the one asked for, else that of another one.
+
+    Raises:
+        WeightsError: see `choose_backbone`.
+    """
+    told = [backbone_of(parse_init(init)) for init in inits]
+    usual = name or next((one for one in told if one is not None), None)
+    return [one or choose_backbone(usual, init) for one, init in zip(told, inits, strict=True)]
 
 
 def initialised(name: str, init: str | os.PathLike[str], device: str, seed: int = 0) -> Backbone:
