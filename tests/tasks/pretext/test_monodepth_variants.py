@@ -61,6 +61,15 @@ def test_the_papers_settings_go_with_the_resolution():
     assert (high.size, high.epochs, high.lr) == ((320, 1024), 5, 1e-5)
 
 
+def test_the_short_preset_is_slower_after_imagenet_alone():
+    short = make_task().presets["short"]
+    assert {kind: short.of_init(kind).lr for kind in ("random", "imagenet", "run")} == {
+        "random": 3e-4,
+        "imagenet": 1e-4,
+        "run": 3e-4,
+    }
+
+
 @pytest.mark.parametrize("supervision", ["stereo", "both"])
 def test_all_sources_reach_the_loss_each_with_its_camera(supervision, monkeypatch):
     given = {}

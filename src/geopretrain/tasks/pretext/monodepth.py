@@ -32,7 +32,7 @@ and, with a long lens, nothing is learned.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -60,6 +60,9 @@ PAPER = {
     "1024x320": Preset(size=(320, 1024), batch_size=12, lr=1e-5, schedule="step", epochs=5),
 }
 """Section 4; the settings at 1024x320 start from a run at 640x192 (--init)."""
+GENTLE = replace(SHORT, lr_of={"imagenet": 1e-4})
+"""Preset ``short``: after ImageNet's weights at a third of the rate, with which less of them was forgotten and no score
+of a fine-tuning fell (docs/results/what-helps.md)."""
 AnyPoseNet = PoseNet | SharedPoseNet
 STARTING_DEPTH = 2.0
 """Where new output layers begin with stereo, in units of ten baselines."""
@@ -187,8 +190,8 @@ class Monodepth(DepthTask):
 
     @property
     def presets(self) -> Mapping[str, Preset]:
-        """``paper``: section 4 at 640x192 or 1024x320."""
-        return {"paper": PAPER[self.config.resolution], "short": SHORT, "tiny": TINY}
+        """``paper``: section 4 at 640x192 or 1024x320; ``short``: slower after ImageNet's weights."""
+        return {"paper": PAPER[self.config.resolution], "short": GENTLE, "tiny": TINY}
 
     @property
     def weight_parts(self) -> Mapping[str, str]:
