@@ -61,8 +61,8 @@ PAPER = {
 }
 """Section 4; the settings at 1024x320 start from a run at 640x192 (--init)."""
 GENTLE = replace(SHORT, lr_of={"imagenet": 1e-4})
-"""Preset ``short``: after ImageNet's weights at a third of the rate, with which less of them was forgotten and no score
-of a fine-tuning fell (docs/results/what-helps.md)."""
+"""Preset ``short``: after ImageNet's weights at a third of the rate, with which less of them was forgotten
+and no score of a fine-tuning fell (docs/results/what-helps.md)."""
 AnyPoseNet = PoseNet | SharedPoseNet
 STARTING_DEPTH = 2.0
 """Where new output layers begin with stereo, in units of ten baselines."""
