@@ -20,7 +20,7 @@ from geopretrain.synthetic import make_world
 
 ROOT = Path(__file__).parents[1]
 WORK, OUT = ROOT / "build" / "pictures", ROOT / "docs" / "images" / "methods"
-VIDEO = "synthetic:street?worlds=12&frames=48&seed=300"
+VIDEO = "synthetic:street?worlds=6&frames=48&seed=300"
 LABELLED = "synthetic:street?train=64&val=8&test=8&seed=77"
 SIZE = (64, 128)
 SIDE = 64
@@ -44,22 +44,23 @@ class Training:
 
 NEAR = {"min_depth": 0.02, "max_depth": 20.0, "pose_backbone": "tf_efficientnet_lite0"}
 VIT: dict[str, Any] = {"backbone": "test_vit", "init": "random", "batch_size": 16, "lr": 2e-3}
+SMALL_DECODER = {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
 TRAININGS = {
-    "monodepth": Training(500, settings=NEAR),
-    "scdepth": Training(400, settings=NEAR),
-    "geometric_flow": Training(400, 8),
-    "optical_flow": Training(400, 8),
-    "depth_supervised": Training(250, 8),
-    "simmim": Training(500, 16, 1e-3),
-    "mae": Training(1200, **VIT, settings={"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}),
-    "cross_view": Training(
-        500, **VIT, settings={"decoder_width": 64, "decoder_depth": 2, "decoder_heads": 4}
-    ),
-    "inpainting": Training(400, 8, 1e-3),
     "moco": Training(2, settings={"queue": 64}),
     "dino": Training(2, settings={"outputs": 64}),
-    "classification": Training(300, 16, 1e-3, data="windows", shown=(0, 1, 2, 3)),
-    "segmentation": Training(200, 8, 1e-3, data=LABELLED),
+    "monodepth": Training(400, settings=NEAR),
+    "geometric_flow": Training(250, 8, 5e-4),
+    "depth_supervised": Training(200, 8),
+    "simmim": Training(300, 16, 1e-3),
+    "mae": Training(600, **VIT, settings=SMALL_DECODER),
+    "inpainting": Training(250, 8, 1e-3),
+    "optical_flow": Training(250, 8, 5e-4),
+    "segmentation": Training(150, 8, 1e-3, data=LABELLED),
+    "classification": Training(200, 16, 1e-3, data="windows", shown=(0, 1, 2, 3)),
+    "scdepth": Training(250, settings=NEAR),
+    "cross_view": Training(
+        150, **VIT, settings={"decoder_width": 64, "decoder_depth": 2, "decoder_heads": 4}
+    ),
 }
 
 

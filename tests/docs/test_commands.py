@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
+
 import docs_commands
 import docs_fixture
 import pytest

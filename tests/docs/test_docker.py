@@ -60,7 +60,7 @@ def test_versions_are_the_tested_ones_and_extras_are_extras(steps):
 
 
 def test_it_ends_as_a_user_without_privileges_and_starts_the_command(steps):
-    last = {word: rest for word, rest in steps}
+    last = dict(steps)
     assert last["USER"] not in ("root", "0")
     assert [word for word, _ in steps].index("USER") < [word for word, _ in steps].index("ENTRYPOINT")
     assert last["ENTRYPOINT"] == f'["{next(iter(PROJECT["scripts"]))}"]'

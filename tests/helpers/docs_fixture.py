@@ -47,7 +47,8 @@ SMALL = {
     "finetune segmentation": f"{_TRAINING} --size 64x96 --curve-points 1 --overwrite",
     "finetune depth": f"{_TRAINING} --overwrite",
     "finetune detection": f"{_TRAINING} --size 64x96 --overwrite",
-    "compare": f"{_TRAINING} --size 64x96 --curve-points 1 --seeds 2 --modes full --pictures 1 --jobs 1 --overwrite",
+    "compare": f"{_TRAINING} --size 64x96 --curve-points 1 --seeds 2 --modes full --pictures 1 --jobs 1 "
+    "--overwrite",
     "evaluate": "--threads 1 --device cpu --every 4 --progress=false",
     "predict": "--threads 1 --device cpu --every 8 --overwrite --progress=false",
     "export": "--overwrite --progress=false",
