@@ -1,7 +1,7 @@
 """Make the pictures of the pages of methods: ``python docs/make_pictures.py [METHOD...]``.
 
-Each is a row of the figures of a training of a minute or two on built-in streets, of frames that were held
-out; all of them take about a quarter of an hour of a core. Runs are kept in ``build/pictures``.
+Each is a row of the figures of a training of a minute or less on built-in streets, of frames that were held
+out; all of them take some ten minutes of a core. Runs are kept in ``build/pictures``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from geopretrain.synthetic import make_world
 
 ROOT = Path(__file__).parents[1]
 WORK, OUT = ROOT / "build" / "pictures", ROOT / "docs" / "images" / "methods"
-VIDEO = "synthetic:street?worlds=6&frames=48&seed=300"
+VIDEO = "synthetic:street?worlds=4&frames=40&seed=300"
 LABELLED = "synthetic:street?train=64&val=8&test=8&seed=77"
+DEMO = ROOT / "demo" / "imagenet-depth"
+"""The picture of monodepth is of what `make demo` trains."""
 SIZE = (64, 128)
 SIDE = 64
-WIDTH = 1040
-"""Of the pictures, px, at most."""
+LARGER = 2
+"""How many times larger pictures are shown than they were worked at."""
 
 
 @dataclass(frozen=True)
@@ -33,34 +35,27 @@ class Training:
     """What is trained for a picture, and which of its samples are shown, below each other."""
 
     steps: int
-    batch_size: int = 4
-    lr: float = 3e-4
-    backbone: str = "tf_efficientnet_lite0"
-    init: str = "imagenet"
+    batch_size: int = 8
+    backbone: str = "test_resnet"
+    lr: float = 1e-3
     settings: dict[str, Any] = field(default_factory=dict)
     data: str = "store"
     shown: tuple[int, ...] = (0, 2)
 
 
-NEAR = {"min_depth": 0.02, "max_depth": 20.0, "pose_backbone": "tf_efficientnet_lite0"}
-VIT: dict[str, Any] = {"backbone": "test_vit", "init": "random", "batch_size": 16, "lr": 2e-3}
-SMALL_DECODER = {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
+PAINTER = {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
 TRAININGS = {
+    "geometric_flow": Training(200),
+    "simmim": Training(200, 16),
+    "inpainting": Training(200),
+    "depth_supervised": Training(150),
+    "optical_flow": Training(200),
+    "mae": Training(400, 16, "test_vit", 2e-3, PAINTER),
+    "segmentation": Training(150, data=LABELLED),
+    "classification": Training(150, 16, data="windows", shown=(0, 1, 2, 3)),
+    "cross_view": Training(150, 8, "test_vit", 2e-3, PAINTER),
     "moco": Training(2, settings={"queue": 64}),
     "dino": Training(2, settings={"outputs": 64}),
-    "monodepth": Training(400, settings=NEAR),
-    "geometric_flow": Training(250, 8, 5e-4),
-    "depth_supervised": Training(200, 8),
-    "simmim": Training(300, 16, 1e-3),
-    "mae": Training(600, **VIT, settings=SMALL_DECODER),
-    "inpainting": Training(250, 8, 1e-3),
-    "optical_flow": Training(250, 8, 5e-4),
-    "segmentation": Training(150, 8, 1e-3, data=LABELLED),
-    "classification": Training(200, 16, 1e-3, data="windows", shown=(0, 1, 2, 3)),
-    "scdepth": Training(250, settings=NEAR),
-    "cross_view": Training(
-        150, **VIT, settings={"decoder_width": 64, "decoder_depth": 2, "decoder_heads": 4}
-    ),
 }
 
 
@@ -71,6 +66,8 @@ def main(methods: list[str]) -> None:
         gp.prepare([VIDEO], WORK / "store", size=SIZE)
     if not (WORK / "windows").exists():
         write_windows(WORK / "windows")
+    if (DEMO / "figures").exists():
+        draw(DEMO, (0, 2), OUT / "monodepth.jpg")
     for method in methods or TRAININGS:
         training, run = TRAININGS[method], WORK / method
         if not (run / "results.json").exists():
@@ -89,7 +86,6 @@ def train(method: str, training: Training, run: Path) -> None:
         size=size,
         out=run,
         backbone=training.backbone,
-        init=training.init,
         steps=training.steps,
         batch_size=training.batch_size,
         lr=training.lr,
@@ -106,9 +102,7 @@ def draw(run: Path, shown: tuple[int, ...], out: Path) -> None:
     rows = [np.asarray(Image.open(file).convert("RGB")) for files in last for file in files]
     together = np.concatenate(rows, 1 if rows[0].shape[1] <= 2 * SIDE else 0)
     picture = Image.fromarray(together)
-    factor = max(1, WIDTH // picture.width)
-    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)
-    picture.thumbnail((WIDTH, WIDTH))
+    picture = picture.resize((picture.width * LARGER, picture.height * LARGER), Image.Resampling.LANCZOS)
     out.parent.mkdir(parents=True, exist_ok=True)
     picture.save(out, quality=85)
     print(out.relative_to(ROOT), picture.size, f"{out.stat().st_size / 1000:.0f} kB")
