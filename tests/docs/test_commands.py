@@ -32,7 +32,7 @@ ONLY_READ = {
     r"--save rerun": "needs a library that is not among those of developers",
 }
 """Patterns of commands that are read and not run, and why."""
-QUICK = ("docs/first-steps.md",)
+QUICK = ("docs/first-steps.md", "docs/own-video.md")
 """Pages that are run in the quick suite, beside README.md; the others are run in the slow one."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
