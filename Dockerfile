@@ -23,7 +23,7 @@ ENV PATH="/opt/geopretrain/bin:${PATH}" \
     GEOPRETRAIN_CACHE=/tmp/geopretrain \
     NUMBA_CACHE_DIR=/tmp/numba \
     MPLCONFIGDIR=/tmp/matplotlib
-USER geopretrain
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["geopretrain"]
 CMD ["--help"]

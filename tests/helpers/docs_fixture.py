@@ -26,6 +26,10 @@ from geopretrain.weights import save_tensors
 SIZE = (64, 96)
 BACKBONE = "test_resnet"
 IN_PLACE_OF = {
+    r"\bLABELLED\b": "labelled",
+    r"\bSTORE\b": "store",
+    r"\bVIDEO\b": "drive.mp4",
+    r"\bRUN\b": "runs/depth",
     r"(?<![\w/-])imagenet(?![\w.-])": "imagenet.safetensors",  # no backbone so small has weights of ImageNet
     r"\btf_efficientnet_lite0\b|\bresnet50\b": BACKBONE,
     r"vit_small_patch16_224": "test_vit",
@@ -45,7 +49,7 @@ SMALL = {
     "data select": "--candidates 20 --threads 1 --device cpu --overwrite --progress=false",
     "data propagate": "--overwrite --progress=false",
     "data pseudo-depth": "--device cpu --overwrite --progress=false",
-    "advise": "--backbone tf_efficientnet_lite0 --size 64x96 --threads 1 --device cpu --progress=false",
+    "advise": "--size 64x96 --threads 1 --device cpu --progress=false",
     "pretrain": f"{_TRAINING} --overwrite",
     "finetune segmentation": f"{_TRAINING} --size 64x96 --curve-points 1 --overwrite",
     "finetune depth": f"{_TRAINING} --overwrite",
