@@ -37,6 +37,7 @@ ELIDED = {
 }
 """What ``...`` behind a command stands for: what has been typed above it."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`(geopretrain [^`\n]+)`")
 _OPTIONAL = re.compile(r"(?<=\s)\[(--[^\]]+)\]")
 _EITHER = re.compile(r"[\w.]+(\|[\w.]+)+")
 
@@ -120,6 +121,28 @@ def check(words: tuple[str, ...]) -> None:
     check_names(options)
     recipe: Any = getattr(options, "recipe", None)
     assert recipe is None or recipe in recipe_names() or recipe.endswith(".yaml"), f"no recipe {recipe}"
+
+
+def in_sentences(page: str) -> Iterator[tuple[str, ...]]:
+    """Return the words behind ``geopretrain`` of the commands that stand in sentences, each once."""
+    text = _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    for found in dict.fromkeys(_SPAN.findall(text)):
+        words = shlex.split(_OPTIONAL.sub(r"\1", found))
+        yield tuple(word for word in words[1:] if word not in ("...", "[options]"))
+
+
+def check_words(words: tuple[str, ...]) -> None:
+    """Read the beginning of a command: it and its options are known, whatever is missing.
+
+    Raises:
+        UserError: an option is not known.
+        StopIteration: there is no such command.
+    """
+    groups = {name.split()[0] for name in COMMANDS}
+    if words[0].startswith("--") or (len(words) == 1 and words[0] in groups) or words[0] in STANDS_FOR:
+        return
+    name = name_of(words)
+    parse(name, COMMANDS[name].options_class(), list(words[len(name.split()) :]))
 
 
 def _whole(words: tuple[str, ...]) -> list[str]:
