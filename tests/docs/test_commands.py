@@ -128,6 +128,22 @@ def test_the_commands_of_the_readme_run(after_readme):
         assert (after_readme / left).exists()
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in ("export", "training")),
+    ],
+)
+def test_the_python_of_a_page_runs(page, work, monkeypatch):
+    """As it stands there, but for what makes its calls small."""
+    monkeypatch.chdir(work)
+    docs_fixture.make_calls_small(monkeypatch)
+    for block in docs_commands.blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), {})
+
+
 def page_that_is_run(page: str):
     return pytest.param(page, marks=[] if page in QUICK else [pytest.mark.slow])
 

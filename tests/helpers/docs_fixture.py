@@ -9,16 +9,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from docs_commands import name_of
 from making_clips import write_depth, write_video
 from PIL import Image
 
+import geopretrain as gp
 from geopretrain import cli
+from geopretrain.cli import COMMANDS
+from geopretrain.config.parsing import parse
 from geopretrain.networks import Backbone
 from geopretrain.synthetic import make_world
 from geopretrain.weights import save_tensors
@@ -109,6 +115,19 @@ def run(commands: Sequence[tuple[str, ...]], folder: Path) -> None:
         for words in dict.fromkeys(commands):
             typed = words if words[0].startswith("--") else small(words)
             assert cli.main(typed) == 0, f"geopretrain {' '.join(typed)}"
+
+
+def make_calls_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the public functions, when they are called, the options that make their commands small."""
+    for name, added in SMALL.items():
+        function = name.removeprefix("data ").replace(" ", "_").replace("-", "_")
+        if hasattr(gp, function) and added:
+            given = parse(name, COMMANDS[name].options_class(), added.split())
+            monkeypatch.setattr(gp, function, partial(_called, getattr(gp, function), given))
+
+
+def _called(function: Callable[..., Any], added: Mapping[str, Any], *arguments: Any, **given: Any) -> Any:
+    return function(*arguments, **{**given, **added})
 
 
 def write(folder: Path) -> Path:
