@@ -26,9 +26,11 @@ ONLY_READ = {
     r"--launcher|--address|--devices|--num-nodes": "launchers and devices have tests of their own",
     r"--calibrate": "COLMAP takes minutes; it has tests of its own",
     r"--push": "needs a hub",
+    r"\w://": "needs an object store",
+    r"--watch": "goes on until it is stopped",
     r"--gpus|\.\.\.| \|": "is no whole command",
     r"^advise .*--init": "looks at ImageNet's weights of the run's backbone, and none so small has any",
-    r"\b(METHOD|STEPS|DATA|NAME|OWNER|NYU|HOST|HxW)\b": "has words in capitals that stand for one's own",
+    r"\b(METHOD|STEPS|DATA|NAME|OWNER|NYU|HOST|FOLDER|HxW)\b": "has words that stand for one's own",
     r"^replay ": "needs a training that went wrong (tests/training/test_capture.py)",
     r"--save rerun": "needs a library that is not among those of developers",
 }

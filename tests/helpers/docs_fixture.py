@@ -50,7 +50,6 @@ IN_PLACE_OF = {
 """Patterns of words, and what is there in their place; between two words stands a null."""
 _TRAINING = f"--batch-size 2 --steps 2 --threads 1 --device cpu --backbone {BACKBONE} --progress=false"
 SMALL = {
-    "data inspect": "",
     "data prepare": "--size 64x96 --overwrite --progress=false",
     "data select": "--candidates 20 --threads 1 --device cpu --overwrite --progress=false",
     "data propagate": "--overwrite --progress=false",
@@ -68,12 +67,9 @@ SMALL = {
     "analyse cka": "--images 16 --batch-size 8 --threads 1 --device cpu --overwrite --progress=false",
     "analyse activations": "--images 2 --threads 1 --device cpu --overwrite --progress=false",
     "analyse features": "--size 64x96 --threads 1 --device cpu --overwrite --progress=false",
-    "data list": "",
-    "recipes": "",
 }
-"""Options by command that make it take seconds."""
+"""Options by command that make it take seconds; one that does without is not here."""
 LEAST = {
-    "data inspect": "store",
     "data prepare": "a.mp4 --out store",
     "data select": "store --out chosen --init runs/depth",
     "data propagate": "labelled store --out more",
@@ -103,7 +99,7 @@ def small(words: Sequence[str]) -> tuple[str, ...]:
     for pattern, there in IN_PLACE_OF.items():
         typed = re.sub(pattern, there, typed)
     rest = typed.split("\0") if typed else []
-    added = SMALL[name].split()
+    added = SMALL.get(name, "").split()
     if rest and rest[0] in BACKBONES:
         added = [BACKBONES[rest[0]] if word == BACKBONE else word for word in added]
     return (*name.split(), *rest, *added)
