@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.propagate import propagate
     from geopretrain.commands.pseudo_depth import pseudo_depth
     from geopretrain.commands.replay import replay
+    from geopretrain.commands.report import make_report
     from geopretrain.commands.select import select
     from geopretrain.prediction.predictor import load
     from geopretrain.runs.folder import RunFolder
@@ -57,6 +58,7 @@ __all__ = [
     "finetune_segmentation",
     "inspect",
     "load",
+    "make_report",
     "predict",
     "prepare",
     "pretrain",
@@ -87,6 +89,7 @@ _HOMES = {
     "analyse_cka": "geopretrain.commands.analyse_cka",
     "analyse_features": "geopretrain.commands.analyse_features",
     "compare": "geopretrain.commands.compare",
+    "make_report": "geopretrain.commands.report",
     "export": "geopretrain.commands.export",
     "load": "geopretrain.prediction.predictor",
     "backbone": "geopretrain.weights.timm_model",

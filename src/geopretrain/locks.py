@@ -103,6 +103,12 @@ def check_free(folder: Path) -> None:
             pass
 
 
+def holder(folder: Path) -> Owner | None:
+    """Return who writes a folder at this moment, as far as can be read, taking no lock; None for nobody."""
+    owner = _owner(folder / BOOKS / OWNER)
+    return None if owner is None or _is_gone(owner) else owner
+
+
 def _acquire(folder: Path, patience: float | None) -> Any:
     """Take the lock and return what gives it back."""
     from filelock import FileLock, Timeout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 
 def sides(size: Sequence[int]) -> str:
@@ -18,6 +20,14 @@ def in_px(size: Sequence[int]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number of things: ``1 step``, ``2 steps``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
+
+
+def csv_cell(value: Any) -> Any:
+    """Return text as a cell of a CSV that no spreadsheet takes for a formula; numbers stay as they are."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 _NUMBERS = {

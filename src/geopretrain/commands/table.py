@@ -152,6 +152,13 @@ COMMANDS = {
         "fine-tune several initialisations with shared splits and seeds, and report what differs",
         continues=REPEAT,
     ),
+    "report": Command(
+        "geopretrain.commands.report:make_report",
+        "analysis_options:ReportOptions",
+        "write one page about the comparisons, runs and recipes in a folder, also while they train",
+        shows=lambda page: f"The report is {page}.",
+        continues="The page stays as it was written last; repeat the command to go on watching.",
+    ),
     "predict": Command(
         "geopretrain.commands.predict:predict",
         "PredictOptions",

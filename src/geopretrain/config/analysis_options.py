@@ -1,4 +1,4 @@
-"""The options of the commands that look into networks."""
+"""The options of the commands that look into networks, and at what trainings have left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import DataRootOptions, DeviceOptions, ProgressOptions
 from geopretrain.config.several import different
-from geopretrain.schema import AnySize, Count, FilePath, FilePaths, Words, checked, reads
+from geopretrain.schema import AnySize, Count, FilePath, FilePaths, Positive, Words, checked, reads
 
 Patterns = Annotated[
     tuple[str, ...], reads(different), Words("names of layers, * for any letters", "PATTERN", many=True)
@@ -94,3 +94,19 @@ class FeaturesOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Height and width in px to read the images at (height first); left away: what is usual for the data."""
     overwrite: bool = False
     """Replace what an earlier command of this kind wrote."""
+
+
+@checked
+class ReportOptions(ProgressOptions):
+    """Options of ``report``."""
+
+    folder: FilePath = field(kw_only=False)
+    """Folder with comparisons, pre-trainings, fine-tunings, recipes and maps of layers in any mixture; or the
+    folder of one of them."""
+    out: FilePath | None = None
+    """File to write the page into; left away: ``report.html`` in that folder."""
+    watch: bool = False
+    """Write the page anew while something is trained, until everything is finished or Ctrl-C; a browser that
+    shows it follows."""
+    interval: Positive = 10
+    """Seconds from one page to the next while watching."""

@@ -14,6 +14,7 @@ from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.evaluation.averaging import AveragedTask, Averaging
 from geopretrain.metrics.calibration import BINS, CalibrationError
+from geopretrain.metrics.residual import PROTOCOL as RESIDUAL_PROTOCOL
 from geopretrain.tasks.transfer.segmentation_validation import (
     PER_IMAGE_PROTOCOL,
     PROTOCOL,
@@ -67,11 +68,11 @@ def score_segmentation(
 
     Returns:
         ``protocol``, ``images``, ``miou``, ``pixel_accuracy``, ``iou`` by class (all in [0, 1], None where
-        nothing was to be scored), ``classes`` (of each the ``iou``, the ``accuracy`` of its true pixels, the
-        ``precision`` of those predicted and the number of ``pixels``), ``confusion`` (pixels by true class,
-        rows, and predicted class), ``ece`` with its protocol and ``reliability``, ``per_image_miou`` with its
-        protocol, ``left_out`` (a sentence about each image that cannot be read) and ``per_image``: ``name``
-        and ``miou`` of each.
+        nothing was to be scored), ``residual_information`` (bits a pixel) with its protocol, ``classes``
+        (of each the ``iou``, the ``accuracy`` of its true pixels, the ``precision`` of those predicted and
+        the number of ``pixels``), ``confusion`` (pixels by true class, rows, and predicted class), ``ece``
+        with its protocol and ``reliability``, ``per_image_miou`` with its protocol, ``left_out`` (a sentence
+        about each image that cannot be read) and ``per_image``: ``name`` and ``miou`` of each.
 
     Raises:
         ConfigError: the classes are not those of the run.
@@ -106,6 +107,7 @@ def score_segmentation(
         "images": len(kept),
         **scores,
         "per_image_protocol": PER_IMAGE_PROTOCOL,
+        "residual_protocol": RESIDUAL_PROTOCOL,
         "left_out": left_out,
         "per_image": [{"name": name, "miou": number(miou)} for name, miou in names],
     }
@@ -121,7 +123,7 @@ class FullValidation(SegmentationValidation):
     def update(self, batch: LabelledBatch) -> None:
         """Add the images of a batch."""
         prediction = self.task.predict(as_float(batch.images))
-        self.add(prediction.classes.long(), batch.required("labels"))
+        self.add(prediction, batch.required("labels"))
         self.calibration.update(prediction.logits.float().softmax(1), batch.required("labels"))
 
     def compute(self) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def table(result: dict[str, Any]) -> str:
     """Return the scores as lines of text, the classes from best to worst."""
     known = {name: row for name, row in result["classes"].items() if row["iou"] is not None}
     width, total = (
-        max([len(name) for name in result["iou"]] + [17]),
+        max([len(name) for name in result["iou"]] + [20]),
         sum(row["pixels"] for row in known.values()),
     )
     lines = [
@@ -172,6 +174,7 @@ def table(result: dict[str, Any]) -> str:
         f"{'mIoU':{width}}{_percent(result['miou'])}",
         f"{'pixel accuracy':{width}}{_percent(result['pixel_accuracy'])}",
         f"{'calibration error':{width}}{_percent(result['ece'])}",
+        f"{'residual information':{width}}{_bits(result['residual_information'])}",
         f"{'':{width}}{'IoU':>9}{'accuracy':>11}{'precision':>11}{'pixels':>9}",
     ]
     for name, row in sorted(known.items(), key=lambda item: -item[1]["iou"]):
@@ -184,6 +187,10 @@ def table(result: dict[str, Any]) -> str:
     if result["familiarity"]:
         lines.append(result["familiarity"])
     return "\n".join(lines)
+
+
+def _bits(value: float | None) -> str:
+    return f"{'-':>9}" if value is None else f"{value:7.3f} bits a pixel"
 
 
 def _percent(value: float | None) -> str:

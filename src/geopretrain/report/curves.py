@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.report.figures import SYMBOLS, axis, colour_of, style
+from geopretrain.report.figures import SYMBOLS, axis, colour_of, plain, style
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.statistics import interval_of_mean
@@ -45,7 +45,6 @@ def learning_curves(
                 fillcolor=_transparent(colours[init]),
                 line={"width": 0},
                 hoverinfo="skip",
-                showlegend=False,
                 legendgroup=init,
             )
             line = Scatter(
@@ -54,10 +53,10 @@ def learning_curves(
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
                 marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-                name=init,
+                name=plain(init),
                 legendgroup=init,
-                showlegend=(line_of_panels, column) == (1, 1),
-                hovertemplate=f"{init}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}<extra></extra>",
+                hovertemplate=f"%{{fullData.name}}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}"
+                "<extra></extra>",
             )
             figure.add_trace(band, line_of_panels, column)
             figure.add_trace(line, line_of_panels, column)
@@ -65,8 +64,7 @@ def learning_curves(
     lines = max((place[0] for place in panels.values()), default=1)
     for line_of_panels in range(1, lines + 1):
         figure.update_yaxes(title_text=axis("test", measure), row=line_of_panels, col=1)
-    style(figure, height=400 if lines == 1 else 60 + 320 * lines, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2 / lines, "x": 0})
+    style(figure, height=380 if lines == 1 else 60 + 320 * lines, left=60)
     return figure
 
 
@@ -91,7 +89,6 @@ def courses(
     figure, panels = _panels({(one["mode"], one["labels"]) for one in trainings}, modes)
     colours, name = colour_of(inits), ending["monitor"].partition("/")[2]
     scale = measure.scale if name == measure.key else 1.0
-    named = set[str]()
     for one in trainings:
         line, column = panels[one["mode"], one["labels"]]
         kept = {"color": colours[one["init"]], "symbol": SYMBOLS[inits.index(one["init"]) % len(SYMBOLS)]}
@@ -103,22 +100,19 @@ def courses(
                 line={"color": colours[one["init"]], "width": 1},
                 marker={**kept, "size": [9 * (step == one["kept_step"]) for step, _ in one["validation"]]},
                 opacity=0.6,
-                name=one["init"],
+                name=plain(one["init"]),
                 legendgroup=one["init"],
-                showlegend=one["init"] not in named,
-                hovertemplate=f"{one['init']}: %{{y:.{measure.decimals}f}} after %{{x}}<extra></extra>",
+                hovertemplate=f"%{{fullData.name}}: %{{y:.{measure.decimals}f}} after %{{x}}<extra></extra>",
             ),
             line,
             column,
         )
-        named.add(one["init"])
         figure.update_xaxes(title_text="steps", rangemode="tozero", row=line, col=column)
     lines = max((place[0] for place in panels.values()), default=1)
     title = axis("validation", measure) if name == measure.key else f"validation {name}"
     for line in range(1, lines + 1):
         figure.update_yaxes(title_text=title, row=line, col=1)
-    style(figure, height=400 if lines == 1 else 60 + 320 * lines, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2 / lines, "x": 0})
+    style(figure, height=380 if lines == 1 else 60 + 320 * lines, left=60)
     return figure
 
 
@@ -181,11 +175,11 @@ def label_curves(
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
                 marker={"size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-                name=init,
+                name=plain(init),
                 legendgroup=init,
-                showlegend=column == 1,
                 customdata=[row.labels for row in own],
-                hovertemplate=f"{init}, %{{customdata}} labels: %{{y:.{measure.decimals}f}}<extra></extra>",
+                hovertemplate=f"%{{fullData.name}}, %{{customdata}} labels: %{{y:.{measure.decimals}f}}"
+                "<extra></extra>",
             )
             figure.add_trace(trace, 1, column)
         figure.update_xaxes(
@@ -197,8 +191,7 @@ def label_curves(
             col=column,
         )
     figure.update_yaxes(title_text=axis("test", measure), row=1, col=1)
-    style(figure, height=400, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0})
+    style(figure, height=380, left=60)
     return figure
 
 

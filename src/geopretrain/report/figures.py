@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,22 @@ REFERENCE_COLOUR = "#7a7f87"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, GRID = "#22262c", "#e6e8eb"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+GLYPHS = {
+    "circle": "●",
+    "diamond": "◆",
+    "square": "■",
+    "triangle-up": "▲",
+    "cross": "✚",
+    "x": "✖",
+    "star": "★",
+}
+"""Marks of plotly, and the letters that look like them."""
+SYMBOLS = tuple(GLYPHS)
+
+
+def plain(name: object) -> str:
+    """Return a name as plotly shows it letter by letter: what looks like a tag would be one to it."""
+    return html.escape(str(name), quote=False)
 
 
 def colour_of(inits: Sequence[str]) -> dict[str, str]:
@@ -53,7 +69,8 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
                 },
                 mode="markers",
                 marker={"size": 12, "color": colours[init], "symbol": SYMBOLS[number % len(SYMBOLS)]},
-                name=init,
+                name=plain(init),
+                legendgroup=init,
                 customdata=[measure.show(d.mean, sign=True) for d in ends],
                 hovertemplate="%{y}<br>%{customdata}<extra></extra>",
             )
@@ -64,17 +81,18 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
             if row.difference
             for value in row.difference.values
         ]
-        figure.add_trace(_seed_dots(pairs, colours[init], measure))
+        figure.add_trace(_seed_dots(pairs, init, colours[init], measure))
     figure.add_vline(x=0, line={"color": INK, "width": 1.5})
     style(figure, height=110 + 46 * max(1, len(shown)), left=10)
-    figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticksuffix="  ")
-    figure.update_xaxes(title_text=f"difference to {inits[0]}, {measure.difference_title}")
+    figure.update_yaxes(
+        type="category", autorange="reversed", automargin=True, showgrid=False, ticksuffix="  "
+    )
+    figure.update_xaxes(title_text=f"difference to {plain(inits[0])}, {measure.difference_title}")
     figure.update_xaxes(zeroline=False)
-    figure.update_layout(showlegend=False)
     return figure
 
 
-def _seed_dots(pairs: Sequence[tuple[float, str]], colour: str, measure: Measure) -> Any:
+def _seed_dots(pairs: Sequence[tuple[float, str]], init: str, colour: str, measure: Measure) -> Any:
     """Show the difference of every training as a small hollow dot."""
     from plotly.graph_objects import Scatter
 
@@ -84,6 +102,7 @@ def _seed_dots(pairs: Sequence[tuple[float, str]], colour: str, measure: Measure
         mode="markers",
         marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": colour, "width": 1}},
         customdata=[measure.show(value, sign=True) for value, _ in pairs],
+        legendgroup=init,
         hovertemplate="one seed: %{customdata}<extra></extra>",
     )
 
@@ -91,7 +110,8 @@ def _seed_dots(pairs: Sequence[tuple[float, str]], colour: str, measure: Measure
 def _label(row: Row, with_init: bool, with_labels: bool) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
     labels = f"{counted(row.labels or 0, 'label')}, " if with_labels else ""
-    return f"{row.init + ': ' if with_init else ''}{words},<br>{labels}after {counted(row.step, 'step')}"
+    init = f"{plain(row.init)}: " if with_init else ""
+    return f"{init}{words},<br>{labels}after {counted(row.step, 'step')}"
 
 
 def class_bars(
@@ -111,22 +131,18 @@ def class_bars(
         values = [per_class[init][k] for k in order]
         figure.add_trace(
             Bar(
-                y=[names[k] for k in order],
+                y=[plain(names[k]) for k in order],
                 x=[None if value is None else 100 * value for value in values],
                 orientation="h",
-                name=init,
+                name=plain(init),
+                legendgroup=init,
                 marker={"color": colours[init]},
-                hovertemplate=f"{init}, %{{y}}: %{{x:.1f}} %<extra></extra>",
+                hovertemplate="%{fullData.name}, %{y}: %{x:.1f} %<extra></extra>",
             )
         )
     style(figure, height=90 + (8 + 13 * len(per_class)) * len(names), left=10)
-    figure.update_layout(
-        barmode="group",
-        bargap=0.3,
-        bargroupgap=0.05,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "reversed"},
-    )
-    figure.update_yaxes(automargin=True, showgrid=False, ticksuffix=" ")
+    figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.05)
+    figure.update_yaxes(type="category", automargin=True, showgrid=False, ticksuffix=" ")
     figure.update_xaxes(title_text=f"{measure.name.removeprefix('m')}, %", range=[0, 100])
     return figure
 
@@ -166,12 +182,12 @@ def rate_curves(
                 x=rates,
                 y=means,
                 mode="lines+markers",
-                name=one["init"],
+                name=plain(one["init"]),
                 legendgroup=one["init"],
-                showlegend=column == 1,
                 line={"color": colours[one["init"]], "width": 2},
                 marker={"size": ring, "symbol": ["circle-open-dot" if s == 16 else "circle" for s in ring]},
-                hovertemplate=f"{one['init']}, lr %{{x}}: %{{y:.{measure.decimals}f}}{unit}<extra></extra>",
+                hovertemplate=f"%{{fullData.name}}, lr %{{x}}: %{{y:.{measure.decimals}f}}{unit}"
+                "<extra></extra>",
             ),
             1,
             column,
@@ -179,7 +195,6 @@ def rate_curves(
         figure.update_xaxes(title_text="learning rate", type="log", dtick=1, row=1, col=column)
     figure.update_yaxes(title_text=axis("validation", measure), row=1, col=1)
     style(figure, height=330, left=60)
-    figure.update_layout(legend={"orientation": "h", "y": -0.3, "x": 0})
     return figure
 
 
@@ -204,10 +219,3 @@ def style(figure: Figure, height: int, left: int) -> None:
     figure.update_xaxes(title_font_size=14)
     figure.update_yaxes(title_font_size=14)
     figure.update_annotations(font={"size": 15, "color": INK})
-
-
-def to_html(figure: Figure) -> str:
-    """Return the figure as a piece of HTML that needs plotly's script once in the page."""
-    return figure.to_html(
-        full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}
-    )

@@ -15,9 +15,11 @@ from geopretrain.records import Object, as_type, damaged, read_json
 from geopretrain.schema import as_path
 from geopretrain.study.measures import Measure
 from geopretrain.study.sentences import NO_SPREAD, ending_in_words, over_what, score, took
+from geopretrain.study.sentences import residual as residual_in_words
 from geopretrain.study.shapes import Results, contradictions
 from geopretrain.study.statistics import PairedDifference
-from geopretrain.study.summary import Row, headline_rows, row_from_dict
+from geopretrain.study.summary import Row, headline_rows, residual_rows, row_from_dict
+from geopretrain.wording import csv_cell
 
 
 def columns(measure: Measure) -> list[str]:
@@ -27,6 +29,7 @@ def columns(measure: Measure) -> list[str]:
     rest = ["verdict", f"{measure.key}_per_seed", "difference_per_seed"]
     sets = ["labels", "subsets", f"{measure.key}_sd_of_subsets", "interval_over", "pooled_low", "pooled_high"]
     sets += ["steps_per_seed", "at_limit"]
+    sets += [f"{measure.residual}_mean", f"{measure.residual}_per_seed"] if measure.residual else []
     return ["mode", "init", "step", "seeds", *scores, *differences, *rest, *sets]
 
 
@@ -94,10 +97,11 @@ class Comparison:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns(self.measure))
-        for row in self.rows:
+        for row, residual in zip(self.rows, residual_rows(self.rows), strict=True):
             d = row.difference
+            bits = [_number(residual.mean), " ".join(_number(one) or "nan" for one in row.residuals)]
             writer.writerow(
-                [row.mode, row.init, row.step, " ".join(map(str, row.seeds))]
+                [row.mode, csv_cell(row.init), row.step, " ".join(map(str, row.seeds))]
                 + [_number(value) for value in (row.mean, row.sd, row.second)]
                 + (["", "", "", ""] if d is None else [_number(d.mean), *_ends(d), d.verdict])
                 + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]
@@ -107,6 +111,7 @@ class Comparison:
                     *map(_number, d.pooled if d and d.pooled else (math.nan, math.nan)),
                 ]
                 + [" ".join(map(str, row.trained)), row.at_limit if row.trained else ""]
+                + (bits if self.measure.residual else [])
             )
         return text.getvalue()
 
@@ -119,13 +124,15 @@ class Comparison:
         subsets = f" {'of subsets':>10}" * with_subsets
         labels = f" {'labels':>6}" * with_labels
         steps = f" {'steps it took':>16}" if any(row.trained for row in rows) else ""
+        steps += f" {'residual bits/px':>16}" if self.measure.residual else ""
+        shown = list if every_point else headline_rows
         lines = [
             f"{'mode':8}{labels} {'steps':>10} {'init':16} {head:>13}{subsets}{steps}   "
             "difference to the first"
         ]
         lines += [
-            _line(row, expected[row.labels], self.measure, with_labels, with_subsets)
-            for row in (rows if every_point else headline_rows(rows))
+            _line(row, residual, expected[row.labels], self.measure, with_labels, with_subsets)
+            for row, residual in zip(*map(shown, (rows, residual_rows(rows))), strict=True)
         ]
         lines += [one["sentence"] for one in self.results.get("choice", ())]
         lines += [one["sentence"] for one in self.results.get("efficiency", ()) if "needed" in one]
@@ -168,7 +175,9 @@ def depth_of(depth: Any) -> Any:
     }
 
 
-def _line(row: Row, trainings: int, measure: Measure, with_labels: bool, with_subsets: bool) -> str:
+def _line(
+    row: Row, residual: Row, trainings: int, measure: Measure, with_labels: bool, with_subsets: bool
+) -> str:
     d = row.difference
     text = ""
     if d is not None and not d.has_interval:
@@ -182,6 +191,7 @@ def _line(row: Row, trainings: int, measure: Measure, with_labels: bool, with_su
     sd = "" if math.isnan(row.subset_sd) else f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)}"
     subsets = f" {sd:>10}" if with_subsets else ""
     subsets += f" {took(row):>16}" if row.trained else ""
+    subsets += f" {residual_in_words(residual):>16}" if measure.residual else ""
     return (
         f"{row.mode:8}{labels} {row.step:>10} {row.init:16} {score(row, measure):>13}{subsets}   {text}"
     ).rstrip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
@@ -21,6 +21,8 @@ class Measure:
         by_class: key of the score of each class; None where there are no classes.
         lower: whether less of it is better.
         percent: whether it is a fraction, written in percent, and differences in points.
+        residual: key of the residual information (bits a pixel) that is told beside it; None where the task
+            has none.
     """
 
     key: str
@@ -30,12 +32,20 @@ class Measure:
     by_class: str | None = None
     lower: bool = False
     percent: bool = True
+    residual: str | None = None
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Measure:
-        """Return that of a finished comparison; earlier versions compared segmenters only."""
+        """Return that of a finished comparison; earlier versions compared segmenters only.
+
+        What they did not know of, the residual information, belongs to the measure all the same: it is shown
+        as not measured.
+        """
         told = results.get("measure")
-        return MIOU if told is None else cls(**told)
+        if told is None:
+            return MIOU
+        found = cls(**told)
+        return replace(found, residual=MIOU.residual) if found.key == MIOU.key else found
 
     @property
     def scale(self) -> float:
@@ -85,6 +95,9 @@ class Measure:
         return f"{self.name} ({self.direction})" if self.lower else self.name
 
 
-MIOU = Measure("miou", "mIoU", "pixel_accuracy", "pixel accuracy", "iou")
+RESIDUAL_KEY = "residual_information"
+MIOU = Measure("miou", "mIoU", "pixel_accuracy", "pixel accuracy", "iou", residual=RESIDUAL_KEY)
 BOX_MAP = Measure("box_map", "mAP", "box_map_50", "mAP50", "box_ap")
 ABS_REL = Measure("abs_rel", "AbsRel", "rmse", "RMSE, m", lower=True, percent=False)
+RESIDUAL = Measure(RESIDUAL_KEY, "residual information, bits a pixel", "", "", lower=True, percent=False)
+"""What is left unknown about the labels, see `geopretrain.metrics.residual`; told beside mIoU."""

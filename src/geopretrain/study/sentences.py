@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from geopretrain.study.measures import MIOU, Measure
+from geopretrain.study.measures import MIOU, RESIDUAL, Measure
 from geopretrain.study.statistics import MIN_SUBSETS, PairedDifference, mean
 from geopretrain.study.summary import Row, headline_rows, last_steps
 from geopretrain.wording import counted
@@ -17,6 +17,7 @@ MODE_WORDS = {
 }
 UNCLEAR = "no difference could be told"
 NO_SPREAD = "the difference is the same with every seed, so there is no interval"
+NOT_MEASURED = "not measured"
 MAX_SENTENCES = 4
 """Of a headline; of more initialisations it says which were better and which worse."""
 
@@ -33,6 +34,13 @@ def spread(row: Row, measure: Measure = MIOU) -> str:
     if len(row.values) == 1:
         return "(one seed, no spread)"
     return f"\N{PLUS-MINUS SIGN} {measure.show(row.sd)}"
+
+
+def residual(row: Row) -> str:
+    """Write the residual information of a row of `residual_rows`: ``0.612 ± 0.014``, or ``not measured``."""
+    if not row.values:
+        return NOT_MEASURED
+    return score(row, RESIDUAL) if len(row.values) > 1 else RESIDUAL.show(row.mean)
 
 
 def interval(difference: PairedDifference, measure: Measure = MIOU) -> str:

@@ -58,6 +58,7 @@ class Line:
     subset_sd: Score = None
     trained: list[Index] = field(default_factory=list)
     at_limit: Index = 0
+    residuals: list[Score] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,16 @@ class Search:
     rates: list[Rate]
     at_end: Text | None
     labels: Index | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that ended with scores."""
+
+    init: Text
+    mode: Text
+    seed: Index
+    curve: list[Object]
 
 
 @dataclass(frozen=True)
@@ -271,6 +282,7 @@ class Measured:
     lower: bool
     percent: bool
     by_class: Text | None
+    residual: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -296,6 +308,7 @@ class Results:
     choice: list[Choice] = field(default_factory=list)
     efficiency: list[Saved] = field(default_factory=list)
     printed: Beside | None = None
+    trials: list[Trained] = field(default_factory=list)
 
 
 def contradictions(results: Results) -> Iterator[tuple[str, str]]:
@@ -318,6 +331,8 @@ def contradictions(results: Results) -> Iterator[tuple[str, str]]:
         yield "summary", "of rows that all say their labels, or none"
     if any(len(row.trained) not in (0, len(row.seeds)) for row in results.summary):
         yield "summary", "of rows with the steps of each training"
+    if any(len(row.residuals) not in (0, len(row.seeds)) for row in results.summary):
+        yield "summary", "of rows with the residual information of each training"
     if any(row.difference is not None and not row.difference.values for row in results.summary):
         yield "summary", "of rows whose differences have values"
     columns = [column for of in results.per_class.values() for column in of.items()]

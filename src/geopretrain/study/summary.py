@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from geopretrain.study.measures import MIOU, Measure
+from geopretrain.study.measures import MIOU, RESIDUAL, Measure
 from geopretrain.study.statistics import (
     Key,
     PairedDifference,
@@ -45,6 +45,8 @@ class Row:
         subset_sd: standard deviation of the means of the subsets; NaN with fewer than two.
         trained: of each value the steps that its training took, where validation ended it; else ().
         at_limit: how many of these trainings came to the last step and might have gone on.
+        residuals: of each value the residual information in bits a pixel, NaN where it was not measured; ()
+            where the task has none, or an earlier version trained.
     """
 
     mode: str
@@ -61,12 +63,17 @@ class Row:
     subset_sd: float = math.nan
     trained: tuple[int, ...] = ()
     at_limit: int = 0
+    residuals: tuple[float, ...] = ()
 
     @property
     def keyed(self) -> dict[Key, float]:
         """The values by subset and seed."""
-        subsets = self.subsets or (0,) * len(self.seeds)
-        return dict(zip(zip(subsets, self.seeds, strict=True), self.values, strict=True))
+        return dict(zip(self.keys, self.values, strict=True))
+
+    @property
+    def keys(self) -> list[Key]:
+        """Subset and seed of each training."""
+        return list(zip(self.subsets or (0,) * len(self.seeds), self.seeds, strict=True))
 
     @property
     def num_subsets(self) -> int:
@@ -147,7 +154,35 @@ def _row(
         subset_sd=standard_deviation(means) if several else math.nan,
         trained=tuple(int(there[key]["trained_steps"]) for key in keys if "trained_steps" in there[key]),
         at_limit=sum(there[key].get("converged") is False for key in keys),
+        residuals=_residuals([there[key] for key in keys], measure),
     )
+
+
+def _residuals(points: Sequence[Point], measure: Measure) -> tuple[float, ...]:
+    found = [point.get(measure.residual) for point in points] if measure.residual else []
+    return tuple(float(one) if _is_score(one) else math.nan for one in found)
+
+
+def residual_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the table once more, with residual information in bits a pixel in place of the score.
+
+    Trainings of which it was not measured are left out; differences are to the first initialisation.
+    """
+    known = {
+        (row.mode, row.init, row.labels, row.step): {
+            key: {RESIDUAL.key: value}
+            for key, value in zip(row.keys, row.residuals or (math.nan,) * len(row.keys), strict=True)
+            if math.isfinite(value)
+        }
+        for row in rows
+    }
+    found = []
+    for row in rows:
+        first = known.get((row.mode, rows[0].init, row.labels, row.step), {})
+        other = None if row.init == rows[0].init else first
+        there = known[row.mode, row.init, row.labels, row.step]
+        found.append(_row((row.mode, row.init, row.step), row.labels, there, other, RESIDUAL))
+    return found
 
 
 def per_class(
@@ -254,6 +289,7 @@ def row_from_dict(content: dict[str, Any]) -> Row:
             "seeds": tuple(content["seeds"]),
             "values": tuple(content["values"]),
             **{name: tuple(content.get(name, ())) for name in ("subsets", "trained")},
+            "residuals": tuple(math.nan if one is None else one for one in content.get("residuals", ())),
             **{name: math.nan if content.get(name) is None else content[name] for name in _MAY_BE_NAN},
             "difference": difference,
         }

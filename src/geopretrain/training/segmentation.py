@@ -14,6 +14,7 @@ from geopretrain.console import console
 from geopretrain.data.labelled.census import check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import OptionError
+from geopretrain.metrics.residual import PROTOCOL as RESIDUAL_PROTOCOL
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
 from geopretrain.tasks.base import Task
@@ -176,6 +177,8 @@ def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
             "protocol": protocol,
             **{name: last[name] for name in ("miou", "pixel_accuracy", "iou", "per_image_miou")},
             "per_image_protocol": PER_IMAGE_PROTOCOL,
+            "residual_information": last.get("residual_information"),
+            "residual_protocol": RESIDUAL_PROTOCOL,
             **(chosen := selection(training, run, split)),
             **outcome(training, run, [_point(score) for score in run.metrics("validation")]),
         }
@@ -189,7 +192,8 @@ def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
 
 
 def _point(score: dict[str, Any]) -> dict[str, Any]:
-    return {name: score[name] for name in ("step", "miou", "pixel_accuracy")}
+    found = {name: score[name] for name in ("step", "miou", "pixel_accuracy")}
+    return {**found, "residual_information": score.get("residual_information")}  # not in earlier records
 
 
 def _percent(value: float | None) -> str:

@@ -14,7 +14,7 @@ from geopretrain.errors import OptionError
 from geopretrain.schema import given
 from geopretrain.study.contests.base import OPTIONS_OF, Words
 from geopretrain.study.contests.labelled import LabelledContest
-from geopretrain.study.measures import MIOU
+from geopretrain.study.measures import MIOU, RESIDUAL_KEY
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
@@ -89,6 +89,7 @@ class SegmentationContest(LabelledContest):
         results = run.results
         names = ("curve", "miou", "pixel_accuracy", "per_image_miou")
         numbers = {name: results[name] for name in names} | {"iou": list(results["iou"].values())}
+        numbers[RESIDUAL_KEY] = results.get(RESIDUAL_KEY)  # runs of earlier versions have none
         numbers |= self.course(run, trial, results["curve"][-1])
         matrix = run.final_scores().get("confusion")
         return numbers if matrix is None else {**numbers, "confusion": matrix}

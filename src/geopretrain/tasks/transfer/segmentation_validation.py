@@ -10,6 +10,7 @@ import torch
 
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE
+from geopretrain.metrics.residual import ResidualInformation
 from geopretrain.metrics.segmentation import SegmentationScore, per_image_score
 from geopretrain.tasks.predictions import SegmentationPrediction
 
@@ -36,8 +37,9 @@ class PredictsClasses(Protocol):
 class SegmentationValidation:
     """Collects ``miou``, ``pixel_accuracy``, ``iou`` of each class, ``per_image_miou`` and ``confusion``.
 
-    Numbers are in [0, 1]; None where there was nothing to score. ``confusion`` (pixels by true class, rows,
-    and predicted class) is left out of many classes, of which it would fill the log.
+    And ``residual_information``, in bits a pixel; the others are in [0, 1]. None where there was nothing to
+    score. ``confusion`` (pixels by true class, rows, and predicted class) is left out of many classes, of
+    which it would fill the log.
     """
 
     protocol = "one confusion matrix over all images"
@@ -45,15 +47,18 @@ class SegmentationValidation:
     def __init__(self, task: PredictsClasses) -> None:
         self.task = task
         self.score = SegmentationScore(len(task.class_names), ignore=IGNORE)
+        self.residual = ResidualInformation(ignore=IGNORE)
         self.per_image: list[float] = []
 
     def update(self, batch: LabelledBatch) -> None:
         """Add the images of a batch."""
-        self.add(self.task.predict(as_float(batch.images)).classes.long(), batch.required("labels"))
+        self.add(self.task.predict(as_float(batch.images)), batch.required("labels"))
 
-    def add(self, predicted: torch.Tensor, labels: torch.Tensor) -> None:
-        """Add predicted and true classes, ``B H W`` int64 each."""
+    def add(self, prediction: SegmentationPrediction, labels: torch.Tensor) -> None:
+        """Add what is predicted, and true classes ``B H W`` int64."""
+        predicted = prediction.classes.long()
         self.score.update(predicted, labels)
+        self.residual.update(prediction.logits, labels)
         self.per_image += per_image_miou(predicted, labels, len(self.task.class_names))
 
     def compute(self) -> dict[str, Any]:
@@ -63,6 +68,7 @@ class SegmentationValidation:
         return {
             "miou": number(total["miou"]),
             "pixel_accuracy": number(total["pixel_accuracy"]),
+            "residual_information": number(self.residual.compute()),
             "iou": {name: number(iou) for name, iou in zip(names, total["iou"], strict=True)},
             "per_image_miou": number(
                 float(np.nanmean(per_image)) if np.isfinite(per_image).any() else math.nan

@@ -1,0 +1,151 @@
+"""What a page offers to keep: its table for LaTeX, and the numbers of every training for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from geopretrain.report.page import data_url
+from geopretrain.study.measures import Measure
+from geopretrain.study.sentences import MODE_WORDS, ends_of, over_what, residual, spread
+from geopretrain.study.summary import Row, headline_rows, residual_rows, step_of
+from geopretrain.wording import counted, csv_cell
+
+if TYPE_CHECKING:
+    from geopretrain.study.comparison import Comparison
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
+    "\N{GREEK SMALL LETTER DELTA}": r"$\delta$",
+    **{char: rf"\{char}" for char in "&%$#_{}"},
+}
+PROTOCOL = (
+    *(
+        "scored_on",
+        "score",
+        "data",
+        "size",
+        "backbone",
+        "preset",
+        "steps",
+        "batch_size",
+        "optimizer",
+        "schedule",
+    ),
+    *("precision", "hardware", "created", "command"),
+)
+"""Of the protocol, what stands in every line of the numbers."""
+
+
+def downloads(comparison: Comparison) -> list[dict[str, str]]:
+    """Return what can be kept: ``name`` of the file, ``words`` of the link, all of it as its ``address``."""
+    kept = (
+        (
+            "comparison-trainings.csv",
+            "Numbers of every training (CSV)",
+            trainings_csv(comparison),
+            "text/csv",
+        ),
+        ("comparison.csv", "Table with differences (CSV)", comparison.csv(), "text/csv"),
+        ("comparison.tex", "Table for LaTeX (booktabs)", latex(comparison), "application/x-tex"),
+    )
+    return [
+        {"name": name, "words": words, "address": data_url(text, f"{kind};charset=utf-8")}
+        for name, words, text, kind in kept
+    ]
+
+
+def trainings_csv(comparison: Comparison) -> str:
+    """Return a line for each training and point of its curve, with the protocol; fractions are in [0, 1]."""
+    measure, text = comparison.measure, io.StringIO()
+    scores = [measure.key, measure.second, *([measure.residual] if measure.residual else [])]
+    protocol = _protocol(comparison.results["protocol"])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["init", "mode", "labels", "subset", "seed", "learning_rate", "step", *scores, "seconds", *protocol]
+    )
+    for trial in comparison.results.get("trials", ()):
+        own = [trial["init"], trial["mode"], *(trial.get(n) for n in ("labels", "subset", "seed", "lr"))]
+        for point in trial["curve"]:
+            numbers = [point.get(name) for name in scores]
+            line = [*own, step_of(point), *numbers, trial.get("seconds"), *protocol.values()]
+            writer.writerow(["" if one is None else csv_cell(one) for one in line])
+    return text.getvalue()
+
+
+def _protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    versions = ", ".join(f"{name} {value}" for name, value in protocol["versions"].items())
+    return {**{name: protocol.get(name) for name in PROTOCOL}, "versions": versions}
+
+
+def escaped(text: object) -> str:
+    """Return text as LaTeX prints it, on one line."""
+    return "".join(_SPECIAL.get(char, char) for char in " ".join(str(text).split()))
+
+
+def latex(comparison: Comparison) -> str:
+    """Return the table of the page for LaTeX, with the package booktabs."""
+    measure, protocol = comparison.measure, comparison.results["protocol"]
+    heads = ["initialisation", measure.title, *(["bits/px"] if measure.residual else [])]
+    heads += [measure.second_title, "difference", r"95 % interval", "verdict"]
+    scored = protocol.get("scored_on", "test")
+    caption = (
+        f"{measure.title}, mean and standard deviation over {counted(len(protocol['seeds']), 'seed')} on "
+        f"{protocol['splits'][scored]} {scored} images; differences to {comparison.rows[0].init}, paired. "
+        f"{protocol['score']}."
+    )
+    told = ("data_description", "backbone", "size", "preset", "steps", "batch_size", "command")
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            *(f"% {name.replace('_', ' ')}: {' '.join(str(protocol[name]).split())}" for name in told),
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escaped(caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 3)}ll}}",
+            r"\toprule",
+            _line(heads),
+            *_groups(comparison, len(heads)),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _groups(comparison: Comparison, width: int) -> Iterator[str]:
+    """Give the lines of the table, with a title for each mode, number of labels and point."""
+    measure, rows = comparison.measure, comparison.rows
+    several, before = len({row.labels for row in rows}) > 1, None
+    for row, bits in zip(headline_rows(rows), headline_rows(residual_rows(rows)), strict=True):
+        if (group := (row.mode, row.labels, row.step)) != before:
+            labels = f", {counted(row.labels or 0, 'label')}" if several else ""
+            title = f"{MODE_WORDS.get(row.mode, row.mode)}{labels}, after {counted(row.step, 'step')}"
+            yield r"\midrule"
+            yield rf"\multicolumn{{{width}}}{{l}}{{{escaped(title)}}} \\"
+            before = group
+        yield _line(_cells(row, bits, measure))
+
+
+def _cells(row: Row, bits: Row, measure: Measure) -> list[str]:
+    d = row.difference
+    score = f"{measure.show(row.mean)} {spread(row, measure)}" if row.values else spread(row, measure)
+    second = measure.show(row.second) if row.second == row.second else "\N{EN DASH}"
+    ends = f"{ends_of(d, measure)}{over_what(d)}" if d is not None and d.has_interval else "\N{EN DASH}"
+    difference = ["", "", ""] if d is None else [measure.show(d.mean, sign=True), ends, d.verdict]
+    return [row.init, score, *([residual(bits)] if measure.residual else []), second, *difference]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return rf"{' & '.join(map(escaped, cells))} \\"

@@ -1,0 +1,103 @@
+"""How alike layers are (``analyse cka``), as figures of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geopretrain.errors import RunFolderError
+from geopretrain.records import Real, Text, as_type, damaged, read_json
+from geopretrain.report.drawing import Drawing, drawing
+from geopretrain.report.figures import plain, style
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+NUMBERS = "cka.json"
+_ADVICE = "Measure it again: geopretrain analyse cka ... --overwrite."
+_LEAST, _EACH = 260, 16
+"""px of a map, and of each of its layers."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What ``cka.json`` holds."""
+
+    first: Text
+    second: Text
+    protocol: Text
+    layers_of_first: list[Text]
+    layers_of_second: list[Text]
+    cka: list[list[Real | None]]
+    standard_error: list[list[Real | None]]
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """A map in a page.
+
+    Attributes:
+        title: of what.
+        protocol: how it was measured.
+        place: its folder.
+        drawing: of it.
+    """
+
+    title: str
+    protocol: str
+    place: str
+    drawing: Drawing
+
+
+def read_map(folder: Path, place: str) -> LayerMap:
+    """Return the map in a folder, which is called ``place``.
+
+    Raises:
+        RunFolderError: its numbers are damaged.
+    """
+    file = folder / NUMBERS
+    found: Shape = as_type(
+        Shape,
+        read_json(file, dict[str, Any], error=RunFolderError, advice=_ADVICE),
+        file,
+        error=RunFolderError,
+        advice=_ADVICE,
+    )
+    for field, expected in _contradictions(found):
+        raise damaged(file, field, expected, error=RunFolderError, advice=_ADVICE)
+    title = found.first if found.first == found.second else f"{found.first} and {found.second}"
+    words = f"Map of how alike layers of {title} see the same images (CKA, 0 to 1)"
+    figure = heat_map(found)
+    return LayerMap(title, found.protocol, place, drawing(figure, words))
+
+
+def _contradictions(found: Shape) -> Iterator[tuple[str, str]]:
+    rows, columns = len(found.layers_of_first), len(found.layers_of_second)
+    for name, table in (("cka", found.cka), ("standard_error", found.standard_error)):
+        if len(table) != rows or any(len(row) != columns for row in table):
+            yield name, f"a table of {rows} x {columns} numbers"
+
+
+def heat_map(found: Shape) -> Figure:
+    """Return the figure: a row for each layer of the first network, the first one at the bottom."""
+    from plotly.graph_objects import Figure, Heatmap
+
+    across, up = ([plain(one) for one in each] for each in (found.layers_of_second, found.layers_of_first))
+    shown = Heatmap(
+        x=across,
+        y=up,
+        z=[[None if one is None else round(one, 3) for one in row] for row in found.cka],
+        customdata=found.standard_error,
+        zmin=0,
+        zmax=1,
+        colorscale="Inferno",
+        colorbar={"title": {"text": "CKA"}, "thickness": 14},
+        hovertemplate="%{y}, %{x}: %{z:.3f} (standard error %{customdata:.3f})<extra></extra>",
+    )
+    figure = Figure(shown)
+    style(figure, height=110 + max(_LEAST, _EACH * len(up)), left=10)
+    figure.update_xaxes(type="category", automargin=True, showgrid=False, title_text=plain(found.second))
+    figure.update_yaxes(type="category", automargin=True, showgrid=False, title_text=plain(found.first))
+    return figure
