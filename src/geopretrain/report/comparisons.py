@@ -73,7 +73,7 @@ def read_comparison(found: Found) -> ComparisonEntry:
 def _finished(found: Found) -> ComparisonEntry:
     comparison = Comparison.open(found.path)
     failed = [f"{one['trial']}: {one['error']}" for one in comparison.results["failures"]]
-    words = "finished" if not failed else f"finished; {counted(len(failed), 'training')} failed"
+    words = f"{counted(len(failed), 'training')} failed" if failed else ""
     own = found.path / PAGE
     return ComparisonEntry(
         found.place,
@@ -158,6 +158,8 @@ def _standing(folder: Path, config: Mapping[str, Any], inits: int, done: int) ->
     total = inits * each * int(config.get("subsets") or 1) * (len(modes) if isinstance(modes, list) else 0)
     of = f" of {'at most ' * several}{total}" if total else ""
     count = f"{done}{of} trainings are finished"
+    tried = sum(1 for _ in (folder / "search").glob("*.json"))
+    count += f", and {tried} that choose learning rates" if tried else ""
     if holder(folder) is not None:
-        return Standing("training", f"training: {count}")
-    return Standing("stopped", f"not finished, and nothing is training: {count}; its command goes on")
+        return Standing("training", count)
+    return Standing("stopped", f"{count}; nothing trains the others, repeating its command goes on")

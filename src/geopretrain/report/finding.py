@@ -56,7 +56,7 @@ class Standing:
 
     Attributes:
         state: of it.
-        words: the same in a sentence.
+        words: what there is to say beside that; may be empty.
     """
 
     state: State
@@ -88,7 +88,8 @@ def _look(folder: Path, top: Path) -> Found | None:
     """Return what a command wrote into this very folder, None where it is none of ours."""
     file, place = folder / MARKER_FILE, folder.relative_to(top).as_posix()
     if not file.is_file():
-        return None
+        alone = (folder / "comparison.json").is_file()  # the numbers of a comparison, kept without its trainings
+        return Found(folder, place, COMPARE) if alone else None
     try:
         content = mapping(read_yaml(file, error=RunFolderError, advice=_ADVICE))
     except RunFolderError as error:
@@ -102,16 +103,16 @@ def standing_of_run(run: RunFolder) -> Standing:
     """Return how far a pre-training or fine-tuning is (UserError where its files are damaged)."""
     step, total = _steps(run)
     if run.finished:
-        return Standing("finished", f"finished after {run.trained_steps} steps")
+        return Standing("finished", f"after {run.trained_steps} steps")
     at = f"step {step} of {total}" if total else f"step {step}"
     if holder(run.path) is not None:
-        return Standing("training", f"training, {at}")
+        return Standing("training", at)
     stopped = run.metrics("stopped")
     if stopped and stopped[-1]["step"] >= step:
-        return Standing("failed", f"failed: {stopped[-1].get('sentence', 'it diverged')}")
+        return Standing("failed", str(stopped[-1].get("sentence", "it diverged")))
     if not run.can_continue:
-        return Standing("stopped", f"not finished, and nothing is training: {at}, without a checkpoint")
-    return Standing("stopped", f"not finished, and nothing is training: {at}; --resume goes on")
+        return Standing("stopped", f"{at}, without a checkpoint; nothing trains it")
+    return Standing("stopped", f"{at}; nothing trains it, --resume goes on")
 
 
 def _steps(run: RunFolder) -> tuple[int, int]:
@@ -124,4 +125,4 @@ def damaged(error: BaseException) -> Standing:
     """Return the standing of what cannot be read, because of one of `ODD`."""
     if isinstance(error, UserError):
         return Standing("damaged", str(error))
-    return Standing("damaged", f"damaged: its files hold what they should not ({error!r})")
+    return Standing("damaged", f"Its files hold what they should not ({error!r}).")

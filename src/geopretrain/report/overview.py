@@ -18,7 +18,7 @@ from geopretrain.report.runs import RunEntry, read_run, run_curves
 from geopretrain.wording import counted
 
 STATES = {
-    "training": "training",
+    "training": "in training",
     "stopped": "not finished",
     "failed": "with failures",
     "damaged": "damaged",

@@ -121,14 +121,14 @@ def _cells(number: Number | None) -> tuple[str, str]:
 
 def _standing(folder: Path, inside: Sequence[Found], *, finished: bool = False, failed: int = 0) -> Standing:
     if holder(folder) is not None:
-        return Standing("training", f"training: {counted(_stages(folder), 'stage')} finished")
+        return Standing("training", f"{counted(_stages(folder), 'stage')} finished")
     if finished:
-        words = f"finished; {counted(failed, 'row')} failed" if failed else "finished"
+        words = f"{counted(failed, 'row')} failed" if failed else ""
         return Standing("failed" if failed else "finished", words)
     if any((one.path / "comparison.json").is_file() for one in inside):
-        return Standing("finished", "finished: it is a study, its comparison is shown by itself")
-    words = f"not finished, and nothing is training: {counted(_stages(folder), 'stage')} finished"
-    return Standing("stopped", f"{words}; its command goes on")
+        return Standing("finished", "it is a study: its comparison is shown by itself")
+    words = f"{counted(_stages(folder), 'stage')} finished"
+    return Standing("stopped", f"{words}; nothing trains the others, repeating its command goes on")
 
 
 def _stages(folder: Path) -> int:

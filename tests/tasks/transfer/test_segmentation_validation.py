@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -35,5 +37,9 @@ def test_scores_by_hand_whatever_the_batches(batches):
     assert scores["iou"] == {"road": pytest.approx(3 / 4), "car": pytest.approx(3 / 4), "boat": None}
     assert scores["miou"] == pytest.approx(3 / 4)
     assert scores["pixel_accuracy"] == pytest.approx(6 / 7)
+    # of dark pixels three are road and one is car, of bright ones three are car
+    dark, bright = math.e + 1 + 1 / math.e, math.e + 2
+    bits = 3 * math.log2(dark / math.e) + math.log2(dark) + 3 * math.log2(bright / math.e)
+    assert scores["residual_information"] == pytest.approx(bits / 7)
     # image 1 is right; image 2: road 1/2, car 1/3 (the pixel without a label counts against it there)
     assert scores["per_image_miou"] == pytest.approx((1 + (1 / 2 + 1 / 3) / 2) / 2)

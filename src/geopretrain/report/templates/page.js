@@ -63,7 +63,7 @@
     const row = place.appendChild(make("p", { class: "choices" }));
     for (const side of ["left", "right"]) {
       const label = row.appendChild(make("label", {}, `${side} `));
-      choose[side] = label.appendChild(make("select"));
+      choose[side] = label.appendChild(make("select", { "aria-label": `picture on the ${side}` }));
       for (const name of names) choose[side].appendChild(make("option", { value: name }, name));
       choose[side].value = place.dataset[side];
       choose[side].addEventListener("change", () => shown.forEach((one) => one()));

@@ -1,0 +1,167 @@
+"""One page of whatever lies in a folder: finished, in training, stopped, failed or damaged."""
+
+from __future__ import annotations
+
+import html
+import json
+
+import pytest
+from browsing import browser, open_page
+from fake_comparison import fake_comparison
+from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fake_pretraining
+
+from geopretrain.report.overview import build_overview, look_through
+
+
+def standings(folder):
+    seen = look_through(folder)
+    entries = [*seen.comparisons, *seen.recipes, *seen.runs]
+    return {**{one.place: one.standing for one in entries}, **dict(seen.damaged)}
+
+
+def page_of(folder):
+    return build_overview(look_through(folder), folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_how_far_runs_are(tmp_path):
+    fake_pretraining(tmp_path / "a/done")
+    fake_pretraining(tmp_path / "a/stopped", steps=20)
+    going = fake_pretraining(tmp_path / "going", steps=10)
+    failed = fake_pretraining(tmp_path / "failed", steps=20)
+    failed.append_metrics({"kind": "stopped", "step": 21, "sentence": "The loss is no number."})
+    torn = fake_pretraining(tmp_path / "torn")
+    (torn.path / "metrics.jsonl").write_text('{"kind": "train"\n{"kind": "train", "step": 3}\n')
+    odd = fake_pretraining(tmp_path / "odd")
+    (odd.path / "results.json").write_text("[]")
+    unread = fake_pretraining(tmp_path / "unread")
+    (unread.path / "config.yaml").write_text("geopretrain: [")
+    with being_written(going.path):
+        found = standings(tmp_path)
+    assert {place: one.state for place, one in found.items()} == {
+        "a/done": "finished",
+        "a/stopped": "stopped",
+        "going": "training",
+        "failed": "failed",
+        "torn": "damaged",
+        "odd": "damaged",
+        "unread": "damaged",
+    }
+    assert found["going"].words == "step 10 of 30"
+    assert found["failed"].words == "The loss is no number."
+    assert "metrics.jsonl' is damaged: line 1" in found["torn"].words
+    assert standings(tmp_path)["going"].state == "stopped"  # its process was killed
+    page = page_of(tmp_path)
+    assert "7 " not in look_through(tmp_path).sentence().split(":")[0]
+    assert all(one.words in html.unescape(page) for one in standings(tmp_path).values())
+
+
+def test_numbers_curves_and_commands_of_runs(tmp_path):
+    fake_pretraining(tmp_path / "depth")
+    fake_pretraining(tmp_path / "masks", method="simmim")
+    fake_finetuning(tmp_path / "seg", miou=0.412)
+    page = page_of(tmp_path)
+    for words in ("Pre-training: monodepth", "Pre-training: simmim", "41.2 %", "0.750 bits a pixel"):
+        assert words in page
+    assert "geopretrain pretrain simmim --data store --out" in page
+    assert "torch 2.15.0" in page
+    assert page.count('class="drawing"') == 3
+
+
+def test_an_unfinished_comparison_shows_what_is_there(tmp_path):
+    begun = fake_begun_comparison(tmp_path / "cmp")
+    (begun / "trials/depth-full-seed2.json").write_text("{")
+    seen = look_through(tmp_path)
+    (entry,) = seen.comparisons
+    assert entry.standing.state == "stopped"
+    assert entry.standing.words.startswith("4 of 6 trainings are finished")
+    assert "depth-full-seed2.json" in entry.failures[0]
+    group, = entry.groups
+    assert [line["mean"] for line in group["lines"]] == ["30.5", "35.6"]
+    assert group["lines"][1]["difference"]["mean"] == "+5.1"
+    assert not seen.finished
+    page = page_of(tmp_path)
+    assert "<b>35.6</b>" in page
+    with being_written(begun):
+        assert standings(tmp_path)["cmp"].state == "training"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"config.yaml": "geopretrain: 0.2.0\ncommand: compare\nmodes: 3\nseeds: x\ntask: odd\n"},
+        {"inits.json": "[1]"},
+        {"trials/random-full-seed0.json": '{"init": "random", "mode": "full", "seed": 0, "lr": 1.0, '
+         '"curve": [{"x": 1.0}], "seconds": 1.0, "run": ""}'},
+        {"comparison.json": '{"headline": 3}'},
+    ],
+)  # fmt: skip
+def test_a_damaged_comparison_is_shown_as_that(tmp_path, damage):
+    begun = fake_begun_comparison(tmp_path / "cmp")
+    for name, content in damage.items():
+        (begun / name).write_text(content)
+    assert standings(tmp_path)["cmp"].state == "damaged"
+    assert "damaged" in page_of(tmp_path)
+
+
+def test_finished_comparisons_have_their_sentence_and_a_link(tmp_path):
+    comparison = fake_comparison(tmp_path / "one two#%")
+    comparison.report.write_text("its own page")
+    seen = look_through(tmp_path)
+    assert seen.finished
+    page = page_of(tmp_path)
+    assert comparison.sentence in page
+    assert 'href="one%20two%23%25/report.html"' in page
+
+
+def test_recipes_show_paper_and_ours(tmp_path):
+    folder = tmp_path / "recipe"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: reproduce\nrecipe: mesa/table-1\n")
+    (folder / "stages.json").write_text(json.dumps({"a": {"call": "x", "seconds": 1.0}}))
+    assert standings(tmp_path)["recipe"].words.startswith("1 stage finished; nothing trains")
+    number = {"values": [0.1], "mean": 0.1, "sd": None, "paper": 0.09, "difference_to_first": None}
+    rows = [{"row": "MP", "seeds": [0], "numbers": {"abs_rel": number}}]
+    results = {"recipe": "mesa/table-1", "protocol": "nyu-10", "rows": rows, "failures": []}
+    (folder / "results.json").write_text(json.dumps(results))
+    assert standings(tmp_path)["recipe"].state == "finished"
+    page = page_of(tmp_path)
+    assert '<b>0.100</b> <span class="soft">(0.09)</span>' in page
+    (folder / "results.json").write_text(json.dumps({**results, "rows": 3}))
+    assert standings(tmp_path)["recipe"].state == "damaged"
+
+
+def test_maps_of_layers_and_damaged_ones(tmp_path):
+    folder = tmp_path / "cka"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: analyse cka\n")
+    found = {"first": "a", "second": "b", "protocol": "linear CKA", "layers_of_first": ["x"]}
+    found |= {"layers_of_second": ["y", "z"], "cka": [[1.0, 0.5]], "standard_error": [[0.0, 0.1]]}
+    (folder / "cka.json").write_text(json.dumps(found))
+    seen = look_through(tmp_path)
+    assert seen.maps[0].title == "a and b"
+    assert '"z":[[1.0,0.5]]' in seen.maps[0].drawing.data.replace(" ", "")
+    (folder / "cka.json").write_text(json.dumps({**found, "cka": [[1.0]]}))
+    ((place, standing),) = look_through(tmp_path).damaged
+    assert place == "cka"
+    assert "cka must be a table of 1 x 2 numbers" in standing.words
+
+
+def test_trials_and_links_are_no_runs_of_their_own(tmp_path):
+    begun = fake_begun_comparison(tmp_path / "cmp")
+    fake_finetuning(begun / "trials/random-full-seed0")
+    outside = fake_pretraining(tmp_path / "elsewhere/depth")
+    (tmp_path / "cmp/link").symlink_to(outside.path)
+    assert set(standings(tmp_path / "cmp")) == {"."}
+
+
+def test_the_page_in_a_browser(tmp_path):
+    fake_begun_comparison(tmp_path / "cmp")
+    fake_pretraining(tmp_path / "<img src=x onerror=alert(1)>")
+    fake_pretraining(tmp_path / "depth")
+    page = build_overview(look_through(tmp_path), tmp_path / "report.html", every=600)
+    with browser() as started:
+        seen = open_page(started, page, viewport={"width": 390, "height": 844})
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == 390
+        seen.page.get_by_role("button", name="<img").click()
+        assert seen.page.get_by_role("button", name="Pause").is_visible()
+        assert seen.complaints == []
