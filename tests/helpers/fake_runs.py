@@ -26,7 +26,8 @@ with owned(sys.argv[1]):
 def fake_pretraining(path: Path, steps: int = 30, *, total: int = 30, method: str = "monodepth") -> RunFolder:
     """Write a pre-training that has come so far; it is finished where it has come to its last step."""
     run = RunFolder.create(
-        path, config={"command": "pretrain", "method": method, "data": "store", "steps": total, "out": str(path)}
+        path,
+        config={"command": "pretrain", "method": method, "data": "store", "steps": total, "out": str(path)},
     )
     chain = [{"init": "random", "kind": "random"}]
     run.write_lineage({"method": method, "chain": chain, "versions": {"torch": "2.15.0"}, "data": "store"})

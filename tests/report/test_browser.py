@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import pairwise
 
 import pytest
 from browsing import CONTRAST, browser, open_page, until
@@ -93,7 +94,10 @@ def test_a_number_is_told_where_the_mouse_is(seen):
 
 def test_the_border_between_two_pictures_moves_by_mouse_and_keys(seen):
     slide = seen.page.locator(".slide").first
-    border, at = slide.get_by_role("slider"), "(one) => getComputedStyle(one.parentElement).getPropertyValue('--at')"
+    border, at = (
+        slide.get_by_role("slider"),
+        "(one) => getComputedStyle(one.parentElement).getPropertyValue('--at')",
+    )
     border.scroll_into_view_if_needed()
     assert border.evaluate(at) == "50%"
     box = border.bounding_box()
@@ -125,7 +129,9 @@ def test_what_is_downloaded(seen, tmp_path):
     rows = list(csv.DictReader(io.StringIO(found["comparison-trainings.csv"])))
     assert len(rows) == 3 * 2 * 5 * 6  # inits, modes, seeds, points
     assert {row["seed"] for row in rows} == set("01234")
-    assert {row["score"] for row in rows} == {"mIoU and pixel accuracy from one confusion matrix over all test images"}
+    assert {row["score"] for row in rows} == {
+        "mIoU and pixel accuracy from one confusion matrix over all test images"
+    }
     assert all(0 < float(row["miou"]) < 1 for row in rows)
     assert found["comparison.csv"].startswith("mode,init,step")
     assert r"\toprule" in found["comparison.tex"]
@@ -136,11 +142,13 @@ def test_everything_is_there_for_keys_and_screen_readers(seen):
     assert page.locator("h1").count() == 1
     assert page.get_by_role("main").count() == page.get_by_role("contentinfo").count() == 1
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map((one) => +one.tagName[1])")
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in pairwise(levels))
     links = page.get_by_role("navigation").get_by_role("link")
     assert links.count() == page.locator("h2").count()
     assert page.evaluate("[...document.images].every((one) => one.alt && one.naturalWidth)")
-    assert page.evaluate("[...document.querySelectorAll('table')].every((one) => one.caption && one.caption.textContent)")
+    assert page.evaluate(
+        "[...document.querySelectorAll('table')].every((one) => one.caption && one.caption.textContent)"
+    )
     assert page.evaluate("[...document.querySelectorAll('thead th, tbody th')].every((one) => one.scope)")
     nameless = "[...document.querySelectorAll('button, select, input, a, [role=img]')].filter("
     nameless += "(one) => !(one.textContent.trim() || one.ariaLabel || one.labels?.length)).length"
@@ -219,12 +227,17 @@ def test_names_that_mean_harm_are_shown_letter_by_letter(chrome, tmp_path):
     results["headline"] = f"With {HOSTILE['imagenet-depth']} it is better."
     results["failures"] = [{"trial": HOSTILE["random"], "error": HOSTILE["sky"]}]
     (tmp_path / "cmp/cka").mkdir()
-    (tmp_path / "cmp/cka/cka.json").write_text(json.dumps({**layer_map(), "first": HOSTILE["imagenet-depth"]}))
+    (tmp_path / "cmp/cka/cka.json").write_text(
+        json.dumps({**layer_map(), "first": HOSTILE["imagenet-depth"]})
+    )
     seen = open_page(chrome, build_report(Comparison(comparison.path, results), comparison.report))
     assert seen.page.evaluate("window.evil") is None
     assert HOSTILE["imagenet-depth"] in seen.page.locator("h1").text_content()
     buttons = seen.page.locator("figure.plot").nth(1).locator("button")
-    assert buttons.all_text_contents() == [f"{glyph}{HOSTILE[n]}" for glyph, n in zip("●◆■", ("random", "imagenet", "imagenet-depth"), strict=True)]
+    assert buttons.all_text_contents() == [
+        f"{glyph}{HOSTILE[n]}"
+        for glyph, n in zip("●◆■", ("random", "imagenet", "imagenet-depth"), strict=True)
+    ]
     buttons.nth(2).click()
     assert not any(shown_traces(seen.page, 1, HOSTILE["imagenet-depth"]))
     buttons.nth(2).click()

@@ -75,7 +75,7 @@ def test_an_unfinished_comparison_shows_what_is_there(tmp_path):
     assert entry.standing.state == "stopped"
     assert entry.standing.words.startswith("4 of 6 trainings are finished")
     assert "depth-full-seed2.json" in entry.failures[0]
-    group, = entry.groups
+    (group,) = entry.groups
     assert [line["mean"] for line in group["lines"]] == ["30.5", "35.6"]
     assert group["lines"][1]["difference"]["mean"] == "+5.1"
     assert not seen.finished

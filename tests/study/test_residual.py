@@ -25,10 +25,10 @@ def trials(missing=()):
             "init": init,
             "mode": "full",
             "seed": seed,
-            "curve": [{"step": 5, "miou": 0.2 + 0.01 * seed, "pixel_accuracy": 0.5}]
-            + [
+            "curve": [
+                {"step": 5, "miou": 0.2 + 0.01 * seed, "pixel_accuracy": 0.5},
                 {"step": 10, "miou": 0.3 + 0.01 * seed, "pixel_accuracy": 0.6}
-                | ({} if (init, seed) in missing else {"residual_information": bits})
+                | ({} if (init, seed) in missing else {"residual_information": bits}),
             ],
         }
         for init, of in BITS.items()

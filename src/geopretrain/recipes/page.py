@@ -18,7 +18,6 @@ from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.tasks.base import DepthTask
-from geopretrain.version import __version__
 
 FRAMES = 3
 """Pictures that are shown, evenly spread and not chosen by how they look."""
@@ -65,7 +64,6 @@ def write_report(
         maps=_maps(done),
         failures=failures,
         line=line,
-        version=__version__,
     )
 
 

@@ -88,7 +88,9 @@ def _look(folder: Path, top: Path) -> Found | None:
     """Return what a command wrote into this very folder, None where it is none of ours."""
     file, place = folder / MARKER_FILE, folder.relative_to(top).as_posix()
     if not file.is_file():
-        alone = (folder / "comparison.json").is_file()  # the numbers of a comparison, kept without its trainings
+        alone = (
+            folder / "comparison.json"
+        ).is_file()  # the numbers of a comparison, kept without its trainings
         return Found(folder, place, COMPARE) if alone else None
     try:
         content = mapping(read_yaml(file, error=RunFolderError, advice=_ADVICE))

@@ -10,14 +10,14 @@ from typing import Any
 
 from geopretrain.report.comparisons import ComparisonEntry, read_comparison
 from geopretrain.report.drawing import Drawing, drawing
-from geopretrain.report.finding import CKA, COMPARE, ODD, REPRODUCE, Found, Standing, damaged, find
+from geopretrain.report.finding import CKA, COMPARE, ODD, REPRODUCE, Found, Standing, State, damaged, find
 from geopretrain.report.maps import LayerMap, read_map
 from geopretrain.report.page import write_page
 from geopretrain.report.recipes import RecipeEntry, read_recipe
 from geopretrain.report.runs import RunEntry, read_run, run_curves
 from geopretrain.wording import counted
 
-STATES = {
+STATES: dict[State, str] = {
     "training": "in training",
     "stopped": "not finished",
     "failed": "with failures",
@@ -114,7 +114,7 @@ def build_overview(seen: Overview, path: Path, every: float | None = None) -> Pa
         path: of the page.
         every: seconds after which the page loads itself anew; None: it does not.
     """
-    content = {
+    content: dict[str, Any] = {
         "seen": seen,
         "title": seen.folder.resolve().name,
         "groups": _groups(seen.runs),

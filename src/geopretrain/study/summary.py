@@ -160,7 +160,7 @@ def _row(
 
 def _residuals(points: Sequence[Point], measure: Measure) -> tuple[float, ...]:
     found = [point.get(measure.residual) for point in points] if measure.residual else []
-    return tuple(float(one) if _is_score(one) else math.nan for one in found)
+    return tuple(math.nan if one is None else float(one) for one in found)
 
 
 def residual_rows(rows: Sequence[Row]) -> list[Row]:
