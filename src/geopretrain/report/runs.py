@@ -49,6 +49,7 @@ class RunEntry:
         standing: how far it is.
         started_from: chain of initialisations.
         numbers: of a finished run, in words, by name.
+        protocol: that these were made under; empty without.
         loss: over the steps while training.
         validated: number of the validation that is drawn, and its curve; empty without.
         line: the command that repeats it; empty where it cannot be told.
@@ -61,6 +62,7 @@ class RunEntry:
     standing: Standing
     started_from: str = ""
     numbers: Mapping[str, str] | None = None
+    protocol: str = ""
     loss: Curve = ([], [])
     validated: str = ""
     validation: Curve = ([], [])
@@ -70,25 +72,27 @@ class RunEntry:
 
 def read_run(found: Found) -> RunEntry:
     """Return a run as far as it can be read; what is damaged is said, and no error."""
-    run = RunFolder(found.path)
     try:
-        standing = standing_of_run(run)
-        config, lineage = run.config, run.lineage if run.has_lineage else {}
-        results = run.results if run.finished else {}
-        validated, validation = _validation(run.metrics("validation"))
-        loss = _curve(run.metrics("train"), "loss")
+        return _read(found, RunFolder(found.path))
     except ODD as error:
         return RunEntry(found.place, found.command, "", damaged(error))
+
+
+def _read(found: Found, run: RunFolder) -> RunEntry:
+    config, lineage = run.config, run.lineage if run.has_lineage else {}
+    results = run.results if run.finished else {}
+    validated, validation = _validation(run.metrics("validation"))
     method = lineage.get("method") or config.get("method") or found.command.split()[-1]
     versions = ", ".join(f"{name} {value}" for name, value in dict(lineage.get("versions", {})).items())
     return RunEntry(
         found.place,
         found.command,
         str(method),
-        standing,
+        standing_of_run(run),
         started_from=_chain(lineage) or str(config.get("init", "")),
         numbers=_numbers(results),
-        loss=loss,
+        protocol=_protocol(results),
+        loss=_curve(run.metrics("train"), "loss"),
         validated=validated,
         validation=validation,
         line=_line(found.command, config),
@@ -123,6 +127,13 @@ def _numbers(results: Mapping[str, Any]) -> dict[str, str]:
     if all(_is_number(probe.get(name)) for name in ("before", "after")):
         found["probe mIoU"] = f"{100 * probe['after']:.1f} % (before {100 * probe['before']:.1f} %)"
     return found
+
+
+def _protocol(results: Mapping[str, Any]) -> str:
+    """Return what numbers were made under."""
+    depth = _object(_object(results.get("depth")).get("held_out"))
+    told = (results, depth, _object(results.get("validation")), _object(results.get("probe")))
+    return "; ".join(str(one["protocol"]) for one in told if "protocol" in one)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

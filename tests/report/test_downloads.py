@@ -1,0 +1,96 @@
+"""What a page offers to keep: LaTeX that compiles and CSV that no spreadsheet runs, whatever names hold."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+from fake_comparison import fake_comparison
+
+from geopretrain.report.downloads import downloads, escaped, latex, trainings_csv
+from geopretrain.study.comparison import Comparison
+from geopretrain.wording import csv_cell
+
+NASTY = r"=a\b{c}_d & 100% $x$ #1 ~^ <|> – ±"
+
+
+def nasty(folder):
+    """Return a comparison with an initialisation whose name LaTeX and spreadsheets would act on."""
+    comparison = fake_comparison(folder)
+    results = comparison.results
+    results["inits"][1]["name"] = NASTY
+    for row in (*results["summary"], *results["trials"]):
+        row["init"] = NASTY if row["init"] == "depth" else row["init"]
+    results["protocol"]["command"] = "geopretrain compare --out 'a\nb' \\input{x}"
+    return Comparison(comparison.path, results)
+
+
+def test_what_latex_takes_for_commands_is_escaped():
+    assert escaped(r"a_b & 5 % of $x$ #1 {y} ~ ^ \n") == (
+        r"a\_b \& 5 \% of \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}n"
+    )
+    assert escaped("two\nlines\t\N{MINUS SIGN}1 \N{PLUS-MINUS SIGN} 2") == r"two lines $-$1 $\pm$ 2"
+
+
+def test_every_line_of_the_table_has_all_its_cells(tmp_path):
+    text = latex(nasty(tmp_path / "cmp"))
+    columns = re.search(r"begin\{tabular\}\{([lr]+)\}", text)[1]
+    table = text[text.index(r"\toprule") : text.index(r"\bottomrule")].splitlines()
+    rows = [line for line in table if "&" in line.replace(r"\&", "")]
+    assert len(rows) == 1 + 2 * 2 * 2  # heads; modes, points, initialisations
+    assert {line.replace(r"\&", "").count("&") + 1 for line in rows} == {len(columns)}
+    assert all(line.endswith(r" \\") for line in rows)
+    assert r"31.7 $\pm$" in text or re.search(r"\d\d\.\d \$\\pm\$ \d\.\d", text)
+    assert "not measured" in text
+    comments = [line for line in text.splitlines() if line.startswith("%")]
+    assert r"% command: geopretrain compare --out 'a b' \input{x}" in comments
+    assert r"\input" not in "".join(line for line in text.splitlines() if line not in comments)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_the_table_compiles(tmp_path):
+    table = latex(nasty(tmp_path / "cmp"))
+    whole = "\n".join(
+        [r"\documentclass{article}\usepackage{booktabs}\begin{document}", table, r"\end{document}"]
+    )
+    (tmp_path / "whole.tex").write_text(whole, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "whole.tex"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\n=1", "\r1"])
+def test_what_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(text):
+    assert csv_cell(text) == f"'{text}"
+
+
+def test_numbers_and_other_text_stay_as_they_are():
+    assert [csv_cell(one) for one in (-1.5, None, "random", "a=1")] == [-1.5, None, "random", "a=1"]
+
+
+def test_the_csv_has_a_line_for_each_point_with_its_protocol(tmp_path):
+    comparison = nasty(tmp_path / "cmp")
+    rows = list(csv.DictReader(io.StringIO(trainings_csv(comparison))))
+    assert len(rows) == sum(len(one["curve"]) for one in comparison.results["trials"])
+    first = comparison.results["trials"][0]
+    assert float(rows[0]["miou"]) == first["curve"][0]["miou"]
+    assert (rows[0]["size"], rows[0]["backbone"], rows[0]["batch_size"]) == ("128x160", "resnet18", "8")
+    assert rows[0]["versions"] == "python 3.11, geopretrain 0.1.0, torch 2.15.0"
+    assert rows[0]["residual_information"] == ""  # not measured
+    assert {row["init"] for row in rows} == {"random", f"'{NASTY}"}
+    assert f"'{NASTY}" in comparison.csv()
+
+
+def test_addresses_hold_the_whole_file(tmp_path):
+    comparison = fake_comparison(tmp_path / "cmp")
+    found = {one["name"]: one["address"] for one in downloads(comparison)}
+    kind, _, content = found["comparison.tex"].partition(";charset=utf-8;base64,")
+    assert kind == "data:application/x-tex"
+    assert base64.b64decode(content).decode() == latex(comparison)
