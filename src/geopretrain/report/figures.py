@@ -83,7 +83,7 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
         ]
         figure.add_trace(_seed_dots(pairs, init, colours[init], measure))
     figure.add_vline(x=0, line={"color": INK, "width": 1.5})
-    style(figure, height=110 + 46 * max(1, len(shown)), left=10)
+    style(figure, height=80 + 46 * max(1, len(shown)), left=10, top=10)
     figure.update_yaxes(
         type="category", autorange="reversed", automargin=True, showgrid=False, ticksuffix="  "
     )
@@ -140,7 +140,7 @@ def class_bars(
                 hovertemplate="%{fullData.name}, %{y}: %{x:.1f} %<extra></extra>",
             )
         )
-    style(figure, height=90 + (8 + 13 * len(per_class)) * len(names), left=10)
+    style(figure, height=60 + (8 + 13 * len(per_class)) * len(names), left=10, top=10)
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.05)
     figure.update_yaxes(type="category", automargin=True, showgrid=False, ticksuffix=" ")
     figure.update_xaxes(title_text=f"{measure.name.removeprefix('m')}, %", range=[0, 100])
@@ -203,12 +203,12 @@ def axis(split: str, measure: Measure) -> str:
     return f"{split} {measure.title}{' (lower is better)' * measure.lower}"
 
 
-def style(figure: Figure, height: int, left: int) -> None:
-    """Give a figure the look of all of them."""
+def style(figure: Figure, height: int, left: int, top: int = 40) -> None:
+    """Give a figure the look of all of them; ``top`` px are for titles of panels."""
     figure.update_layout(
         template="plotly_white",
         height=height,
-        margin={"l": left, "r": 16, "t": 40, "b": 50},
+        margin={"l": left, "r": 16, "t": top, "b": 50},
         font={"family": FONT, "size": 14, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

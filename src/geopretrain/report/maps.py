@@ -97,7 +97,7 @@ def heat_map(found: Shape) -> Figure:
         hovertemplate="%{y}, %{x}: %{z:.3f} (standard error %{customdata:.3f})<extra></extra>",
     )
     figure = Figure(shown)
-    style(figure, height=110 + max(_LEAST, _EACH * len(up)), left=10)
+    style(figure, height=80 + max(_LEAST, _EACH * len(up)), left=10, top=10)
     figure.update_xaxes(type="category", automargin=True, showgrid=False, title_text=plain(found.second))
     figure.update_yaxes(type="category", automargin=True, showgrid=False, title_text=plain(found.first))
     return figure
