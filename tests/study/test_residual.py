@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from fake_comparison import fake_comparison
@@ -40,9 +41,10 @@ def test_it_is_paired_by_seed_and_less_is_better():
     rows = summarise(trials(), ["random", "depth"], ["full"])
     early, _, first, other = residual_rows(rows)
     assert not early.values
-    assert residual(early) == "not measured"
+    assert residual(early, rows[0]) == "not measured"
+    assert residual(early, replace(rows[0], values=(), seeds=())) == "–"
     assert first.mean == pytest.approx(1.3)
-    assert residual(other) == "1.000 ± 0.100"
+    assert residual(other, rows[3]) == "1.000 ± 0.100"
     assert other.difference.values == pytest.approx((-0.3, -0.4, -0.2))
     assert other.difference.verdict == "better"
     assert RESIDUAL.lower
@@ -78,11 +80,11 @@ def test_table_csv_and_page_have_it(tmp_path):
     comparison = measured(tmp_path / "cmp")
     page = build_report(comparison, comparison.report).read_text(encoding="utf-8")
     lines = list(csv.DictReader((tmp_path / "cmp/comparison.csv").open()))
-    for row, line in zip(residual_rows(comparison.rows), lines, strict=True):
-        assert float(line["residual_information_mean"]) == pytest.approx(row.mean, abs=1e-6)
+    for row, bits, line in zip(comparison.rows, residual_rows(comparison.rows), lines, strict=True):
+        assert float(line["residual_information_mean"]) == pytest.approx(bits.mean, abs=1e-6)
         assert len(line["residual_information_per_seed"].split()) == 5
-        assert residual(row) in comparison.table(every_point=True)
-        assert f">{residual(row)}</td>" in page
+        assert residual(bits, row) in comparison.table(every_point=True)
+        assert f">{residual(bits, row)}</td>" in page
     assert "not measured" not in page
     assert "bits a pixel" in page
 

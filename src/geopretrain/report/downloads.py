@@ -144,7 +144,7 @@ def _cells(row: Row, bits: Row, measure: Measure) -> list[str]:
     second = measure.show(row.second) if row.second == row.second else "\N{EN DASH}"
     ends = f"{ends_of(d, measure)}{over_what(d)}" if d is not None and d.has_interval else "\N{EN DASH}"
     difference = ["", "", ""] if d is None else [measure.show(d.mean, sign=True), ends, d.verdict]
-    return [row.init, score, *([residual(bits)] if measure.residual else []), second, *difference]
+    return [row.init, score, *([residual(bits, row)] if measure.residual else []), second, *difference]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ def table(
                     "subset_sd": shown(measure, row.subset_sd),
                     "values": {key: measure.show(value) for key, value in _by_column(row).items()},
                     "second": shown(measure, row.second),
-                    "residual": residual(bits),
+                    "residual": residual(bits, row),
                     "took": took(row) if row.trained else "",
                     "seeds": _fewer_seeds(row, expected[row.labels]),
                     "reference": row.init == comparison.rows[0].init,

@@ -191,7 +191,7 @@ def _line(
     sd = "" if math.isnan(row.subset_sd) else f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)}"
     subsets = f" {sd:>10}" if with_subsets else ""
     subsets += f" {took(row):>16}" if row.trained else ""
-    subsets += f" {residual_in_words(residual):>16}" if measure.residual else ""
+    subsets += f" {residual_in_words(residual, row):>16}" if measure.residual else ""
     return (
         f"{row.mode:8}{labels} {row.step:>10} {row.init:16} {score(row, measure):>13}{subsets}   {text}"
     ).rstrip()

@@ -36,11 +36,16 @@ def spread(row: Row, measure: Measure = MIOU) -> str:
     return f"\N{PLUS-MINUS SIGN} {measure.show(row.sd)}"
 
 
-def residual(row: Row) -> str:
-    """Write the residual information of a row of `residual_rows`: ``0.612 ± 0.014``, or ``not measured``."""
-    if not row.values:
-        return NOT_MEASURED
-    return score(row, RESIDUAL) if len(row.values) > 1 else RESIDUAL.show(row.mean)
+def residual(bits: Row, row: Row) -> str:
+    """Write the residual information of a row: ``0.612 ± 0.014``, ``not measured``, a dash without trainings.
+
+    Args:
+        bits: of `residual_rows`.
+        row: the same with its scores.
+    """
+    if not bits.values:
+        return NOT_MEASURED if row.values else "\N{EN DASH}"
+    return score(bits, RESIDUAL) if len(bits.values) > 1 else RESIDUAL.show(bits.mean)
 
 
 def interval(difference: PairedDifference, measure: Measure = MIOU) -> str:
