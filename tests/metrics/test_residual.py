@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from geopretrain.metrics.residual import ResidualInformation
+from geopretrain.training.monitoring import is_lowest
 
 
 def logits_of(probabilities):
@@ -51,3 +52,7 @@ def test_without_labels_there_is_no_number():
     score = ResidualInformation()
     score.update(torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2), 255))
     assert math.isnan(score.compute())
+
+
+def test_weights_may_be_chosen_by_it_and_less_is_better():
+    assert is_lowest("validation/residual_information", "auto")

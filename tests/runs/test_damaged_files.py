@@ -21,6 +21,7 @@ from geopretrain.data.prepare.source_summary import read_summary
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.errors import DataError, RunFolderError, UserError
 from geopretrain.report import build_report
+from geopretrain.report.drawing import Drawing
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.study.comparison import Comparison
@@ -262,7 +263,7 @@ def test_comparison(tmp_path, monkeypatch, report):
     content["pictures"] = content["pictures"][:1]
     content["summary"] = content["summary"][:3]
     file.write_text(json.dumps(content))
-    monkeypatch.setattr("geopretrain.report.figures.to_html", lambda figure: "")
+    monkeypatch.setattr("geopretrain.report.build.drawing", lambda *_, **__: Drawing("{}", "", 1, 0))
     monkeypatch.setattr("plotly.offline.get_plotlyjs", str)
     assert all_refused_or_read(file, read, every=1 if report else 5) > 50
 

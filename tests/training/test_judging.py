@@ -67,9 +67,8 @@ def test_the_best_weights_are_scored_on_the_test_images(run):
     best = max(chosen_on["curve"], key=lambda point: point["miou"])
     assert judged["miou"] == pytest.approx(best["miou"])
     assert results["kept_step"] == best["step"]
-    assert results["curve"] == [
-        {"step": results["trained_steps"], **{name: results[name] for name in ("miou", "pixel_accuracy")}}
-    ]
+    shown = {name: results[name] for name in ("miou", "pixel_accuracy", "residual_information")}
+    assert results["curve"] == [{"step": results["trained_steps"], **shown}]
     assert "selection" not in results
 
 

@@ -54,7 +54,7 @@ def write_page(
         "every": every,
         "version": __version__,
     }
-    write_text(path, environment.get_template(template).render(**frame, **content))
+    write_text(path, environment.get_template(template).render({**frame, **content}))
     return path
 
 

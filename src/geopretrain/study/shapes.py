@@ -111,13 +111,21 @@ class Search:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """When a training was scored; version 0.1 called the step an iteration."""
+
+    step: Index | None = None
+    iteration: Index | None = None
+
+
+@dataclass(frozen=True)
 class Trained:
     """A training that ended with scores."""
 
     init: Text
     mode: Text
     seed: Index
-    curve: list[Object]
+    curve: list[CurvePoint]
 
 
 @dataclass(frozen=True)
@@ -323,6 +331,8 @@ def contradictions(results: Results) -> Iterator[tuple[str, str]]:
         yield "modes", "all that numbers are given of"
     if any(row.step is None and row.iteration is None for row in results.summary):
         yield "summary", "of rows that say their step"
+    if any(point.step is None and point.iteration is None for one in results.trials for point in one.curve):
+        yield "trials", "of points that say their step"
     if any(len(row.seeds) != len(row.values) for row in results.summary):
         yield "summary", "of rows with a value for each seed"
     if any(len(row.subsets) not in (0, len(row.seeds)) for row in results.summary):
