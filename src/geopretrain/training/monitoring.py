@@ -9,8 +9,10 @@ from typing import Any
 from geopretrain.errors import OptionError, nearest_name
 from geopretrain.training.settings import LoopSettings
 
-LOWEST = ("loss", "error", "rmse", "rmse_log", "abs_rel", "sq_rel", "silog", "log10", "epe", "outliers")
-LOWEST += ("residual_information",)
+LOWEST = (
+    *("loss", "error", "rmse", "rmse_log", "abs_rel", "sq_rel", "silog", "log10", "epe", "outliers"),
+    "residual_information",
+)
 """Endings of names of which less is better; of all others more is, unless it is said."""
 PREFIX = "validation/"
 NOT_JUDGED = ("kind", "step", "samples")
