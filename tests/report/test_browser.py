@@ -241,7 +241,8 @@ def test_names_that_mean_harm_are_shown_letter_by_letter(chrome, tmp_path):
     buttons.nth(2).click()
     assert not any(shown_traces(seen.page, 1, HOSTILE["imagenet-depth"]))
     buttons.nth(2).click()
-    ticks = seen.page.locator("figure.plot").nth(2).locator(".ytick text").all_text_contents()
+    bars = seen.page.get_by_role("figure", name="of each class").first
+    ticks = bars.locator(".ytick text").all_text_contents()
     assert {one.strip() for one in ticks} >= {HOSTILE["sky"], HOSTILE["building"], "12"}
     assert seen.page.locator("main a[href^=javascript], .drawing a").count() == 0
     seen.page.locator("figure.plot").nth(1).hover()
