@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NUMBERS = "cka.json"
 _ADVICE = "Measure it again: geopretrain analyse cka ... --overwrite."
-_LEAST, _EACH = 260, 16
+_LEAST, _EACH = 320, 20
 """px of a map, and of each of its layers."""
 
 
