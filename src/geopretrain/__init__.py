@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.pseudo_depth import pseudo_depth
     from geopretrain.commands.replay import replay
     from geopretrain.commands.select import select
+    from geopretrain.commands.upload import upload
     from geopretrain.prediction.predictor import load
     from geopretrain.runs.folder import RunFolder
     from geopretrain.weights.timm_model import backbone
@@ -64,6 +65,7 @@ __all__ = [
     "pseudo_depth",
     "replay",
     "select",
+    "upload",
 ]
 
 _HOMES = {
@@ -82,6 +84,7 @@ _HOMES = {
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",
+    "upload": "geopretrain.commands.upload",
     "advise": "geopretrain.commands.advise",
     "analyse_activations": "geopretrain.commands.analyse_activations",
     "analyse_cka": "geopretrain.commands.analyse_cka",
