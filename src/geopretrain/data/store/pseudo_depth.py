@@ -255,6 +255,15 @@ def _check_ours(store: Path, overwrite: bool) -> None:
         )
 
 
+def check_can_grow(store: Prepared) -> None:
+    """Refuse a store that is read from elsewhere, where nothing is written (RunFolderError)."""
+    if not store.files.can_grow:
+        raise RunFolderError(
+            f"{store.files.place} is read from elsewhere, and nothing is written there. Make the "
+            "pseudo-depth in the folder of the store, then upload it again: `geopretrain data upload`."
+        )
+
+
 @contextmanager
 def writing_pseudo_depth(
     store: Prepared, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
@@ -271,11 +280,7 @@ def writing_pseudo_depth(
         RunFolderError: there are maps of another teacher or files that are not ours, another process writes
             the store, or it cannot be written.
     """
-    if not store.files.can_grow:
-        raise RunFolderError(
-            f"{store.files.place} is read from elsewhere, and nothing is written there. Make the "
-            "pseudo-depth in the folder of the store, then upload it again: `geopretrain data upload`."
-        )
+    check_can_grow(store)
     folder = store.path / FOLDER
     with storage_errors(store.path), owned(store.path):  # no other teacher, and no preparation
         _check_ours(store.path, overwrite)
