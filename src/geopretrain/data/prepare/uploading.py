@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
 
 _SMALL = (INDEX_FILE, SUMMARY_FILE, SHEET_FILE, f"{FOLDER}/{INFO_FILE}")
-_OURS = re.compile(rf"[0-9a-f]{{64}}|\..*{re.escape(PARTIAL_SUFFIX)}")
-"""Names in the folder of shards: shards, and what a killed process was writing on a disk."""
+_TORN = re.compile(rf"\.({re.escape(SHARDED_INDEX)}|[0-9a-f]{{64}})\.\d+{re.escape(PARTIAL_SUFFIX)}")
+"""Names of what a killed process was writing on a disk."""
+_SHARD = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ def upload(store: FrameStore, place: str, shard_bytes: int, *, overwrite: bool =
         if store.files.version() != version:
             raise DataError(f"{store.place} was replaced while it was sent. Repeat the command.")
         _finish(storage, index)
-    except FileNotFoundError as error:
-        raise RunFolderError(
-            f"{storage.url} cannot be written: there is no such bucket or folder ({error}). Make it first."
+    except OSError as error:  # what the storage says is in words already
+        raise DataError(
+            f"{error.filename or store.place} cannot be read ({error.strerror or error}). {store.files.again}"
         ) from error
     console.say(
         f"{storage.url} holds the store: {counted(len(index.shards()), 'shard')}, "
@@ -126,9 +127,10 @@ def upload(store: FrameStore, place: str, shard_bytes: int, *, overwrite: bool =
 def _check_free(storage: Storage, key: str, *, overwrite: bool) -> bool:
     """Return whether every shard is to be sent anew; raise RunFolderError where something else is there."""
     names = set(storage.names())
-    others = sorted(name for name in names - {SHARDED_INDEX, SHARDS} if not name.endswith(PARTIAL_SUFFIX))
+    others = sorted(name for name in names - {SHARDED_INDEX, SHARDS} if not _TORN.fullmatch(name))
     if not others and SHARDS in names:
-        others = [name for name in storage.lengths(SHARDS) if not _OURS.fullmatch(name)]
+        found = storage.lengths(SHARDS)
+        others = [name for name in found if not (_SHARD.fullmatch(name) or _TORN.fullmatch(name))]
     if others:
         raise RunFolderError(
             f"{storage.url} holds something else ({others[0]}), which is left alone. Choose another place."
@@ -180,7 +182,10 @@ def _finish(storage: Storage, index: ShardedIndex) -> None:
             "another process sends a store to the same place. Repeat the command when it has ended."
         )
     storage.write(SHARDED_INDEX, index.text())
-    storage.remove(f"{SHARDS}/{name}" for name in there if name not in needed and _OURS.fullmatch(name))
+    unneeded = (name for name in there if name not in needed)
+    ours = [name for name in unneeded if _SHARD.fullmatch(name) or _TORN.fullmatch(name)]
+    storage.remove([f"{SHARDS}/{name}" for name in ours])
+    storage.remove([name for name in storage.names() if _TORN.fullmatch(name)])
 
 
 def _row_files(store: FrameStore) -> Iterator[tuple[str, Rows, int, int]]:

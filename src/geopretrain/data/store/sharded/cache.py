@@ -190,7 +190,8 @@ class ShardCache:
         return True
 
     def _kept(self) -> list[_Kept]:
-        return [one for folder in _entries(self.root) for one in _files(folder) if folder.name != _LOCKS]
+        folders = [folder for folder in _entries(self.root) if folder.name != _LOCKS]
+        return [one for folder in folders for one in _files(folder)]
 
     def _bound(self, there: int) -> float:
         given = os.environ.get(BOUND)

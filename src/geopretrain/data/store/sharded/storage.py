@@ -54,16 +54,14 @@ class Storage:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file: whole or not at all, as far as the storage can do so (UserError)."""
-        with self._in_words():
-            system, root = self._system()
-            path = f"{root}/{name}"
-            if self._protocol(system) in LOCAL:
-                with replacing(Path(path)) as temporary:
-                    temporary.write_bytes(content)
-                return
-            if self._protocol(system) in _HAVE_FOLDERS:
-                system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            system.pipe_file(path, content)
+        try:
+            with self._in_words():
+                self._write(*self._system(), name, content)
+        except FileNotFoundError as error:
+            raise self.error(
+                f"{self.url} cannot be written: there is no such bucket or folder ({reason(error)}). Make it "
+                "first, then repeat the command."
+            ) from error
 
     def names(self) -> list[str]:
         """Return the names of files and folders directly in it (UserError)."""
@@ -94,6 +92,16 @@ class Storage:
             system, root = self._system()
             for name in names:
                 system.rm_file(f"{root}/{name}")
+
+    def _write(self, system: Any, root: str, name: str, content: bytes) -> None:
+        path = f"{root}/{name}"
+        if self._protocol(system) in LOCAL:
+            with replacing(Path(path)) as temporary:
+                temporary.write_bytes(content)
+            return
+        if self._protocol(system) in _HAVE_FOLDERS:
+            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(path, content)
 
     def _system(self) -> tuple[Any, str]:
         """Return the file system, which fsspec keeps for each process, and the folder in it."""
