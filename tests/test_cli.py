@@ -26,6 +26,7 @@ REQUIRED = {
     "data inspect": ["store"],
     "data prepare": ["a.mp4", "b.mp4", "--out", "store"],
     "data pseudo-depth": ["store", "--teacher", "runs/depth"],
+    "data upload": ["store", "s3://bucket/store"],
     "data select": ["store", "--init", "runs/depth", "--out", "to-label"],
     "data propagate": ["labelled", "store", "--out", "more"],
     "advise": ["store", "camvid"],

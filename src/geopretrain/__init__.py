@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from geopretrain.commands.replay import replay
     from geopretrain.commands.report import make_report
     from geopretrain.commands.select import select
+    from geopretrain.commands.upload import upload
     from geopretrain.prediction.predictor import load
     from geopretrain.runs.folder import RunFolder
     from geopretrain.weights.timm_model import backbone
@@ -66,6 +67,7 @@ __all__ = [
     "pseudo_depth",
     "replay",
     "select",
+    "upload",
 ]
 
 _HOMES = {
@@ -84,6 +86,7 @@ _HOMES = {
     "pseudo_depth": "geopretrain.commands.pseudo_depth",
     "replay": "geopretrain.commands.replay",
     "select": "geopretrain.commands.select",
+    "upload": "geopretrain.commands.upload",
     "advise": "geopretrain.commands.advise",
     "analyse_activations": "geopretrain.commands.analyse_activations",
     "analyse_cka": "geopretrain.commands.analyse_cka",

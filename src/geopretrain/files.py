@@ -63,16 +63,17 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _flush_to_disk(temporary)
+        flush_to_disk(temporary)
         manifest.note(path)
         os.replace(temporary, path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     finally:
         if temporary.exists():
             temporary.unlink()
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are safe from a machine that stops."""
     if path.is_dir() and os.name == "nt":  # folders cannot be opened there
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -91,7 +92,7 @@ def move(source: Path, target: Path) -> None:
     with writing(target):
         manifest.note(target)
         os.replace(source, target)
-        _flush_to_disk(target.parent)
+        flush_to_disk(target.parent)
 
 
 def write_text(path: Path, text: str) -> None:

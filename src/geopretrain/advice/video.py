@@ -81,7 +81,7 @@ def facts_of(store: FrameStore) -> Video:
     sources, verdict = read_summary(store.path), judge_store(store)
     whole = total(sources) if sources else None
     return Video(
-        path=str(store.path),
+        path=store.place,
         size=store.size,
         samples=dict(store.describe().counts),
         clips=len(store.clips),

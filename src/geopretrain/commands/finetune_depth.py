@@ -96,4 +96,4 @@ def _score(run: RunFolder, training: Training, options: FinetuneDepthOptions) ->
 def _own_depth(training: Training) -> str | None:
     """Return the store that was trained on where it holds depth."""
     store = training.data
-    return str(store.path) if isinstance(store, FrameStore) and store.depth_frames() else None
+    return store.place if isinstance(store, FrameStore) and store.depth_frames() else None

@@ -78,7 +78,7 @@ def propagate(options: PropagateOptions) -> Propagated:
     saved = as_saved(COMMAND, options, by=way_of(store, options))
     if store.still_images:
         raise DataError(
-            f"{store.path} holds single images without neighbours. Prepare the video without --still-images."
+            f"{store.place} holds single images without neighbours. Prepare the video without --still-images."
         )
     labelled = LabelledSet.open(saved["data"])
     training = len(labelled.splits(LABELS)["train"])
@@ -114,7 +114,7 @@ def _matches(labelled: LabelledSet, store: FrameStore, training: int) -> list[Ma
             f"{MAX_DIFFERENCE:.0f} are taken for the same picture"
         )
         raise DataError(
-            f"None of the {training} training images of {labelled.path} is a frame of {store.path}: {why}. "
+            f"None of the {training} training images of {labelled.path} is a frame of {store.place}: {why}. "
             "Prepare the very video that the images were taken from."
         )
     others = sum(match.place is not None for match in matches[training:])

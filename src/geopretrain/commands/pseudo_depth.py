@@ -36,11 +36,12 @@ def pseudo_depth(options: PseudoDepthOptions) -> FrameStore:
         UserError: store or teacher cannot be used; the message says what to do.
     """
     from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.pseudo_depth import PseudoDepth, writing_pseudo_depth
+    from geopretrain.data.store.pseudo_depth import PseudoDepth, check_can_grow, writing_pseudo_depth
     from geopretrain.prediction.teachers import load_teacher
 
     store, saved = os.fspath(options.store), as_saved("data pseudo-depth", options)
     frames = FrameStore.open(store)
+    check_can_grow(frames)
     use_threads(options.threads)
     teacher = load_teacher(
         saved["teacher"],  # its path is absolute: it is the same teacher, wherever it is named from

@@ -186,7 +186,7 @@ def _write(
                 }
             )
         write_text(aside / LIST, "".join(f"{name}\n" for name in names))
-        write_json(aside / TABLE, {"store": str(store.path), "frames": rows})
+        write_json(aside / TABLE, {"store": store.describe().path, "frames": rows})
         small = [_small(frame) for frame in frames]
         captions = [_caption(rank, choice) for rank, choice in enumerate(choices, 1)]
         lines = range(0, len(small), ACROSS)

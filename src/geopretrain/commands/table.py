@@ -79,6 +79,12 @@ COMMANDS = {
         "let a depth model look at every frame of a store, for methods that learn from its depth",
         continues=REPEAT,
     ),
+    "data upload": Command(
+        "geopretrain.commands.upload:upload",
+        "data_options:UploadOptions",
+        "send a store in shards to object storage or another disk, where many machines read it",
+        continues=REPEAT,
+    ),
     "data select": Command(
         "geopretrain.commands.select:select",
         "data_options:SelectOptions",

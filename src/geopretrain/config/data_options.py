@@ -65,6 +65,21 @@ class PseudoDepthOptions(ProgressOptions, DeviceOptions):
 
 
 @checked
+class UploadOptions(ProgressOptions):
+    """Options of ``data upload``."""
+
+    store: FilePath = field(kw_only=False)
+    """Folder of the prepared store."""
+    destination: FilePath = field(kw_only=False)
+    """Where to: an address that fsspec knows (s3://bucket/store, gs://..., file:///...), or a folder."""
+    shard_size: Positive = 64.0
+    """Largest size of a shard in MB (10^6 bytes); one frame where that is larger. A reader fetches whole
+    shards: smaller ones where its cache cannot hold the store."""
+    overwrite: bool = False
+    """Replace another store; of the same store, send every shard anew."""
+
+
+@checked
 class SelectOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     """Options of ``data select``."""
 

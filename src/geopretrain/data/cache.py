@@ -41,7 +41,7 @@ class RowCache:
     def __init__(self, folder: Path, count: int, row_bytes: int) -> None:
         self.folder, self.count, self.row_bytes = folder, count, row_bytes
         self._verified = np.zeros(count, dtype=bool)
-        with _disk_errors(folder):
+        with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name, length in ((ROWS_FILE, count * row_bytes), (CHECKS_FILE, 4 * count)):
                 (folder / name).touch()
@@ -69,7 +69,7 @@ class RowCache:
     def make(self, row: int, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """Make a row, write it, return it."""
         values = make(row)
-        with _disk_errors(self.folder):
+        with disk_errors(self.folder):
             _write(self.folder / ROWS_FILE, row * self.row_bytes, values)
             _write(self.folder / CHECKS_FILE, 4 * row, np.array([_checksum(values)], "<u4"))
         self._verified[row] = True
@@ -106,7 +106,8 @@ _OTHER_PLACE = f"Free some space, or set {VARIABLE} to a folder on another disk.
 
 
 @contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with the disk of a cache (RunFolderError)."""
     try:
         yield
     except OSError as error:

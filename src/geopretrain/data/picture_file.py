@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import ImageFile
 
 
-def open_picture(path: Path) -> ImageFile.ImageFile:
+def open_picture(path: Path | IO[bytes]) -> ImageFile.ImageFile:
     """Open a picture with Pillow, which reads its header.
 
     Raises:
@@ -17,6 +17,6 @@ def open_picture(path: Path) -> ImageFile.ImageFile:
     """
     from PIL import Image
 
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError("it is a pipe or a device, not a file")
     return Image.open(path)

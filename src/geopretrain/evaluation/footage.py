@@ -92,9 +92,9 @@ def footage(
     from geopretrain.data.readers.base import Unusable
     from geopretrain.data.readers.detect import open_source
     from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.index import has_index
+    from geopretrain.data.store.sharded.index import is_prepared
 
-    if has_index(data):
+    if is_prepared(data):
         return _of_store(FrameStore.open(data), run, frames, usable)
     if frames in OF_STORES:
         raise ConfigError(
@@ -148,7 +148,7 @@ def _of_store(
 ) -> tuple[list[Footage], str]:
     """Return the clips of a store: pairs of frames that a sample has next to each other."""
     if store.still_images:
-        raise DataError(f"{store.path} holds single images, not neighbouring frames. Give video.")
+        raise DataError(f"{store.place} holds single images, not neighbouring frames. Give video.")
     groups: dict[str, list[Footage]] = {"held_out": [], "in_sample": [], "test": [], "all": []}
     for number, clip in enumerate(store.clips):
         stored = set(clip.frames)

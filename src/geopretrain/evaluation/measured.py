@@ -187,9 +187,9 @@ def find_frames(
         DataError: no measured depth there.
         ConfigError: the options contradict the kind of data.
     """
-    from geopretrain.data.store.index import has_index
+    from geopretrain.data.store.sharded.index import is_prepared
 
-    if has_index(data):
+    if is_prepared(data):
         if split_file is not None:
             raise ConfigError("A split file names frames of the original data set: give that as --data.")
         return _from_store(data, run, frames)
@@ -215,11 +215,11 @@ def frames_after_training(store: FrameStore, fields: Fields, other: str | None) 
         DataError: no measured depth there.
     """
     from geopretrain.data.store.frame_store import FrameStore
-    from geopretrain.data.store.index import has_index
+    from geopretrain.data.store.sharded.index import is_prepared
 
     if other is None:
         return _of_store(store, "auto", in_training=True)
-    if not has_index(other):
+    if not is_prepared(other):
         return _from_source(other, None, None)
     scored = FrameStore.open(other)
     return _of_store(scored, "auto", in_training=scored.fingerprint(fields) == store.fingerprint(fields))
@@ -235,7 +235,7 @@ def _from_store(data: str, run: RunFolder, frames: str) -> MeasuredSet:
 def _of_store(store: FrameStore, frames: str, *, in_training: bool) -> MeasuredSet:
     groups = store_frames(store)
     if store.depth_protocol is None or not any(groups.values()):
-        raise DataError(f"The store '{store.path}' holds no measured depth. Give data that have some.")
+        raise DataError(f"The store '{store.place}' holds no measured depth. Give data that have some.")
     kind = store.depth_protocol
     if frames == "auto":
         unseen = [name for name in ("held_out", "test") if groups[name]]
@@ -243,7 +243,7 @@ def _of_store(store: FrameStore, frames: str, *, in_training: bool) -> MeasuredS
     if frames == "all":
         return MeasuredSet("all", kind, [frame for group in groups.values() for frame in group])
     if not groups[frames]:
-        raise DataError(f"The store '{store.path}' has no {frames} frames with depth. Use --frames all.")
+        raise DataError(f"The store '{store.place}' has no {frames} frames with depth. Use --frames all.")
     others = [] if frames == "in_sample" else groups["in_sample"]
     return MeasuredSet(frames, kind, groups[frames], others)
 

@@ -94,7 +94,7 @@ class ByMeasurement(ByDepth):
         super().__init__(store, max_inconsistency)
         if not is_measured(store):
             raise DataError(
-                f"{store.path} holds no measured depth with poses in metres. Give a run of monodepth or "
+                f"{store.place} holds no measured depth with poses in metres. Give a run of monodepth or "
                 "scdepth that learned from such video with --run, or propagate with --by flow."
             )
 

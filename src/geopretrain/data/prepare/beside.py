@@ -12,7 +12,7 @@ from geopretrain.data.options import SourceOptions
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.base import Unusable
 from geopretrain.data.readers.detect import LAYOUTS
-from geopretrain.data.store.index import has_index
+from geopretrain.data.store.sharded.index import is_prepared
 from geopretrain.errors import DataError
 
 MAX_FOLDERS = 50
@@ -42,7 +42,7 @@ def other_sets(path: Path, clips: Sequence[SourceClip]) -> list[str]:
 
 def _kind(folder: Path) -> str:
     """Return what a folder is, in a few words; empty where it is no data set."""
-    if has_index(folder):
+    if is_prepared(folder):
         return "a prepared store"
     if is_labelled(str(folder)):
         return "labelled images"

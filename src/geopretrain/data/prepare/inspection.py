@@ -29,7 +29,7 @@ from geopretrain.data.resize import central_crop, resize
 from geopretrain.data.sizes import MIN_ORIGINAL, working_size
 from geopretrain.data.spec import options_of, place_of
 from geopretrain.data.store.frame_store import FrameStore
-from geopretrain.data.store.index import has_index
+from geopretrain.data.store.sharded.index import is_prepared
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.wording import in_px, sides
 
@@ -158,7 +158,7 @@ def inspect(
         DataError: nothing there, unreadable, or of no known layout.
         ConfigError: a synthetic spec with an unknown kind or option.
     """
-    if has_index(path):
+    if is_prepared(path):
         return Inspection(str(path), [], FrameStore.open(path))
     place = place_of(str(path))
     flow, labels = _flow(place), _labels(str(path))

@@ -46,6 +46,7 @@ from geopretrain.data.store.index import (
     StoreIndex,
     has_index,
 )
+from geopretrain.data.store.sharded.index import is_url
 from geopretrain.errors import ConfigError, DataError, RunFolderError, UserError
 from geopretrain.folders import foreign, owned
 from geopretrain.wording import in_px
@@ -87,6 +88,7 @@ def prepare(
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not inputs:
         raise ConfigError("Nothing to prepare: name at least one video, folder or data set.")
+    _refuse_addresses(inputs, out)
     options = PreparationOptions(**given) if options is None else options
     if options.intrinsics is not None:
         parse_intrinsics(options.intrinsics)
@@ -113,6 +115,18 @@ def prepare(
             print_summary(store)
         tell_left_out(store)
     return store
+
+
+def _refuse_addresses(inputs: Sequence[str | Path], out: str | Path) -> None:
+    """Raise the ConfigError about an address where a folder is needed."""
+    for one in inputs:
+        if is_url(one):
+            raise ConfigError(f"'{one}' is an address, and video is read from a disk. Copy it there first.")
+    if is_url(out):
+        raise ConfigError(
+            f"A store is prepared on a disk, not in '{out}'. Give --out a folder, then send that with "
+            f"`geopretrain data upload FOLDER {out}`."
+        )
 
 
 def _others(inputs: Sequence[str | Path], options: PreparationOptions) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from geopretrain.data.fingerprint import digest, unread
 from geopretrain.data.prepare.preparation import prepare
 from geopretrain.data.store.frame_store import FrameStore
 from geopretrain.data.store.index import VERSION, WORK_FOLDER, has_index
+from geopretrain.data.store.sharded.index import is_prepared
 
 
 def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **options: Any) -> FrameStore:
@@ -41,5 +42,5 @@ def resolve_store(data: str | Path | list[Any], cache: Path | None = None, **opt
 
 
 def is_store(path: str | Path) -> bool:
-    """Return whether a folder holds a store, be it complete or not."""
-    return has_index(path) or (Path(path) / WORK_FOLDER).exists()
+    """Return whether what a user names is a store, be it complete or not."""
+    return is_prepared(path) or (Path(path) / WORK_FOLDER).exists()

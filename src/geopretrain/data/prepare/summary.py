@@ -29,7 +29,7 @@ _CLIPS_LISTED, _REASONS_LISTED = 20, 5
 def store_in_words(store: FrameStore) -> str:
     """Return what is in a store, in words, warnings included."""
     count = _count(len(store.clips), "clip")
-    lines = [f"Frame store {store.path}: {count}, {samples_in_words(store)} of {in_px(store.size)}."]
+    lines = [f"Frame store {store.place}: {count}, {samples_in_words(store)} of {in_px(store.size)}."]
     sources = read_summary(store.path)
     lines += [f"  {in_words(total(sources))}."] if sources else []
     lines += [f"  {_clip_line(store, number)}" for number in range(len(store.clips))][:_CLIPS_LISTED]
@@ -66,7 +66,7 @@ def print_summary(store: FrameStore) -> None:
     """Print table, warnings and where the contact sheet is."""
     sources = read_summary(store.path)
     if sources:
-        title = f"{store.path}  ({in_px(store.size)})"
+        title = f"{store.place}  ({in_px(store.size)})"
         console.show(summary_table(sources, title))
         console.say(
             "read: frames; kept: of these stored; static: too little motion; cut: a neighbour is missing "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -44,14 +45,14 @@ def read_depth(path: Path, units_per_metre: float = MILLIMETRES) -> np.ndarray:
     )
 
 
-def read_depth_png(path: Path, units_per_metre: float) -> np.ndarray:
+def read_depth_png(path: Path | IO[bytes], units_per_metre: float) -> np.ndarray:
     """Return a 16-bit PNG as float32 ``H W`` metres; 0 and 65535 mean no measurement (DataError)."""
     values = read_grey16(path).astype(np.float32)
     values[values == 65535] = 0
     return values / np.float32(units_per_metre)
 
 
-def read_grey16(path: Path) -> np.ndarray:
+def read_grey16(path: Path | IO[bytes]) -> np.ndarray:
     """Return the values of a 16-bit grey PNG, ``H W`` integers (DataError when it is something else)."""
     from PIL import Image, ImageOps
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,14 +75,14 @@ def doubtful_camera(intrinsics: Sequence[Sequence[float]] | np.ndarray, size: Si
     return None
 
 
-def doubts(path: Path, clips: Sequence[ClipInfo], size: Size) -> list[str]:
+def doubts(place: str, clips: Sequence[ClipInfo], size: Size) -> list[str]:
     """Return a sentence for each kind of camera that is possible and odd, with the clips that have it."""
     odd: dict[str, list[str]] = {}
     for clip in clips:
         if doubt := doubtful_camera(clip.intrinsics, size):
             odd.setdefault(doubt, []).append(clip.name)
     return [
-        f"WARNING: the camera of {', '.join(names[:3])}{', ...' * (len(names) > 3)} in {path} is "
+        f"WARNING: the camera of {', '.join(names[:3])}{', ...' * (len(names) > 3)} in {place} is "
         f"odd: {doubt}. Depth learned with a wrong camera is wrong: check the calibration, prepare again."
         for doubt, names in odd.items()
     ]

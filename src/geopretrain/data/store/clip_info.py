@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from geopretrain.records import Finite, Flag, Index, Length, Real, Text
@@ -101,12 +101,12 @@ class ClipInfo:
     def as_json(self) -> dict[str, Any]:
         """Return the clip as it is written to the index."""
         left_away = () if self.point_frames else ("point_frames", "point_row")
-        values = {name: value for name, value in asdict(self).items() if name not in left_away}
+        values = {name: value for name, value in vars(self).items() if name not in left_away}
         return {_ON_DISK.get(name, name): value for name, value in values.items()}
 
     def content(self) -> dict[str, Any]:
         """Return what a reader of the samples sees, without names, places and what was remarked on."""
-        return {name: value for name, value in asdict(self).items() if name not in _NOT_CONTENT}
+        return {name: value for name, value in vars(self).items() if name not in _NOT_CONTENT}
 
     @classmethod
     def named_as_here(cls, values: Any) -> Any:

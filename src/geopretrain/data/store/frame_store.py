@@ -19,26 +19,25 @@ import torch
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import NAMES, Description, Fields, Positions, PseudoDepthInfo, positions
 from geopretrain.data.fingerprint import Digest
-from geopretrain.data.mapped import MappedRows
 from geopretrain.data.readers.depth_maps import read_depth_png
 from geopretrain.data.store.checks import doubts
 from geopretrain.data.store.clip_info import ClipInfo
+from geopretrain.data.store.files import FolderFiles, Rows, StoreFiles, check_length
 from geopretrain.data.store.index import (
     COMPLETE_FOLDER,
     DEPTH_FILE,
     DEPTH_UNITS_PER_METRE,
     FRAMES_FILE,
-    INDEX_FILE,
     MAX_POINTS,
     POINTS_FILE,
     POSES_FILE,
     STEREO_FILE,
     StoreIndex,
     read_index,
-    store_file,
 )
 from geopretrain.data.store.pseudo_depth import PseudoDepth
 from geopretrain.data.store.samples import SampleTable
+from geopretrain.data.store.sharded.index import is_sharded, is_url
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.schema import as_path
 
@@ -50,7 +49,9 @@ class FrameStore:
     """A prepared store, open for reading.
 
     Attributes:
-        path: the folder.
+        place: what the user knows it by: the folder, or the address that its shards are fetched from.
+        path: folder of its index and other small files; that of the store, or one in the cache.
+        files: where everything else is.
         index: what is in it.
         size: (height, width) of the frames, px.
         clips: what is in it.
@@ -62,15 +63,14 @@ class FrameStore:
         warnings: sentences worth knowing about how it was prepared.
     """
 
-    def __init__(self, path: Path, index: StoreIndex) -> None:
-        self.path, self.index = path, index
+    def __init__(self, files: StoreFiles, index: StoreIndex) -> None:
+        self.files, self.path, self.place, self.index = files, files.folder, files.place, index
         self.size, self.clips = index.size, index.clips
         self.still_images, self.depth_protocol = index.still_images, index.depth_protocol
         self.warnings = index.warnings
         self.intrinsics_known = all(clip.intrinsics_known for clip in self.clips)
-        self._samples = SampleTable(self.clips)
-        self.num_samples = self._samples.count
-        samples = self._samples
+        self._samples = samples = SampleTable(self.clips)
+        self.num_samples = samples.count
         self.train_samples, self.val_samples, self.test_samples = samples.train, samples.val, samples.test
         none = np.full((3, 3), np.nan), np.full((4, 4), np.nan)
         self._intrinsics = np.array([c.intrinsics for c in self.clips], np.float32).reshape(-1, 3, 3)
@@ -79,11 +79,19 @@ class FrameStore:
 
     @classmethod
     def open(cls, path: str | Path) -> FrameStore:
-        """Open a prepared store.
+        """Open a prepared store: its folder, or where it was uploaded to (a folder, or an URL of fsspec).
 
         Raises:
-            DataError: not there, no store, written by a newer version, damaged, or replaced meanwhile.
+            DataError: not there, no store, written by a newer version, damaged, or replaced meanwhile; or it
+                cannot be reached.
+            ConfigError: a library that reads such addresses is not installed.
+            RunFolderError: the cache cannot be written.
         """
+        if is_url(path) or is_sharded(as_path(path, "store")):
+            from geopretrain.data.store.sharded.files import ShardedFiles
+
+            shards = ShardedFiles.open(str(path))
+            return cls(shards, read_index(shards.folder))._checked()
         path, attempts = as_path(path, "store"), 9
         while (path / COMPLETE_FOLDER).exists() and attempts:  # its files are perhaps being moved right now
             try:
@@ -94,10 +102,10 @@ class FrameStore:
 
     @classmethod
     def _opened(cls, path: Path) -> FrameStore:
-        before = _version(path)
-        store = cls(path, read_index(path))
-        store._check()
-        if _version(path) != before:
+        files = FolderFiles(path)
+        before = files.version()
+        store = cls(files, read_index(path))._checked()
+        if files.version() != before:
             raise DataError(f"{path} was replaced while it was being opened. Repeat the command.")
         return store
 
@@ -171,7 +179,7 @@ class FrameStore:
         """Return what the store is; ``geopretrain.data.prepare.summary`` says more."""
         return Description(
             kind="frame store",
-            path=str(self.path),
+            path=self.place,
             size=self.size,
             counts={split: len(samples) for split, samples in self._splits.items()},
             fields=tuple(name for name in ("stereo", "depth", "pseudo_depth") if self.has(name)),
@@ -183,13 +191,16 @@ class FrameStore:
 
     def doubts(self) -> list[str]:
         """Return a sentence for each kind of camera that is possible and odd, with the clips that have it."""
-        return doubts(self.path, self.clips, self.size)
+        return [*doubts(self.place, self.clips, self.size), *self.files.doubts()]
 
     def fingerprint(self, fields: Fields = TRIPLET) -> str:
         """Return 16 hexadecimal digits for what is read with these fields.
 
         Cameras, samples and the motion of each of them go in whole, of large files of pixels a part.
         """
+        names = [name for name in ("stereo", "depth", "pseudo_depth") if name in fields.names]
+        if (known := self.files.fingerprint(names)) is not None:
+            return known
         digest = Digest().add([list(self.size), self.still_images, [clip.content() for clip in self.clips]])
         digest.add_file(self.path / FRAMES_FILE)
         if "stereo" in fields.names:
@@ -197,7 +208,8 @@ class FrameStore:
         if "depth" in fields.names:
             digest.add_file(self.path / DEPTH_FILE)
         if "pseudo_depth" in fields.names and self._pseudo is not None:
-            digest.add([self._pseudo.info.quantity, self._pseudo.info.meaning]).add_file(self._pseudo.file)
+            digest.add([self._pseudo.info.quantity, self._pseudo.info.meaning])
+            digest.add_file(self.path / self._pseudo.name)
         return digest.hex()
 
     # ---------------------------------------------------------------- what only a store knows
@@ -239,8 +251,9 @@ class FrameStore:
         """Return measured depth, float32 ``H W`` metres at source resolution, cropped like the frames."""
         if frame not in self.clips[clip].depth_frames:
             raise ConfigError(f"Frame {frame} of clip {self.clips[clip].name} has no depth map.")
-        file = store_file(self.path, f"{self.clips[clip].depth_folder}/{frame:06d}.png")
-        return read_depth_png(file, DEPTH_UNITS_PER_METRE)
+        row = int(self._samples.depth(np.array(clip), np.array(frame)))
+        name = f"{self.clips[clip].depth_folder}/{frame:06d}.png"
+        return read_depth_png(self.files.depth_map(name, row), DEPTH_UNITS_PER_METRE)
 
     def pose(self, clip: int, frame: int) -> np.ndarray | None:
         """Return a pose, ``4 4`` camera to world, in the clip's ``pose_unit``; None for a frame without."""
@@ -256,6 +269,17 @@ class FrameStore:
     def intrinsics(self, clip: int) -> np.ndarray:
         """Return a clip's intrinsics, float32 ``3 3``, px of the stored frames."""
         return self._intrinsics[clip]
+
+    def row_files(self) -> dict[str, tuple[Rows, int, int]]:
+        """Return the files of rows by their names: rows, number of rows, bytes of a row."""
+        pixels, samples = self.size[0] * self.size[1], self._samples
+        return {
+            FRAMES_FILE: (self._pixels, samples.frames.count, 3 * pixels),
+            STEREO_FILE: (self._stereo_pixels, samples.stereo.count, 3 * pixels),
+            DEPTH_FILE: (self._depth_maps, samples.depth.count, 2 * pixels),
+            POSES_FILE: (self._pose_rows, samples.poses.count, 12 * 8),
+            POINTS_FILE: (self._point_rows, samples.points.count, MAX_POINTS * 3 * 4),
+        }
 
     @property
     def pseudo_depth(self) -> PseudoDepthInfo | None:
@@ -275,27 +299,24 @@ class FrameStore:
         return PseudoDepth.open(self)
 
     @cached_property
-    def _pixels(self) -> MappedRows:
-        return self._mapped(FRAMES_FILE, np.uint8, self._samples.frames.count, 3, *self.size)
+    def _pixels(self) -> Rows:
+        return self.files.rows(FRAMES_FILE, np.uint8, (self._samples.frames.count, 3, *self.size))
 
     @cached_property
-    def _stereo_pixels(self) -> MappedRows:
-        return self._mapped(STEREO_FILE, np.uint8, self._samples.stereo.count, 3, *self.size)
+    def _stereo_pixels(self) -> Rows:
+        return self.files.rows(STEREO_FILE, np.uint8, (self._samples.stereo.count, 3, *self.size))
 
     @cached_property
-    def _depth_maps(self) -> MappedRows:
-        return self._mapped(DEPTH_FILE, np.float16, self._samples.depth.count, 1, *self.size)
+    def _depth_maps(self) -> Rows:
+        return self.files.rows(DEPTH_FILE, np.float16, (self._samples.depth.count, 1, *self.size))
 
     @cached_property
-    def _pose_rows(self) -> MappedRows:
-        return self._mapped(POSES_FILE, np.float64, self._samples.poses.count, 3, 4)
+    def _pose_rows(self) -> Rows:
+        return self.files.rows(POSES_FILE, np.float64, (self._samples.poses.count, 3, 4))
 
     @cached_property
-    def _point_rows(self) -> MappedRows:
-        return self._mapped(POINTS_FILE, np.float32, self._samples.points.count, MAX_POINTS, 3)
-
-    def _mapped(self, name: str, dtype: type, *shape: int) -> MappedRows:
-        return MappedRows(store_file(self.path, name), dtype, shape)
+    def _point_rows(self) -> Rows:
+        return self.files.rows(POINTS_FILE, np.float32, (self._samples.points.count, MAX_POINTS, 3))
 
     def _frame_rows(self, samples: np.ndarray, times: tuple[int, ...]) -> np.ndarray:
         rows = self._samples.frame_rows(samples, times)
@@ -324,7 +345,7 @@ class FrameStore:
         if (rows < 0).any():
             clip, frame = self.sample(int(samples[int(np.argmax(rows < 0))]))
             raise DataError(
-                f"Frame {frame} of clip {self.clips[clip].name} has no {name} in {self.path}: "
+                f"Frame {frame} of clip {self.clips[clip].name} has no {name} in {self.place}: "
                 f"{self._how_to_get(name)}"
             )
         return rows
@@ -347,17 +368,17 @@ class FrameStore:
         """Return the sentence about a store without a single fitting training sample."""
         for name in fields.names:
             if not self.has(name):
-                return f"{self.path} holds no {NAMES[name]}. {self._how_to_get(name)}"
+                return f"{self.place} holds no {NAMES[name]}. {self._how_to_get(name)}"
         if self.still_images and not fields.alone:
             return (
-                f"{self.path} was prepared with --still-images and holds single images, but neighbouring "
+                f"{self.place} was prepared with --still-images and holds single images, but neighbouring "
                 "frames are needed. Prepare video without --still-images."
             )
-        return f"No training sample of {self.path} has {fields.in_words()}. Add data that has."
+        return f"No training sample of {self.place} has {fields.in_words()}. Add data that has."
 
     def _how_to_get(self, name: str) -> str:
         if name == "pseudo_depth":
-            return f"Make it with `geopretrain data pseudo-depth {self.path} --teacher NAME_OR_PATH`."
+            return f"Make it with `geopretrain data pseudo-depth {self.place} --teacher NAME_OR_PATH`."
         if name not in ("stereo", "depth"):
             return "A frame store holds frames, stereo pairs and depth: give a labelled data set instead."
         return f"Prepare data that has {NAMES[name]}; `geopretrain data inspect` says what a data set has."
@@ -366,34 +387,12 @@ class FrameStore:
         """Return the frames which belong to a sample of the clip."""
         return set(clip.targets) if self.still_images else clip.sample_frames
 
-    def _check(self) -> None:
-        """Raise the DataError that says what does not fit together."""
-        pixels = self.size[0] * self.size[1]
-        for name, table, rows, row_bytes in (
-            (FRAMES_FILE, self._samples.frames, self._pixels, 3 * pixels),
-            (STEREO_FILE, self._samples.stereo, self._stereo_pixels, 3 * pixels),
-            (DEPTH_FILE, self._samples.depth, self._depth_maps, 2 * pixels),
-            (POSES_FILE, self._samples.poses, self._pose_rows, 12 * 8),
-            (POINTS_FILE, self._samples.points, self._point_rows, MAX_POINTS * 3 * 4),
-        ):
-            file, expected = rows.path, table.count * row_bytes
-            if (expected or name == FRAMES_FILE) and not (file.is_file() and file.stat().st_size == expected):
-                found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
-                raise DataError(
-                    f"{file} is damaged: {found} where {expected} bytes were expected. Prepare the store "
-                    "again."
-                )
-            if expected:
+    def _checked(self) -> FrameStore:
+        """Return the store; raise the DataError that says what does not fit together."""
+        for name, (rows, count, row_bytes) in self.row_files().items():
+            if check_length(self.files, name, count, row_bytes):
                 rows.open()  # from now on another store may take the place
         if self.num_samples == 0 or len(self.train_samples) == 0:
-            raise DataError(f"{self.path} holds no training samples. Prepare the store again.")
+            raise DataError(f"{self.place} holds no training samples. {self.files.again}")
         self._frame_rows(np.arange(self.num_samples), (0,) if self.still_images else (-1, 0, 1))
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """Return what changes when another store takes the place of the one in ``path``."""
-    try:
-        index = store_file(path, INDEX_FILE).stat()
-    except OSError:
-        return ()
-    return index.st_ino, index.st_size, index.st_mtime_ns
+        return self

@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -28,7 +27,7 @@ from torch import Tensor
 from geopretrain import manifest
 from geopretrain.data.dataset import PseudoDepthInfo
 from geopretrain.data.fingerprint import digest
-from geopretrain.data.mapped import MappedRows
+from geopretrain.data.store.files import Rows, StoreFiles
 from geopretrain.data.store.folders import read_json, save_json, storage_errors
 from geopretrain.data.store.index import StoreIndex
 from geopretrain.errors import DataError, RunFolderError
@@ -48,6 +47,7 @@ class Prepared(Protocol):
     """What the maps have to know of the store they belong to."""
 
     path: Path
+    files: StoreFiles
     index: StoreIndex
     size: tuple[int, int]
     num_samples: int
@@ -69,13 +69,13 @@ class PseudoDepth:
 
     Attributes:
         info: what they mean.
-        file: where they are.
-        shape: (samples, height, width).
+        name: of their file in the store.
+        rows: the maps, float32 ``H W`` each.
     """
 
     info: PseudoDepthInfo
-    file: Path
-    shape: tuple[int, int, int]
+    name: str
+    rows: Rows
 
     @classmethod
     def open(cls, store: Prepared) -> PseudoDepth | None:
@@ -87,7 +87,11 @@ class PseudoDepth:
         folder = store.path / FOLDER
         if not (folder / INFO_FILE).is_file():
             return None
-        again = f"Repeat `geopretrain data pseudo-depth {store.path} --teacher ... --overwrite`."
+        again = (
+            f"Repeat `geopretrain data pseudo-depth {store.path} --teacher ... --overwrite`."
+            if store.files.can_grow
+            else store.files.again
+        )
         values = read_json(folder / INFO_FILE)
         if values.get("format") != FORMAT or values.get("version") != VERSION:
             raise DataError(f"{folder / INFO_FILE} is damaged or of another version. {again}")
@@ -97,19 +101,16 @@ class PseudoDepth:
             )
         told: _Published = as_type(_Published, values, folder / INFO_FILE, error=DataError, advice=again)
         info = PseudoDepthInfo(told.teacher, told.quantity, told.meaning)
-        found = cls(info, folder / told.file, (store.num_samples, *store.size))
-        size = found.file.stat().st_size if found.file.is_file() else 0
-        if size != 4 * int(np.prod(found.shape)):
-            raise DataError(f"{found.file} is damaged: {size} bytes do not hold the store's samples. {again}")
-        return found
+        name, shape = f"{FOLDER}/{told.file}", (store.num_samples, *store.size)
+        length = store.files.length(name) or 0
+        if length != 4 * int(np.prod(shape)):
+            file = f"{store.files.place}/{name}"
+            raise DataError(f"{file} is damaged: {length} bytes do not hold the store's samples. {again}")
+        return cls(info, name, store.files.rows(name, np.float32, shape))
 
     def read(self, samples: np.ndarray) -> Tensor:
         """Return the maps ``B 1 H W`` float32 of samples, 0 = none."""
-        return torch.from_numpy(self._maps.read(samples))[:, None]
-
-    @cached_property
-    def _maps(self) -> MappedRows:
-        return MappedRows(self.file, np.float32, self.shape)
+        return torch.from_numpy(self.rows.read(samples))[:, None]
 
 
 def store_identity(store: Prepared) -> str:
@@ -254,6 +255,15 @@ def _check_ours(store: Path, overwrite: bool) -> None:
         )
 
 
+def check_can_grow(store: Prepared) -> None:
+    """Refuse a store that is read from elsewhere, where nothing is written (RunFolderError)."""
+    if not store.files.can_grow:
+        raise RunFolderError(
+            f"{store.files.place} is read from elsewhere, and nothing is written there. Make the "
+            "pseudo-depth in the folder of the store, then upload it again: `geopretrain data upload`."
+        )
+
+
 @contextmanager
 def writing_pseudo_depth(
     store: Prepared, info: PseudoDepthInfo, teacher_identity: Any, *, overwrite: bool
@@ -270,6 +280,7 @@ def writing_pseudo_depth(
         RunFolderError: there are maps of another teacher or files that are not ours, another process writes
             the store, or it cannot be written.
     """
+    check_can_grow(store)
     folder = store.path / FOLDER
     with storage_errors(store.path), owned(store.path):  # no other teacher, and no preparation
         _check_ours(store.path, overwrite)

@@ -117,7 +117,7 @@ class DepthContest(Contest):
 
     def settings(self, data: FrameStore, available: int) -> dict[str, Any]:
         """Return where the store is, and how many samples it has to learn from."""
-        return {"data": str(data.path), "samples": available}
+        return {"data": data.place, "samples": available}
 
     def options(self, trial: Trial, more: Mapping[str, Any]) -> TrainCommandOptions:
         """Return the options of ``finetune depth``; without labels a part of the samples is learned from."""
