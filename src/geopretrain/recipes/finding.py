@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
-from geopretrain.recipes.shapes import SCALES, Measure, Recipe, Stage, at_scale, references
+from geopretrain.recipes.shapes import SCALES, START, Item, Measure, Recipe, Stage, at_scale, references
 from geopretrain.records import as_type, read_yaml
 from geopretrain.schema import as_path
 
@@ -15,25 +17,59 @@ FOLDER = Path(__file__).parent
 ENDINGS = (".yaml", ".yml")
 
 
+@dataclass(frozen=True)
+class Found:
+    """A recipe by its name.
+
+    Attributes:
+        name: of the recipe, without that of an item.
+        recipe: as its file has it.
+        item: the table or figure of it that was named; empty: all of them.
+    """
+
+    name: str
+    recipe: Recipe
+    item: str = ""
+
+
 def names() -> list[str]:
-    """Return the names of all recipes, ``PAPER/ITEM``."""
+    """Return the names of all files, ``PAPER/STUDY``; some hold several items, which have names, too."""
     return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.yaml"))
 
 
-def read_recipe(name: str) -> Recipe:
-    """Return a recipe by its name, or from a YAML file.
+def item_names(recipes: Mapping[str, Recipe]) -> dict[str, str]:
+    """Return the study of each table and figure that is a part of one, by its name, ``PAPER/ITEM``."""
+    return {
+        f"{study.rpartition('/')[0]}/{item}": study for study, one in recipes.items() for item in one.items
+    }
+
+
+def find(name: str) -> Found:
+    """Return a recipe by its name, by that of a table or figure in it, or from a YAML file.
 
     Raises:
         ConfigError: unknown; the nearest is named. Or the file is none.
     """
     if name in (known := names()):
-        path, advice = FOLDER / f"{name}.yaml", "Install geopretrain again."
-    elif as_path(name, "recipe").suffix in ENDINGS:
-        path, advice = as_path(name, "recipe"), "Correct it; docs/recipes.md says what a recipe is made of."
-    else:
-        raise ConfigError(
-            f"Unknown recipe '{name}'.{_nearest(name, known)} Known: {', '.join(known)}; or give a YAML file."
-        )
+        return Found(name, _read(FOLDER / f"{name}.yaml", "Install geopretrain again."))
+    if as_path(name, "recipe").suffix in ENDINGS:
+        advice = "Correct it; docs/recipes.md says what a recipe is made of."
+        return Found(name, _read(as_path(name, "recipe"), advice))
+    recipes = all_recipes()
+    if (study := (items := item_names(recipes)).get(name)) is not None:
+        return Found(study, recipes[study], name.rpartition("/")[2])
+    known = sorted([*known, *items])
+    raise ConfigError(
+        f"Unknown recipe '{name}'.{_nearest(name, known)} Known: {', '.join(known)}; or give a YAML file."
+    )
+
+
+def read_recipe(name: str) -> Recipe:
+    """Return the recipe that `find` finds."""
+    return find(name).recipe
+
+
+def _read(path: Path, advice: str) -> Recipe:
     content = read_yaml(path, error=ConfigError, advice=advice)
     recipe: Recipe = as_type(Recipe, content, path, error=ConfigError, advice=advice)
     for problem in problems(recipe):
@@ -55,25 +91,62 @@ def problems(recipe: Recipe) -> list[str]:
         found += _of_stage(recipe, stage, stages=before, rows=[])
         before.append(stage.name)
     for row in recipe.rows:
-        found += _of_value(recipe, f"row {row.name}", row.start, stages=before, rows=[])
+        inside = [row.start, dict(row.values)]
+        found += _of_value(recipe, f"row {row.name}", inside, stages=before, rows=[])
     if recipe.measure is not None and recipe.rows:
         found += _of_measure(recipe, recipe.measure, before)
     elif recipe.measure is not None or not recipe.is_study:
         found.append("it has neither rows with a measure, nor a last stage that compares.")
     found += _of_printed(recipe)
+    for name, item in recipe.items.items():
+        found += [f"the item {name} {problem}" for problem in _of_item(recipe, item)]
     return found + _twice("stage", before) + _twice("row", [row.name for row in recipe.rows])
 
 
 def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str]:
-    found, rows = [], ["start", "seed"]
+    found, rows = [], ["start", "seed", *dict.fromkeys(name for row in recipe.rows for name in row.values)]
     for step in measure.steps:
         found += _of_stage(recipe, step, stages=stages, rows=rows)
         rows = [*rows, step.name]
     found += _of_seeds(measure)
-    columns = {column.name for column in measure.columns}
+    columns, names = {column.name for column in measure.columns}, [row.name for row in recipe.rows]
     for row in recipe.rows:
         found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
+        if row.against and row.against not in names:
+            found.append(f"row {row.name} is against {row.against}, which is no row.")
     return found + _twice("step", rows)
+
+
+def _of_item(recipe: Recipe, item: Item) -> list[str]:
+    """Return what is wrong with a table or figure that is a part of a study."""
+    if recipe.measure is None:
+        return ["is of a recipe that ends with a comparison: it has no rows to show."]
+    steps = {step.name: step.command for step in recipe.measure.steps}
+    kinds = [("scored", "evaluate", [] if item.scored in (None, START) else [item.scored])]
+    kinds += [
+        ("maps", "analyse cka", item.maps),
+        ("pictures", "evaluate", [item.pictures] if item.pictures else []),
+    ]
+    found = [
+        f"has {name} in '{what}', which is no measured step of `{command}`."
+        for what, command, named in kinds
+        for name in named
+        if steps.get(name) != command
+    ]
+    rows = [row.name for row in recipe.rows]
+    found += [f"has {name}, which is no row." for name in [*item.rows, *item.printed] if name not in rows]
+    columns = {column.name for column in item.columns or recipe.measure.columns}
+    printed = {name for numbers in (*item.printed.values(), *item.others.values()) for name in numbers}
+    found += [f"prints {name}, which is no column." for name in sorted(printed - columns)]
+    chosen = [row for row in recipe.rows if row.name in (item.rows or rows)]
+    for name, row in ((name, row) for name in item.lines for row in chosen):
+        if name not in row.values:
+            found.append(f"draws lines over {name}, which the row {row.name} has no value of.")
+    if len(item.lines) not in (0, 2):
+        found.append("has in 'lines' not the horizontal axis and what a line is, two values of rows.")
+    if not (item.steps or item.scored):
+        found.append("shows nothing: it has neither 'scored' nor 'maps' nor 'pictures'.")
+    return found
 
 
 def _of_printed(recipe: Recipe) -> list[str]:
@@ -138,5 +211,5 @@ def _of_value(recipe: Recipe, where: str, value: Any, *, stages: list[str], rows
 
 
 def all_recipes() -> dict[str, Recipe]:
-    """Return every recipe by its name."""
-    return {name: read_recipe(name) for name in names()}
+    """Return every recipe by the name of its file."""
+    return {name: find(name).recipe for name in names()}
