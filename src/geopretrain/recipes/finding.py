@@ -9,9 +9,9 @@ from typing import Any
 
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
-from geopretrain.recipes.shapes import SCALES, START, Item, Measure, Recipe, Stage, at_scale, references
+from geopretrain.recipes.shapes import SCALES, START, Item, Measure, Recipe, Row, Stage, at_scale, references
 from geopretrain.records import as_type, read_yaml
-from geopretrain.schema import as_path
+from geopretrain.schema import as_path, is_number
 
 FOLDER = Path(__file__).parent
 ENDINGS = (".yaml", ".yml")
@@ -55,10 +55,11 @@ def find(name: str) -> Found:
     if as_path(name, "recipe").suffix in ENDINGS:
         advice = "Correct it; docs/recipes.md says what a recipe is made of."
         return Found(name, _read(as_path(name, "recipe"), advice))
-    recipes = all_recipes()
-    if (study := (items := item_names(recipes)).get(name)) is not None:
-        return Found(study, recipes[study], name.rpartition("/")[2])
-    known = sorted([*known, *items])
+    paper, _, item = name.partition("/")
+    recipes = {one: find(one).recipe for one in known if one.startswith(f"{paper}/")}
+    if (study := item_names(recipes).get(name)) is not None:
+        return Found(study, recipes[study], item)
+    known = sorted([*known, *item_names(all_recipes())])
     raise ConfigError(
         f"Unknown recipe '{name}'.{_nearest(name, known)} Known: {', '.join(known)}; or give a YAML file."
     )
@@ -121,31 +122,41 @@ def _of_item(recipe: Recipe, item: Item) -> list[str]:
     """Return what is wrong with a table or figure that is a part of a study."""
     if recipe.measure is None:
         return ["is of a recipe that ends with a comparison: it has no rows to show."]
-    steps = {step.name: step.command for step in recipe.measure.steps}
-    kinds = [("scored", "evaluate", [] if item.scored in (None, START) else [item.scored])]
-    kinds += [
-        ("maps", "analyse cka", item.maps),
-        ("pictures", "evaluate", [item.pictures] if item.pictures else []),
-    ]
-    found = [
-        f"has {name} in '{what}', which is no measured step of `{command}`."
-        for what, command, named in kinds
-        for name in named
-        if steps.get(name) != command
-    ]
     rows = [row.name for row in recipe.rows]
-    found += [f"has {name}, which is no row." for name in [*item.rows, *item.printed] if name not in rows]
     columns = {column.name for column in item.columns or recipe.measure.columns}
-    printed = {name for numbers in (*item.printed.values(), *item.others.values()) for name in numbers}
-    found += [f"prints {name}, which is no column." for name in sorted(printed - columns)]
-    chosen = [row for row in recipe.rows if row.name in (item.rows or rows)]
-    for name, row in ((name, row) for name in item.lines for row in chosen):
-        if name not in row.values:
-            found.append(f"draws lines over {name}, which the row {row.name} has no value of.")
-    if len(item.lines) not in (0, 2):
-        found.append("has in 'lines' not the horizontal axis and what a line is, two values of rows.")
+    printed = {name for numbers in (*item.numbers.values(), *item.others.values()) for name in numbers}
+    return [
+        *_of_shown(recipe.measure, item),
+        *(f"has {name}, which is no row." for name in [*item.rows, *item.numbers] if name not in rows),
+        *(f"prints {name}, which is no column." for name in sorted(printed - columns)),
+        *_of_lines([row for row in recipe.rows if row.name in (item.rows or rows)], item.lines),
+    ]
+
+
+def _of_shown(measure: Measure, item: Item) -> list[str]:
+    """Return what is wrong with the steps that a table or figure shows."""
     if not (item.steps or item.scored):
-        found.append("shows nothing: it has neither 'scored' nor 'maps' nor 'pictures'.")
+        return ["shows nothing: it has neither 'scored' nor 'maps' nor 'pictures'."]
+    commands = {step.name: step.command for step in measure.steps}
+    wanted = [(name, "maps", "analyse cka") for name in item.maps]
+    wanted += [(item.pictures, "pictures", "evaluate")] if item.pictures else []
+    wanted += [(item.scored, "scored", "evaluate")] if item.scored and item.scored != START else []
+    return [
+        f"has {name} in '{where}', which is no measured step of `{command}`."
+        for name, where, command in wanted
+        if commands.get(name) != command
+    ]
+
+
+def _of_lines(rows: list[Row], lines: list[str]) -> list[str]:
+    """Return what is wrong with what a table is drawn over."""
+    if len(lines) not in (0, 2):
+        return ["has in 'lines' not two values of rows: the horizontal axis, and what a line is."]
+    lacking = [(name, row) for name in lines for row in rows if name not in row.values]
+    found = [f"draws lines over {name}, which the row {row.name} has no value of." for name, row in lacking]
+    for row in rows if lines and not lacking else ():
+        if not is_number(across := row.values[lines[0]]) or not across > 0:
+            found.append(f"draws lines over {lines[0]}, which is no number above 0 in the row {row.name}.")
     return found
 
 

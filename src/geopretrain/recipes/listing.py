@@ -65,7 +65,7 @@ def _table(item: Item) -> list[str]:
     names = [*item.others, *item.rows]
     width = max(16, *(len(name) + 2 for name in names))
     titles = "".join(f"{column.title:>{_wide(column)}}" for column in item.columns)
-    rows = {**item.others, **{name: item.printed.get(name, {}) for name in item.rows}}
+    rows = {**item.others, **{name: item.numbers.get(name, {}) for name in item.rows}}
     lines = [
         f"  {name:{width - 2}}{''.join(_number(numbers.get(one.name), one) for one in item.columns)}"
         for name, numbers in rows.items()

@@ -21,6 +21,7 @@ from geopretrain.runs.loading import load_task
 from geopretrain.tasks.base import DepthTask
 from geopretrain.version import __version__
 
+NOTHING = "–"
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -76,7 +77,7 @@ def _part(
         "outcome": outcome,
         "table": [] if outcome is None else [_lines(one, outcome.columns) for one in outcome.lines],
         "others": [] if outcome is None else _others(outcome),
-        "against": [] if outcome is None else [_against(one, outcome) for one in outcome.compared()],
+        "against": [] if outcome is None else _compared(outcome),
         "drawn": _drawn(out, name, item, outcome),
         "picture": _picture(out, name, item, own) if item.pictures else "",
         "maps": _maps(own, item.maps),
@@ -91,6 +92,7 @@ def _lines(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
     return {
         "name": line.row.name,
         "words": line.row.words,
+        "labels": ("paper", "ours", "difference") if line.row.printed else ("ours",),
         "paper": [_number(value, column) for value, column in zip(paper, columns, strict=True)],
         "ours": [spread(line, column) for column in columns],
         "difference": [_signed(value, column) for value, column in zip(apart, columns, strict=True)],
@@ -103,6 +105,13 @@ def _others(outcome: Outcome) -> list[dict[str, Any]]:
         {"name": name, "paper": [_number(numbers.get(column.name), column) for column in outcome.columns]}
         for name, numbers in outcome.others.items()
     ]
+
+
+def _compared(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rows against those that they are held against; nothing where there are too few seeds."""
+    lines = outcome.compared()
+    told = any(difference is not None for line in lines for difference in line.differences.values())
+    return [_against(line, outcome) for line in lines] if told else []
 
 
 def _against(line: Line, outcome: Outcome) -> dict[str, Any]:
@@ -124,7 +133,8 @@ def _against(line: Line, outcome: Outcome) -> dict[str, Any]:
                 "words": VERDICTS[verdict(difference, column)] if difference else "too few seeds",
             }
         )
-    return {"name": line.row.name, "first": first.name, "cells": cells}
+    has_paper = any(cell["paper"] != NOTHING for cell in cells)
+    return {"name": line.row.name, "first": first.name, "cells": cells, "printed": has_paper}
 
 
 def _settings(plan: Plan) -> list[dict[str, Any]]:
@@ -220,8 +230,8 @@ def _maps(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, Any
 
 
 def _number(value: float | None, column: Column) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:z.{column.decimals}f}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:z.{column.decimals}f}"
 
 
 def _signed(value: float | None, column: Column) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:+z.{column.decimals}f}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:+z.{column.decimals}f}"

@@ -188,14 +188,14 @@ def _possible(
 ) -> tuple[dict[str, Item], list[str]]:
     """Return the item that was asked for, or else all whose data are there, and a sentence on each other."""
     shown = found.recipe.shown()
-    if found.item or len(shown) < 2 or found.recipe.is_study:
+    if found.item or len(shown) < 2:
         return ({found.item: shown[found.item]} if found.item else shown), []
     possible: dict[str, Item] = {}
     reasons: dict[str, list[str]] = {}
     for name, item in shown.items():
         try:
             for data in needed(found.recipe, [item], values).data:
-                _place(options, data, found.recipe.data[data], scale)
+                _there(options, data, found.recipe.data[data], scale)
             possible[name] = item
         except ConfigError as error:
             reasons.setdefault(str(error), []).append(item.item)
@@ -218,11 +218,20 @@ def out_folder(options: ReproduceOptions) -> Path:
 
 
 def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
-    """Return what is given as the data of a command.
+    """Return what is given as the data of a command; where it would be, if a plan is only shown.
 
     Raises:
         ConfigError: they are not there; the message says what is expected, and where it is had.
     """
+    try:
+        return _there(options, name, data, scale)
+    except ConfigError:
+        if options.dry_run and scale != "tiny":
+            return str(Path(str(_root(options) or ROOT), *data.folders[:1]))
+        raise
+
+
+def _there(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
     if scale == "tiny":
         if not data.tiny:
             raise ConfigError(f"{options.recipe} has no tiny form of its data '{name}'. Use --data-root.")
@@ -231,8 +240,6 @@ def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) ->
     found = [] if root is None else [place for one in data.folders if (place := _below(root, one))]
     if found:
         return found[0]
-    if options.dry_run:
-        return str(Path(str(root or ROOT), *data.folders[:1]))
     expected = " or ".join(map(_in_words, data.folders))
     there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
     raise ConfigError(

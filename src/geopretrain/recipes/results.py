@@ -128,7 +128,7 @@ def collect(plan: Plan, done: Sequence[Measured], item: Item | None = None) -> O
     """
     item = item or next(iter(plan.items.values()))
     rows = [
-        replace(row, printed=item.printed.get(row.name, {}))
+        replace(row, printed=item.numbers.get(row.name, {}))
         for row in plan.recipe.rows
         if row.name in item.rows
     ]

@@ -148,8 +148,8 @@ class Item:
     rows start from."""
     columns: list[Column] = field(default_factory=list)
     """Numbers of the table; none: those of the recipe."""
-    printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """The paper's numbers by rows and columns; none, with the columns of the recipe: those of the rows."""
+    printed: Mapping[str, Mapping[str, float]] | Literal["rows"] = field(default_factory=dict)
+    """The paper's numbers by rows and columns; ``rows``: those that stand with the rows."""
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Rows that only the paper has, and its numbers."""
     lines: list[str] = field(default_factory=list)
@@ -160,6 +160,11 @@ class Item:
     """Measured step of ``evaluate`` of whose frames it shows the depth of each row, and the errors."""
     frames: Count = 3
     """How many of these frames."""
+
+    @property
+    def numbers(self) -> Mapping[str, Mapping[str, float]]:
+        """The paper's numbers that stand with the item."""
+        return {} if self.printed == "rows" else self.printed
 
     @property
     def steps(self) -> list[str]:
@@ -233,19 +238,17 @@ class Recipe:
         """Return the table of a recipe without items, with all maps and pictures that there are."""
         maps = [step.name for step in measure.steps if step.command == "analyse cka"]
         scored = measure.steps[-1].name
-        one = Item(item=self.item, words=self.title, scored=scored, maps=maps, pictures=scored)
+        one = Item(
+            item=self.item, words=self.title, scored=scored, printed="rows", maps=maps, pictures=scored
+        )
         return self._whole(one, measure)
 
     def _whole(self, item: Item, measure: Measure) -> Item:
+        rows = item.rows or [row.name for row in self.rows]
         printed = item.printed
-        if not printed and not item.columns:
-            printed = {row.name: row.printed for row in self.rows if row.printed}
-        return replace(
-            item,
-            rows=item.rows or [row.name for row in self.rows],
-            columns=item.columns or measure.columns,
-            printed=printed,
-        )
+        if printed == "rows":
+            printed = {row.name: row.printed for row in self.rows if row.printed and row.name in rows}
+        return replace(item, rows=rows, columns=item.columns or measure.columns, printed=printed)
 
 
 def reference(value: Any) -> tuple[Kind, str] | None:
