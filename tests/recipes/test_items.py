@@ -138,6 +138,23 @@ def test_items_whose_data_are_not_there_are_left_out_and_named(tmp_path):
         make_plan(ReproduceOptions("mesa/table-2", small=True, data_root=tmp_path))
 
 
+def test_rows_whose_data_are_not_there_are_left_out_of_a_table_and_named(tmp_path):
+    (tmp_path / "driving").mkdir()
+    drive = tmp_path / "kitti_raw/2011_09_26/2011_09_26_drive_0001_sync/image_02/data"
+    drive.mkdir(parents=True)
+    (drive / "0000000000.png").touch()
+    (tmp_path / "kitti_raw/2011_09_26/calib_cam_to_cam.txt").touch()
+    plan = plan_of("geometric-pretraining/table-2", "small", data_root=tmp_path)
+    (sentence,) = plan.left_out
+    assert sentence.startswith("Left out: S-kc, S-kcd, M-kc, M-kcd, MS-kc, MS-kcd, MS-kcd_hd-50, ")
+    assert "needs the data 'cityscapes' below --data-root: cityscapes-video?split=train;" in sentence
+    rows = ["scratch", "d_noI", "ImageNet", "d"]
+    assert plan.items["table-2"].rows[:8] == [*(f"S-{row}" for row in rows), *(f"M-{row}" for row in rows)]
+    assert {one.row.name for one in plan.measured} == set(plan.items["table-2"].rows)
+    whole = plan_of("geometric-pretraining/transfer", "small", data_root=tmp_path)
+    assert list(whole.items) == ["table-1", "table-2", "fig-1", "fig-4"]
+
+
 # ---- files
 def of_mesa(change):
     content = yaml.safe_load((FOLDER / "mesa/chain.yaml").read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -13,13 +12,11 @@ from geopretrain.config.groups import ComputeOptions, DistributedOptions
 from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
-from geopretrain.data.catalogue.finding import VARIABLE, spec_of
-from geopretrain.data.catalogue.finding import found as found_set
-from geopretrain.data.catalogue.table import data_set, data_sets
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.recipes.commands import INSIDE, options_class
 from geopretrain.recipes.finding import Found, find, problems_of_setting
 from geopretrain.recipes.parts import needed, steps_of
+from geopretrain.recipes.places import place, possible_items
 from geopretrain.recipes.shapes import (
     DataSet,
     Item,
@@ -36,8 +33,6 @@ from geopretrain.schema import defaults, given
 
 SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy", "launcher", "address", "slurm")
 """Options that say where something is computed, and change no more than its last digits."""
-ROOT = "DATA_ROOT"
-"""Stands for the folder of the data where a plan is only shown."""
 
 
 @dataclass(frozen=True)
@@ -177,30 +172,10 @@ def make_plan(options: ReproduceOptions) -> Plan:
     if recipe.is_study and options.seeds is not None:
         raise ConfigError(f"{options.recipe} has no rows; the seeds of its comparison are a setting of it.")
     values = {name: at_scale(one, scale) for name, one in recipe.settings.items()} | dict(options.settings)
-    items, left_out = _possible(options, found, values, scale)
+    items, left_out = possible_items(options, found, values, scale)
     wanted = needed(recipe, list(items.values()), values)
-    places = {name: _place(options, name, recipe.data[name], scale) for name in wanted.data}
+    places = {name: place(options, name, recipe.data[name], scale) for name in wanted.data}
     return _Resolver(options, found, scale, values, places, items).plan(wanted.stages, left_out)
-
-
-def _possible(
-    options: ReproduceOptions, found: Found, values: Mapping[str, Any], scale: Scale
-) -> tuple[dict[str, Item], list[str]]:
-    """Return the item that was asked for, or else all whose data are there, and a sentence on each other."""
-    shown = found.recipe.shown()
-    if found.item or len(shown) < 2:
-        return ({found.item: shown[found.item]} if found.item else shown), []
-    possible: dict[str, Item] = {}
-    reasons: dict[str, list[str]] = {}
-    for name, item in shown.items():
-        try:
-            for data in needed(found.recipe, [item], values).data:
-                _there(options, data, found.recipe.data[data], scale)
-            possible[name] = item
-        except ConfigError as error:
-            reasons.setdefault(str(error), []).append(item.item)
-    left_out = [f"Left out: {', '.join(names)}. {reason}" for reason, names in reasons.items()]
-    return (possible, left_out) if possible else (shown, [])
 
 
 def scale_of(options: ReproduceOptions) -> Scale:
@@ -215,60 +190,6 @@ def out_folder(options: ReproduceOptions) -> Path:
     stem = Path(options.recipe).with_suffix("") if options.recipe.endswith((".yaml", ".yml")) else None
     name = stem.name if stem else find(options.recipe).name.replace("/", "-")
     return Path("reproduced", f"{name}-{scale_of(options)}").absolute()
-
-
-def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
-    """Return what is given as the data of a command; where it would be, if a plan is only shown.
-
-    Raises:
-        ConfigError: they are not there; the message says what is expected, and where it is had.
-    """
-    try:
-        return _there(options, name, data, scale)
-    except ConfigError:
-        if options.dry_run and scale != "tiny":
-            return str(Path(str(_root(options) or ROOT), *data.folders[:1]))
-        raise
-
-
-def _there(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
-    if scale == "tiny":
-        if not data.tiny:
-            raise ConfigError(f"{options.recipe} has no tiny form of its data '{name}'. Use --data-root.")
-        return data.tiny
-    root = _root(options)
-    found = [] if root is None else [place for one in data.folders if (place := _below(root, one))]
-    if found:
-        return found[0]
-    expected = " or ".join(map(_in_words, data.folders))
-    there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
-    raise ConfigError(
-        f"{options.recipe} needs the data '{name}' below --data-root: {expected}; {there}. The paper took "
-        f"{data.paper}. {data.get} `--tiny` runs the recipe on synthetic worlds, without data."
-    )
-
-
-def _root(options: ReproduceOptions) -> Path | None:
-    """Return where data sets lie, as every command has it."""
-    given = options.data_root if options.data_root is not None else os.environ.get(VARIABLE) or None
-    return None if given is None else Path(given).expanduser().absolute()
-
-
-def _below(root: Path, name: str) -> str | None:
-    """Return where a data set of `geopretrain data list`, with its options, or else a folder or file of this
-    name, is below a root."""
-    bare, _, options = name.partition("?")
-    if bare in data_sets() and (place := found_set(bare, root)) is not None:
-        return spec_of(bare, place, options).removeprefix(data_set(bare).prefix)
-    there = root / name
-    if not there.exists():
-        return None
-    return str(there.resolve() if name == "." else there)
-
-
-def _in_words(name: str) -> str:
-    is_set = name.partition("?")[0] in data_sets()
-    return "the folder itself" if name == "." else name if is_set or Path(name).suffix else f"{name}/"
 
 
 class _Resolver:
