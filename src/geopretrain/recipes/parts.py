@@ -23,7 +23,7 @@ class Needed:
 
 
 def steps_of(recipe: Recipe, items: Iterable[Item], row: Row, *, first: bool) -> list[Stage]:
-    """Return the measured steps of a row, in order, with those that they need.
+    """Return the measured steps of a row, in order, with those that they need; without items, all.
 
     Args:
         recipe: that they are of.
@@ -33,6 +33,8 @@ def steps_of(recipe: Recipe, items: Iterable[Item], row: Row, *, first: bool) ->
     """
     if recipe.measure is None:
         return []
+    if not recipe.items:
+        return list(recipe.measure.steps)
     own = [item for item in items if row.name in item.rows]
     names = {step for item in own for step in item.steps if first or step == item.scored}
     for step in reversed(recipe.measure.steps):
