@@ -264,7 +264,7 @@ class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, Com
     """Options of ``reproduce``."""
 
     recipe: str = field(kw_only=False)
-    """Name of the recipe, e.g. mesa/chain (``geopretrain recipes`` lists them), or a YAML file of yours."""
+    """Name of the recipe, e.g. mesa/table-1 (``geopretrain recipes`` lists them), or a YAML file of yours."""
     data_root: FilePath | None = None
     """Folder that data sets lie in (``geopretrain data list``); left away: $GEOPRETRAIN_DATA_ROOT."""
     tiny: bool = False
