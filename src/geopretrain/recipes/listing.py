@@ -32,6 +32,7 @@ def in_full(name: str, recipe: Recipe) -> str:
             f"{name}: {recipe.title}",
             f"{recipe.paper}, {recipe.item}",
             recipe.question,
+            *([f"The paper: {recipe.claim}"] if recipe.claim else []),
             *("", "stages:", *stages, *steps),
             *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
@@ -56,7 +57,10 @@ def _table(recipe: Recipe, measure: Measure) -> tuple[list[str], list[str]]:
 def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
     width = max((len(one.words) for one in recipe.printed), default=0)
-    lines = [f"  {one.words:{width}}  {one.score:g}" for one in recipe.printed]
+    lines = [
+        f"  {one.words:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
+        for one in recipe.printed
+    ]
     return [], ["", "printed:", *lines] if lines else []
 
 

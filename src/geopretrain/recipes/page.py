@@ -17,6 +17,7 @@ from geopretrain.recipes.shapes import Column
 from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
+from geopretrain.study.comparison import Comparison
 from geopretrain.tasks.base import DepthTask
 from geopretrain.version import __version__
 
@@ -64,6 +65,34 @@ def write_report(
         picture=_picture(path.parent, done),
         maps=_maps(done),
         failures=failures,
+        line=line,
+        version=__version__,
+    )
+
+
+def write_overview(
+    path: Path, plan: Plan, comparisons: Sequence[Comparison], journal: Journal, line: str
+) -> Path:
+    """Write the page of a study with several comparisons: what came out of each, and where its page is.
+
+    Args:
+        path: of the page.
+        plan: what was run.
+        comparisons: in order, the paper's numbers in them.
+        journal: how long each call took.
+        line: what is typed to do the same.
+    """
+    return write_page(
+        path,
+        "study.html.j2",
+        plan=plan,
+        recipe=plan.recipe,
+        comparisons=[
+            {"words": stage.words, "page": f"{stage.name}/report.html", "of": one, "measure": one.measure}
+            for stage, one in zip(plan.recipe.comparisons, comparisons, strict=True)
+        ],
+        settings=_settings(plan),
+        stages=[_stage(step, journal) for step in plan.steps],
         line=line,
         version=__version__,
     )

@@ -203,9 +203,8 @@ def _needed(recipe: Recipe, values: Mapping[str, Any]) -> tuple[list[str], list[
                 follow(dict(by_name[name].options))
 
     follow([row.start for row in recipe.rows])
-    steps = recipe.stages[-1:] if recipe.measure is None else recipe.measure.steps
-    follow([dict(step.options) for step in steps])
-    stages |= {step.name for step in steps if recipe.measure is None}
+    follow([dict(stage.options) for stage in recipe.ends])
+    stages |= {stage.name for stage in recipe.comparisons}
     return [name for name in by_name if name in stages], [name for name in recipe.data if name in data]
 
 
@@ -240,17 +239,20 @@ def _root(options: ReproduceOptions) -> Path | None:
 
 
 def _below(root: Path, name: str) -> str | None:
-    """Return where a data set of `geopretrain data list`, or else a folder of this name, is below a root."""
-    if name in data_sets() and (place := found_set(name, root)) is not None:
-        return spec_of(name, place).removeprefix(data_set(name).prefix)
-    folder = root / name
-    if not folder.is_dir():
+    """Return where a data set of `geopretrain data list`, with its options, or else a folder or file of this
+    name, is below a root."""
+    bare, _, options = name.partition("?")
+    if bare in data_sets() and (place := found_set(bare, root)) is not None:
+        return spec_of(bare, place, options).removeprefix(data_set(bare).prefix)
+    there = root / name
+    if not there.exists():
         return None
-    return str(folder.resolve() if name == "." else folder)
+    return str(there.resolve() if name == "." else there)
 
 
 def _in_words(name: str) -> str:
-    return "the folder itself" if name == "." else name if name in data_sets() else f"{name}/"
+    is_set = name.partition("?")[0] in data_sets()
+    return "the folder itself" if name == "." else name if is_set or Path(name).suffix else f"{name}/"
 
 
 class _Resolver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,24 @@ class Reproduction:
     Attributes:
         plan: all calls.
         outcome: the table; None where the calls were only shown, or end with a comparison.
-        comparison: that a study ends with.
+        comparisons: that a study ends with; none where the calls were only shown.
     """
 
     plan: Plan
     outcome: Outcome | None = None
-    comparison: Comparison | None = None
+    comparisons: Sequence[Comparison] = ()
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The last comparison of a study that was run."""
+        return self.comparisons[-1] if self.comparisons else None
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
-        if self.plan.recipe.is_study:
-            return self.plan.stages[-1].folder / "report.html"
+        """The page to look at: that of the comparison, where there is only one."""
+        recipe = self.plan.recipe
+        if len(recipe.comparisons) == 1:
+            return self.plan.out / recipe.comparisons[0].name / "report.html"
         return self.plan.out / "report.html"
 
     @property
@@ -62,13 +69,21 @@ class Reproduction:
 
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
-        if self.comparison is not None:
-            said = [self.comparison.sentence, in_words(self.comparison), self.plan.caution]
-            return "\n".join([*filter(None, said), f"The report is {self.report}."])
+        if self.comparisons:
+            return "\n".join([*self._compared(), f"The report is {self.report}."])
         if self.outcome is None:
             return self.plan.text()
         said = [self.outcome.headline(), *self.outcome.sentences(), self.plan.caution]
         return "\n".join([*filter(None, said), f"The report is {self.report}."])
+
+    def _compared(self) -> list[str]:
+        """Return what came out of each comparison, and what the paper says."""
+        recipe, several = self.plan.recipe, len(self.comparisons) > 1
+        said = [f"The paper: {recipe.claim}"] if recipe.claim else []
+        for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
+            said += [f"\n{stage.words}:"] if several else []
+            said += [one.sentence, in_words(one)]
+        return [*filter(None, [*said, self.plan.caution])]
 
     def as_json(self, failures: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what came out in plain values."""
@@ -122,12 +137,22 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     with fewer_threads_where_shared():
         run_stages(plan, journal, overwrite=overwrite)
         if plan.recipe.is_study:
-            return Reproduction(plan, comparison=beside_paper(plan))
+            return _study(plan, journal, _typed(saved))
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     made = Reproduction(plan, collect(plan, done))
     write_json(plan.out / "results.json", made.as_json(failures))
     write_report(made.report, made.plan, made.table, done, journal, failures, _typed(saved))
+    return made
+
+
+def _study(plan: Plan, journal: Journal, line: str) -> Reproduction:
+    """Set the comparisons of a study beside the paper; several have a page that leads to theirs."""
+    from geopretrain.recipes.page import write_overview
+
+    made = Reproduction(plan, comparisons=beside_paper(plan))
+    if len(made.comparisons) > 1:
+        write_overview(made.report, plan, made.comparisons, journal, line)
     return made
 
 

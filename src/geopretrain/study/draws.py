@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
+from geopretrain.config.several import ALL_LABELS
 
 if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
@@ -86,7 +87,7 @@ def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
 
 def label_counts(options: CompareOptions, available: int) -> list[int]:
     """Return the numbers of labels that are compared, ascending."""
-    asked = available if options.labels is None else options.labels
+    asked = available if options.labels in (None, ALL_LABELS) else options.labels
     return [asked] if isinstance(asked, int) else list(asked)
 
 
