@@ -299,13 +299,3 @@ def check_kills(folder, recipe, moments):
 def test_the_chain_killed_at_many_moments_ends_alike(tmp_path):
     recipe = short_chain(tmp_path, ["MP+GP+SP"], [0])
     check_kills(tmp_path, recipe, lambda total: range(3, total, max(1, total // 8)))
-
-
-@pytest.mark.slow
-def test_the_chain_at_its_tiny_size(tmp_path, capsys):
-    out = tmp_path / "out"
-    assert cli.main(["reproduce", "mesa/chain", "--tiny", "--out", str(out)]) == 0
-    results = json.loads((out / "results.json").read_text())
-    assert [row["row"] for row in results["rows"]] == ["MP", "MP+GP", "MP+GP+SP", "none"]
-    assert all(len(row["seeds"]) == 2 for row in results["rows"])
-    assert "RMSE (m) on" in capsys.readouterr().out

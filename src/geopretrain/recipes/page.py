@@ -64,6 +64,7 @@ def write_report(
         lineages=_lineages(done),
         picture=_picture(path.parent, done),
         maps=_maps(done),
+        activations=_activations(done),
         failures=failures,
         line=line,
         version=__version__,
@@ -193,6 +194,16 @@ def _maps(done: Sequence[Measured]) -> list[dict[str, Any]]:
         ]
         if maps:
             found.setdefault(one.row.name, {"name": one.row.name, "maps": maps})
+    return list(found.values())
+
+
+def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the pictures of activations of the first seed of each row, all of the same images."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in done:
+        for step in one.steps:
+            if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
+                found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
     return list(found.values())
 
 

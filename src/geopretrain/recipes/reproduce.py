@@ -72,7 +72,9 @@ class Reproduction:
         if self.comparisons:
             return "\n".join([*self._compared(), f"The report is {self.report}."])
         if self.outcome is None:
-            return self.plan.text()
+            from geopretrain.recipes.estimates import in_words as likely
+
+            return f"{self.plan.text()}\n{likely(self.plan)}"
         said = [self.outcome.headline(), *self.outcome.sentences(), self.plan.caution]
         return "\n".join([*filter(None, said), f"The report is {self.report}."])
 
