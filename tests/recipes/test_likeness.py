@@ -95,7 +95,10 @@ def test_what_nothing_leads_to_any_more_is_gone():
         ({"like": "mine.yaml"}, "is like itself"),
         ({"like": 3}, "like"),
         ({"like": "depth-to-semantic/table-1", "stages": 3}, "stages"),
-        ({"like": "depth-to-semantic/table-1", "settings": {"new": {"paper": 1}}}, "settings.new.source is missing"),
+        (
+            {"like": "depth-to-semantic/table-1", "settings": {"new": {"paper": 1}}},
+            "settings.new.source is missing",
+        ),
         (
             {"like": "depth-to-semantic/table-1", "stages": [{"name": "scores", "options": {"lables": 3}}]},
             "scores has no option 'lables'. Did you mean 'labels'?",
@@ -109,6 +112,6 @@ def test_likeness_that_leads_nowhere_is_refused(tmp_path, content, sentence):
 
 
 def test_every_item_of_lao_et_al_has_a_name():
-    wanted = "table-1 table-2 table-3 table-4 table-5 table-6 fig-2 fig-3 fig-4 fig-5 fig-6 fig-7 fig-8".split()
-    wanted += [f"supp-{one}" for one in "table-1 fig-1 fig-2 fig-3 fig-4 fig-5".split()]
+    wanted = [f"table-{k}" for k in range(1, 7)] + [f"fig-{k}" for k in range(2, 9)]
+    wanted += ["supp-table-1", *(f"supp-fig-{k}" for k in range(1, 6))]
     assert {f"depth-to-semantic/{one}" for one in wanted} <= set(names())

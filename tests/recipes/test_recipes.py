@@ -69,7 +69,9 @@ def test_every_setting_of_a_recipe_says_where_it_is_from(name):
     for one in [*recipe.settings.values(), *([recipe.measure.seeds] if recipe.measure else [])]:
         assert len(one.source) > 3
     kept = without_leftovers(recipe)
-    assert (list(kept.settings), list(kept.data)) == (list(recipe.settings), list(recipe.data)), "all are used"
+    assert (list(kept.settings), list(kept.data)) == (list(recipe.settings), list(recipe.data)), (
+        "all are used"
+    )
 
 
 def test_commands_of_recipes_are_those_of_the_command_line():

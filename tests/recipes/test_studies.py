@@ -61,7 +61,12 @@ def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):
 def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
     def printed(content):
         content["printed"] = [
-            {"init": "same", "mode": "full", "numbers": {"miou": 12.5, "pixel_accuracy": 40}, "words": "Theirs <b>"},
+            {
+                "init": "same",
+                "mode": "full",
+                "numbers": {"miou": 12.5, "pixel_accuracy": 40},
+                "words": "Theirs <b>",
+            },
             {"init": "random", "mode": "full", "numbers": {"miou": 30.0}, "words": "None"},
         ]
 

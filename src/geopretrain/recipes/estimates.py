@@ -1,9 +1,9 @@
 """What the stages of a plan are likely to take: time of a processor core, memory, disk.
 
 Measured is what a training step costs for each sample and megapixel, of backbones and of methods, by
-`benchmarks/recipe_costs.py`; all else is multiplied. That tells minutes from hours and hours from days, and no more:
-scoring, pictures and reading of data are left out, a frozen encoder costs less, and what nobody has measured is not
-known.
+`benchmarks/recipe_costs.py`; all else is multiplied. That tells minutes from hours and hours from days, no
+more: scoring, pictures and reading of data are left out, a frozen encoder costs less, and what nobody has
+measured is not known.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _estimate(step: Step, sizes: Mapping[str, Any]) -> Estimate:
     """Return what a call takes."""
     options, kind = step.options, _kind(step)
     if step.command == "data prepare":
-        return Estimate(frame=math.prod(options.size) * BYTES / 1e6 if isinstance(options.size, tuple) else None)
+        return Estimate(
+            frame=math.prod(options.size) * BYTES / 1e6 if isinstance(options.size, tuple) else None
+        )
     cost, factors = BACKBONES.get(_option(options, "backbone") or ""), METHODS.get(kind)
     if cost is None or factors is None:
         return Estimate()

@@ -1,7 +1,7 @@
 """``like``: a recipe that is another one but for what its own file says.
 
-* Mappings are taken together, name by name; so are lists of what has a ``name`` (stages, rows, steps, columns).
-  One that the other recipe has not stands before the next one that it has, else at the end.
+* Mappings are taken together, name by name; so are lists of what has a ``name`` (stages, rows, steps,
+  columns). One that the other recipe has not stands before the next one that it has, else at the end.
 * Any other value, a reference and any other list take the place of what was there.
 * ``differs`` are sentences more.
 * What tells one item from another is never taken over: title, item, question, claim, and printed numbers.
@@ -99,4 +99,3 @@ def _behind(recipe: Recipe, stages: Mapping[str, Any], kind: str, name: str) -> 
     if kind == "setting":
         return [at_scale(recipe.settings[name], scale) for scale in SCALES]
     return dict(stages[name].options) if kind == "stage" else None
-

@@ -53,7 +53,7 @@ def _beside(plan: Plan, stage: Stage, comparison: Comparison) -> dict[str, Any]:
 
 
 def _lines(printed: Printed, init: str, comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the paper's numbers of a row and ours, in the unit of the paper; none where we have no such row."""
+    """Return the paper's numbers of a row and ours, in the unit of the paper; none without such a row."""
     measure = comparison.measure
     for row in last_rows(comparison.rows):
         if (row.init, row.mode) == (init, printed.mode) and printed.labels in (None, row.labels):

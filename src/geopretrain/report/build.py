@@ -85,9 +85,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "losses": figures.to_html(curves.loss_curves(results["losses"], inits, results["modes"]))
         if results.get("losses")
         else "",
-        "against_second": figures.to_html(
-            curves.score_against_second(rows, inits, results["modes"], measure)
-        )
+        "against_second": figures.to_html(curves.score_against_second(rows, inits, results["modes"], measure))
         if len({row.step for row in rows}) > 1
         else "",
         "classes": [

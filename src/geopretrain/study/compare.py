@@ -29,9 +29,9 @@ from geopretrain.study.instrument import (
 )
 from geopretrain.study.launchers import Launch, jobs_in_words, run_trials
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
-from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.losses import KEY as LOSSES
 from geopretrain.study.losses import mean_losses
+from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.power import power_cautions
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences

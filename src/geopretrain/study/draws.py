@@ -11,7 +11,6 @@ import numpy as np
 
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
-from geopretrain.config.several import ALL_LABELS
 
 if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
@@ -87,7 +86,9 @@ def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
 
 def label_counts(options: CompareOptions, available: int) -> list[int]:
     """Return the numbers of labels that are compared, ascending."""
-    asked = available if options.labels in (None, ALL_LABELS) else options.labels
+    asked = options.labels
+    if asked is None or isinstance(asked, str):  # all
+        return [available]
     return [asked] if isinstance(asked, int) else list(asked)
 
 
