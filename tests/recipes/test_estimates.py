@@ -16,7 +16,8 @@ from geopretrain.recipes.plan import make_plan
 def costs(monkeypatch):
     """Costs that are easy to multiply; of ResNet-50 nothing is known."""
     monkeypatch.setattr(estimates, "BACKBONES", {"resnet18": Cost(2.0, BASE + 1000, 100)})
-    monkeypatch.setattr(estimates, "METHODS", {"finetune segmentation": (1.0, 1.0), "monodepth": (3.0, 2.0)})
+    methods = {"finetune segmentation": Cost(2.0, BASE + 1000), "monodepth": Cost(6.0, BASE + 2000)}
+    monkeypatch.setattr(estimates, "METHODS", methods)
 
 
 def plan(name, **more):

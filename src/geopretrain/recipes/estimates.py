@@ -16,32 +16,44 @@ from typing import Any
 from geopretrain.recipes.plan import Plan, Step
 
 MEASURED = "one core of an Intel Xeon (AVX512-BF16, AMX) beside other work, torch 2.15.0, 2026-11-26"
-SAMPLE = 4 * 0.03072
+SAMPLES = 4 * 0.03072
 """Samples times megapixels of the steps that were measured: 4 of 96x320."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of training with `finetune segmentation`, head ``depth``.
+    """What a training step costs, as it was measured.
 
     Attributes:
-        seconds: processor time of a step, for each sample and megapixel.
-        megabytes: highest memory of the process that was measured.
-        folder: size of its run folder, MB.
+        seconds: processor time for each sample and megapixel.
+        megabytes: highest memory of the process.
+        folder: size of the run folder without checkpoints, MB.
     """
 
     seconds: float
     megabytes: float
-    folder: float
+    folder: float = 0.0
 
 
 BYTES = 3
 """Of a pixel in a store, without right images and depth."""
-BASE = 900.0
+BASE = 1050.0
 """Memory, MB, of a process that has the libraries and trains next to nothing."""
-BACKBONES: Mapping[str, Cost] = {}
-METHODS: Mapping[str, tuple[float, float]] = {}
-"""Time and memory (above `BASE`) of each, as factors on those of `finetune segmentation`, with ResNet-18."""
+USUAL = "resnet18"
+BACKBONES: Mapping[str, Cost] = {
+    "resnet18": Cost(1.83, 1945, 103),
+    "resnet50": Cost(3.77, 3146, 226),
+    "tf_efficientnet_lite0": Cost(2.02, 1559, 37),
+}
+"""With `finetune segmentation`, head ``depth``, in the numbers that `--precision auto` takes."""
+METHODS: Mapping[str, Cost] = {
+    "finetune segmentation": Cost(1.83, 1945),
+    "monodepth": Cost(6.29, 2969),
+    "depth_supervised": Cost(2.66, 2003),
+    "optical_flow": Cost(5.13, 2263),
+    "inpainting": Cost(3.5, 1937),
+}
+"""With `USUAL`."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +102,20 @@ def _estimate(step: Step, sizes: Mapping[str, Any]) -> Estimate:
         return Estimate(
             frame=math.prod(options.size) * BYTES / 1e6 if isinstance(options.size, tuple) else None
         )
-    cost, factors = BACKBONES.get(_option(options, "backbone") or ""), METHODS.get(kind)
-    if cost is None or factors is None:
+    cost, method = BACKBONES.get(_option(options, "backbone") or ""), METHODS.get(kind)
+    if cost is None or method is None:
         return Estimate()
+    usual = BACKBONES[USUAL]
     trainings, steps, batch = _trainings(options), _steps(step), _batch(step)
     disk = trainings * cost.folder
     size = _pixels(options, sizes)
     if size is None or batch is None:
         return Estimate(disk=disk)
     samples = batch * size / 1e6
-    memory = BASE + (cost.megabytes - BASE) * factors[1] * samples / SAMPLE
-    seconds = None if steps is None else trainings * steps * samples * cost.seconds * factors[0]
+    above = (cost.megabytes - BASE) * (method.megabytes - BASE) / (usual.megabytes - BASE)
+    memory = BASE + above * samples / SAMPLES
+    of_a_step = samples * cost.seconds * method.seconds / usual.seconds
+    seconds = None if steps is None else trainings * steps * of_a_step
     return Estimate(seconds, memory, disk)
 
 
