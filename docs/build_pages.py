@@ -2,18 +2,21 @@
 
 * the home page is ``README.md``; ``CHANGELOG.md``, ``CONTRIBUTING.md`` and other files are pages too;
 * the API reference has one page for each package of ``src/geopretrain``, from the docstrings;
-* ``docs/options/*.md``, where there are any, become the pages of options.
+* ``docs/options/*.md``, where there are any, become the pages of options;
+* equations between ``$$`` become MathML, which browsers show without a script.
 """
 
 from __future__ import annotations
 
 import ast
+import html
 import re
 from collections.abc import Callable
 from os.path import normpath
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +114,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     """
     markdown = re.sub(r"`[^`\n]*`", lambda code: code[0].replace("\\|", "|"), markdown)
     return with_links(markdown, lambda target: PAGE_OF.get(target.removeprefix("../"), target))
+
+
+def on_page_content(content: str, page: Any, config: Any, files: Files) -> str:
+    """Turn the equations of a page, which are in LaTeX until here, into MathML."""
+    equation = r'<div class="arithmatex">\\\[(.*?)\\\]</div>'
+    return re.sub(equation, lambda found: mathml(html.unescape(found[1])), content, flags=re.DOTALL)
+
+
+def mathml(latex: str) -> str:
+    """Return an equation in a block that can be scrolled where a telephone is narrower."""
+    return f'<div class="equation">{convert(latex.strip(), display="block")}</div>'
 
 
 def rebased(text: str, source: str) -> str:

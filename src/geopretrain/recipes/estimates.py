@@ -52,6 +52,7 @@ METHODS: Mapping[str, Cost] = {
     "depth_supervised": Cost(2.66, 2003),
     "optical_flow": Cost(5.13, 2263),
     "inpainting": Cost(3.5, 1937),
+    "moco": Cost(2.58, 2243),
 }
 """With `USUAL`."""
 
