@@ -19,6 +19,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.recipes.commands import COMMANDS
 from geopretrain.recipes.finding import FOLDER, names, read_recipe
 from geopretrain.recipes.journal import Journal
+from geopretrain.recipes.likeness import without_leftovers
 from geopretrain.recipes.listing import recipes
 from geopretrain.recipes.plan import make_plan
 from geopretrain.recipes.shapes import SCALES, Setting, at_scale
@@ -68,8 +69,10 @@ def test_every_setting_of_a_recipe_says_where_it_is_from(name):
     recipe = read_recipe(name)
     for one in [*recipe.settings.values(), *([recipe.measure.seeds] if recipe.measure else [])]:
         assert len(one.source) > 3
-    used = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    assert [setting for setting in recipe.settings if f"{{setting: {setting}}}" not in used] == []
+    kept = without_leftovers(recipe)
+    assert (list(kept.settings), list(kept.data)) == (list(recipe.settings), list(recipe.data)), (
+        "all are used"
+    )
 
 
 def test_commands_of_recipes_are_those_of_the_command_line():

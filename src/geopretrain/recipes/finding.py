@@ -9,12 +9,27 @@ from typing import Any
 
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
-from geopretrain.recipes.shapes import SCALES, START, Item, Measure, Recipe, Row, Stage, at_scale, references
+from geopretrain.recipes.likeness import LIKE, alike, without_leftovers
+from geopretrain.recipes.shapes import (
+    SCALES,
+    START,
+    Item,
+    Measure,
+    Printed,
+    Recipe,
+    Row,
+    Stage,
+    at_scale,
+    inits_of,
+    references,
+)
 from geopretrain.records import as_type, read_yaml
 from geopretrain.schema import as_path, is_number
 
 FOLDER = Path(__file__).parent
 ENDINGS = (".yaml", ".yml")
+INSTALL = "Install geopretrain again."
+CORRECT = "Correct it; docs/recipes.md says what a recipe is made of."
 
 
 @dataclass(frozen=True)
@@ -51,10 +66,9 @@ def find(name: str) -> Found:
         ConfigError: unknown; the nearest is named. Or the file is none.
     """
     if name in (known := names()):
-        return Found(name, _read(FOLDER / f"{name}.yaml", "Install geopretrain again."))
+        return Found(name, _read(FOLDER / f"{name}.yaml", INSTALL))
     if as_path(name, "recipe").suffix in ENDINGS:
-        advice = "Correct it; docs/recipes.md says what a recipe is made of."
-        return Found(name, _read(as_path(name, "recipe"), advice))
+        return Found(name, _read(as_path(name, "recipe"), CORRECT))
     paper, _, item = name.partition("/")
     recipes = {one: find(one).recipe for one in known if one.startswith(f"{paper}/")}
     if (study := item_names(recipes).get(name)) is not None:
@@ -71,11 +85,42 @@ def read_recipe(name: str) -> Recipe:
 
 
 def _read(path: Path, advice: str) -> Recipe:
-    content = read_yaml(path, error=ConfigError, advice=advice)
+    content = _content(path, advice)
     recipe: Recipe = as_type(Recipe, content, path, error=ConfigError, advice=advice)
     for problem in problems(recipe):
         raise ConfigError(f"'{path}' cannot be used: {problem} {advice}")
-    return recipe
+    return without_leftovers(recipe) if recipe.like else recipe
+
+
+def _content(path: Path, advice: str, above: tuple[Path, ...] = ()) -> Any:
+    """Return what a file holds, together with the recipe that it is like.
+
+    Raises:
+        ConfigError: a file cannot be read, that recipe is none, or is like this one in the end.
+    """
+    content = read_yaml(path, error=ConfigError, advice=advice)
+    like = content.get(LIKE) if isinstance(content, Mapping) else None
+    if not isinstance(like, str) or not like:
+        return content
+    other, other_advice = _base(like, path)
+    chain = (*above, path.resolve())
+    if other.resolve() in chain:
+        raise ConfigError(f"'{path}' is like itself: {LIKE}: {like} leads back to it. {advice}")
+    base = _content(other, other_advice, chain)
+    as_type(Recipe, base, other, error=ConfigError, advice=other_advice)
+    return alike(base, content)
+
+
+def _base(like: str, path: Path) -> tuple[Path, str]:
+    """Return the file of the recipe that another one is like, and what to do where it is wrong."""
+    if like in (known := names()):
+        return FOLDER / f"{like}.yaml", INSTALL
+    if Path(like).suffix in ENDINGS:
+        return path.parent / like, CORRECT
+    raise ConfigError(
+        f"'{path}' has {LIKE}: {like}, which is no recipe.{_nearest(like, known)} Known: {', '.join(known)}; "
+        "or a YAML file, from the folder of this one on."
+    )
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -166,14 +211,20 @@ def _of_printed(recipe: Recipe) -> list[str]:
         return []
     if not recipe.is_study:
         return ["its rows hold the paper's numbers; 'printed' is of recipes that end with a comparison."]
-    options = recipe.stages[-1].options
-    inits = [one["stage"] if isinstance(one, dict) else one for one in options.get("inits", ())]
-    known = [*inits, *options.get("variants", {})]
-    return [
-        f"the paper's number of {one.init}, {one.mode} is of no row of the comparison: {', '.join(known)}."
-        for one in recipe.printed
-        if one.init not in known or one.mode not in options.get("modes", (one.mode,))
-    ]
+    return [problem for one in recipe.printed for problem in _of_number(recipe, one)]
+
+
+def _of_number(recipe: Recipe, printed: Printed) -> list[str]:
+    """Return what is wrong with numbers of the paper: of which comparison and row they are."""
+    stages = {stage.name: stage for stage in recipe.comparisons}
+    if printed.stage not in (None, *stages):
+        return [f"the paper's numbers of {printed.words} are of no comparison: {', '.join(stages)}."]
+    comparison = stages[printed.stage or recipe.stages[-1].name]
+    known, modes = inits_of(comparison), comparison.options.get("modes")
+    if printed.init in known and (not isinstance(modes, list) or printed.mode in modes):
+        return []
+    row = f"{printed.init}, {printed.mode}"
+    return [f"the paper's number of {row} is of no row of the comparison: {', '.join(known)}."]
 
 
 def _twice(kind: str, listed: list[str]) -> list[str]:

@@ -45,6 +45,7 @@ def in_full(name: str, found: Found) -> str:
             f"{recipe.paper}, {recipe.item}",
             *([f"{items[found.item].item}: {items[found.item].words}"] if found.item else []),
             recipe.question,
+            *([f"The paper: {recipe.claim}"] if recipe.claim else []),
             *("", "stages:", *stages, *steps),
             *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
@@ -76,7 +77,10 @@ def _table(item: Item) -> list[str]:
 def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
     width = max((len(one.words) for one in recipe.printed), default=0)
-    lines = [f"  {one.words:{width}}  {one.score:g}" for one in recipe.printed]
+    lines = [
+        f"  {one.words:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
+        for one in recipe.printed
+    ]
     return [], ["", "printed:", *lines] if lines else []
 
 

@@ -18,6 +18,7 @@ from geopretrain.recipes.shapes import Column, Item
 from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
+from geopretrain.study.comparison import Comparison
 from geopretrain.tasks.base import DepthTask
 from geopretrain.version import __version__
 
@@ -60,6 +61,7 @@ def write_report(
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],
         lineages=_lineages(done),
+        activations=_activations(done),
         failures=failures,
         line=line,
         version=__version__,
@@ -82,6 +84,34 @@ def _part(
         "picture": _picture(out, name, item, own) if item.pictures else "",
         "maps": _maps(own, item.maps),
     }
+
+
+def write_overview(
+    path: Path, plan: Plan, comparisons: Sequence[Comparison], journal: Journal, line: str
+) -> Path:
+    """Write the page of a study with several comparisons: what came out of each, and where its page is.
+
+    Args:
+        path: of the page.
+        plan: what was run.
+        comparisons: in order, the paper's numbers in them.
+        journal: how long each call took.
+        line: what is typed to do the same.
+    """
+    return write_page(
+        path,
+        "study.html.j2",
+        plan=plan,
+        recipe=plan.recipe,
+        comparisons=[
+            {"words": stage.words, "page": f"{stage.name}/report.html", "of": one, "measure": one.measure}
+            for stage, one in zip(plan.recipe.comparisons, comparisons, strict=True)
+        ],
+        settings=_settings(plan),
+        stages=[_stage(step, journal) for step in plan.steps],
+        line=line,
+        version=__version__,
+    )
 
 
 def _lines(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
@@ -226,6 +256,16 @@ def _maps(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, Any
         maps = [{"words": step.words, "picture": embedded(step.folder / "cka.png")} for step in steps]
         if maps:
             found.setdefault(one.row.name, {"name": one.row.name, "words": one.row.words, "maps": maps})
+    return list(found.values())
+
+
+def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the pictures of activations of the first seed of each row, all of the same images."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in done:
+        for step in one.steps:
+            if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
+                found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
     return list(found.values())
 
 

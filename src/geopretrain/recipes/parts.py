@@ -47,7 +47,7 @@ def needed(recipe: Recipe, items: Sequence[Item], settings: Mapping[str, Any]) -
     """Return the stages and data sets that the items need.
 
     Args:
-        recipe: that they are of; one that ends with a comparison is needed whole.
+        recipe: that they are of; one that ends with comparisons is needed whole.
         items: that are wanted.
         settings: values of its settings.
     """
@@ -65,8 +65,7 @@ def needed(recipe: Recipe, items: Sequence[Item], settings: Mapping[str, Any]) -
                 stages.add(name)
                 follow(dict(by_name[name].options))
 
-    if recipe.measure is None:
-        follow([{"stage": recipe.stages[-1].name}])
+    follow([{"stage": stage.name} for stage in recipe.comparisons])
     for row in recipe.rows:
         steps = steps_of(recipe, items, row, first=True)
         if steps or any(row.name in item.rows and item.scored == START for item in items):

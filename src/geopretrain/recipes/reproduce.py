@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,22 +34,28 @@ class Reproduction:
 
     Attributes:
         plan: all calls.
-        outcomes: the tables by the items of the plan; none where the calls were only shown, end with a
-            comparison, or where figures alone were asked for.
-        comparison: that a study ends with.
+        outcomes: the tables by the items of the plan; none where the calls were only shown, end with
+            comparisons, or where figures alone were asked for.
+        comparisons: that a study ends with; none where the calls were only shown.
         is_run: whether the calls were run.
     """
 
     plan: Plan
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
-    comparison: Comparison | None = None
+    comparisons: Sequence[Comparison] = ()
     is_run: bool = True
 
     @property
+    def comparison(self) -> Comparison | None:
+        """The last comparison of a study that was run."""
+        return self.comparisons[-1] if self.comparisons else None
+
+    @property
     def report(self) -> Path:
-        """The page to look at."""
-        if self.plan.recipe.is_study:
-            return self.plan.stages[-1].folder / "report.html"
+        """The page to look at: that of the comparison, where there is only one."""
+        recipe = self.plan.recipe
+        if len(recipe.comparisons) == 1:
+            return self.plan.out / recipe.comparisons[0].name / "report.html"
         return self.plan.out / f"{self.plan.item or 'report'}.html"
 
     @property
@@ -70,15 +76,24 @@ class Reproduction:
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
         if not self.is_run:
-            return self.plan.text()
-        said: list[str] = []
-        if self.comparison is not None:
-            said = [self.comparison.sentence, in_words(self.comparison)]
+            from geopretrain.recipes.estimates import in_words as likely
+
+            return f"{self.plan.text()}\n{likely(self.plan)}"
+        said = self._compared() if self.comparisons else []
         for name, outcome in self.outcomes.items():
             head = f"{self.plan.items[name].item}: " if name else ""
             said += [f"{head}{outcome.headline()}", *outcome.sentences()]
         said += [*self.plan.left_out, self.plan.caution, f"The report is {self.report}."]
         return "\n".join(filter(None, said))
+
+    def _compared(self) -> list[str]:
+        """Return what came out of each comparison, and what the paper says."""
+        recipe, several = self.plan.recipe, len(self.comparisons) > 1
+        said = [f"The paper: {recipe.claim}"] if recipe.claim else []
+        for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
+            said += [f"\n{stage.words}:"] if several else []
+            said += [one.sentence, in_words(one)]
+        return [*filter(None, said)]
 
     def as_json(self, failures: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what came out in plain values."""
@@ -139,13 +154,23 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     with fewer_threads_where_shared():
         run_stages(plan, journal, overwrite=overwrite)
         if plan.recipe.is_study:
-            return Reproduction(plan, comparison=beside_paper(plan))
+            return _study(plan, journal, _typed(saved))
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     tables = {name: collect(plan, done, item) for name, item in plan.items.items() if item.scored}
     made = Reproduction(plan, tables)
     write_json(plan.out / f"{plan.item or 'results'}.json", made.as_json(failures))
     write_report(made.report, plan, tables, done, journal, failures, _typed(saved))
+    return made
+
+
+def _study(plan: Plan, journal: Journal, line: str) -> Reproduction:
+    """Set the comparisons of a study beside the paper; several have a page that leads to theirs."""
+    from geopretrain.recipes.page import write_overview
+
+    made = Reproduction(plan, comparisons=beside_paper(plan))
+    if len(made.comparisons) > 1:
+        write_overview(made.report, plan, made.comparisons, journal, line)
     return made
 
 
@@ -173,7 +198,7 @@ def _check_folder(out: Path, saved: dict[str, Any], *, overwrite: bool) -> None:
     check_marker(out, bool(before), "a recipe", overwrite=overwrite)
     if not before or overwrite:
         return
-    saved, before = ({**one, "recipe": _study(one.get("recipe"))} for one in (saved, before))
+    saved, before = ({**one, "recipe": _study_of(one.get("recipe"))} for one in (saved, before))
     for name in saved:
         if name not in _MAY_DIFFER and before.get(name) != saved[name]:
             raise RunFolderError(
@@ -182,7 +207,7 @@ def _check_folder(out: Path, saved: dict[str, Any], *, overwrite: bool) -> None:
             )
 
 
-def _study(recipe: Any) -> Any:
+def _study_of(recipe: Any) -> Any:
     """Return the name of the recipe that a table or figure is of: these share its folder."""
     try:
         return find(str(recipe)).name

@@ -1,6 +1,6 @@
 """What a recipe is: one YAML file that holds a table or figure of a paper, its settings and printed numbers.
 
-It ends with tables, each row and seed of which is trained and scored, or with a comparison (a study). Several
+It ends with tables, each row and seed of which is trained and scored, or with comparisons (a study). Several
 tables and figures of one study, which share its trainings, are ``items`` of one recipe, each with a name.
 
 A value in a recipe is plain, or a mapping with one name that stands for something else:
@@ -42,8 +42,8 @@ class DataSet:
     source: str
     """Section of the paper that says so."""
     folders: list[str]
-    """Data sets as `geopretrain data list` calls them, or folders below --data-root; the first that is there
-    is taken, ``.`` is the root itself."""
+    """Data sets as `geopretrain data list` calls them, also with their options (``?split=train``), or folders
+    and files below --data-root; the first that is there is taken, ``.`` is the root itself."""
     get: str
     """Where a user gets it."""
     fields: list[str] = field(default_factory=list)
@@ -174,19 +174,22 @@ class Item:
 
 @checked
 class Printed:
-    """A number of the paper that a row of the comparison is held beside, where the recipe is a study."""
+    """Numbers of the paper that a row of a comparison is held beside, where the recipe is a study."""
 
     init: str
-    """Row of the comparison: an initialisation as it is called there (that of a stage by the stage), or a
-    variant."""
+    """Row of the comparison: an initialisation by its word, or by the name of the stage, setting or data set
+    that it is from; or a variant."""
     mode: str
     """Of the comparison."""
-    score: float
-    """As the paper has it."""
+    numbers: Annotated[Mapping[str, float], Field(min_length=1)]
+    """As the paper has them, those that are fractions in percent, by their names in our records, e.g.
+    ``miou``, ``pixel_accuracy``."""
     words: str
     """What the paper calls it."""
     labels: int | None = None
     """Of several numbers of labels, which."""
+    stage: str | None = None
+    """Of several comparisons, which; left away: the last."""
 
 
 @checked
@@ -201,6 +204,10 @@ class Recipe:
     """Table or figure of the paper."""
     question: str
     """What it asks."""
+    claim: str | None = None
+    """What the paper says came out, with the numbers that stand in its text."""
+    like: str | None = None
+    """Recipe that it is like but for what it says itself, see `geopretrain.recipes.likeness`."""
     data: Mapping[str, DataSet]
     """Data sets by name."""
     settings: Mapping[str, Setting]
@@ -220,7 +227,7 @@ class Recipe:
 
     @property
     def is_study(self) -> bool:
-        """Whether its last stage is a comparison, whose page is that of the recipe, and it has no table."""
+        """Whether its last stage is a comparison, and it has no table."""
         return bool(self.stages) and self.stages[-1].command == "compare" and not self.rows
 
     def shown(self) -> dict[str, Item]:
@@ -250,6 +257,16 @@ class Recipe:
             printed = {row.name: row.printed for row in self.rows if row.printed and row.name in rows}
         return replace(item, rows=rows, columns=item.columns or measure.columns, printed=printed)
 
+    @property
+    def comparisons(self) -> list[Stage]:
+        """Of a study: its comparisons."""
+        return [stage for stage in self.stages if stage.command == "compare"] if self.is_study else []
+
+    @property
+    def ends(self) -> list[Stage]:
+        """What everything else is there for: the comparisons, or the steps of each row."""
+        return self.comparisons if self.measure is None else self.measure.steps
+
 
 def reference(value: Any) -> tuple[Kind, str] | None:
     """Return kind and name of a reference, None where a value is none."""
@@ -265,6 +282,13 @@ def references(value: Any) -> list[tuple[Kind, str]]:
         return [found]
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return [one for part in inside for one in references(part)]
+
+
+def inits_of(comparison: Stage) -> list[str]:
+    """Return how a recipe calls the rows of a comparison: words, or what they refer to; then variants."""
+    found = [(one, reference(one)) for one in comparison.options.get("inits", ())]
+    named = [str(one) if leads is None else leads[1] for one, leads in found]
+    return [*named, *comparison.options.get("variants", {})]
 
 
 def at_scale(setting: Setting, scale: Scale) -> Any:

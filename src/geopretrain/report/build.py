@@ -82,6 +82,12 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         else "",
         "differences": figures.to_html(figures.differences(rows, inits, measure)),
         "curves": figures.to_html(curves.learning_curves(rows, inits, results["modes"], measure)),
+        "losses": figures.to_html(curves.loss_curves(results["losses"], inits, results["modes"]))
+        if results.get("losses")
+        else "",
+        "against_second": figures.to_html(curves.score_against_second(rows, inits, results["modes"], measure))
+        if len({row.step for row in rows}) > 1
+        else "",
         "classes": [
             (mode, figures.to_html(figures.class_bars(results["per_class"][mode], names, inits, measure)))
             for mode in results["modes"]
