@@ -1,4 +1,5 @@
-# Targets: setup (install), demo (the main job on synthetic worlds), test, slow (tests that take minutes), lint, docs, bench.
+# Targets: setup (install), demo (the main job on synthetic worlds), test, recipes (all of them at their tiny size), slow (tests that take
+# minutes), lint, docs, bench.
 # On Windows run make in Git Bash: the recipes need its bash, rm and touch.
 SHELL := bash
 VENV  ?= .venv
@@ -13,7 +14,7 @@ endif
 CONSTRAINTS ?= constraints.txt
 PYTEST      ?=
 
-.PHONY: setup demo test slow lint style types format docs bench clean
+.PHONY: setup demo test recipes slow lint style types format docs bench clean
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
@@ -27,6 +28,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
+
+recipes: setup
+	$(BIN)/python -m pytest -m recipes $(PYTEST)
 
 slow: setup
 	$(BIN)/python -m pytest -m slow $(PYTEST)

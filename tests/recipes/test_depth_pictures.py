@@ -6,8 +6,11 @@ import torch
 from PIL import Image
 
 from geopretrain import pictures
+from geopretrain.data.structure import Structure
 from geopretrain.errors import DataError
 from geopretrain.evaluation.measured import MeasuredFrame
+from geopretrain.metrics.boundaries import depth_edges
+from geopretrain.pictures.error_maps import BOTH
 from geopretrain.recipes.depth_pictures import colour_against, draw_errors, inverse
 from geopretrain.tasks.base import DepthTask
 from geopretrain.tasks.predictions import DepthPrediction
@@ -55,3 +58,26 @@ def test_errors_are_relative_to_the_truth_and_grey_where_nobody_measured(tmp_pat
     assert (errors[:9] == 128).all()
     expected = pictures.error_map(np.full((1, 1), relative), 0.5)[0, 0]
     assert np.abs(np.int64(errors[20:]) - expected).max() <= 2
+
+
+def test_edges_of_each_network_are_a_row_where_they_are_known(tmp_path):
+    depth = np.full((64, 96), 2.0, np.float32)
+    depth[:, 48:] = 6.0
+    edges = np.zeros(depth.shape, bool)
+    edges[:, 47] = True
+
+    class Steps(Knows):
+        def predict(self, images):
+            return DepthPrediction(1 / (self.factor * torch.from_numpy(depth)[None, None]), "metric")
+
+    def drawn(name, structure):
+        frame = MeasuredFrame("one", lambda: np.full((64, 96, 3), 200, np.uint8), lambda: depth, structure)
+        return np.asarray(Image.open(draw_errors(tmp_path / name, {"net": Steps(1.0)}, [frame], (64, 96))))
+
+    plain, more = drawn("plain.png", lambda: None), drawn("more.png", lambda: Structure(edges=edges))
+    assert (more[: len(plain), : plain.shape[1]] == plain).all(), "two rows as before"
+    both = edges & depth_edges(depth)
+    assert both.any()
+    marked = (more == BOTH).all(-1)
+    assert marked[len(plain) :].sum() >= both.sum()
+    assert not (plain == BOTH).all(-1).any()

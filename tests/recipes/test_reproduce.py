@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from geopretrain import cli
-from geopretrain.recipes.finding import FOLDER
+from geopretrain.recipes.finding import FOLDER, read_recipe
 from geopretrain.recipes.plan import make_plan
 from geopretrain.recipes.results import Line, Outcome, collect, verdict
 from geopretrain.recipes.shapes import Column, Row
@@ -39,6 +39,7 @@ def short_chain(folder, rows, seeds, change=lambda content: None):
     rooms = "synthetic:rooms?worlds=1&frames=4&seed=9&height=64&width=96&stereo=0"
     content["settings"]["teacher_rooms"]["tiny"] = rooms
     content["rows"] = [row for row in content["rows"] if row["name"] in rows]
+    del content["items"]
     content["measure"]["seeds"]["tiny"] = list(seeds)
     change(content)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def test_repeated_it_keeps_what_is_finished(chain, capsys):
     before = killed.content(out)
     assert cli.main(words(recipe, out)) == 0
     said = capsys.readouterr().out
-    assert said.count("Done before: ") == 11
+    assert said.count("Done before: ") == 12
     assert f"The report is {out / 'report.html'}." in said
     assert killed.differing(killed.content(out), before) == []
 
@@ -305,7 +306,10 @@ def test_the_chain_killed_at_many_moments_ends_alike(tmp_path):
 def test_the_chain_at_its_tiny_size(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["reproduce", "mesa/chain", "--tiny", "--out", str(out)]) == 0
-    results = json.loads((out / "results.json").read_text())
-    assert [row["row"] for row in results["rows"]] == ["MP", "MP+GP", "MP+GP+SP", "none"]
-    assert all(len(row["seeds"]) == 2 for row in results["rows"])
-    assert "RMSE (m) on" in capsys.readouterr().out
+    tables = json.loads((out / "results.json").read_text())["items"]
+    assert [row["row"] for row in tables["table-1"]["rows"]] == ["MP", "MP+GP", "MP+GP+SP", "none"]
+    assert [row["row"] for row in tables["table-2"]["rows"]] == ["MP", "MP+GP", "MP+GP+SP"]
+    assert all(len(row["seeds"]) == 2 for table in tables.values() for row in table["rows"])
+    assert "Table 1: RMSE (m) on" in capsys.readouterr().out
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert all(f'id="{item}"' in page for item in read_recipe("mesa/chain").items)

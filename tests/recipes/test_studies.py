@@ -9,10 +9,8 @@ import yaml
 
 from geopretrain import cli
 from geopretrain.errors import ConfigError
-from geopretrain.recipes.finding import FOLDER, names, read_recipe
+from geopretrain.recipes.finding import FOLDER, read_recipe
 from geopretrain.recipes.reproduce import reproduce
-
-STUDIES = [name for name in names() if read_recipe(name).is_study]
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +61,13 @@ def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):
 def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
     def printed(content):
         content["printed"] = [
-            {"init": "same", "mode": "full", "score": 12.5, "words": "Theirs <b>"},
-            {"init": "random", "mode": "full", "score": 30.0, "words": "None"},
+            {
+                "init": "same",
+                "mode": "full",
+                "numbers": {"miou": 12.5, "pixel_accuracy": 40},
+                "words": "Theirs <b>",
+            },
+            {"init": "random", "mode": "full", "numbers": {"miou": 30.0}, "words": "None"},
         ]
 
     recipe, out = study(tmp_path, printed), tmp_path / "out"
@@ -77,21 +80,69 @@ def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
     assert line["paper"] == 12.5
     assert line["ours"] == pytest.approx(100 * ours["mean"])
     assert f"{line['ours'] - 12.5:+.1f}" in said
+    second = comparison["printed"]["lines"][1]
+    own = [trial for trial in comparison["trials"] if trial["init"] == "same"]
+    assert second["number"] == "pixel accuracy, %"
+    assert second["ours"] == pytest.approx(100 * sum(one["pixel_accuracy"] for one in own) / len(own))
     page = (out / "scores/report.html").read_text()
     assert "Beside the paper" in page
     assert "Theirs &lt;b&gt;" in page
     assert cli.main(words) == 0, "a second time it is as it was"
     assert json.loads((out / "scores/comparison.json").read_text()) == comparison
     assert cli.main(["recipes", recipe]) == 0
-    assert "Theirs <b>  12.5" in capsys.readouterr().out
+    assert "Theirs <b>  miou 12.5, pixel_accuracy 40" in capsys.readouterr().out
 
 
-def test_numbers_of_no_row_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({}, "of depth, full is of no row of the comparison: random, same"),
+        ({"init": "same", "mode": "frozen"}, "of same, frozen is of no row"),
+        ({"init": "same", "stage": "other"}, "the paper's numbers of Theirs are of no comparison: scores"),
+        ({"init": "same", "numbers": {}}, "printed"),
+    ],
+)
+def test_numbers_of_no_row_are_refused(tmp_path, more, sentence):
     def printed(content):
-        content["printed"] = [{"init": "depth", "mode": "full", "score": 12.5, "words": "Theirs"}]
+        one = {"init": "depth", "mode": "full", "numbers": {"miou": 12.5}, "words": "Theirs"}
+        content["printed"] = [{**one, **more}]
 
-    with pytest.raises(ConfigError, match="of depth, full is of no row of the comparison: random, same"):
+    with pytest.raises(ConfigError, match=sentence):
         read_recipe(study(tmp_path, printed))
+
+
+def two_comparisons(content):
+    """A study of two comparisons, the first of which has a number of its own, and rows named by a setting."""
+    (second,) = content["stages"]
+    first = {**second, "name": "before", "words": "with one more label"}
+    first["options"] = {**second["options"], "labels": 3, "inits": [{"setting": "start"}]}
+    content["stages"] = [first, second]
+    content["settings"]["start"] = {"paper": "random", "source": "a test"}
+    content["claim"] = "It <helps>."
+    of = {"mode": "full", "words": "Theirs"}
+    content["printed"] = [
+        {**of, "init": "start", "stage": "before", "numbers": {"miou": 10.0}},
+        {**of, "init": "same", "numbers": {"miou": 20.0}},
+    ]
+
+
+def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path, capsys):
+    recipe, out = study(tmp_path, two_comparisons), tmp_path / "out"
+    assert cli.main(["reproduce", recipe, "--tiny", "--out", str(out), "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("The paper: It <helps>.") == 1
+    assert f"The report is {out / 'report.html'}." in said
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "It &lt;helps&gt;." in page
+    for name, paper in (("before", 10), ("scores", 20)):
+        comparison = json.loads((out / name / "comparison.json").read_text())
+        (line,) = comparison["printed"]["lines"]
+        assert line["paper"] == paper
+        assert f'href="{name}/report.html"' in page
+        assert f"{line['ours'] - paper:+.1f}" in page
+    made = reproduce(recipe, tiny=True, out=out, threads=1)
+    assert [one.path.name for one in made.comparisons] == ["before", "scores"]
+    assert made.comparison is made.comparisons[-1]
 
 
 def test_a_study_has_no_table_and_no_seeds_of_rows(tmp_path):
@@ -116,9 +167,3 @@ def test_rows_belong_to_a_measure_and_a_comparison_comes_last(tmp_path):
     for change in (no_comparison, with_rows):
         with pytest.raises(ConfigError, match="neither rows with a measure, nor a last stage"):
             read_recipe(study(tmp_path, change))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_study_at_its_tiny_size(name, tmp_path):
-    assert cli.main(["reproduce", name, "--tiny", "--out", str(tmp_path / "out"), "--threads", "1"]) == 0

@@ -14,6 +14,7 @@ from geopretrain.data.batches import as_float
 from geopretrain.data.dataset import IMAGES
 from geopretrain.data.labelled.detect import is_labelled
 from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.data.labelled.synthetic import names_split
 from geopretrain.data.opening import open_dataset
 from geopretrain.data.prepare.resolve import is_store
 from geopretrain.data.subsets import spread_positions
@@ -29,6 +30,8 @@ ALL = "all"
 def open_images(data: str | os.PathLike[str], size: tuple[int, int] | None) -> FrameStore | LabelledSet:
     """Open a store, labelled images, ``images:FOLDER`` or a video for its images alone.
 
+    Synthetic worlds are labelled images where the number of images of a split is given.
+
     Args:
         data: what the user named.
         size: (height, width) px to read them at; None: that of the store, or what is usual.
@@ -38,7 +41,7 @@ def open_images(data: str | os.PathLike[str], size: tuple[int, int] | None) -> F
         ConfigError: a store of another size.
     """
     spec = os.fspath(data)
-    if is_labelled(spec) and not is_store(spec):
+    if (is_labelled(spec) or names_split(spec)) and not is_store(spec):
         return LabelledSet.open(spec, size=size, names=())
     return open_dataset(spec, IMAGES, size=size)
 

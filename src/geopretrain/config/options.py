@@ -167,7 +167,7 @@ class CompareOptions(
     (AbsRel, lower is better)."""
     labels: LabelCounts | None = 16
     """Number of labelled images to learn from, the same ones for all; several with commas, such as 4,16,64,
-    are compared one by one, the smaller sets inside the larger."""
+    are compared one by one, the smaller sets inside the larger; all: every training image."""
     subsets: Few = 1
     """Sets of labelled images that are drawn (with ``subset_seed`` and the seeds after it), each with every
     seed; 3 or more tell how much hangs on which images are labelled."""
@@ -264,7 +264,7 @@ class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, Com
     """Options of ``reproduce``."""
 
     recipe: str = field(kw_only=False)
-    """Name of the recipe, e.g. mesa/chain (``geopretrain recipes`` lists them), or a YAML file of yours."""
+    """Name of the recipe, e.g. mesa/table-1 (``geopretrain recipes`` lists them), or a YAML file of yours."""
     data_root: FilePath | None = None
     """Folder that data sets lie in (``geopretrain data list``); left away: $GEOPRETRAIN_DATA_ROOT."""
     tiny: bool = False

@@ -10,6 +10,7 @@ from geopretrain.schema import Count, Positive, Words, has_plain_digits, path_te
 MAX_SEEDS = 1000
 MAX_LABELS = 10**9
 MAX_RATE = 10**9
+ALL_LABELS = "all"
 
 
 def parts_of(value: Any) -> Any:
@@ -65,13 +66,15 @@ def _seeds(value: Any) -> Any:
 
 
 def _label_counts(value: Any) -> Any:
-    """Return a number of labels, or several ascending."""
+    """Return a number of labels, several ascending, or ``all``."""
+    if value == ALL_LABELS:
+        return value
     try:
         chosen = [whole(part) for part in parts_of(value)]
     except (TypeError, ValueError, OverflowError):
         chosen = []
     if not chosen or min(chosen) < 1 or max(chosen) > MAX_LABELS or len(set(chosen)) < len(chosen):
-        raise ValueError("a whole number of at least 1, or different ones with commas such as 4,16,64")
+        raise ValueError("a whole number of at least 1, different ones with commas such as 4,16,64, or all")
     return tuple(sorted(chosen)) if len(chosen) > 1 else chosen[0]
 
 
@@ -105,7 +108,9 @@ Mode = Literal["full", "encoder", "frozen"]
 Modes = Annotated[tuple[Mode, ...], reads(different), Words("full, encoder or frozen", "MODE", many=True)]
 Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
 LabelCounts = Annotated[
-    int | tuple[int, ...], reads(_label_counts), Words("a number, or numbers with commas", "N", many=True)
+    Literal["all"] | int | tuple[int, ...],
+    reads(_label_counts),
+    Words("a number, numbers with commas, or all", "N|all", many=True),
 ]
 Inits = Annotated[tuple[str, ...], reads(inits_of), Words("initialisations", "INIT", many=True)]
 CompareRates = Annotated[

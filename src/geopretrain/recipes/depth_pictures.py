@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain import pictures
+from geopretrain.data.structure import Structure
 from geopretrain.evaluation.measured import MeasuredFrame, readable
 from geopretrain.files import write_picture
+from geopretrain.metrics.boundaries import depth_edges
 from geopretrain.tasks.base import DepthTask
 
 LARGE_ERROR = 0.5
 """Relative error that gets the last red."""
+WIDEST = 320
+"""Px of one picture: a page has dozens of them."""
 _POINT = 1
 """Px by which single measured points are widened."""
 
@@ -25,6 +29,7 @@ def draw_errors(
 ) -> Path | None:
     """Write two rows for each frame: the picture and the depth of each network, the truth and its errors.
 
+    Where it is known where depth jumps, a third one has the edges of each network beside the true ones.
     Colours of depth are logarithmic, bright is near; errors are relative to the truth, blue is right.
 
     Args:
@@ -37,7 +42,12 @@ def draw_errors(
         The path; None where no frame can be read.
     """
     read = readable(((frame.name, frame.read) for frame in frames), [])
-    rows = [row for _, (depth, image) in read for row in _rows(tasks, depth, image, size)]
+    by_name = {frame.name: frame for frame in frames}
+    rows = [
+        row
+        for name, (depth, image) in read
+        for row in _rows(tasks, depth, image, by_name[name].structure(), size)
+    ]
     if not rows:
         return None
     write_picture(path, pictures.grid(rows))
@@ -48,6 +58,7 @@ def _rows(
     tasks: Mapping[str, DepthTask],
     depth: NDArray[np.floating],
     image: NDArray[np.uint8],
+    structure: Structure | None,
     size: tuple[int, int] | None,
 ) -> list[pictures.Picture]:
     from geopretrain.evaluation.depth import predict_disparity
@@ -60,9 +71,28 @@ def _rows(
     seen = [colour_against(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
     wrong = [_errors(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
     true_depth = colour_against(inverse(truth), truth, "metric")
-    above = pictures.side_by_side([shown, *seen], ["picture", *found])
-    below = pictures.side_by_side([true_depth, *wrong], ["true depth", *(["error"] * len(wrong))])
-    return [above, below]
+    above = _beside([shown, *seen], ["picture", *found])
+    below = _beside([true_depth, *wrong], ["true depth", *(["error"] * len(wrong))])
+    if structure is None or structure.edges is None:
+        return [above, below]
+    shown = np.asarray(cv2.resize(image, depth.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    edges = [_edges(shown, one, depth, structure.edges) for one in found.values()]
+    return [above, below, _beside([shown, *edges], ["picture", *(["edges"] * len(edges))])]
+
+
+def _beside(parts: Sequence[pictures.Picture], captions: Sequence[str]) -> pictures.Picture:
+    return pictures.side_by_side([pictures.shrunk(part, WIDEST) for part in parts], captions)
+
+
+def _edges(
+    image: NDArray[np.uint8],
+    disparity: NDArray[np.floating],
+    depth: NDArray[np.floating],
+    true: NDArray[np.generic],
+) -> pictures.Picture:
+    """Draw the edges of a prediction beside the true ones, at the size of the truth."""
+    at_size = cv2.resize(disparity, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return pictures.edge_map(image, true, depth_edges(np.where(depth > 0, 1 / np.maximum(at_size, 1e-6), 0)))
 
 
 def inverse(depth: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from geopretrain.config.command import takes
 from geopretrain.config.options import RecipesOptions
-from geopretrain.recipes.finding import all_recipes, read_recipe
-from geopretrain.recipes.shapes import SCALES, Measure, Recipe, at_scale, reference
+from geopretrain.recipes.finding import Found, all_recipes, find, item_names
+from geopretrain.recipes.shapes import SCALES, Column, Item, Measure, Recipe, at_scale, reference
 
 
 @takes(RecipesOptions)
@@ -16,22 +18,34 @@ def recipes(options: RecipesOptions) -> str:
         ConfigError: unknown recipe; the nearest is named.
     """
     if options.recipe is not None:
-        return in_full(options.recipe, read_recipe(options.recipe))
+        return in_full(options.recipe, find(options.recipe))
     found = all_recipes()
-    width = max(len(name) for name in found)
-    lines = [f"{name:<{width}}  {one.title} ({one.item})" for name, one in found.items()]
+    parts = item_names(found)
+    width = max(len(name) for name in [*found, *parts])
+    lines = []
+    for name, one in found.items():
+        lines.append(f"{name:<{width}}  {one.title} ({one.item})")
+        items = zip((part for part, study in parts.items() if study == name), one.items.values(), strict=True)
+        lines += [f"  {part:<{width}}{item.item}: {item.words}" for part, item in items]
     return "\n".join([*lines, "", "`geopretrain reproduce NAME --tiny` runs one on synthetic worlds."])
 
 
-def in_full(name: str, recipe: Recipe) -> str:
-    """Return a recipe in words: what it asks, stages, settings with their sources, the printed numbers."""
+def in_full(name: str, found: Found) -> str:
+    """Return a recipe in words: what it asks, stages, settings with their sources, the printed numbers.
+
+    Of a table or figure that is a part of one, its own numbers alone.
+    """
+    recipe = found.recipe
     stages = [f"  {one.name:16}{one.words} ({one.command}; {one.source or '-'})" for one in recipe.stages]
-    steps, printed = _of_study(recipe) if recipe.measure is None else _table(recipe, recipe.measure)
+    items = {found.item: recipe.shown()[found.item]} if found.item else recipe.shown()
+    steps, printed = _of_study(recipe) if recipe.measure is None else _tables(recipe.measure, items)
     return "\n".join(
         [
             f"{name}: {recipe.title}",
             f"{recipe.paper}, {recipe.item}",
+            *([f"{items[found.item].item}: {items[found.item].words}"] if found.item else []),
             recipe.question,
+            *([f"The paper: {recipe.claim}"] if recipe.claim else []),
             *("", "stages:", *stages, *steps),
             *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
@@ -41,22 +55,32 @@ def in_full(name: str, recipe: Recipe) -> str:
     )
 
 
-def _table(recipe: Recipe, measure: Measure) -> tuple[list[str], list[str]]:
+def _tables(measure: Measure, items: Mapping[str, Item]) -> tuple[list[str], list[str]]:
     """Return how rows are measured, and what the paper printed."""
     steps = [f"  {one.name:16}{one.words} ({one.command})" for one in measure.steps]
-    columns = [column.name for column in measure.columns]
-    titles = "".join(f"{column.title:>9}" for column in measure.columns)
-    printed = [
-        f"  {row.name:14}{''.join(_number(row.printed.get(column)) for column in columns)}"
-        for row in recipe.rows
+    printed = [line for item in items.values() if item.scored for line in _table(item)]
+    return ["for each row and seed:", *steps], printed
+
+
+def _table(item: Item) -> list[str]:
+    names = [*item.others, *item.rows]
+    width = max(16, *(len(name) + 2 for name in names))
+    titles = "".join(f"{column.title:>{_wide(column)}}" for column in item.columns)
+    rows = {**item.others, **{name: item.numbers.get(name, {}) for name in item.rows}}
+    lines = [
+        f"  {name:{width - 2}}{''.join(_number(numbers.get(one.name), one) for one in item.columns)}"
+        for name, numbers in rows.items()
     ]
-    return ["for each row and seed:", *steps], ["", f"printed:{'':8}{titles}", *printed]
+    return ["", f"{f'printed, {item.item}:':{width}}{titles}", *lines]
 
 
 def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
     width = max((len(one.words) for one in recipe.printed), default=0)
-    lines = [f"  {one.words:{width}}  {one.score:g}" for one in recipe.printed]
+    lines = [
+        f"  {one.words:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
+        for one in recipe.printed
+    ]
     return [], ["", "printed:", *lines] if lines else []
 
 
@@ -75,5 +99,9 @@ def shown(value: object) -> str:
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(value: float | None) -> str:
-    return f"{'-' if value is None else f'{value:z.3f}':>9}"
+def _wide(column: Column) -> int:
+    return max(9, len(column.title) + 1)
+
+
+def _number(value: float | None, column: Column) -> str:
+    return f"{'-' if value is None else f'{value:z.{column.decimals}f}':>{_wide(column)}}"

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.data.subsets import spread_positions
+from geopretrain.files import write_picture
 from geopretrain.recipes.depth_pictures import draw_errors
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.recipes.results import Line, Outcome, spread, verdict
-from geopretrain.recipes.shapes import Column
+from geopretrain.recipes.shapes import Column, Item
 from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
+from geopretrain.study.comparison import Comparison
 from geopretrain.tasks.base import DepthTask
 
-FRAMES = 3
-"""Pictures that are shown, evenly spread and not chosen by how they look."""
+NOTHING = "–"
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -32,18 +33,18 @@ VERDICTS = {
 def write_report(
     path: Path,
     plan: Plan,
-    outcome: Outcome,
+    tables: Mapping[str, Outcome],
     done: Sequence[Measured],
     journal: Journal,
     failures: Sequence[Mapping[str, Any]],
     line: str,
 ) -> Path:
-    """Write the page of a recipe, and the picture in it.
+    """Write the page of a recipe, a part for each table and figure, and the pictures in it.
 
     Args:
         path: of the page.
         plan: what was run.
-        outcome: what came out.
+        tables: what came out, by the items of the plan that are tables.
         done: rows and seeds that came to their end.
         journal: how long each call took.
         failures: rows and seeds that did not, with their errors.
@@ -54,15 +55,58 @@ def write_report(
         "recipe.html.j2",
         plan=plan,
         recipe=plan.recipe,
-        outcome=outcome,
-        table=[_lines(one, outcome.columns) for one in outcome.lines],
-        against=[_against(one, outcome) for one in outcome.lines[1:]],
+        outcome=next((one for one in tables.values() if one.protocol), next(iter(tables.values()), None)),
+        parts=[_part(path.parent, name, item, tables.get(name), done) for name, item in plan.items.items()],
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],
         lineages=_lineages(done),
-        picture=_picture(path.parent, done),
-        maps=_maps(done),
+        activations=_activations(done),
         failures=failures,
+        line=line,
+    )
+
+
+def _part(
+    out: Path, name: str, item: Item, outcome: Outcome | None, done: Sequence[Measured]
+) -> dict[str, Any]:
+    """Return what the page shows of a table or figure."""
+    own = [one for one in done if one.row.name in item.rows]
+    return {
+        "name": name,
+        "item": item,
+        "outcome": outcome,
+        "table": [] if outcome is None else [_lines(one, outcome.columns) for one in outcome.lines],
+        "others": [] if outcome is None else _others(outcome),
+        "against": [] if outcome is None else _compared(outcome),
+        "drawn": _drawn(out, name, item, outcome),
+        "picture": _picture(out, name, item, own) if item.pictures else "",
+        "maps": _maps(own, item.maps),
+    }
+
+
+def write_overview(
+    path: Path, plan: Plan, comparisons: Sequence[Comparison], journal: Journal, line: str
+) -> Path:
+    """Write the page of a study with several comparisons: what came out of each, and where its page is.
+
+    Args:
+        path: of the page.
+        plan: what was run.
+        comparisons: in order, the paper's numbers in them.
+        journal: how long each call took.
+        line: what is typed to do the same.
+    """
+    return write_page(
+        path,
+        "study.html.j2",
+        plan=plan,
+        recipe=plan.recipe,
+        comparisons=[
+            {"words": stage.words, "page": f"{stage.name}/report.html", "of": one, "measure": one.measure}
+            for stage, one in zip(plan.recipe.comparisons, comparisons, strict=True)
+        ],
+        settings=_settings(plan),
+        stages=[_stage(step, journal) for step in plan.steps],
         line=line,
     )
 
@@ -75,15 +119,31 @@ def _lines(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
     return {
         "name": line.row.name,
         "words": line.row.words,
-        "paper": [_number(value) for value in paper],
-        "ours": [spread(line, column.name) for column in columns],
-        "difference": [_number(value, signed=True) for value in apart],
+        "labels": ("paper", "ours", "difference") if line.row.printed else ("ours",),
+        "paper": [_number(value, column) for value, column in zip(paper, columns, strict=True)],
+        "ours": [spread(line, column) for column in columns],
+        "difference": [_signed(value, column) for value, column in zip(apart, columns, strict=True)],
     }
 
 
+def _others(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rows that only the paper has."""
+    return [
+        {"name": name, "paper": [_number(numbers.get(column.name), column) for column in outcome.columns]}
+        for name, numbers in outcome.others.items()
+    ]
+
+
+def _compared(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rows against those that they are held against; nothing where there are too few seeds."""
+    lines = outcome.compared()
+    told = any(difference is not None for line in lines for difference in line.differences.values())
+    return [_against(line, outcome) for line in lines] if told else []
+
+
 def _against(line: Line, outcome: Outcome) -> dict[str, Any]:
-    """Return what a row is against the first one, here and in the paper."""
-    first, cells = outcome.lines[0].row, []
+    """Return what a row is against the one that it is held against, here and in the paper."""
+    first, cells = outcome.baseline(line).row, []
     for column in outcome.columns:
         difference = line.differences[column.name]
         printed = [row.printed.get(column.name) for row in (line.row, first)]
@@ -91,14 +151,17 @@ def _against(line: Line, outcome: Outcome) -> dict[str, Any]:
         interval = difference is not None and difference.has_interval
         cells.append(
             {
-                "paper": _number(paper, signed=True),
-                "ours": _number(difference.mean if difference else None, signed=True),
-                "interval": f"{difference.low:+z.3f} to {difference.high:+z.3f}" if interval else "",  # type: ignore[union-attr]
+                "paper": _signed(paper, column),
+                "ours": _signed(difference.mean if difference else None, column),
+                "interval": f"{_signed(difference.low, column)} to {_signed(difference.high, column)}"  # type: ignore[union-attr]
+                if interval
+                else "",
                 "verdict": verdict(difference, column).replace(" ", "-") if difference else "",
                 "words": VERDICTS[verdict(difference, column)] if difference else "too few seeds",
             }
         )
-    return {"name": line.row.name, "cells": cells}
+    has_paper = any(cell["paper"] != NOTHING for cell in cells)
+    return {"name": line.row.name, "first": first.name, "cells": cells, "printed": has_paper}
 
 
 def _settings(plan: Plan) -> list[dict[str, Any]]:
@@ -120,52 +183,92 @@ def _stage(step: Step, journal: Journal) -> dict[str, str]:
 
 
 def _lineages(done: Sequence[Measured]) -> list[tuple[str, str]]:
-    """Return, for each row, the methods that its network went through, the oldest first."""
+    """Return, for each row that was trained, the methods that its network went through, the oldest first."""
     found = {}
     for one in done:
-        run = RunFolder(one.steps[0].folder)
-        if one.row.name not in found and run.has_lineage:
+        run = _run_of(one)
+        if one.row.name not in found and run is not None and run.has_lineage:
             before = [step.get("method") or step["init"] for step in run.lineage["chain"]]
             found[one.row.name] = " → ".join([*before, str(run.lineage.get("method"))])
     return list(found.items())
 
 
-def _picture(out: Path, done: Sequence[Measured]) -> str:
+def _run_of(one: Measured) -> RunFolder | None:
+    """Return the training of a row and seed; None where it has none."""
+    runs = (RunFolder(step.folder) for step in one.steps)
+    return next((run for run in runs if run.is_ours()), None)
+
+
+def _drawn(out: Path, name: str, item: Item, outcome: Outcome | None) -> str:
+    """Draw the first column of a table over a value of its rows; nothing where that is not asked for."""
+    if outcome is None or not item.lines:
+        return ""
+    from geopretrain.pictures.values import draw_values
+
+    across, by = item.lines
+    lines: dict[str, dict[float, tuple[float, float]]] = {}
+    for line in outcome.lines:
+        if line.seeds:
+            where = float(line.row.values[across])
+            values = (line.mean(outcome.columns[0].name), line.sd(outcome.columns[0].name))
+            lines.setdefault(str(line.row.values[by]), {})[where] = values
+    path = out / f"{name or 'report'}-lines.png"
+    write_picture(path, draw_values(lines, across=across, up=outcome.columns[0].title))
+    return embedded(path)
+
+
+def _picture(out: Path, name: str, item: Item, done: Sequence[Measured]) -> str:
     """Draw the depth of the first seed of each row on frames that were scored; nothing for other tasks."""
     from geopretrain.evaluation.measured import find_frames
 
     runs: dict[str, RunFolder] = {}
+    scored: dict[str, Any] = {}
     for one in done:
-        runs.setdefault(one.row.name, RunFolder(one.steps[0].folder))
-    scored = done[0].steps[-1].options
-    if not all(run.is_ours() for run in runs.values()) or not hasattr(scored, "frames"):
-        return ""
-    tasks = {name: load_task(run).eval() for name, run in runs.items()}
-    networks = {name: task for name, task in tasks.items() if isinstance(task, DepthTask)}
+        step, run = one.step(item.pictures), _run_of(one)
+        if step is not None and run is not None:
+            runs.setdefault(one.row.name, run)
+            scored.setdefault(one.row.name, step.options)
+    tasks = {row: load_task(run).eval() for row, run in runs.items()}
+    networks = {row: task for row, task in tasks.items() if isinstance(task, DepthTask)}
     if not networks:
         return ""
-    first = next(iter(runs.values()))
-    frames = find_frames(str(scored.data), first, frames=scored.frames).frames
-    chosen = [frames[position] for position in spread_positions(len(frames), FRAMES)]
-    drawn = draw_errors(out / "depth.png", networks, chosen, first.size)
+    row, first = next(iter(runs.items()))
+    options = scored[row]
+    found = find_frames(
+        str(options.data),
+        first,
+        frames=options.frames,
+        split_file=None if options.split_file is None else str(options.split_file),
+    )
+    chosen = [found.frames[position] for position in spread_positions(len(found.frames), item.frames)]
+    drawn = draw_errors(out / f"{name or 'depth'}.png", networks, chosen, first.size)
     return embedded(drawn) if drawn else ""
 
 
-def _maps(done: Sequence[Measured]) -> list[dict[str, Any]]:
+def _maps(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, Any]]:
     """Return the maps of layers (CKA) of the first seed of each row."""
     found: dict[str, dict[str, Any]] = {}
     for one in done:
-        maps = [
-            {"words": step.words, "picture": embedded(step.folder / "cka.png")}
-            for step in one.steps
-            if step.command == "analyse cka"
-        ]
+        steps = [step for name in wanted if (step := one.step(name)) is not None]
+        maps = [{"words": step.words, "picture": embedded(step.folder / "cka.png")} for step in steps]
         if maps:
-            found.setdefault(one.row.name, {"name": one.row.name, "maps": maps})
+            found.setdefault(one.row.name, {"name": one.row.name, "words": one.row.words, "maps": maps})
     return list(found.values())
 
 
-def _number(value: float | None, *, signed: bool = False) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:+z.3f}" if signed else f"{value:z.3f}"
+def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return the pictures of activations of the first seed of each row, all of the same images."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in done:
+        for step in one.steps:
+            if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
+                found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
+    return list(found.values())
+
+
+def _number(value: float | None, column: Column) -> str:
+    return NOTHING if value is None or math.isnan(value) else f"{value:z.{column.decimals}f}"
+
+
+def _signed(value: float | None, column: Column) -> str:
+    return NOTHING if value is None or math.isnan(value) else f"{value:+z.{column.decimals}f}"

@@ -1,75 +1,113 @@
-"""The paper's numbers beside those of a comparison that a recipe ends with."""
+"""The paper's numbers beside those of the comparisons that a recipe ends with."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geopretrain.folders import owned
 from geopretrain.recipes.plan import Plan
-from geopretrain.recipes.shapes import Printed
+from geopretrain.recipes.shapes import Printed, Stage, inits_of
 from geopretrain.study.comparison import Comparison
-from geopretrain.study.summary import Row, last_rows
+from geopretrain.study.measures import Measure
+from geopretrain.study.statistics import mean, standard_deviation
+from geopretrain.study.summary import last_rows
 
 KEY = "printed"
+TITLES = {"per_image_miou": "mIoU of images", "box_map_75": "mAP75", "mask_map": "mAP of masks"}
+"""Names of numbers that comparisons record and have no column of."""
 
 
-def beside_paper(plan: Plan) -> Comparison:
-    """Return the comparison of a study with the paper's numbers in it, and on its page, where it has any."""
+def beside_paper(plan: Plan) -> list[Comparison]:
+    """Return the comparisons of a study with what the paper says in them, and on their pages."""
     from geopretrain.report.build import build_report
 
-    comparison = Comparison.open(plan.stages[-1].folder)
+    told = []
+    for stage in plan.recipe.comparisons:
+        comparison = Comparison.open(plan.out / stage.name)
+        found = _beside(plan, stage, comparison) if plan.recipe.printed or plan.recipe.claim else None
+        if comparison.results.get(KEY) != found:
+            comparison = Comparison(comparison.path, {**comparison.results, KEY: found})
+            with owned(comparison.path):
+                comparison.save()
+                build_report(comparison, comparison.report)
+        told.append(comparison)
+    return told
+
+
+def _beside(plan: Plan, stage: Stage, comparison: Comparison) -> dict[str, Any]:
+    """Return what a comparison is to be read beside."""
     recipe = plan.recipe
-    if not recipe.printed:
-        return comparison
-    rows = last_rows(comparison.rows)
-    numbers = [line for one in recipe.printed if (line := _line(one, rows, comparison)) is not None]
-    found = {
+    last = recipe.stages[-1].name
+    own = [one for one in recipe.printed if (one.stage or last) == stage.name]
+    names = dict(zip(inits_of(stage), [one["name"] for one in comparison.results["inits"]], strict=True))
+    return {
         "paper": recipe.paper,
         "item": recipe.item,
-        "lines": numbers,
+        "question": recipe.question,
+        "claim": recipe.claim or "",
+        "lines": [line for one in own for line in _lines(one, names[one.init], comparison)],
         "differs": [*([plan.caution] if plan.caution else []), *recipe.differs],
     }
-    if comparison.results.get(KEY) != found:
-        comparison = Comparison(comparison.path, {**comparison.results, KEY: found})
-        with owned(comparison.path):
-            comparison.save()
-            build_report(comparison, comparison.report)
-    return comparison
 
 
-def _line(printed: Printed, rows: list[Row], comparison: Comparison) -> dict[str, Any] | None:
-    """Return a number of the paper, ours, and the difference, in the unit of the paper; None without ours."""
+def _lines(printed: Printed, init: str, comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the paper's numbers of a row and ours, in the unit of the paper; none without such a row."""
     measure = comparison.measure
-    for row in rows:
-        if (row.init, row.mode) == (printed.init, printed.mode) and printed.labels in (None, row.labels):
-            ours = measure.scale * row.mean
-            return {
-                "words": printed.words,
-                "init": row.init,
-                "mode": row.mode,
-                "labels": row.labels,
-                "paper": printed.score,
-                "ours": ours if math.isfinite(ours) else None,
-                "sd": measure.scale * row.sd if math.isfinite(row.sd) else None,
-            }
-    return None
+    for row in last_rows(comparison.rows):
+        if (row.init, row.mode) == (init, printed.mode) and printed.labels in (None, row.labels):
+            of = {"words": printed.words, "init": row.init, "mode": row.mode, "labels": row.labels}
+            trials = [one for one in comparison.results["trials"] if _is_of(one, of)]
+            return [
+                {
+                    **of,
+                    "number": _title(number, measure),
+                    "paper": paper,
+                    **_ours([one.get(number) for one in trials], measure),
+                }
+                for number, paper in printed.numbers.items()
+            ]
+    return []
+
+
+def _is_of(trial: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Return whether a training is of a row of the table, which chosen images are not."""
+    return trial.get("subset") != "chosen" and all(
+        trial.get(name) == row[name] for name in ("init", "mode", "labels")
+    )
+
+
+def _ours(values: Sequence[Any], measure: Measure) -> dict[str, float | None]:
+    """Return mean and standard deviation over the trainings; None where there are too few."""
+    scores = [measure.scale * float(one) for one in values if one is not None and math.isfinite(one)]
+    return {
+        "ours": mean(scores) if scores else None,
+        "sd": standard_deviation(scores) if len(scores) > 1 else None,
+    }
+
+
+def _title(number: str, measure: Measure) -> str:
+    known = {measure.key: measure.title, measure.second: measure.second_title}
+    unit = ", %" if measure.percent else ""
+    return known.get(number, f"{TITLES.get(number, number)}{unit}")
 
 
 def in_words(comparison: Comparison) -> str:
     """Return the paper's numbers beside ours as a table; empty where there are none."""
-    found = comparison.results.get(KEY)
-    if not found:
+    lines = (comparison.results.get(KEY) or {}).get("lines", [])
+    if not lines:
         return ""
-    measure, width = comparison.measure, max(len(line["words"]) for line in found["lines"])
-    head = f"{'':{width}}  {'paper':>8} {'ours':>14} {'difference':>11}   {measure.title}"
-    return "\n".join([head, *(_shown(line, width, measure.decimals) for line in found["lines"])])
+    first, second = (max(len(line[name]) for line in lines) for name in ("words", "number"))
+    head = f"{'':{first}}  {'':{second}}  {'paper':>8} {'ours':>14} {'difference':>11}"
+    return "\n".join([head, *(_shown(line, first, second, comparison.measure.decimals) for line in lines)])
 
 
-def _shown(line: dict[str, Any], width: int, decimals: int) -> str:
+def _shown(line: dict[str, Any], first: int, second: int, decimals: int) -> str:
     ours = "no result"
     if line["ours"] is not None:
         spread = "" if line["sd"] is None else f" \N{PLUS-MINUS SIGN} {line['sd']:.{decimals}f}"
         ours = f"{line['ours']:.{decimals}f}{spread}"
     apart = "" if line["ours"] is None else f"{line['ours'] - line['paper']:+.{decimals}f}"
-    return f"{line['words']:{width}}  {line['paper']:>8g} {ours:>14} {apart:>11}"
+    head = f"{line['words']:{first}}  {line['number']:{second}}"
+    return f"{head}  {line['paper']:>8g} {ours:>14} {apart:>11}".rstrip()

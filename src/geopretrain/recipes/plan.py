@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -13,15 +12,14 @@ from geopretrain.config.groups import ComputeOptions, DistributedOptions
 from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
-from geopretrain.data.catalogue.finding import VARIABLE, spec_of
-from geopretrain.data.catalogue.finding import found as found_set
-from geopretrain.data.catalogue.table import data_set, data_sets
 from geopretrain.errors import ConfigError, nearest_name
 from geopretrain.recipes.commands import INSIDE, options_class
-from geopretrain.recipes.finding import problems_of_setting, read_recipe
+from geopretrain.recipes.finding import Found, find, problems_of_setting
+from geopretrain.recipes.parts import needed, steps_of
+from geopretrain.recipes.places import place, possible_items
 from geopretrain.recipes.shapes import (
-    Column,
     DataSet,
+    Item,
     Measure,
     Recipe,
     Row,
@@ -35,8 +33,6 @@ from geopretrain.schema import defaults, given
 
 SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy", "launcher", "address", "slurm")
 """Options that say where something is computed, and change no more than its last digits."""
-ROOT = "DATA_ROOT"
-"""Stands for the folder of the data where a plan is only shown."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +77,16 @@ class Measured:
     Attributes:
         row: of the recipe.
         seed: of its trainings.
-        steps: calls, the last of which scores.
+        steps: calls, one after the other.
     """
 
     row: Row
     seed: int
     steps: Sequence[Step]
+
+    def step(self, name: str | None) -> Step | None:
+        """Return a call by the name of its step, None where there is none."""
+        return next((step for step in self.steps if step.name.rpartition("/")[2] == name), None)
 
     @property
     def name(self) -> str:
@@ -116,6 +116,10 @@ class Plan:
         data: where the data sets are that are needed.
         stages: calls that all rows share.
         measured: rows and seeds.
+        starts: what each row starts from.
+        items: tables and figures that are wanted, by name; of a recipe of one its name is empty.
+        item: the one that was asked for; empty: all.
+        left_out: sentences on those that cannot be made with the data that are there.
     """
 
     name: str
@@ -126,16 +130,15 @@ class Plan:
     data: Mapping[str, str]
     stages: Sequence[Step]
     measured: Sequence[Measured]
+    starts: Mapping[str, Any]
+    items: Mapping[str, Item]
+    item: str = ""
+    left_out: Sequence[str] = ()
 
     @property
     def caution(self) -> str:
         """What a small scale cannot show, as a sentence; empty at that of the paper."""
         return CAUTIONS.get(self.scale, "")
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """Of the table; none where the last stage compares."""
-        return () if self.recipe.measure is None else self.recipe.measure.columns
 
     @property
     def steps(self) -> list[Step]:
@@ -146,7 +149,8 @@ class Plan:
         """Return all calls as lines that can be typed, each below what it does."""
         shared = [f"# {step.name}: {step.words}\n{step.line}" for step in self.stages]
         rows = [f"# row {one.name}: {step.words}\n{step.line}" for one in self.measured for step in one.steps]
-        return "\n".join([f"# {self.recipe.title} ({self.scale})", *shared, *rows])
+        left_out = [f"# {sentence}" for sentence in self.left_out]
+        return "\n".join([f"# {self.recipe.title} ({self.scale})", *left_out, *shared, *rows])
 
 
 def make_plan(options: ReproduceOptions) -> Plan:
@@ -155,7 +159,8 @@ def make_plan(options: ReproduceOptions) -> Plan:
     Raises:
         ConfigError: unknown recipe or setting, data that are not there, or options that a command refuses.
     """
-    recipe, scale = read_recipe(options.recipe), scale_of(options)
+    found, scale = find(options.recipe), scale_of(options)
+    recipe = found.recipe
     for name, value in options.settings.items():
         if name not in recipe.settings:
             near = nearest_name(name, recipe.settings)
@@ -167,9 +172,10 @@ def make_plan(options: ReproduceOptions) -> Plan:
     if recipe.is_study and options.seeds is not None:
         raise ConfigError(f"{options.recipe} has no rows; the seeds of its comparison are a setting of it.")
     values = {name: at_scale(one, scale) for name, one in recipe.settings.items()} | dict(options.settings)
-    stages, data = _needed(recipe, values)
-    places = {name: _place(options, name, recipe.data[name], scale) for name in data}
-    return _Resolver(options, recipe, scale, values, places).plan(stages)
+    items, left_out = possible_items(options, found, values, scale)
+    wanted = needed(recipe, list(items.values()), values)
+    places = {name: place(options, name, recipe.data[name], scale) for name in wanted.data}
+    return _Resolver(options, found, scale, values, places, items).plan(wanted.stages, left_out)
 
 
 def scale_of(options: ReproduceOptions) -> Scale:
@@ -182,75 +188,8 @@ def out_folder(options: ReproduceOptions) -> Path:
     if options.out is not None:
         return Path(options.out).absolute()
     stem = Path(options.recipe).with_suffix("") if options.recipe.endswith((".yaml", ".yml")) else None
-    name = stem.name if stem else options.recipe.replace("/", "-")
+    name = stem.name if stem else find(options.recipe).name.replace("/", "-")
     return Path("reproduced", f"{name}-{scale_of(options)}").absolute()
-
-
-def _needed(recipe: Recipe, values: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the names of the stages and data sets that the rows need, in the order of the file."""
-    by_name = {stage.name: stage for stage in recipe.stages}
-    stages: set[str] = set()
-    data: set[str] = set()
-
-    def follow(value: Any) -> None:
-        for kind, name in references(value):
-            if kind == "setting":
-                follow(values[name])
-            elif kind == "data":
-                data.add(name)
-            elif kind == "stage" and name not in stages:
-                stages.add(name)
-                follow(dict(by_name[name].options))
-
-    follow([row.start for row in recipe.rows])
-    steps = recipe.stages[-1:] if recipe.measure is None else recipe.measure.steps
-    follow([dict(step.options) for step in steps])
-    stages |= {step.name for step in steps if recipe.measure is None}
-    return [name for name in by_name if name in stages], [name for name in recipe.data if name in data]
-
-
-def _place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
-    """Return what is given as the data of a command.
-
-    Raises:
-        ConfigError: they are not there; the message says what is expected, and where it is had.
-    """
-    if scale == "tiny":
-        if not data.tiny:
-            raise ConfigError(f"{options.recipe} has no tiny form of its data '{name}'. Use --data-root.")
-        return data.tiny
-    root = _root(options)
-    found = [] if root is None else [place for one in data.folders if (place := _below(root, one))]
-    if found:
-        return found[0]
-    if options.dry_run:
-        return str(Path(str(root or ROOT), *data.folders[:1]))
-    expected = " or ".join(map(_in_words, data.folders))
-    there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
-    raise ConfigError(
-        f"{options.recipe} needs the data '{name}' below --data-root: {expected}; {there}. The paper took "
-        f"{data.paper}. {data.get} `--tiny` runs the recipe on synthetic worlds, without data."
-    )
-
-
-def _root(options: ReproduceOptions) -> Path | None:
-    """Return where data sets lie, as every command has it."""
-    given = options.data_root if options.data_root is not None else os.environ.get(VARIABLE) or None
-    return None if given is None else Path(given).expanduser().absolute()
-
-
-def _below(root: Path, name: str) -> str | None:
-    """Return where a data set of `geopretrain data list`, or else a folder of this name, is below a root."""
-    if name in data_sets() and (place := found_set(name, root)) is not None:
-        return spec_of(name, place).removeprefix(data_set(name).prefix)
-    folder = root / name
-    if not folder.is_dir():
-        return None
-    return str(folder.resolve() if name == "." else folder)
-
-
-def _in_words(name: str) -> str:
-    return "the folder itself" if name == "." else name if name in data_sets() else f"{name}/"
 
 
 class _Resolver:
@@ -259,16 +198,17 @@ class _Resolver:
     def __init__(
         self,
         options: ReproduceOptions,
-        recipe: Recipe,
+        found: Found,
         scale: Scale,
         values: Mapping[str, Any],
         places: Mapping[str, str],
+        items: Mapping[str, Item],
     ) -> None:
-        self.options, self.recipe, self.scale = options, recipe, scale
-        self.values, self.places, self.out = values, places, out_folder(options)
-        self.stages = {stage.name: stage for stage in recipe.stages}
+        self.options, self.found, self.recipe, self.scale = options, found, found.recipe, scale
+        self.values, self.places, self.items, self.out = values, places, items, out_folder(options)
+        self.stages = {stage.name: stage for stage in self.recipe.stages}
 
-    def plan(self, wanted: Sequence[str]) -> Plan:
+    def plan(self, wanted: Sequence[str], left_out: Sequence[str]) -> Plan:
         """Return the plan with the stages that are wanted."""
         return Plan(
             name=self.options.recipe,
@@ -278,7 +218,11 @@ class _Resolver:
             settings={name: self._shown(value) for name, value in self.values.items()},
             data=self.places,
             stages=[self._step(self.stages[name], self.folder(name), {}) for name in wanted],
-            measured=[self._measured(row, seed) for row in self.recipe.rows for seed in self._seeds],
+            measured=[one for row in self.recipe.rows for one in self._of_row(row)],
+            starts={row.name: self.value(row.start) for row in self.recipe.rows},
+            items=self.items,
+            item=self.found.item,
+            left_out=left_out,
         )
 
     @property
@@ -317,7 +261,7 @@ class _Resolver:
             kind, name = found
             if kind == "setting":
                 return self.value(self.values[name], row)
-            return {**(row or {})}[name] if kind == "row" else self._named(kind, name)
+            return (row or {}).get(name) if kind == "row" else self._named(kind, name)
         if isinstance(value, Mapping):
             inside = {name: self.value(part, row) for name, part in value.items()}
             return {name: part for name, part in inside.items() if part is not None}
@@ -331,10 +275,18 @@ class _Resolver:
         found = reference(value)
         return f"that of {found[1]}" if found else value
 
-    def _measured(self, row: Row, seed: int) -> Measured:
-        names: dict[str, Any] = {"seed": seed, "start": self.value(row.start)}
+    def _of_row(self, row: Row) -> list[Measured]:
+        """Return a row with each seed that something of it is measured with."""
+        items = list(self.items.values())
+        seeds = self._seeds if self.recipe.rows else ()
+        steps = [steps_of(self.recipe, items, row, first=not number) for number, _ in enumerate(seeds)]
+        return [self._measured(row, seed, own) for seed, own in zip(seeds, steps, strict=True) if own]
+
+    def _measured(self, row: Row, seed: int, stages: Sequence[Stage]) -> Measured:
+        values = {name: self.value(value) for name, value in row.values.items()}
+        names: dict[str, Any] = {**values, "seed": seed, "start": self.value(row.start)}
         steps = []
-        for stage in self.measure.steps:
+        for stage in stages:
             folder = self.out / "rows" / row.name / f"seed-{seed}" / stage.name
             name = f"{row.name}/seed-{seed}/{stage.name}"
             steps.append(self._step(stage, folder, names, name=name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from geopretrain.config.saved import FILE, as_saved, command_line, load, write_s
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.files import write_json, writing
 from geopretrain.folders import check_marker, foreign, mark_begun, owned
+from geopretrain.recipes.finding import find
 from geopretrain.recipes.journal import ADVICE, Journal
 from geopretrain.recipes.paper import beside_paper, in_words
 from geopretrain.recipes.plan import SAME_RESULT, Plan, make_plan
@@ -32,58 +34,88 @@ class Reproduction:
 
     Attributes:
         plan: all calls.
-        outcome: the table; None where the calls were only shown, or end with a comparison.
-        comparison: that a study ends with.
+        outcomes: the tables by the items of the plan; none where the calls were only shown, end with
+            comparisons, or where figures alone were asked for.
+        comparisons: that a study ends with; none where the calls were only shown.
+        is_run: whether the calls were run.
     """
 
     plan: Plan
-    outcome: Outcome | None = None
-    comparison: Comparison | None = None
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    comparisons: Sequence[Comparison] = ()
+    is_run: bool = True
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The last comparison of a study that was run."""
+        return self.comparisons[-1] if self.comparisons else None
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
-        if self.plan.recipe.is_study:
-            return self.plan.stages[-1].folder / "report.html"
-        return self.plan.out / "report.html"
+        """The page to look at: that of the comparison, where there is only one."""
+        recipe = self.plan.recipe
+        if len(recipe.comparisons) == 1:
+            return self.plan.out / recipe.comparisons[0].name / "report.html"
+        return self.plan.out / f"{self.plan.item or 'report'}.html"
 
     @property
     def table(self) -> Outcome:
-        """The table.
+        """The table, the first of several.
 
         Raises:
-            ConfigError: the calls were only shown, or end with a comparison.
+            ConfigError: the calls were only shown, end with a comparison, or are those of a figure.
         """
         if self.comparison is not None:
             raise ConfigError("This recipe ends with a comparison: look at its .comparison.")
-        if self.outcome is None:
+        if not self.is_run:
             raise ConfigError("Nothing was run: leave --dry-run away to get numbers.")
-        return self.outcome
+        if not self.outcomes:
+            raise ConfigError("This is a figure, which has no table: look at its .report.")
+        return next(iter(self.outcomes.values()))
 
     def text(self) -> str:
         """Return what came out, or the calls where nothing was run."""
-        if self.comparison is not None:
-            said = [self.comparison.sentence, in_words(self.comparison), self.plan.caution]
-            return "\n".join([*filter(None, said), f"The report is {self.report}."])
-        if self.outcome is None:
-            return self.plan.text()
-        said = [self.outcome.headline(), *self.outcome.sentences(), self.plan.caution]
-        return "\n".join([*filter(None, said), f"The report is {self.report}."])
+        if not self.is_run:
+            from geopretrain.recipes.estimates import in_words as likely
+
+            return f"{self.plan.text()}\n{likely(self.plan)}"
+        said = self._compared() if self.comparisons else []
+        for name, outcome in self.outcomes.items():
+            head = f"{self.plan.items[name].item}: " if name else ""
+            said += [f"{head}{outcome.headline()}", *outcome.sentences()]
+        said += [*self.plan.left_out, self.plan.caution, f"The report is {self.report}."]
+        return "\n".join(filter(None, said))
+
+    def _compared(self) -> list[str]:
+        """Return what came out of each comparison, and what the paper says."""
+        recipe, several = self.plan.recipe, len(self.comparisons) > 1
+        said = [f"The paper: {recipe.claim}"] if recipe.claim else []
+        for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
+            said += [f"\n{stage.words}:"] if several else []
+            said += [one.sentence, in_words(one)]
+        return [*filter(None, said)]
 
     def as_json(self, failures: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what came out in plain values."""
-        plan, table = self.plan, self.table
+        plan, tables = self.plan, {name: _as_json(one) for name, one in self.outcomes.items()}
         return {
             "recipe": plan.name,
             "scale": plan.scale,
-            "protocol": table.protocol,
-            "images": table.images,
-            "frames": table.frames,
+            **tables.pop("", {}),
+            **({"items": tables} if tables else {}),
             "settings": dict(plan.settings),
             "data": dict(plan.data),
-            "rows": table.as_json(),
             "failures": failures,
         }
+
+
+def _as_json(table: Outcome) -> dict[str, Any]:
+    return {
+        "protocol": table.protocol,
+        "images": table.images,
+        "frames": table.frames,
+        "rows": table.as_json(),
+    }
 
 
 @takes(ReproduceOptions)
@@ -101,7 +133,7 @@ def reproduce(options: ReproduceOptions) -> Reproduction:
     """
     plan = make_plan(options)
     if options.dry_run:
-        return Reproduction(plan)
+        return Reproduction(plan, is_run=False)
     saved = as_saved(COMMAND, options, out=plan.out, recipe=_absolute(options.recipe))
     _check_folder(plan.out, saved, overwrite=options.overwrite)
     with owned(plan.out):
@@ -122,12 +154,23 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     with fewer_threads_where_shared():
         run_stages(plan, journal, overwrite=overwrite)
         if plan.recipe.is_study:
-            return Reproduction(plan, comparison=beside_paper(plan))
+            return _study(plan, journal, _typed(saved))
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
-    made = Reproduction(plan, collect(plan, done))
-    write_json(plan.out / "results.json", made.as_json(failures))
-    write_report(made.report, made.plan, made.table, done, journal, failures, _typed(saved))
+    tables = {name: collect(plan, done, item) for name, item in plan.items.items() if item.scored}
+    made = Reproduction(plan, tables)
+    write_json(plan.out / f"{plan.item or 'results'}.json", made.as_json(failures))
+    write_report(made.report, plan, tables, done, journal, failures, _typed(saved))
+    return made
+
+
+def _study(plan: Plan, journal: Journal, line: str) -> Reproduction:
+    """Set the comparisons of a study beside the paper; several have a page that leads to theirs."""
+    from geopretrain.recipes.page import write_overview
+
+    made = Reproduction(plan, comparisons=beside_paper(plan))
+    if len(made.comparisons) > 1:
+        write_overview(made.report, plan, made.comparisons, journal, line)
     return made
 
 
@@ -155,12 +198,21 @@ def _check_folder(out: Path, saved: dict[str, Any], *, overwrite: bool) -> None:
     check_marker(out, bool(before), "a recipe", overwrite=overwrite)
     if not before or overwrite:
         return
+    saved, before = ({**one, "recipe": _study_of(one.get("recipe"))} for one in (saved, before))
     for name in saved:
         if name not in _MAY_DIFFER and before.get(name) != saved[name]:
             raise RunFolderError(
                 f"'{out}' holds {before.get('recipe')} with {name} = {before.get(name)!r}, not "
                 f"{saved[name]!r}. Use the same settings to continue it. {ADVICE}"
             )
+
+
+def _study_of(recipe: Any) -> Any:
+    """Return the name of the recipe that a table or figure is of: these share its folder."""
+    try:
+        return find(str(recipe)).name
+    except ConfigError:
+        return recipe
 
 
 def _before(out: Path) -> dict[str, Any]:

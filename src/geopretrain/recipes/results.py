@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from geopretrain.errors import RunFolderError
 from geopretrain.recipes.plan import Measured, Plan
-from geopretrain.recipes.shapes import Column, Row
+from geopretrain.recipes.shapes import START, Column, Item, Row
 from geopretrain.records import Finite, Index, Text, as_type, mapping, read_json_text
+from geopretrain.runs.folder import RunFolder
 from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
 
 ADVICE = "Remove its folder and repeat the command."
@@ -33,14 +34,16 @@ class Line:
         row: of the recipe.
         seeds: that ended with a score.
         values: for each column, one number for each of them.
-        differences: for each column, this row less the first one, paired by seed; None for the first one, and
-            where there are fewer than two seeds to pair.
+        differences: for each column, this row less the one that it is against, paired by seed; None for that
+            one, and where there are fewer than two seeds to pair.
+        protocols: that its numbers were made under.
     """
 
     row: Row
     seeds: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
     differences: Mapping[str, PairedDifference | None]
+    protocols: Sequence[str] = ()
 
     def mean(self, column: str) -> float:
         """Return the mean over the seeds; NaN without."""
@@ -58,9 +61,11 @@ class Outcome:
     Attributes:
         columns: of the table.
         lines: rows of the table.
-        protocol: that all numbers were made under.
+        protocol: that the numbers were made under; of several, of rows that are not held against each other,
+            all. Empty where they are of the trainings themselves.
         images: that were scored.
         frames: which these are.
+        others: rows that only the paper has, and its numbers.
     """
 
     columns: Sequence[Column]
@@ -68,46 +73,109 @@ class Outcome:
     protocol: str
     images: int
     frames: str
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def scored_on(self) -> str:
+        """How many pictures, and which: ``20 held-out pictures``."""
+        which = "" if self.frames == "all" else f"{self.frames.replace('_', '-')} "
+        return f"{self.images} {which}pictures"
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the rows in plain values."""
         return [_line_as_json(line) for line in self.lines]
 
+    def baseline(self, line: Line) -> Line:
+        """Return the row that one is held against."""
+        return _baseline(line, self.lines)
+
+    def compared(self) -> list[Line]:
+        """Return the rows that are held against another one; none of numbers that say not what is good."""
+        if all(column.better == "neither" for column in self.columns):
+            return []
+        return [line for line in self.lines if self.baseline(line) is not line]
+
     def sentences(self) -> list[str]:
-        """Return what the first column says of each row against the first one, in words."""
-        column, first = self.columns[0], self.lines[0]
-        return [_sentence(line, column, first.row.name) for line in self.lines[1:]]
+        """Return what the first column says of each row against the one that it is held against, in words."""
+        column, compared = self.columns[0], self.compared()
+        if len(compared) > 1 and all(line.differences[column.name] is None for line in compared):
+            return [f"There are too few seeds to tell differences in {column.title} between rows."]
+        return [_sentence(line, column, self.baseline(line).row.name) for line in compared]
 
     def headline(self) -> str:
         """Return the first column of all rows in a sentence."""
         column = self.columns[0]
-        parts = ", ".join(f"{line.row.name} {spread(line, column.name)}" for line in self.lines)
+        parts = ", ".join(f"{line.row.name} {spread(line, column)}" for line in self.lines)
+        if not self.protocol:
+            return f"{column.title}: {parts}."
         seeds = max(len(line.seeds) for line in self.lines)
         return (
-            f"{column.title} on {self.images} {self.frames.replace('_', '-')} pictures ({self.protocol}, "
+            f"{column.title} on {self.scored_on} ({self.protocol}, "
             f"{seeds} seed{'s' * (seeds != 1)}): {parts}."
         )
 
 
-def collect(plan: Plan, done: Sequence[Measured]) -> Outcome:
-    """Return the table of the rows and seeds that are finished.
+def collect(plan: Plan, done: Sequence[Measured], item: Item | None = None) -> Outcome:
+    """Return a table of the rows and seeds that are finished.
+
+    Args:
+        plan: of the recipe.
+        done: rows and seeds that are finished.
+        item: whose table it is; left away: the first of the recipe.
 
     Raises:
         RunFolderError: a score is damaged or lacks a column, or they were made under different protocols.
     """
-    columns = plan.columns
-    scores = {(one.row.name, one.seed): read_score(one.steps[-1].folder, columns) for one in done}
-    kinds = {(score["protocol"], score["images"], score.get("frames", "all")) for score in scores.values()}
-    if len(kinds) != 1:
+    item = item or next(iter(plan.items.values()))
+    rows = [
+        replace(row, printed=item.numbers.get(row.name, {}))
+        for row in plan.recipe.rows
+        if row.name in item.rows
+    ]
+    if item.scored == START:
+        starts = {row.name: Path(str(plan.starts[row.name])) for row in rows}
+        plain = [_line(row, {0: read_training(starts[row.name], item.columns)}, item.columns) for row in rows]
+        return Outcome(item.columns, plain, "", 0, "", item.others)
+    scores = {
+        (one.row.name, one.seed): read_score(step.folder, item.columns)
+        for one in done
+        if (step := one.step(item.scored)) is not None
+    }
+    own = [{seed: score for (name, seed), score in scores.items() if name == row.name} for row in rows]
+    lines = [_line(row, found, item.columns) for row, found in zip(rows, own, strict=True)]
+    images, frames = _alike(plan, lines, list(scores.values()))
+    compared = [_against(line, _baseline(line, lines)) for line in lines]
+    protocol = " or ".join(dict.fromkeys(name for line in lines for name in line.protocols))
+    return Outcome(item.columns, compared, protocol, images, frames, item.others)
+
+
+def _alike(plan: Plan, lines: Sequence[Line], scores: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
+    """Return number and kind of the scored pictures, the same for all.
+
+    Raises:
+        RunFolderError: they differ, or the protocols of rows that are held against each other.
+    """
+    kinds = {(score["images"], score.get("frames", "all")) for score in scores}
+    together = [{*line.protocols, *_baseline(line, lines).protocols} for line in lines]
+    if len(kinds) != 1 or any(len(protocols) > 1 for protocols in together):
+        found = {(score["protocol"], score["images"], score.get("frames", "all")) for score in scores}
         raise RunFolderError(
-            f"The rows in '{plan.out}' were not scored alike: {', '.join(map(str, sorted(kinds)))}. {ADVICE}"
+            f"The rows in '{plan.out}' were not scored alike: {', '.join(map(str, sorted(found)))}. {ADVICE}"
         )
-    ((protocol, images, frames),) = kinds
-    lines: list[Line] = []
-    for row in plan.recipe.rows:
-        own = {seed: score for (name, seed), score in scores.items() if name == row.name}
-        lines.append(_line(row, own, columns, lines[0] if lines else None))
-    return Outcome(columns, lines, protocol, images, frames)
+    ((images, frames),) = kinds
+    return images, frames
+
+
+def _baseline(line: Line, lines: Sequence[Line]) -> Line:
+    return next((one for one in lines if one.row.name == line.row.against), lines[0])
+
+
+def read_training(folder: Path, columns: Sequence[Column]) -> dict[str, Any]:
+    """Return ``samples`` that a pre-training learned from, and its ``loss`` on those that were held out."""
+    run = RunFolder.open(folder)
+    numbers = {"samples": run.results.get("samples"), "loss": run.results["validation"]["loss"]}
+    chosen = {column.name: numbers.get(column.name) for column in columns}
+    return as_type(dict[str, Finite], chosen, folder, error=RunFolderError, advice=ADVICE)
 
 
 def read_score(folder: Path, columns: Sequence[Column]) -> dict[str, Any]:
@@ -122,31 +190,35 @@ def read_score(folder: Path, columns: Sequence[Column]) -> dict[str, Any]:
     return content
 
 
-def _line(
-    row: Row, scores: Mapping[int, Mapping[str, Any]], columns: Sequence[Column], first: Line | None
-) -> Line:
+def _line(row: Row, scores: Mapping[int, Mapping[str, Any]], columns: Sequence[Column]) -> Line:
+    """Return a row that is held against none yet."""
     seeds = tuple(sorted(scores))
     values = {column.name: tuple(float(scores[s][column.name]) for s in seeds) for column in columns}
-    made = Line(row, seeds, values, {})
-    return Line(
-        row, seeds, values, {column.name: _difference(made, first, column.name) for column in columns}
-    )
+    protocols = dict.fromkeys(scores[seed]["protocol"] for seed in seeds if "protocol" in scores[seed])
+    return Line(row, seeds, values, dict.fromkeys(values), tuple(protocols))
 
 
-def _difference(line: Line, first: Line | None, column: str) -> PairedDifference | None:
-    common = [] if first is None else [seed for seed in line.seeds if seed in first.seeds]
-    if first is None or len(common) < 2:
+def _against(line: Line, other: Line) -> Line:
+    if line is other:
+        return line
+    return replace(line, differences={name: _difference(line, other, name) for name in line.values})
+
+
+def _difference(line: Line, other: Line, column: str) -> PairedDifference | None:
+    common = [seed for seed in line.seeds if seed in other.seeds]
+    if len(common) < 2:
         return None
-    own, other = (dict(zip(one.seeds, one.values[column], strict=True)) for one in (line, first))
-    return paired_difference([own[seed] for seed in common], [other[seed] for seed in common])
+    own, first = (dict(zip(one.seeds, one.values[column], strict=True)) for one in (line, other))
+    return paired_difference([own[seed] for seed in common], [first[seed] for seed in common])
 
 
-def spread(line: Line, column: str) -> str:
+def spread(line: Line, column: Column) -> str:
     """Return ``0.283 ± 0.012``, or what there is of it."""
     if not line.seeds:
         return "failed"
-    sd = f" ± {line.sd(column):.3f}" if len(line.seeds) > 1 else ""
-    return f"{line.mean(column):z.3f}{sd}"
+    digits = column.decimals
+    sd = f" ± {line.sd(column.name):.{digits}f}" if len(line.seeds) > 1 else ""
+    return f"{line.mean(column.name):z.{digits}f}{sd}"
 
 
 def verdict(difference: PairedDifference, column: Column) -> str:
@@ -160,10 +232,11 @@ def _sentence(line: Line, column: Column, first: str) -> str:
     name, difference = line.row.name, line.differences[column.name]
     if difference is None:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
-    about = f"{column.title} {difference.mean:+z.3f} against {first}, {len(difference.values)} seeds"
+    digits = column.decimals
+    about = f"{column.title} {difference.mean:+z.{digits}f} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:
         return f"{name}: {about}; it is the same with every seed, so how sure this is cannot be told."
-    interval = f"95 % interval {difference.low:+z.3f} to {difference.high:+z.3f}"
+    interval = f"95 % interval {difference.low:+z.{digits}f} to {difference.high:+z.{digits}f}"
     words = {"better": "better", "worse": "worse", "unclear": "no difference could be told"}
     return f"{name}: {about}, {interval}: {words[verdict(difference, column)]}."
 

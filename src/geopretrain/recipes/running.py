@@ -51,7 +51,7 @@ def run_rows(plan: Plan, journal: Journal, *, overwrite: bool) -> list[dict[str,
         except UserError as error:
             console.warn_left_out(f"FAILED {one.name}: {error}")
             failures.append({"row": one.row.name, "seed": one.seed, "error": str(error)})
-    if len(failures) == len(plan.measured):
+    if failures and len(failures) == len(plan.measured):
         raise UserError(
             f"No row could be measured. The first error, of {plan.measured[0].name}: {failures[0]['error']} "
             f"What is finished is kept in '{plan.out}': repeat the command to go on."

@@ -1,24 +1,26 @@
 """What a recipe is: one YAML file that holds a table or figure of a paper, its settings and printed numbers.
 
-It ends with a table, each row and seed of which is trained and scored, or with a comparison (a study).
+It ends with tables, each row and seed of which is trained and scored, or with comparisons (a study). Several
+tables and figures of one study, which share its trainings, are ``items`` of one recipe, each with a name.
 
 A value in a recipe is plain, or a mapping with one name that stands for something else:
 
 * ``{setting: NAME}``: a setting, whose value depends on the scale;
 * ``{data: NAME}``: where a data set is;
 * ``{stage: NAME}``: the folder that an earlier stage writes;
-* ``{row: NAME}``: of the row that is measured: its ``start``, its ``seed``, or the folder of an earlier step.
+* ``{row: NAME}``: of the row that is measured: its ``start``, its ``seed``, one of its ``values``, or the
+  folder of an earlier step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from geopretrain.schema import checked
+from geopretrain.schema import Count, Natural, checked
 
 Scale = Literal["paper", "small", "tiny"]
 """How much is done: as the paper, in an hour or so of a processor, in a minute or two on synthetic worlds."""
@@ -40,8 +42,8 @@ class DataSet:
     source: str
     """Section of the paper that says so."""
     folders: list[str]
-    """Data sets as `geopretrain data list` calls them, or folders below --data-root; the first that is there
-    is taken, ``.`` is the root itself."""
+    """Data sets as `geopretrain data list` calls them, also with their options (``?split=train``), or folders
+    and files below --data-root; the first that is there is taken, ``.`` is the root itself."""
     get: str
     """Where a user gets it."""
     fields: list[str] = field(default_factory=list)
@@ -88,8 +90,10 @@ class Column:
     """As our results have it."""
     title: str
     """As the paper has it."""
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "neither"]
     """Which direction is good."""
+    decimals: Natural = 3
+    """Digits behind the point."""
 
 
 @checked
@@ -104,6 +108,10 @@ class Row:
     """What ``{row: start}`` stands for."""
     printed: Mapping[str, float] = field(default_factory=dict)
     """The paper's numbers, by the names of columns; nothing for rows that the paper does not have."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What else ``{row: NAME}`` stands for."""
+    against: str | None = None
+    """Row that it is held against; left away: the first one."""
 
 
 @checked
@@ -118,21 +126,70 @@ class Measure:
     """Numbers of the table; the first one decides."""
 
 
+START = "start"
+"""In place of a step that scores: numbers of the very trainings that rows start from."""
+
+
+@checked
+class Item:
+    """A table or figure of the paper that is a part of a study; ``reproduce`` runs what it needs and no more.
+
+    What it shows is a table (``scored``), maps of layers (``maps``) or pictures (``pictures``).
+    """
+
+    item: str
+    """Table or figure of the paper."""
+    words: str
+    """What it shows."""
+    rows: list[str] = field(default_factory=list)
+    """Rows that it has; none: all."""
+    scored: str | None = None
+    """Measured step whose numbers are its table; ``start``: ``samples`` and ``loss`` of the trainings that
+    rows start from."""
+    columns: list[Column] = field(default_factory=list)
+    """Numbers of the table; none: those of the recipe."""
+    printed: Mapping[str, Mapping[str, float]] | Literal["rows"] = field(default_factory=dict)
+    """The paper's numbers by rows and columns; ``rows``: those that stand with the rows."""
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Rows that only the paper has, and its numbers."""
+    lines: list[str] = field(default_factory=list)
+    """Of a table that is also drawn: the values of rows that its horizontal axis and its lines are."""
+    maps: list[str] = field(default_factory=list)
+    """Measured steps whose maps of layers (CKA) it shows."""
+    pictures: str | None = None
+    """Measured step of ``evaluate`` of whose frames it shows the depth of each row, and the errors."""
+    frames: Count = 3
+    """How many of these frames."""
+
+    @property
+    def numbers(self) -> Mapping[str, Mapping[str, float]]:
+        """The paper's numbers that stand with the item."""
+        return {} if self.printed == "rows" else self.printed
+
+    @property
+    def steps(self) -> list[str]:
+        """Measured steps that it needs."""
+        return [one for one in (self.scored, *self.maps, self.pictures) if one is not None and one != START]
+
+
 @checked
 class Printed:
-    """A number of the paper that a row of the comparison is held beside, where the recipe is a study."""
+    """Numbers of the paper that a row of a comparison is held beside, where the recipe is a study."""
 
     init: str
-    """Row of the comparison: an initialisation as it is called there (that of a stage by the stage), or a
-    variant."""
+    """Row of the comparison: an initialisation by its word, or by the name of the stage, setting or data set
+    that it is from; or a variant."""
     mode: str
     """Of the comparison."""
-    score: float
-    """As the paper has it."""
+    numbers: Annotated[Mapping[str, float], Field(min_length=1)]
+    """As the paper has them, those that are fractions in percent, by their names in our records, e.g.
+    ``miou``, ``pixel_accuracy``."""
     words: str
     """What the paper calls it."""
     labels: int | None = None
     """Of several numbers of labels, which."""
+    stage: str | None = None
+    """Of several comparisons, which; left away: the last."""
 
 
 @checked
@@ -147,6 +204,10 @@ class Recipe:
     """Table or figure of the paper."""
     question: str
     """What it asks."""
+    claim: str | None = None
+    """What the paper says came out, with the numbers that stand in its text."""
+    like: str | None = None
+    """Recipe that it is like but for what it says itself, see `geopretrain.recipes.likeness`."""
     data: Mapping[str, DataSet]
     """Data sets by name."""
     settings: Mapping[str, Setting]
@@ -159,13 +220,52 @@ class Recipe:
     """How a row becomes numbers."""
     printed: list[Printed] = field(default_factory=list)
     """Of a study: the paper's numbers."""
+    items: Mapping[Name, Item] = field(default_factory=dict)
+    """Tables and figures by name, where it is of several."""
     differs: list[str] = field(default_factory=list)
     """Sentences: what is not as in the paper, at every scale."""
 
     @property
     def is_study(self) -> bool:
-        """Whether its last stage is a comparison, whose page is that of the recipe, and it has no table."""
+        """Whether its last stage is a comparison, and it has no table."""
         return bool(self.stages) and self.stages[-1].command == "compare" and not self.rows
+
+    def shown(self) -> dict[str, Item]:
+        """Return the tables and figures by name, with what they leave away; of a recipe of one, it alone.
+
+        Nothing of one that ends with a comparison.
+        """
+        if self.measure is None:
+            return {}
+        return {name: self._whole(one, self.measure) for name, one in self.items.items()} or {
+            "": self._only(self.measure)
+        }
+
+    def _only(self, measure: Measure) -> Item:
+        """Return the table of a recipe without items, with all maps and pictures that there are."""
+        maps = [step.name for step in measure.steps if step.command == "analyse cka"]
+        scored = measure.steps[-1].name
+        one = Item(
+            item=self.item, words=self.title, scored=scored, printed="rows", maps=maps, pictures=scored
+        )
+        return self._whole(one, measure)
+
+    def _whole(self, item: Item, measure: Measure) -> Item:
+        rows = item.rows or [row.name for row in self.rows]
+        printed = item.printed
+        if printed == "rows":
+            printed = {row.name: row.printed for row in self.rows if row.printed and row.name in rows}
+        return replace(item, rows=rows, columns=item.columns or measure.columns, printed=printed)
+
+    @property
+    def comparisons(self) -> list[Stage]:
+        """Of a study: its comparisons."""
+        return [stage for stage in self.stages if stage.command == "compare"] if self.is_study else []
+
+    @property
+    def ends(self) -> list[Stage]:
+        """What everything else is there for: the comparisons, or the steps of each row."""
+        return self.comparisons if self.measure is None else self.measure.steps
 
 
 def reference(value: Any) -> tuple[Kind, str] | None:
@@ -182,6 +282,13 @@ def references(value: Any) -> list[tuple[Kind, str]]:
         return [found]
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return [one for part in inside for one in references(part)]
+
+
+def inits_of(comparison: Stage) -> list[str]:
+    """Return how a recipe calls the rows of a comparison: words, or what they refer to; then variants."""
+    found = [(one, reference(one)) for one in comparison.options.get("inits", ())]
+    named = [str(one) if leads is None else leads[1] for one, leads in found]
+    return [*named, *comparison.options.get("variants", {})]
 
 
 def at_scale(setting: Setting, scale: Scale) -> Any:

@@ -107,6 +107,22 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             inits,
             panels=panels,
         ),
+        "losses": drawing(
+            curves.loss_curves(results["losses"], inits, results["modes"]),
+            "Training loss over the steps, a line for each initialisation",
+            inits,
+            panels=panels,
+        )
+        if results.get("losses")
+        else None,
+        "against_second": drawing(
+            curves.score_against_second(rows, inits, results["modes"], measure),
+            f"{measure.name} against {measure.second_name}, a line for each initialisation",
+            inits,
+            panels=panels,
+        )
+        if len({row.step for row in rows}) > 1
+        else None,
         "classes": [
             (
                 mode,

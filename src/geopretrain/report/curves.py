@@ -198,3 +198,86 @@ def label_curves(
 def _transparent(colour: str) -> str:
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.15)"
+
+
+def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> Figure:
+    """Training loss over the steps, a panel for each mode and number of labels; bands: a standard deviation.
+
+    Args:
+        losses: as `geopretrain.study.losses.mean_losses` returns them.
+        inits: names.
+        modes: that were compared.
+    """
+    from plotly.graph_objects import Scatter
+
+    figure, panels = _panels({(one["mode"], one.get("labels")) for one in losses}, modes)
+    colours = colour_of(inits)
+    for one in losses:
+        line, column = panels[one["mode"], one.get("labels")]
+        x, means, init = one["steps"], one["means"], one["init"]
+        sds = [sd or 0.0 for sd in one["sds"]]
+        low, high = ([m + sign * sd for m, sd in zip(means, sds, strict=True)] for sign in (-1, 1))
+        band = Scatter(
+            x=x + x[::-1],
+            y=high + low[::-1],
+            mode="lines",
+            fill="toself",
+            fillcolor=_transparent(colours[init]),
+            line={"width": 0},
+            hoverinfo="skip",
+            legendgroup=init,
+        )
+        curve = Scatter(
+            x=x,
+            y=means,
+            mode="lines" if len(x) > 1 else "markers",
+            line={"color": colours[init], "width": 2},
+            name=plain(init),
+            legendgroup=init,
+            hovertemplate="%{fullData.name}: %{y:.3f} at %{x}<extra></extra>",
+        )
+        figure.add_trace(band, line, column)
+        figure.add_trace(curve, line, column)
+    _finish(figure, panels, x_title="steps", y_title="training loss")
+    return figure
+
+
+def score_against_second(
+    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+) -> Figure:
+    """The score against the second one at every point of the curves, a line for each initialisation.
+
+    At equal scores the one that lies further right has more of the second (Lao et al., supplement, figure 3).
+    """
+    from plotly.graph_objects import Scatter
+
+    figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
+    colours = colour_of(inits)
+    for (mode, labels), place in panels.items():
+        for number, init in enumerate(inits):
+            own = [r for r in rows if (r.mode, r.labels, r.init) == (mode, labels, init) and r.values]
+            trace = Scatter(
+                x=[measure.scale * row.second for row in own],
+                y=[measure.scale * row.mean for row in own],
+                mode="lines+markers",
+                line={"color": colours[init], "width": 1.5},
+                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                name=plain(init),
+                legendgroup=init,
+                customdata=[row.step for row in own],
+                hovertemplate="%{fullData.name} after %{customdata}: "
+                f"{measure.name} %{{y:.{measure.decimals}f}}, "
+                f"{measure.second_name} %{{x:.{measure.decimals}f}}<extra></extra>",
+            )
+            figure.add_trace(trace, *place)
+    _finish(figure, panels, x_title=measure.second_title, y_title=measure.title)
+    return figure
+
+
+def _finish(figure: Figure, panels: Mapping[Panel, tuple[int, int]], *, x_title: str, y_title: str) -> None:
+    """Name the axes of panels and give them their size."""
+    lines = max((place[0] for place in panels.values()), default=1)
+    figure.update_xaxes(title_text=x_title)
+    for line in range(1, lines + 1):
+        figure.update_yaxes(title_text=y_title, row=line, col=1)
+    style(figure, height=380 if lines == 1 else 60 + 320 * lines, left=60)

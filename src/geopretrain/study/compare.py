@@ -29,6 +29,8 @@ from geopretrain.study.instrument import (
 )
 from geopretrain.study.launchers import Launch, jobs_in_words, run_trials
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
+from geopretrain.study.losses import KEY as LOSSES
+from geopretrain.study.losses import mean_losses
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.power import power_cautions
 from geopretrain.study.progress import trial_progress
@@ -204,7 +206,8 @@ def _conclude(
         "efficiency": efficiency(rows, measure),
         "per_class": classes,
         "learning_rates": searched,
-        "trials": [{n: v for n, v in one.items() if n != "confusion"} for one in outcomes],
+        LOSSES: mean_losses(drawn),
+        "trials": [{n: v for n, v in one.items() if n not in ("confusion", LOSSES)} for one in outcomes],
         "failures": failures,
         "courses": [
             {name: one[name] for name in ("init", "mode", "labels", "validation", "kept_step")}

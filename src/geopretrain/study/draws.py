@@ -86,7 +86,9 @@ def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
 
 def label_counts(options: CompareOptions, available: int) -> list[int]:
     """Return the numbers of labels that are compared, ascending."""
-    asked = available if options.labels is None else options.labels
+    asked = options.labels
+    if asked is None or isinstance(asked, str):  # all
+        return [available]
     return [asked] if isinstance(asked, int) else list(asked)
 
 

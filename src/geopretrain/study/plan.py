@@ -23,6 +23,7 @@ from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
+from geopretrain.study.losses import log_every
 from geopretrain.study.trials import Trial
 from geopretrain.study.variants import checked_variants, naming_variant
 
@@ -191,6 +192,7 @@ class Plan:
             settings={
                 **self._settings_of(init, mode),
                 "steps": curve[-1],
+                "log_every": log_every(curve[-1]),
                 **self.ending_of(curve[-1]),
                 **draw.options,
             },

@@ -230,16 +230,31 @@ class PrintedLine:
     paper: Real
     ours: Score
     sd: Score
+    number: Text = ""
 
 
 @dataclass(frozen=True)
 class Beside:
-    """The numbers of a paper that a comparison is a recipe for."""
+    """What a paper says that a comparison is a recipe for."""
 
     paper: Text
     item: Text
     lines: list[PrintedLine]
     differs: list[Text]
+    question: Text = ""
+    claim: Text = ""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The mean loss of an initialisation over the steps of its trainings."""
+
+    init: Text
+    mode: Text
+    steps: list[Index]
+    means: list[Real]
+    sds: list[Score]
+    labels: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -315,6 +330,7 @@ class Results:
     courses: list[Course] = field(default_factory=list)
     choice: list[Choice] = field(default_factory=list)
     efficiency: list[Saved] = field(default_factory=list)
+    losses: list[Losses] = field(default_factory=list)
     printed: Beside | None = None
     trials: list[Trained] = field(default_factory=list)
 
@@ -337,6 +353,10 @@ def contradictions(results: Results) -> Iterator[tuple[str, str]]:
         yield "summary", "of rows with a value for each seed"
     if any(len(row.subsets) not in (0, len(row.seeds)) for row in results.summary):
         yield "summary", "of rows with a subset for each seed"
+    if any(not len(one.steps) == len(one.means) == len(one.sds) for one in results.losses):
+        yield "losses", "of as many steps as means and standard deviations"
+    if not {one.init for one in results.losses} <= inits or not {one.mode for one in results.losses} <= modes:
+        yield "losses", "of the initialisations and modes"
     if len({row.labels is None for row in results.summary}) > 1:
         yield "summary", "of rows that all say their labels, or none"
     if any(len(row.trained) not in (0, len(row.seeds)) for row in results.summary):

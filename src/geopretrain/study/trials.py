@@ -22,6 +22,8 @@ from geopretrain.schema import Device
 from geopretrain.study.contests import contest_of
 from geopretrain.study.inits import VARIED, weights_digest
 from geopretrain.study.learning_rate import DIVERGED
+from geopretrain.study.losses import KEY as LOSSES
+from geopretrain.study.losses import losses_of
 
 PATIENCE = 30.0
 """Seconds to wait for another process that trains the same trial."""
@@ -197,7 +199,7 @@ def _numbers(trial: Trial, options: TrainCommandOptions) -> dict[str, Any]:
         return {DIVERGED: f"{str(error).partition(';')[0]}."}
     if trial.pictures:
         _keep_predictions(trial, contest.predictions(run, trial))
-    return numbers
+    return {**numbers, LOSSES: losses_of(run)}
 
 
 def _keep_predictions(trial: Trial, kept: Mapping[str, np.ndarray]) -> None:

@@ -207,6 +207,7 @@ def finish(training: Training, run: RunFolder) -> None:
             "command": training.command,
             "method": task.name,
             "steps": training.settings.steps,
+            "samples": len(training.samples),
             "training_loss": logged[-1]["loss"] if logged else None,
             "validation": {
                 "loss": None,

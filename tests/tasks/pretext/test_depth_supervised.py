@@ -46,6 +46,20 @@ def test_the_registry_knows_the_method_and_what_it_needs():
     assert make_task().required.frames == (0,)
 
 
+def test_patches_keep_pictures_and_depth_together():
+    task, whole = make_task(crop=64, flip=0.0, jitter=0.0), random_batch(height=96, width=128)
+    torch.manual_seed(1)
+    batch = task.train_transform(whole)
+    assert batch.images.shape[-2:] == batch.depth.shape[-2:] == (64, 64)
+    moved = (whole.intrinsics - batch.intrinsics)[:, :2, 2].round().long().tolist()
+    for i, (left, top) in enumerate(moved):
+        assert torch.equal(whole.depth[i, ..., top : top + 64, left : left + 64], batch.depth[i])
+    assert task.loss(batch, STEP)[0].isfinite()
+    assert task.eval_transform(whole).images.shape[-2:] == (96, 128)
+    with pytest.raises(ConfigError, match="crop must be 0 or at least 64, not 50"):
+        make_task(crop=50)
+
+
 def test_the_loss_is_the_weighted_mean_of_l1_over_scales_at_full_size():
     task, batch = make_task().eval(), random_batch()
     loss, logs = task.loss(batch, STEP)

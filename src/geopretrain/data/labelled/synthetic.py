@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 DEFAULTS = {"train": 64, "val": 24, "test": 48, "seed": 0}
 
 
+def names_split(spec: str) -> bool:
+    """Return whether worlds are named as labelled images, ``synthetic:street?test=4``, and not as frames."""
+    query = spec.partition("?")[2] if spec.startswith(SYNTHETIC) else ""
+    return any(part.partition("=")[0] in SPLITS for part in query.split("&"))
+
+
 class LabelledWorlds(LabelledSource):
     """Frames of procedural worlds; train, val and test are different worlds.
 

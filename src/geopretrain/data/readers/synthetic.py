@@ -10,12 +10,19 @@ import numpy as np
 
 from geopretrain.data.dataset import SYNTHETIC
 from geopretrain.data.readers.base import Frame, SourceClip
+from geopretrain.data.structure import Plane, Structure
 from geopretrain.errors import ConfigError, nearest_name
 
 if TYPE_CHECKING:
     from geopretrain.synthetic import WorldFrame
 
-DEFAULTS: dict[str, int] = {"frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320, "stereo": 1}
+DEFAULTS: dict[str, int] = {
+    "frames": 300, "seed": 0, "worlds": 1, "height": 96, "width": 320, "stereo": 1, "structure": 0,
+}  # fmt: skip
+FLAT = ("floor", "wall", "ceiling")
+"""Classes of which each solid is a plane, as it is seen."""
+JUMP = 0.1
+"""Difference in depth of neighbouring pixels of two solids, relative to the nearer, that is a boundary."""
 
 
 class SyntheticClip(SourceClip):
@@ -24,7 +31,15 @@ class SyntheticClip(SourceClip):
     kind = "synthetic"
     title = "a synthetic world"
 
-    def __init__(self, kind: str, seed: int, frames: int, size: tuple[int, int], stereo: bool = True) -> None:
+    def __init__(
+        self,
+        kind: str,
+        seed: int,
+        frames: int,
+        size: tuple[int, int],
+        stereo: bool = True,
+        structured: bool = False,
+    ) -> None:
         from geopretrain.synthetic import make_world
 
         self.world = make_world(kind, seed, frames, size=size)
@@ -43,6 +58,7 @@ class SyntheticClip(SourceClip):
         self.has_depth = True
         self.depth_protocol = "dense"
         self.has_poses = True
+        self.structured = structured
         self.has_stereo = stereo
         self.stereo_intrinsics = self.intrinsics.copy() if stereo else None
         self.T_to_stereo = np.eye(4) if stereo else None
@@ -67,6 +83,17 @@ class SyntheticClip(SourceClip):
         """Return the exact pose, ``4 4`` from the camera to the world, m."""
         return np.linalg.inv(np.asarray(self._render(index).pose, np.float64))
 
+    def structure(self, index: int) -> Structure | None:
+        """Return where depth jumps and what is flat, where that is asked for."""
+        if not self.structured:
+            return None
+        frame = self._render(index)
+        solids, depth = frame.hits
+        names = [self.world.class_names[kind] for kind in self.world.scene.semantic]
+        seen = [int(one) for one in np.unique(solids) if one >= 0 and names[one] in FLAT]
+        planes = [Plane(names[one], solids == one) for one in seen]
+        return Structure(_boundaries(solids, depth), planes, np.asarray(self.intrinsics))
+
     def _render(self, index: int) -> WorldFrame:
         """Return a rendered frame; the last is kept, because image and depth are asked for in turn."""
         if self._last is None or self._last.index != index:
@@ -76,17 +103,33 @@ class SyntheticClip(SourceClip):
 
 def open_synthetic(spec: str) -> list[SyntheticClip]:
     """Return one clip per world of ``synthetic:KIND?frames=..&seed=..&worlds=N`` (worlds have seeds seed,
-    seed+1, ...); with ``stereo=0`` without the right image, which takes half of the rendering.
+    seed+1, ...); with ``stereo=0`` without the right image, which takes half of the rendering; with
+    ``structure=1`` depth boundaries and planes are known, too.
 
     Raises:
         ConfigError: unknown kind or option, or a value that is no positive whole number.
     """
-    kind, options = parse_world(spec, DEFAULTS, may_be_zero=("seed", "stereo"))
+    kind, options = parse_world(spec, DEFAULTS, may_be_zero=("seed", "stereo", "structure"))
     size = (options["height"], options["width"])
+    more = (bool(options["stereo"]), bool(options["structure"]))
     return [
-        SyntheticClip(kind, options["seed"] + i, options["frames"], size, bool(options["stereo"]))
+        SyntheticClip(kind, options["seed"] + i, options["frames"], size, *more)
         for i in range(options["worlds"])
     ]
+
+
+def _boundaries(solids: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Return the pixels ``H W`` bool of a nearer solid beside which a farther one is seen."""
+    edges = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        for back in (False, True):
+            here, there = (np.flip(one, axis) if back else one for one in (solids, depth))
+            first, second = ([slice(None)] * 2 for _ in range(2))
+            first[axis], second[axis] = slice(None, -1), slice(1, None)
+            one, other = tuple(first), tuple(second)
+            jumps = (here[one] != here[other]) & (there[other] > (1 + JUMP) * there[one])
+            (np.flip(edges, axis) if back else edges)[one] |= jumps
+    return edges
 
 
 def parse_world(

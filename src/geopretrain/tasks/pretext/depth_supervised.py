@@ -6,7 +6,7 @@ disparity turned into depth (focal length times baseline over disparity; the dat
 
 From the paper: the absolute difference where there is a measurement (equation 11); jitter of brightness,
 contrast and saturation of up to 20 % for half of the samples; Adam, 1e-4, halved after half of 10 epochs,
-batches of 8 pictures of 384 x 448 (NYU); horizontal flips (Cityscapes).
+batches of 8 pictures of 384 x 448 (NYU); horizontal flips and patches of 256 x 256 (Cityscapes, section 4.2).
 
 From the released code: all four scales, weighing 1 / 2**s; targets beyond ``max_depth`` count as
 ``max_depth``; with ``mean_over=all_pixels`` the sum is divided by all pixels, measured or not. Its vertical
@@ -34,7 +34,7 @@ from geopretrain.data.batches import ClipBatch, as_float
 from geopretrain.data.dataset import Description, Fields, PseudoDepthInfo
 from geopretrain.errors import ConfigError, one_of, require
 from geopretrain.networks import Backbone, DepthNet
-from geopretrain.schema import checked
+from geopretrain.schema import Natural, checked
 from geopretrain.tasks.base import DepthTask, Logs
 from geopretrain.tasks.diagnostics import SETTLED_AFTER, not_a_number
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
@@ -82,6 +82,9 @@ class DepthSupervisedConfig:
     """Depth at sigmoid 0, m; measurements beyond it count as this."""
     scales: int = 4
     """Number of scales with a loss, 1 to 4."""
+    crop: Natural = 0
+    """Side, px, of square patches to train on (Lao et al., Depth-cropped of table 5: 256), at least 64; 0 =
+    none."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     jitter: float = 0.5
@@ -100,6 +103,7 @@ class DepthSupervisedConfig:
         require(self.smoothness >= 0, "smoothness", "0 or more", self.smoothness)
         require(0 < self.min_depth < self.max_depth, "min_depth", "positive, below max_depth", self.min_depth)
         require(self.scales in (1, 2, 3, 4), "scales", "1, 2, 3 or 4", self.scales)
+        require(self.crop == 0 or self.crop >= 64, "crop", "0 or at least 64", self.crop)
         if self.mean_over == "all_pixels" and self.loss != "l1":
             raise ConfigError(f"mean_over=all_pixels belongs to loss=l1, not to loss={self.loss}.")
 
@@ -173,9 +177,12 @@ class DepthSupervised(DepthTask):
             )
 
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
-        """Flip and jitter."""
+        """Cut out patches where that is asked for, flip and jitter."""
         from geopretrain.data.augment.batches import augment_clip
+        from geopretrain.data.augment.crops import random_crop
 
+        if self.config.crop:
+            batch = random_crop(batch, (self.config.crop, self.config.crop))
         return augment_clip(batch, flip=self.config.flip, jitter=self.config.jitter)
 
     def eval_transform(self, batch: ClipBatch) -> ClipBatch:

@@ -1,0 +1,79 @@
+"""What a dry run says of time, memory and disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from geopretrain import cli
+from geopretrain.config.options import ReproduceOptions
+from geopretrain.recipes import estimates
+from geopretrain.recipes.estimates import BASE, Cost, in_words
+from geopretrain.recipes.estimates import estimates as of
+from geopretrain.recipes.plan import make_plan
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Costs that are easy to multiply; of ResNet-50 nothing is known."""
+    monkeypatch.setattr(estimates, "BACKBONES", {"resnet18": Cost(2.0, BASE + 1000, 100)})
+    methods = {"finetune segmentation": Cost(2.0, BASE + 1000), "monodepth": Cost(6.0, BASE + 2000)}
+    monkeypatch.setattr(estimates, "METHODS", methods)
+
+
+def plan(name, **more):
+    return make_plan(ReproduceOptions(f"depth-to-semantic/{name}", dry_run=True, **more))
+
+
+def test_time_is_that_of_all_trainings(costs):
+    found = of(plan("table-1", small=True))
+    samples = 4 * 96 * 320 / 1e6
+    assert found["depth"].seconds == pytest.approx(2000 * samples * 2.0 * 3.0), (
+        "the size is that of the store"
+    )
+    trainings = 4 * 2 * 3
+    assert found["scores"].seconds == pytest.approx(trainings * 300 * samples * 2.0)
+    assert found["scores"].disk == trainings * 100
+    assert found["scores"].memory == pytest.approx(BASE + 1000)
+    assert found["depth"].memory == pytest.approx(BASE + 2000)
+    assert found["video"].seconds is None
+    assert found["video"].frame == pytest.approx(3 * 96 * 320 / 1e6)
+
+
+def test_steps_and_batch_are_those_of_the_preset_where_nothing_is_said(costs):
+    found = of(plan("table-1"))
+    assert found["depth"].seconds is None, "passes over data that nobody has counted"
+    assert found["scores"].seconds == pytest.approx(4 * 2 * 5 * 20_000 * 16 * 192 * 640 / 1e6 * 2.0)
+
+
+def test_labels_multiply_and_crops_are_smaller(costs):
+    assert of(plan("fig-3", small=True))["scores"].disk == 4 * 3 * 3 * 100
+    cropped = of(plan("table-5", small=True))["scores"]
+    assert cropped.seconds == pytest.approx(4 * 3 * 300 * 4 * 96 * 96 / 1e6 * 2.0)
+
+
+def test_what_nobody_has_measured_is_not_known(costs):
+    text = in_words(plan("table-1-resnet50"))
+    (line,) = [line for line in text.splitlines() if line.startswith("# scores")]
+    assert line.split(maxsplit=2)[2].split() == ["not", "known"] * 3
+
+
+def test_measured_steps_are_summed_over_the_rows(costs):
+    found = of(plan("fig-6", small=True))
+    assert found["rows: tuned"].disk == 4 * 100
+    assert found["rows: scored"].seconds is None
+
+
+def test_a_dry_run_ends_with_it(capsys):
+    assert cli.main(["reproduce", "depth-to-semantic/table-1", "--tiny", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "# likely to take" in said
+    assert "not known" in said
+    assert " min " in said or " s " in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(4.2, "4.2 s"), (70, "70 s"), (600, "10 min"), (7200, "2 h"), (1e6, "12 days"), (None, "not known")],
+)
+def test_times_in_words(seconds, words):
+    assert estimates._time(seconds) == words
