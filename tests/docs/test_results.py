@@ -1,0 +1,93 @@
+"""The tables of ``docs/results`` follow from the scores of single trainings that lie beside them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+from scipy import stats
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PAGE = RESULTS / "what-helps.md"
+SECTIONS = {
+    "instrument": "## First round",
+    "levers": "## Second round",
+    "joint": "## Depth learned beside the labels",
+    "indoors": "## The second domain",
+}
+NUMBER = r"[-+]?\d+\.\d+"
+
+
+def scores(name: str, key: str, factor: float) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return the scores at the end, by row, and by labels, set and seed."""
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    with (RESULTS / "trainings" / f"what-helps-{name}.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    last = max(int(line["step"]) for line in lines)
+    for line in lines:
+        if int(line["step"]) == last:
+            found[line["row"]][line["labels"], line["subset"], line["seed"]] = factor * float(line[key])
+    return found
+
+
+def section(name: str) -> str:
+    text = PAGE.read_text(encoding="utf-8")
+    begin = text.index(SECTIONS[name])
+    return text[begin : text.find("\n## ", begin + 1)]
+
+
+def numbers(name: str, row: str) -> list[float]:
+    """Return every number in the line of the section's table that begins with ``row``."""
+    titles = {"imagenet": "ImageNet", "random": "random numbers"}
+    lines = re.findall(
+        rf"^\| (?:{re.escape(titles.get(row, f'*{row}*'))}) \|(.*)\|$", section(name), re.MULTILINE
+    )
+    assert len(lines) == 1, (name, row)
+    return [float(one) for one in re.findall(NUMBER, lines[0])]
+
+
+def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> tuple[float, ...]:
+    """Return the mean of the paired differences with its interval of 95 % (Student's t)."""
+    apart = [other[place] - first[place] for place in sorted(first)]
+    half = stats.t.ppf(0.975, len(apart) - 1) * stdev(apart) / len(apart) ** 0.5
+    return mean(apart), mean(apart) - half, mean(apart) + half
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [(name, row) for name in ("levers", "joint") for row in scores(name, "miou", 100) if row != "imagenet"],
+)
+def test_differences_of_segmentation(name, row):
+    found = scores(name, "miou", 100)
+    *single, difference, low, high, _ = numbers(name, row)
+    assert single == pytest.approx([found[row][place] for place in sorted(found[row])], abs=0.06)
+    assert (difference, low, high) == pytest.approx(paired(found["imagenet"], found[row]), abs=0.11)
+
+
+@pytest.mark.parametrize("row", ["random", "plain", "kept"])
+def test_differences_of_depth(row):
+    errors, lengths = scores("indoors", "abs_rel", 1), scores("indoors", "rmse", 1)
+    *single, average, spread, difference, low, high, length, apart, below, above = numbers("indoors", row)
+    assert single == pytest.approx(list(errors[row].values()), abs=6e-4)
+    assert (average, spread) == pytest.approx((mean(single), stdev(single)), abs=1.1e-3)
+    assert (difference, low, high) == pytest.approx(paired(errors["imagenet"], errors[row]), abs=6e-4)
+    assert length == pytest.approx(mean(lengths[row].values()), abs=6e-4)
+    assert (apart, below, above) == pytest.approx(paired(lengths["imagenet"], lengths[row]), abs=6e-4)
+
+
+@pytest.mark.parametrize("row", ["imagenet", "random"])
+@pytest.mark.parametrize("labels", ["4", "16", "64"])
+def test_spread_over_sets_of_labels(row, labels):
+    """The page was made from more digits than the file has, which are those of the page."""
+    own = [value for place, value in scores("instrument", "miou", 100)[row].items() if place[0] == labels]
+    line = re.search(
+        rf"\| {labels} \| {', '.join(f'{value:.1f}' for value in own)} \| (.*?) \|", section("instrument")
+    )
+    assert line is not None
+    assert len(own) == 3
+    printed = [float(one) for one in re.findall(NUMBER, line[1])]
+    assert printed == pytest.approx([mean(own), stdev(own)], abs=0.11)
