@@ -19,14 +19,7 @@ from geopretrain.console import ProgressLine, console
 from geopretrain.data.dataset import Fields
 from geopretrain.data.prepare.source_summary import SUMMARY_FILE
 from geopretrain.data.store.files import FolderFiles, Rows
-from geopretrain.data.store.index import (
-    DEPTH_FILE,
-    FRAMES_FILE,
-    INDEX_FILE,
-    SHEET_FILE,
-    STEREO_FILE,
-    store_file,
-)
+from geopretrain.data.store.index import INDEX_FILE, SHEET_FILE, store_file
 from geopretrain.data.store.pseudo_depth import FOLDER, INFO_FILE, PseudoDepth
 from geopretrain.data.store.sharded.index import (
     LENGTHS_FILE,
@@ -168,9 +161,8 @@ def _sent(sending: _Upload, store: FrameStore, small: dict[str, bytes], shard_by
         for part in parts:
             rows.setdefault(part.name, []).append(_advanced(line, sending.send(part.read(), part.rows)))
         files = {name: _advanced(line, sending.send(content, 1)) for name, content in small.items()}
-    of_fields = {"stereo": STEREO_FILE, "depth": DEPTH_FILE, "pseudo_depth": FRAMES_FILE}  # the last: always
-    fields = tuple(name for name, file in of_fields.items() if store.files.length(file) is not None)
-    prints = {fields_key(names): store.fingerprint(Fields(names=names)) for names in every_choice(fields)}
+    choices = every_choice(("stereo", "depth", "pseudo_depth"))
+    prints = {fields_key(names): store.fingerprint(Fields(names=names)) for names in choices}
     return ShardedIndex(shard_bytes, files, rows, prints)
 
 
