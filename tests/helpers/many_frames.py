@@ -42,7 +42,7 @@ def write_shards(folder: Path, store: Path, frames: int) -> Path:
     shard = Shard(key_of(black), len(black), 2500)
     small = (store / "store.json").read_bytes()
     rows = {"frames.u8": [shard] * (frames // shard.rows)}
-    index = ShardedIndex(len(black), {"store.json": Shard(key_of(small), len(small))}, rows, {})
+    index = ShardedIndex(len(black), {"store.json": Shard(key_of(small), len(small))}, rows, {"": "0" * 16})
     (folder / "shards").mkdir(parents=True)
     for content in (black, small):
         (folder / "shards" / key_of(content)).write_bytes(content)

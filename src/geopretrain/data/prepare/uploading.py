@@ -161,8 +161,8 @@ def _sent(sending: _Upload, store: FrameStore, small: dict[str, bytes], shard_by
         for part in parts:
             rows.setdefault(part.name, []).append(_advanced(line, sending.send(part.read(), part.rows)))
         files = {name: _advanced(line, sending.send(content, 1)) for name, content in small.items()}
-    fields = tuple(name for name in ("stereo", "depth", "pseudo_depth") if store.has(name))
-    prints = {fields_key(names): store.fingerprint(Fields(names=names)) for names in every_choice(fields)}
+    choices = every_choice(("stereo", "depth", "pseudo_depth"))
+    prints = {fields_key(names): store.fingerprint(Fields(names=names)) for names in choices}
     return ShardedIndex(shard_bytes, files, rows, prints)
 
 

@@ -203,10 +203,11 @@ class FrameStore:
             return known
         digest = Digest().add([list(self.size), self.still_images, [clip.content() for clip in self.clips]])
         digest.add_file(self.path / FRAMES_FILE)
-        if "stereo" in fields.names:
-            digest.add_file(self.path / STEREO_FILE)
-        if "depth" in fields.names:
-            digest.add_file(self.path / DEPTH_FILE)
+        for name, file in (("stereo", STEREO_FILE), ("depth", DEPTH_FILE)):
+            if name in fields.names and (self.path / file).exists():
+                digest.add_file(self.path / file)
+            elif name in fields.names:
+                digest.add(0)  # as of the empty file that other stores without it have
         if "pseudo_depth" in fields.names and self._pseudo is not None:
             digest.add([self._pseudo.info.quantity, self._pseudo.info.meaning])
             digest.add_file(self.path / self._pseudo.name)

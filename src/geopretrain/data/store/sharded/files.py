@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from geopretrain.data.cache import VARIABLE, cache_folder, disk_errors
-from geopretrain.data.fingerprint import digest
 from geopretrain.data.store.sharded.cache import BOUND, ShardCache
 from geopretrain.data.store.sharded.index import (
     AGAIN,
@@ -97,9 +96,11 @@ class ShardedFiles:
         return DepthMap(self._source_depth.read(row), f"{self.place}/{name}")
 
     def fingerprint(self, names: Iterable[str]) -> str | None:
-        """Return the fingerprint of the store that was uploaded; of fields that it has not, another one."""
+        """Return the fingerprint of the store that was uploaded."""
         known, asked = self.index.fingerprints, fields_key(tuple(names))
-        return known[asked] if asked in known else digest([known.get(""), asked])
+        if asked not in known:
+            raise DataError(f"{self.place}/{SHARDED_INDEX} is damaged: it has no fingerprint. {AGAIN}")
+        return known[asked]
 
     def doubts(self) -> list[str]:
         """Return a sentence where the cache is too small for the store."""
