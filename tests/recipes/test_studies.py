@@ -140,6 +140,8 @@ def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path
         assert line["paper"] == paper
         assert f'href="{name}/report.html"' in page
         assert f"{line['ours'] - paper:+.1f}" in page
+    assert cli.main(["recipes", recipe]) == 0
+    assert "  before: Theirs  miou 10\n  scores: Theirs  miou 20\n" in capsys.readouterr().out
     made = reproduce(recipe, tiny=True, out=out, threads=1)
     assert [one.path.name for one in made.comparisons] == ["before", "scores"]
     assert made.comparison is made.comparisons[-1]

@@ -76,10 +76,13 @@ def _table(item: Item) -> list[str]:
 
 def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
-    width = max((len(one.words) for one in recipe.printed), default=0)
+    several = len(recipe.comparisons) > 1
+    last = recipe.stages[-1].name
+    words = [f"{one.stage or last}: {one.words}" if several else one.words for one in recipe.printed]
+    width = max(map(len, words), default=0)
     lines = [
-        f"  {one.words:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
-        for one in recipe.printed
+        f"  {said:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
+        for said, one in zip(words, recipe.printed, strict=True)
     ]
     return [], ["", "printed:", *lines] if lines else []
 
