@@ -171,7 +171,7 @@ def test_boxes_and_depth_have_their_facts_and_no_probe(places, tmp_path):
     assert depth.labels.task == "depth"
     assert depth.verdict == "not measured"
     assert any("finetune depth --supervision labels" in line for _, line in depth.commands)
-    assert "simmim, +0.024" in " ".join(depth.text().split())
+    assert "imagenet instead of random numbers, all layers +0.117" in " ".join(depth.text().split())
 
 
 def test_labels_that_were_propagated_are_no_labels(places, tmp_path, monkeypatch):

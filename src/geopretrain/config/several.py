@@ -22,7 +22,7 @@ def parts_of(value: Any) -> Any:
 
 def whole(part: Any) -> int:
     """Return a whole number of any of its forms (ValueError for what is none)."""
-    if isinstance(part, bool) or not isinstance(part, (int, str)):
+    if isinstance(part, bool) or not isinstance(part, (int, str)) or not has_plain_digits(str(part)):
         raise ValueError("no whole number")
     return int(part)
 
