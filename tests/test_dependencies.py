@@ -29,6 +29,7 @@ USED_BY_NAME = {
     "flask": "moto's server",
     "flask-cors": "moto's server",
     "mypy": "a command",
+    "pytest-xdist": "pytest -n",
     "ruff": "a command",
     "types-pyyaml": "read by mypy",
     "mkdocs-material": "named in mkdocs.yml",
