@@ -96,9 +96,12 @@ def move(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` atomically; raises RunFolderError where that is impossible."""
+    """Write ``text`` atomically; raises RunFolderError where that is impossible.
+
+    Names of files may hold bytes that are no text, which stand as ``\\udcff`` then.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(

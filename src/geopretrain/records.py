@@ -31,6 +31,10 @@ Text = Annotated[str, Strict()]
 Object = dict[str, Any]
 
 MAX_REASON = 120
+MAX_PARTS = 10**6
+"""Values in a YAML file; one that refers to itself has more than any number."""
+MAX_DEPTH = 100
+"""Of lists and mappings in each other."""
 
 
 def read_json(path: Path, hint: Any, *, error: type[UserError], advice: str) -> Any:
@@ -65,12 +69,48 @@ def read_yaml(path: Path, *, error: type[UserError], advice: str) -> Any:
         advice: what to do then, a sentence.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return plain_yaml(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise error(f"'{path}' cannot be read ({problem.strerror or problem}). {advice}") from problem
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         reason = " ".join(str(problem).split())[:MAX_REASON] or type(problem).__name__
         raise error(f"'{path}' cannot be read as YAML ({reason}). {advice}") from problem
+
+
+def plain_yaml(text: str) -> Any:
+    """Return the plain values that YAML text holds.
+
+    Raises:
+        yaml.YAMLError: it is none, or a name stands twice in one place, so that the first would be lost.
+        ValueError: its parts refer to each other without end, or are too many.
+        RecursionError: they lie too deep in each other.
+    """
+    value = yaml.load(text, Loader=_Loader)
+    waiting, seen = [(value, 0)], 0
+    while waiting:
+        (one, depth), seen = waiting.pop(), seen + 1
+        if seen > MAX_PARTS or depth > MAX_DEPTH:
+            raise ValueError("its parts refer to each other without end, or are too many")
+        inside = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        waiting += [(part, depth + 1) for part in inside]
+    return value
+
+
+class _Loader(yaml.SafeLoader):
+    """Of plain values, in which no name stands twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; before merging, in which names of its own stand above others."""
+        before = set[str]()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                continue
+            if key.value in before:
+                again = f"in line {key.start_mark.line + 1} again"
+                raise yaml.YAMLError(f"{short(key.value)} stands twice, {again}")
+            before.add(key.value)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def as_type(hint: Any, value: Any, path: Path, *, error: type[UserError], advice: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -112,3 +113,39 @@ def test_an_interrupted_watch_leaves_a_page_that_does_not_reload(watching):
     assert "The page stays as it was written last" in err
     assert "data-every" not in page.read_text()
     assert "step 10 of 30" in page.read_text()
+
+
+def test_a_watched_folder_that_goes_is_not_made_anew(watching, tmp_path):
+    _, _, process = watching
+    tmp_path.rename(f"{tmp_path}-moved")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "is gone" in err
+    assert not tmp_path.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of any bytes")
+def test_names_that_are_no_text_stand_in_the_page(tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b"odd\xff")
+    comparison = fake_comparison(folder / "cmp")
+    fake_finetuning(folder / "seg")
+    comparison.report.write_text("its own page")
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "odd\\udcff/seg" in page
+    assert 'href="odd%FF/cmp/report.html"' in page
+
+
+def test_a_text_that_is_none_in_a_comparison_is_shown(tmp_path):
+    comparison = fake_comparison(tmp_path / "cmp")
+    file = comparison.path / "comparison.json"
+    found = json.loads(file.read_text())
+    found["headline"] = found["protocol"]["command"] = found["protocol"]["score"] = "\ud800"
+    file.write_text(json.dumps(found))
+    assert "\\ud800" in gp.make_report(comparison.path).read_text(encoding="utf-8")
+
+
+def test_links_of_a_page_elsewhere_lead_to_the_folder(tmp_path):
+    fake_comparison(tmp_path / "runs/cmp").report.write_text("its own page")
+    page = gp.make_report(tmp_path / "runs", out=tmp_path / "pages/all.html")
+    assert 'href="../runs/cmp/report.html"' in page.read_text()

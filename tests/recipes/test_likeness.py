@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from geopretrain.config.options import ReproduceOptions
 from geopretrain.errors import ConfigError
 from geopretrain.recipes.finding import names, read_recipe
 from geopretrain.recipes.likeness import alike
+from geopretrain.recipes.plan import make_plan
 
 HEAD = {"title": "Mine", "item": "none", "question": "What?"}
 BASE = {
@@ -115,3 +117,49 @@ def test_every_item_of_lao_et_al_has_a_name():
     wanted = [f"table-{k}" for k in range(1, 7)] + [f"fig-{k}" for k in range(2, 9)]
     wanted += ["supp-table-1", *(f"supp-fig-{k}" for k in range(1, 6))]
     assert {f"depth-to-semantic/{one}" for one in wanted} <= set(names())
+
+
+ODD_STAGE = {"name": "depth", "words": "a\nreboot"}
+SUM = "depth-to-semantic/table-3"
+ODD = {
+    "cannot be read as YAML (its parts refer": "settings: {labels: &a {paper: [*a], source: x}}",
+    "cannot be read as YAML ('settings' stands twice": "settings: {}\nsettings: {}",
+    "there are two of the name 'depth'": "stages: [{name: depth, words: a}, {name: depth, words: b}]",
+    "stages[0].name must be a valid string": "stages: [{name: {a: 1}, words: a}]",
+    "no stage can be called rows": "stages: [{name: rows, words: a, command: data prepare}, {name: scores}]",
+}
+
+
+@pytest.mark.parametrize("sentence", ODD)
+def test_what_would_be_lost_or_never_end_is_refused(tmp_path, sentence):
+    text = yaml.safe_dump({**HEAD, "like": SUM}) + ODD[sentence]
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_recipe(str(tmp_path / "odd.yaml"))
+    assert sentence in str(error.value)
+
+
+def test_parts_that_stand_for_too_many_are_refused(tmp_path):
+    lines = "\n".join(f"  - &b{n} [*b{n - 1}, *b{n - 1}]" for n in range(1, 40))
+    (tmp_path / "odd.yaml").write_text(f"{yaml.safe_dump(HEAD)}data:\n  - &b0 [1, 1]\n{lines}\n")
+    with pytest.raises(ConfigError, match="without end, or are too many"):
+        read_recipe(str(tmp_path / "odd.yaml"))
+
+
+@pytest.mark.parametrize("like", ["a\0.yaml", "\ud800.yaml", "x" * 300 + ".yaml"])
+def test_a_recipe_that_no_file_can_be_called_is_refused(tmp_path, like):
+    with pytest.raises(ConfigError, match="must be a path"):
+        read_recipe(write(tmp_path, "odd.yaml", {"like": like}))
+
+
+def test_a_title_over_several_lines_is_one_comment_of_the_calls(tmp_path):
+    path = write(tmp_path, "odd.yaml", {"like": SUM, "title": "Mine\nrm -rf /", "stages": [ODD_STAGE]})
+    text = make_plan(ReproduceOptions(path, tiny=True, dry_run=True)).text()
+    assert "# Mine rm -rf / (tiny)" in text
+    assert "depth: a reboot" in text
+    assert all(line.startswith(("#", "geopretrain ")) for line in text.splitlines())
+
+
+def test_a_setting_cannot_be_given_itself(tmp_path):
+    with pytest.raises(ConfigError, match="the setting labels refers to another setting"):
+        make_plan(ReproduceOptions(SUM, tiny=True, settings={"labels": {"setting": "labels"}}))

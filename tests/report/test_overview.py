@@ -10,6 +10,8 @@ from browsing import browser, open_page
 from fake_comparison import fake_comparison
 from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fake_pretraining
 
+from geopretrain import manifest
+from geopretrain.files import write_json
 from geopretrain.report.overview import build_overview, look_through
 
 
@@ -165,3 +167,53 @@ def test_the_page_in_a_browser(tmp_path):
         seen.page.get_by_role("button", name="<img").click()
         assert seen.page.get_by_role("button", name="Pause").is_visible()
         assert seen.complaints == []
+
+
+def recipe_folder(folder, name, **files):
+    folder.mkdir()
+    manifest.begin(folder)
+    (folder / "config.yaml").write_text(f"geopretrain: 0.2.0\ncommand: reproduce\nrecipe: {name}\n")
+    (folder / "stages.json").write_text(json.dumps({"a": {"call": "x", "seconds": 1.0}}))
+    for file, content in files.items():
+        write_json(folder / f"{file}.json", content)
+    return folder
+
+
+def test_recipes_of_several_tables_and_figures(tmp_path):
+    number = {"values": [0.1], "mean": 0.1, "sd": None, "paper": 0.09, "difference_to_first": None}
+    table = {"protocol": "nyu-10", "rows": [{"row": "MP", "seeds": [0], "numbers": {"abs_rel": number}}]}
+    head = {"recipe": "mesa/chain", "failures": []}
+    one, two = {**head, "items": {"table-1": table}}, {**head, "items": {"table-1": table, "table-2": table}}
+    (tmp_path / "mine.json").write_text("[]")
+    recipe_folder(tmp_path / "whole", "mesa/chain", results=two)
+    recipe_folder(tmp_path / "table", "mesa/table-1", **{"table-1": one})
+    recipe_folder(tmp_path / "figure", "mesa/fig-2", **{"fig-2": head})
+    recipe_folder(tmp_path / "begun", "mesa/chain", **{"table-1": one})
+    (tmp_path / "begun/mine.json").write_text("[]")
+    found = {one.place: one for one in look_through(tmp_path).recipes}
+    assert {place: one.standing.state for place, one in found.items()} == {
+        "begun": "stopped",
+        "figure": "finished",
+        "table": "finished",
+        "whole": "finished",
+    }
+    assert [part.name for part in found["whole"].tables] == ["table-1", "table-2"]
+    assert [part.name for part in found["begun"].tables] == ["table-1"]
+    assert page_of(tmp_path).count('<b>0.100</b> <span class="soft">(0.09)</span>') == 4
+
+
+def test_a_study_that_stopped_between_its_comparisons_is_not_finished(tmp_path):
+    folder = recipe_folder(tmp_path / "study", "what-helps/levers")
+    fake_comparison(folder / "first")
+    assert standings(tmp_path)["study"].state == "stopped"
+    write_json(folder / "results.json", {"recipe": "what-helps/levers", "failures": []})
+    assert standings(tmp_path)["study"].state == "finished"
+
+
+@pytest.mark.parametrize("step", ["1e400", "-1e400", "NaN"])
+def test_steps_that_are_no_numbers_are_damage(tmp_path, step):
+    run = fake_pretraining(tmp_path / "run", steps=20)
+    run.checkpoint.write_text("")
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write(f'{{"kind": "train", "step": {step}, "loss": 1}}\n')
+    assert standings(tmp_path)["run"].state == "damaged"

@@ -72,7 +72,7 @@ def _watch(folder: Path, page: Path, interval: float) -> Path:
     """Write the page again and again until everything is finished; what is left at last does not reload."""
     before = ""
     try:
-        while not (seen := look_through(folder)).finished:
+        while not (seen := _seen(folder)).finished:
             _write(seen, page, interval)
             if not before:
                 console.say(f"Watching: open {page} in a browser; it is written anew every {interval:g} s.")
@@ -81,8 +81,18 @@ def _watch(folder: Path, page: Path, interval: float) -> Path:
             before = now
             time.sleep(interval)
     except KeyboardInterrupt:
-        _write(look_through(folder), page)
+        if folder.is_dir():
+            _write(look_through(folder), page)
         raise
     _write(seen, page)
     console.say(f"{seen.sentence()} Nothing is left to watch.")
     return page
+
+
+def _seen(folder: Path) -> Overview:
+    """Return what lies in a folder that is watched (RunFolderError where it is gone: it is not made anew)."""
+    if not folder.is_dir():
+        raise RunFolderError(
+            f"'{folder}' is gone, moved or removed while it was watched. Watch it where it is."
+        )
+    return look_through(folder)

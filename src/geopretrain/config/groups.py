@@ -108,9 +108,9 @@ def settings_of_text(value: Any) -> Any:
 
 def _as_yaml(text: str) -> Any:
     """Return the value of a text; a number that YAML has of 017 (15), 1:30 (90) or 1_0 (10) stays text."""
-    import yaml
+    from geopretrain.records import plain_yaml
 
-    value = yaml.safe_load(text)
+    value = plain_yaml(text)
     is_odd = is_number(value) and math.isfinite(value) and not _DECIMAL.fullmatch(text.strip())
     return text.strip() if is_odd else value
 

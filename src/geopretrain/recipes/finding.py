@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.saved import FILE
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
-from geopretrain.recipes.likeness import LIKE, alike, without_leftovers
+from geopretrain.recipes.likeness import LIKE, alike, twice_named, without_leftovers
 from geopretrain.recipes.shapes import (
+    PAGE,
+    RESULTS,
+    ROWS,
     SCALES,
+    STAGES,
     START,
     Item,
     Measure,
@@ -103,6 +108,8 @@ def _content(path: Path, advice: str, above: tuple[Path, ...] = ()) -> Any:
     if not isinstance(like, str) or not like:
         return content
     other, other_advice = _base(like, path)
+    if (name := twice_named(content)) is not None:
+        raise ConfigError(f"'{path}' cannot be used: there are two of the name {short(name)}. {advice}")
     chain = (*above, path.resolve())
     if other.resolve() in chain:
         raise ConfigError(f"'{path}' is like itself: {LIKE}: {like} leads back to it. {advice}")
@@ -115,8 +122,8 @@ def _base(like: str, path: Path) -> tuple[Path, str]:
     """Return the file of the recipe that another one is like, and what to do where it is wrong."""
     if like in (known := names()):
         return FOLDER / f"{like}.yaml", INSTALL
-    if Path(like).suffix in ENDINGS:
-        return path.parent / like, CORRECT
+    if as_path(like, LIKE).suffix in ENDINGS:
+        return path.parent / as_path(like, LIKE), CORRECT
     raise ConfigError(
         f"'{path}' has {LIKE}: {like}, which is no recipe.{_nearest(like, known)} Known: {', '.join(known)}; "
         "or a YAML file, from the folder of this one on."
@@ -146,7 +153,19 @@ def problems(recipe: Recipe) -> list[str]:
     found += _of_printed(recipe)
     for name, item in recipe.items.items():
         found += [f"the item {name} {problem}" for problem in _of_item(recipe, item)]
-    return found + _twice("stage", before) + _twice("row", [row.name for row in recipe.rows])
+    return [
+        *found,
+        *_twice("stage", before),
+        *_twice("row", [row.name for row in recipe.rows]),
+        *_taken("stage", before, [FILE, RESULTS, STAGES, PAGE, ROWS]),
+        *_taken("item", list(recipe.items), [Path(name).stem for name in (RESULTS, STAGES, PAGE)]),
+    ]
+
+
+def _taken(kind: str, names: list[str], taken: list[str]) -> list[str]:
+    """Return which names would take the place of what every recipe writes into its folder."""
+    sentence = f"no {kind} can be called {{}}: a file or folder of every recipe is."
+    return [sentence.format(name) for name in names if name in taken]
 
 
 def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str]:
@@ -160,7 +179,7 @@ def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str
         found += [f"row {row.name} prints {name}, which is no column." for name in set(row.printed) - columns]
         if row.against and row.against not in names:
             found.append(f"row {row.name} is against {row.against}, which is no row.")
-    return found + _twice("step", rows)
+    return found + _twice("step", rows) + _twice("column", [column.name for column in measure.columns])
 
 
 def _of_item(recipe: Recipe, item: Item) -> list[str]:
@@ -174,6 +193,7 @@ def _of_item(recipe: Recipe, item: Item) -> list[str]:
         *_of_shown(recipe.measure, item),
         *(f"has {name}, which is no row." for name in [*item.rows, *item.numbers] if name not in rows),
         *(f"prints {name}, which is no column." for name in sorted(printed - columns)),
+        *(f"has the row {name} twice." for name in item.rows if item.rows.count(name) > 1),
         *_of_lines([row for row in recipe.rows if row.name in (item.rows or rows)], item.lines),
     ]
 
@@ -233,6 +253,8 @@ def _twice(kind: str, listed: list[str]) -> list[str]:
 
 def problems_of_setting(recipe: Recipe, name: str, value: Any) -> list[str]:
     """Return what is wrong with the names in a value that is given to a setting, in sentences."""
+    if any(kind == "setting" for kind, _ in references(value)):
+        return [f"the setting {name} refers to another setting."]
     stages = [stage.name for stage in recipe.stages]
     return _of_value(recipe, f"the setting {name}", value, stages=stages, rows=[])
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from geopretrain.errors import RunFolderError
 from geopretrain.files import write_json
 from geopretrain.recipes.plan import Step
+from geopretrain.recipes.shapes import STAGES
 from geopretrain.records import Real, Text, read_json
 
-FILE = "stages.json"
 ADVICE = "Start again from nothing with --overwrite, or choose another --out."
 
 
@@ -42,7 +42,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, *, anew: bool = False) -> None:
-        self.out, self.file = out, out / FILE
+        self.out, self.file = out, out / STAGES
         self.entries: dict[str, Entry] = {}
         if self.file.is_file() and not anew:
             self.entries = read_json(self.file, dict[str, Entry], error=RunFolderError, advice=ADVICE)

@@ -48,7 +48,20 @@ def _together(base: Any, own: Any) -> Any:
 
 
 def _named(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, Mapping) and "name" in one for one in value)
+    return isinstance(value, list) and all(
+        isinstance(one, Mapping) and isinstance(one.get("name"), str) for one in value
+    )
+
+
+def twice_named(value: Any) -> str | None:
+    """Return a name that two parts of one list have, anywhere in the content of a file; None without.
+
+    Taken together with the other recipe one of the two would be lost.
+    """
+    names = [one["name"] for one in value] if _named(value) else []
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    found = (one for one in names if names.count(one) > 1)
+    return next(found, None) or next(filter(None, map(twice_named, inside)), None)
 
 
 def _one_list(base: list[Any], own: list[Any]) -> list[Any]:

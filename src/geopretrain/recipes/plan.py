@@ -18,6 +18,7 @@ from geopretrain.recipes.finding import Found, find, problems_of_setting
 from geopretrain.recipes.parts import needed, steps_of
 from geopretrain.recipes.places import place, possible_items
 from geopretrain.recipes.shapes import (
+    ROWS,
     DataSet,
     Item,
     Measure,
@@ -147,10 +148,19 @@ class Plan:
 
     def text(self) -> str:
         """Return all calls as lines that can be typed, each below what it does."""
-        shared = [f"# {step.name}: {step.words}\n{step.line}" for step in self.stages]
-        rows = [f"# row {one.name}: {step.words}\n{step.line}" for one in self.measured for step in one.steps]
-        left_out = [f"# {sentence}" for sentence in self.left_out]
-        return "\n".join([f"# {self.recipe.title} ({self.scale})", *left_out, *shared, *rows])
+        told = [f"{self.recipe.title} ({self.scale})", *self.left_out]
+        shared = [f"{_comment(f'{step.name}: {step.words}')}\n{step.line}" for step in self.stages]
+        rows = [
+            f"{_comment(f'row {one.name}: {step.words}')}\n{step.line}"
+            for one in self.measured
+            for step in one.steps
+        ]
+        return "\n".join([*map(_comment, told), *shared, *rows])
+
+
+def _comment(text: str) -> str:
+    """Return text as a comment of one line: what follows an end of line in it would be a command."""
+    return f"# {' '.join(text.split())}"
 
 
 def make_plan(options: ReproduceOptions) -> Plan:
@@ -287,7 +297,7 @@ class _Resolver:
         names: dict[str, Any] = {**values, "seed": seed, "start": self.value(row.start)}
         steps = []
         for stage in stages:
-            folder = self.out / "rows" / row.name / f"seed-{seed}" / stage.name
+            folder = self.out / ROWS / row.name / f"seed-{seed}" / stage.name
             name = f"{row.name}/seed-{seed}/{stage.name}"
             steps.append(self._step(stage, folder, names, name=name))
             names[stage.name] = str(folder)

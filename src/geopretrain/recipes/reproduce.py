@@ -21,6 +21,7 @@ from geopretrain.recipes.paper import beside_paper, in_words
 from geopretrain.recipes.plan import SAME_RESULT, Plan, make_plan
 from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
+from geopretrain.recipes.shapes import PAGE, RESULTS
 from geopretrain.study.comparison import Comparison
 
 COMMAND = "reproduce"
@@ -55,8 +56,8 @@ class Reproduction:
         """The page to look at: that of the comparison, where there is only one."""
         recipe = self.plan.recipe
         if len(recipe.comparisons) == 1:
-            return self.plan.out / recipe.comparisons[0].name / "report.html"
-        return self.plan.out / f"{self.plan.item or 'report'}.html"
+            return self.plan.out / recipe.comparisons[0].name / PAGE
+        return self.plan.out / (f"{self.plan.item}.html" if self.plan.item else PAGE)
 
     @property
     def table(self) -> Outcome:
@@ -159,7 +160,7 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     done = finished(plan.measured, journal)
     tables = {name: collect(plan, done, item) for name, item in plan.items.items() if item.scored}
     made = Reproduction(plan, tables)
-    write_json(plan.out / f"{plan.item or 'results'}.json", made.as_json(failures))
+    write_json(plan.out / (f"{plan.item}.json" if plan.item else RESULTS), made.as_json(failures))
     write_report(made.report, plan, tables, done, journal, failures, _typed(saved))
     return made
 
@@ -171,6 +172,7 @@ def _study(plan: Plan, journal: Journal, line: str) -> Reproduction:
     made = Reproduction(plan, comparisons=beside_paper(plan))
     if len(made.comparisons) > 1:
         write_overview(made.report, plan, made.comparisons, journal, line)
+    write_json(plan.out / RESULTS, made.as_json([]))
     return made
 
 

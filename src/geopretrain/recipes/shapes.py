@@ -27,6 +27,8 @@ Scale = Literal["paper", "small", "tiny"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 Kind = Literal["setting", "data", "stage", "row"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+STAGES, RESULTS, PAGE, ROWS = "stages.json", "results.json", "report.html", "rows"
+"""What a recipe has in its folder beside its stages: what is finished, what came out, and rows with seeds."""
 SAME = "same"
 """Of a setting: as at the next larger scale."""
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]

@@ -23,7 +23,16 @@ COMPARE, REPRODUCE, CKA = "compare", "reproduce", "analyse cka"
 TRAINS = ("pretrain", "finetune segmentation", "finetune depth", "finetune detection")
 _TRIALS = ("trials", "cells", "search", "slurm")
 """Folders in a comparison that belong to it."""
-ODD = (UserError, OSError, KeyError, TypeError, ValueError, AttributeError, IndexError)
+ODD = (
+    UserError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 """What reading files ends in that others have damaged, or cut short."""
 _ADVICE = "What is beside it is shown."
 
@@ -69,7 +78,10 @@ def find(folder: Path) -> list[Found]:
 
 
 def _inside(folder: Path, top: Path, deep: int) -> Iterator[Found]:
-    found = _look(folder, top)
+    try:
+        found = _look(folder, top)
+    except OSError:  # a folder that others may not look into
+        return
     if found is not None:
         yield found
     if deep == 0 or (found is not None and found.is_run):

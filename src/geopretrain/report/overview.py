@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from geopretrain.report.comparisons import ComparisonEntry, read_comparison
 from geopretrain.report.drawing import Drawing, drawing
@@ -119,8 +122,14 @@ def build_overview(seen: Overview, path: Path, every: float | None = None) -> Pa
         "title": seen.folder.resolve().name,
         "groups": _groups(seen.runs),
         "states": STATES,
+        "link": partial(_link, os.path.relpath(seen.folder.resolve(), path.parent.resolve())),
     }
     return write_page(path, "overview.html.j2", drawings=True, every=every, **content)
+
+
+def _link(way: str, page: str) -> str:
+    """Return the address of a page below what was looked through, to which ``way`` leads from this one."""
+    return quote(os.fsencode(page if way == "." else Path(way, page).as_posix()))
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def embedded(file: Path) -> str:
 
 def data_url(content: str | bytes, kind: str) -> str:
     """Return content as an address that holds it whole."""
-    raw = content.encode() if isinstance(content, str) else content
+    raw = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     return f"data:{kind};base64,{base64.b64encode(raw).decode('ascii')}"
 
 

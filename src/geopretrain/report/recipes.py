@@ -11,6 +11,7 @@ from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import command_line
 from geopretrain.errors import RunFolderError
 from geopretrain.locks import holder
+from geopretrain.manifest import is_listed
 from geopretrain.records import Index, Object, Real, Text, read_json
 from geopretrain.report.finding import ODD, Found, Standing, damaged
 from geopretrain.runs.folder import RunFolder
@@ -39,13 +40,39 @@ class RecipeRow:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What ``results.json`` of a recipe holds."""
+class Part:
+    """A table, and what its numbers were made under."""
 
-    recipe: Text
     protocol: Text
     rows: list[RecipeRow]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a recipe has written in the end: a table, several as ``items``, or none where it has figures."""
+
+    recipe: Text
+    protocol: Text = ""
+    rows: list[RecipeRow] = field(default_factory=list)
+    items: dict[Text, Part] = field(default_factory=dict)
     failures: list[Object] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in a page.
+
+    Attributes:
+        name: of the item that it is of, empty where the recipe has only one.
+        protocol: of its numbers.
+        columns: of it.
+        rows: name, and for each column ours and the paper's in words.
+    """
+
+    name: str
+    protocol: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -56,23 +83,19 @@ class RecipeEntry:
         place: of its folder.
         standing: how far it is.
         name: of the recipe.
-        protocol: of its numbers, empty before the end.
-        columns: of its table.
-        rows: of its table: name, and for each column ours and the paper's in words.
+        tables: of it, none before the end.
         failures: sentences about rows that failed.
         line: the command that repeats it.
-        page: address of its own page; empty without.
+        pages: addresses of its own pages.
     """
 
     place: str
     standing: Standing
     name: str = ""
-    protocol: str = ""
-    columns: Sequence[str] = ()
-    rows: Sequence[tuple[str, list[tuple[str, str]]]] = ()
+    tables: Sequence[Table] = ()
     failures: Sequence[str] = ()
     line: str = ""
-    page: str = ""
+    pages: Sequence[str] = ()
 
 
 def read_recipe(found: Found, inside: Sequence[Found]) -> RecipeEntry:
@@ -91,24 +114,44 @@ def read_recipe(found: Found, inside: Sequence[Found]) -> RecipeEntry:
 def _read(found: Found, inside: Sequence[Found]) -> RecipeEntry:
     config = RunFolder(found.path).config
     name, line = str(config.get("recipe", "")), command_line(ReproduceOptions, config)
-    ended = found.path / RESULTS
-    if not ended.is_file():
-        return RecipeEntry(found.place, _standing(found.path, inside), name, line=line)
-    shape: Shape = read_json(ended, Shape, error=RunFolderError, advice=_ADVICE)
-    columns = list(dict.fromkeys(column for row in shape.rows for column in row.numbers))
-    failed = [f"{one.get('row')}, seed {one.get('seed')}: {one.get('error')}" for one in shape.failures]
-    own = found.path / PAGE
-    return RecipeEntry(
-        found.place,
-        _standing(found.path, inside, finished=True, failed=len(failed)),
-        name,
-        shape.protocol,
-        [metric(column) for column in columns],
-        [(row.row, [_cells(row.numbers.get(column)) for column in columns]) for row in shape.rows],
-        failed,
-        line,
-        f"{found.place}/{PAGE}" if own.is_file() and found.place != "." else "",
-    )
+    ended = _ended(found.path)
+    shapes = [read_json(file, Shape, error=RunFolderError, advice=_ADVICE) for file in ended]
+    failed = [
+        f"{one.get('row')}, seed {one.get('seed')}: {one.get('error')}"
+        for shape in shapes
+        for one in shape.failures
+    ]
+    failed = list(dict.fromkeys(failed))
+    asked = {RESULTS, f"{name.rpartition('/')[2]}.json"}
+    is_over = any(file.name in asked for file in ended)
+    standing = _standing(found.path, inside, finished=is_over, failed=len(failed))
+    tables = {one.name: one for shape in shapes for one in _tables(shape)}
+    return RecipeEntry(found.place, standing, name, list(tables.values()), failed, line, _pages(found, ended))
+
+
+def _ended(folder: Path) -> list[Path]:
+    """Return the files of what came out: of all of a recipe, of single tables and figures, or both."""
+    there = sorted(folder.glob("*.json"))
+    own = [file for file in there if file.name not in (STAGES, RESULTS) and is_listed(file)]
+    return [file for file in (*own, folder / RESULTS) if file.is_file()]
+
+
+def _tables(shape: Shape) -> list[Table]:
+    """Return the tables in a file."""
+    parts = {**({"": Part(shape.protocol, shape.rows)} if shape.rows else {}), **shape.items}
+    return [_table(name, part) for name, part in parts.items()]
+
+
+def _table(name: str, part: Part) -> Table:
+    columns = list(dict.fromkeys(column for row in part.rows for column in row.numbers))
+    rows = [(row.row, [_cells(row.numbers.get(column)) for column in columns]) for row in part.rows]
+    return Table(name, part.protocol, [metric(column) for column in columns], rows)
+
+
+def _pages(found: Found, ended: Sequence[Path]) -> list[str]:
+    """Return the addresses of the pages that a recipe has beside its numbers."""
+    names = [PAGE if file.name == RESULTS else f"{file.stem}.html" for file in ended]
+    return [f"{found.place}/{name}" for name in names if found.place != "." and (found.path / name).is_file()]
 
 
 def _cells(number: Number | None) -> tuple[str, str]:
@@ -125,9 +168,9 @@ def _standing(folder: Path, inside: Sequence[Found], *, finished: bool = False, 
     if finished:
         words = f"{counted(failed, 'row')} failed" if failed else ""
         return Standing("failed" if failed else "finished", words)
-    if any((one.path / "comparison.json").is_file() for one in inside):
-        return Standing("finished", "it is a study: its comparison is shown by itself")
     words = f"{counted(_stages(folder), 'stage')} finished"
+    if any((one.path / "comparison.json").is_file() for one in inside):
+        words += ", a comparison among them, which is shown by itself"
     return Standing("stopped", f"{words}; nothing trains the others, repeating its command goes on")
 
 

@@ -101,7 +101,7 @@ class Comparison:
             d = row.difference
             bits = [_number(residual.mean), " ".join(_number(one) or "nan" for one in row.residuals)]
             writer.writerow(
-                [row.mode, csv_cell(row.init), row.step, " ".join(map(str, row.seeds))]
+                [csv_cell(row.mode), csv_cell(row.init), row.step, " ".join(map(str, row.seeds))]
                 + [_number(value) for value in (row.mean, row.sd, row.second)]
                 + (["", "", "", ""] if d is None else [_number(d.mean), *_ends(d), d.verdict])
                 + [" ".join(map(_number, row.values)), "" if d is None else " ".join(map(_number, d.values))]

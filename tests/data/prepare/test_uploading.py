@@ -209,3 +209,17 @@ def test_depth_maps_are_read_from_shards_of_many(store, memory, tmp_path, monkey
     assert len(kept(tmp_path / "cache")) == 1
     for names in (("stereo",), ("pseudo_depth",)):  # which it does not have
         assert sharded.fingerprint(Fields(names=names)) == store.fingerprint(Fields(names=names))
+
+
+@pytest.mark.parametrize("place", ["s3:/bucket/store", "://store", "gs:/x"])
+def test_a_mistyped_address_is_no_folder(store, tmp_path, monkeypatch, capsys, place):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "upload", str(store.path), place]) == 2
+    assert "two slashes" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_called_as_an_address_can_be_given(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "upload", str(store.path), "./s3:/store"]) == 0
+    assert (tmp_path / "s3:/store/sharded-store.json").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import fsspec
@@ -62,6 +63,11 @@ def shard_of(place, name, number=0):
     """Return the path, in memory, of a shard of a file."""
     rows = FrameStore.open(place).files.index.rows[name]
     return f"{place.removeprefix('memory:/')}/shards/{rows[number].key}"
+
+
+def every_frame(store):
+    store.read(np.arange(len(store)), EVERYTHING)
+    return [store.depth(clip, frame) for clip, frame, _ in store.depth_frames()]
 
 
 def equal(one, other):
@@ -302,3 +308,14 @@ def test_nothing_is_written_into_a_store_elsewhere(place, tmp_path, cache):
     for inputs, out in ((place, tmp_path / "s"), ("synthetic:rooms", "s3://bucket/store")):
         with pytest.raises(UserError, match=r"Copy it there first|data upload FOLDER s3://bucket/store"):
             prepare(inputs, out, progress=False)
+
+
+@pytest.mark.parametrize("name", ["frames.u8", "depth.f16", "depth"])
+@pytest.mark.parametrize("change", [{"rows": 1}, {"rows": 6}, {"bytes": 5}, {"rows": 2**62}])
+def test_an_index_that_contradicts_itself_is_damaged(copy, cache, name, change):
+    system, file = fsspec.filesystem("memory"), f"{copy.removeprefix('memory:/')}/sharded-store.json"
+    index = json.loads(system.cat_file(file))
+    index["rows"][name][0] |= change
+    system.pipe_file(file, json.dumps(index).encode())
+    with pytest.raises(DataError, match="is damaged"):
+        every_frame(FrameStore.open(copy))

@@ -30,10 +30,11 @@ from geopretrain.data.store.sharded.index import (
     ShardedIndex,
     every_choice,
     fields_key,
+    is_url,
     key_of,
 )
 from geopretrain.data.store.sharded.storage import Storage
-from geopretrain.errors import DataError, RunFolderError
+from geopretrain.errors import ConfigError, DataError, RunFolderError
 from geopretrain.files import PARTIAL_SUFFIX
 from geopretrain.wording import counted
 
@@ -44,6 +45,8 @@ _SMALL = (INDEX_FILE, SUMMARY_FILE, SHEET_FILE, f"{FOLDER}/{INFO_FILE}")
 _TORN = re.compile(rf"\.({re.escape(SHARDED_INDEX)}|[0-9a-f]{{64}})\.\d+{re.escape(PARTIAL_SUFFIX)}")
 """Names of what a killed process was writing on a disk."""
 _SHARD = re.compile("[0-9a-f]{64}")
+_MISTYPED = re.compile(r"([A-Za-z0-9+.-]{2,})?:/")
+"""Begin of what is meant to be an address, and would be a folder; ``C:/`` is a disk."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,17 @@ def upload(store: FrameStore, place: str, shard_bytes: int, *, overwrite: bool =
     Raises:
         DataError: the store itself is in shards, or was changed meanwhile.
         RunFolderError: something else is there, or the storage cannot be written.
-        ConfigError: a library that writes to such addresses is not installed.
+        ConfigError: the address is none, or a library that writes to such addresses is not installed.
     """
     if not isinstance(store.files, FolderFiles):
         raise DataError(
             f"{store.place} is in shards already. Copy them, index last, with a tool of your storage, or "
             "give the folder that the store was prepared in."
+        )
+    if not is_url(place) and _MISTYPED.match(place):
+        raise ConfigError(
+            f"'{place}' is no address: that has two slashes behind its kind, such as s3://bucket/store. A "
+            f"folder of this name is ./{place}."
         )
     storage = Storage(place, RunFolderError)
     version = store.files.version()

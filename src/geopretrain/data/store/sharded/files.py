@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -88,8 +89,14 @@ class ShardedFiles:
         return None if shards is None else sum(shard.bytes for shard in shards)
 
     def rows(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> ShardedRows:
-        """Return the rows of a file; nothing is fetched yet."""
-        return ShardedRows(self._cache, self.index.rows.get(name, []), dtype, shape)
+        """Return the rows of a file; nothing is fetched yet (DataError where the index contradicts them)."""
+        shards, row_bytes = self.index.rows.get(name, []), np.dtype(dtype).itemsize * math.prod(shape[1:])
+        if any(shard.bytes != shard.rows * row_bytes for shard in shards):
+            raise DataError(
+                f"{self.place}/{SHARDED_INDEX} is damaged: shards of {name} are not of rows of {row_bytes} "
+                f"bytes. {AGAIN}"
+            )
+        return ShardedRows(self._cache, shards, dtype, shape)
 
     def depth_map(self, name: str, row: int) -> DepthMap:
         """Return the depth map ``name``, the ``row``-th of the store, at the source's resolution (PNG)."""
@@ -117,7 +124,16 @@ class ShardedFiles:
     @cached_property
     def _source_depth(self) -> ShardedBytes:
         lengths = np.fromfile(self.folder / LENGTHS_FILE, "<u4")
-        return ShardedBytes(self._cache, self.index.rows.get(SOURCE_DEPTH, []), lengths)
+        shards = self.index.rows.get(SOURCE_DEPTH, [])
+        ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        rows = np.cumsum([0, *(shard.rows for shard in shards)])
+        whole = rows[-1] == len(lengths) and rows.max() <= len(lengths)
+        if not whole or np.diff(ends[rows]).tolist() != [shard.bytes for shard in shards]:
+            raise DataError(
+                f"{self.place}/{SHARDED_INDEX} is damaged: shards of {SOURCE_DEPTH} do not have "
+                f"the lengths of its maps. {AGAIN}"
+            )
+        return ShardedBytes(self._cache, shards, lengths)
 
 
 def _keep(storage: Storage, shard: Shard, path: Path) -> None:
