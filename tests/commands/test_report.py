@@ -16,6 +16,8 @@ from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fak
 import geopretrain as gp
 from geopretrain.cli import main
 from geopretrain.errors import RunFolderError
+from geopretrain.report.overview import Overview
+from geopretrain.report.page import write_page
 
 
 def test_a_mixture_becomes_one_page(tmp_path, capsys):
@@ -149,3 +151,14 @@ def test_links_of_a_page_elsewhere_lead_to_the_folder(tmp_path):
     fake_comparison(tmp_path / "runs/cmp").report.write_text("its own page")
     page = gp.make_report(tmp_path / "runs", out=tmp_path / "pages/all.html")
     assert 'href="../runs/cmp/report.html"' in page.read_text()
+
+
+def test_the_own_page_of_a_recipe_stays(tmp_path, capsys):
+    fake_pretraining(tmp_path / "depth")
+    (tmp_path / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: reproduce\nrecipe: mesa/chain\n")
+    own = write_page(tmp_path / "report.html", "overview.html.j2", seen=Overview(tmp_path), title="its own",
+                     groups=[], states={}, link=str)  # fmt: skip
+    before = own.read_text()
+    assert main(["report", str(tmp_path)]) == 0
+    assert f"The report is {tmp_path / 'runs.html'}." in capsys.readouterr().out
+    assert own.read_text() == before

@@ -12,10 +12,12 @@ from geopretrain.errors import RunFolderError
 from geopretrain.manifest import is_listed
 from geopretrain.report.build import build_report
 from geopretrain.report.comparisons import PAGE, is_finished
-from geopretrain.report.finding import ODD
+from geopretrain.report.finding import ODD, REPRODUCE, find
 from geopretrain.report.overview import Overview, build_overview, look_through
 from geopretrain.report.page import is_page
 from geopretrain.study.comparison import Comparison
+
+PAGE_BESIDE = "runs.html"
 
 
 @takes(ReportOptions)
@@ -34,7 +36,7 @@ def make_report(options: ReportOptions) -> Path:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise RunFolderError(f"'{folder}' {what}. Give the folder of runs, or one above them.")
-    page = folder / PAGE if options.out is None else Path(options.out)
+    page = _own_page(folder) if options.out is None else Path(options.out)
     _check_replaceable(page, folder)
     if options.watch:
         return _watch(folder, page, options.interval)
@@ -46,6 +48,12 @@ def make_report(options: ReportOptions) -> Path:
         )
     console.say(seen.sentence())
     return _write(seen, page)
+
+
+def _own_page(folder: Path) -> Path:
+    """Return where the page goes: in the folder of a recipe beside the page that ``reproduce`` writes."""
+    is_recipe = any(one.place == "." and one.command == REPRODUCE for one in find(folder, deep=0))
+    return folder / (PAGE_BESIDE if is_recipe else PAGE)
 
 
 def _check_replaceable(page: Path, folder: Path) -> None:

@@ -104,7 +104,8 @@ class ReportOptions(ProgressOptions):
     """Folder with comparisons, pre-trainings, fine-tunings, recipes and maps of layers in any mixture; or the
     folder of one of them."""
     out: FilePath | None = None
-    """File to write the page into; left away: ``report.html`` in that folder."""
+    """File to write the page into; left away: ``report.html`` in that folder, ``runs.html`` in that of a
+    recipe, which has a ``report.html`` of its own."""
     watch: bool = False
     """Write the page anew while something is trained, until everything is finished or Ctrl-C; a browser that
     shows it follows."""

@@ -72,9 +72,9 @@ class Standing:
     words: str
 
 
-def find(folder: Path) -> list[Found]:
-    """Return what commands wrote in a folder and below, by name; links are not followed."""
-    return list(_inside(folder, folder, DEEPEST))
+def find(folder: Path, deep: int = DEEPEST) -> list[Found]:
+    """Return what commands wrote in a folder and so ``deep`` below, by name; links are not followed."""
+    return list(_inside(folder, folder, deep))
 
 
 def _inside(folder: Path, top: Path, deep: int) -> Iterator[Found]:
