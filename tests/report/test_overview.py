@@ -11,6 +11,7 @@ from fake_comparison import fake_comparison
 from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fake_pretraining
 
 from geopretrain.report.overview import build_overview, look_through
+from geopretrain.report.runs import run_curves
 
 
 def standings(folder):
@@ -65,6 +66,14 @@ def test_numbers_curves_and_commands_of_runs(tmp_path):
     assert "geopretrain pretrain simmim --data store --out" in page
     assert "torch 2.15.0" in page
     assert page.count('class="drawing"') == 3
+
+
+def test_a_loss_that_was_logged_once_can_be_seen(tmp_path):
+    run = fake_pretraining(tmp_path / "depth")
+    (run.path / "metrics.jsonl").write_text('{"kind": "train", "step": 3, "loss": 0.5}\n')
+    (entry,) = look_through(tmp_path).runs
+    (line,) = run_curves([entry]).data
+    assert (list(line.x), line.mode) == ([3], "lines+markers")
 
 
 def test_an_unfinished_comparison_shows_what_is_there(tmp_path):
