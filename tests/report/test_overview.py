@@ -120,6 +120,9 @@ def test_finished_comparisons_have_their_sentence_and_a_link(tmp_path):
     page = page_of(tmp_path)
     assert comparison.sentence in page
     assert 'href="one%20two%23%25/report.html"' in page
+    (tmp_path / "pages").mkdir()
+    elsewhere = build_overview(seen, tmp_path / "pages/all.html").read_text(encoding="utf-8")
+    assert 'href="../one%20two%23%25/report.html"' in elsewhere
 
 
 def test_recipes_show_paper_and_ours(tmp_path):
@@ -137,6 +140,36 @@ def test_recipes_show_paper_and_ours(tmp_path):
     assert '<b>0.100</b> <span class="soft">(0.09)</span>' in page
     (folder / "results.json").write_text(json.dumps({**results, "rows": 3}))
     assert standings(tmp_path)["recipe"].state == "damaged"
+
+
+def test_every_table_of_a_study_that_was_made_is_shown_as_finished(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: reproduce\nrecipe: mesa/fig-5\n")
+    number = {"values": [0.1], "mean": 0.1, "sd": None, "paper": 0.09, "difference_to_first": None}
+    table = {"protocol": "nyu-10", "rows": [{"row": "MP", "seeds": [0], "numbers": {"abs_rel": number}}]}
+
+    def end(file, recipe, items):
+        shown = {"items": items} if items else {}
+        (folder / f"{file}.json").write_text(json.dumps({"recipe": recipe, "failures": [], **shown}))
+        (folder / f"{'report' if file == 'results' else file}.html").touch()
+
+    end("table-1", "mesa/table-1", {"table-1": table})
+    (begun, done) = look_through(tmp_path).recipes
+    assert (begun.name, begun.standing.state) == ("mesa/fig-5", "stopped")
+    assert (done.name, done.standing.state, done.page) == ("mesa/table-1", "finished", "study/table-1.html")
+    assert done.rows == [("MP", [("0.100", "0.09")])]
+    assert "mesa/table-1" in done.line
+    end("fig-5", "mesa/fig-5", {})
+    seen = look_through(tmp_path)
+    assert seen.finished
+    assert {one.name: len(one.rows) for one in seen.recipes} == {"mesa/fig-5": 0, "mesa/table-1": 1}
+    end("results", "mesa/chain", {"table-1": table, "table-2": table})
+    assert {one.name: one.page for one in look_through(tmp_path).recipes} == {
+        "mesa/table-1": "study/report.html",
+        "mesa/table-2": "study/report.html",
+        "mesa/fig-5": "study/fig-5.html",
+    }
 
 
 def test_maps_of_layers_and_damaged_ones(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def look_through(folder: Path) -> Overview:
         if one.command == COMPARE:
             seen.comparisons.append(read_comparison(one))
         elif one.command == REPRODUCE:
-            seen.recipes.append(read_recipe(one, [other for other in found if _is_inside(other, one)]))
+            seen.recipes.extend(read_recipe(one, [other for other in found if _is_inside(other, one)]))
         elif one.command == CKA:
             _add_map(seen, one)
         elif one.is_run:
@@ -120,7 +121,8 @@ def build_overview(seen: Overview, path: Path, every: float | None = None) -> Pa
         "groups": _groups(seen.runs),
         "states": STATES,
     }
-    return write_page(path, "overview.html.j2", drawings=True, every=every, **content)
+    from_page = {"from_page": lambda page: relpath(seen.folder / page, path.parent).replace("\\", "/")}
+    return write_page(path, "overview.html.j2", from_page, drawings=True, every=every, **content)
 
 
 @dataclass(frozen=True)
