@@ -5,7 +5,7 @@ from pathlib import Path
 
 import geopretrain
 from geopretrain.study.measures import ABS_REL, MINUS, MIOU
-from geopretrain.wording import counted, in_px, metric, sides
+from geopretrain.wording import counted, in_megabytes, in_px, metric, sides
 
 
 def test_heights_come_first_as_options_take_them():
@@ -15,6 +15,11 @@ def test_heights_come_first_as_options_take_them():
 
 def test_one_thing_has_no_plural():
     assert [counted(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+
+
+def test_sizes_are_in_a_unit_that_fits_them():
+    said = [in_megabytes(size) for size in (0.42, 2.89, 250.4, 2500)]
+    assert said == ["0.4 MB", "2.9 MB", "250 MB", "2.5 GB"]
 
 
 def test_numbers_have_the_names_of_the_field():

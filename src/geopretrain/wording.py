@@ -22,6 +22,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def in_megabytes(megabytes: float) -> str:
+    """Return a size of files or memory (MB, 10^6 bytes): ``0.4 MB``, ``250 MB``, ``2.5 GB``."""
+    if megabytes >= 1000:
+        return f"{megabytes / 1000:.1f} GB"
+    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
+
+
 _FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")
 
 

@@ -13,6 +13,7 @@ from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fak
 from geopretrain import manifest
 from geopretrain.files import write_json
 from geopretrain.report.overview import build_overview, look_through
+from geopretrain.report.runs import run_curves
 
 
 def standings(folder):
@@ -69,6 +70,14 @@ def test_numbers_curves_and_commands_of_runs(tmp_path):
     assert page.count('class="drawing"') == 3
 
 
+def test_a_loss_that_was_logged_once_can_be_seen(tmp_path):
+    run = fake_pretraining(tmp_path / "depth")
+    (run.path / "metrics.jsonl").write_text('{"kind": "train", "step": 3, "loss": 0.5}\n')
+    (entry,) = look_through(tmp_path).runs
+    (line,) = run_curves([entry]).data
+    assert (list(line.x), line.mode) == ([3], "lines+markers")
+
+
 def test_an_unfinished_comparison_shows_what_is_there(tmp_path):
     begun = fake_begun_comparison(tmp_path / "cmp")
     (begun / "trials/depth-full-seed2.json").write_text("{")
@@ -113,6 +122,9 @@ def test_finished_comparisons_have_their_sentence_and_a_link(tmp_path):
     page = page_of(tmp_path)
     assert comparison.sentence in page
     assert 'href="one%20two%23%25/report.html"' in page
+    (tmp_path / "pages").mkdir()
+    elsewhere = build_overview(seen, tmp_path / "pages/all.html").read_text(encoding="utf-8")
+    assert 'href="../one%20two%23%25/report.html"' in elsewhere
 
 
 def test_recipes_show_paper_and_ours(tmp_path):

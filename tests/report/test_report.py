@@ -28,7 +28,15 @@ def test_the_page_says_what_came_out(page):
     comparison, text = page
     assert f">{comparison.sentence}</h1>" in text
     for sentence in comparison.results["sentences"] + comparison.results["cautions"]:
-        assert sentence in text
+        assert sentence in re.sub(r'<span class="option">(--[a-z-]+)</span>', r"\1", text)
+
+
+def test_code_in_sentences_is_shown_as_code_and_no_line_ends_in_an_option(tmp_path):
+    comparison = fake_comparison(tmp_path / "cmp")
+    comparison.results["cautions"] = ["More `data select` or --label-list, <b>--x</b>, a--b."]
+    text = build_report(comparison, comparison.report).read_text(encoding="utf-8")
+    code, option = "<code>data select</code>", '<span class="option">--label-list</span>'
+    assert f'More {code} or {option}, &lt;b&gt;<span class="option">--x</span>&lt;/b&gt;, a--b.' in text
 
 
 def test_the_table_holds_every_number(page):

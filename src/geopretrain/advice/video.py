@@ -180,5 +180,6 @@ def _cameras(video: Video) -> str:
     guessed = video.clips - video.cameras_known
     which = f"{guessed} of the {video.clips} clips" if video.cameras_known else "all clips"
     return (
-        f"The camera of {which if video.clips > 1 else 'the video'} is guessed: a field of view was assumed."
+        f"The camera of {which if video.clips > 1 else 'the video'} is guessed: a field of view was given or "
+        "assumed."
     )

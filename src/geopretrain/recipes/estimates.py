@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.recipes.plan import Plan, Step
+from geopretrain.wording import in_megabytes
 
 MEASURED = "one core of an Intel Xeon (AVX512-BF16, AMX) beside other work, torch 2.15.0, 2026-11-26"
 SAMPLES = 4 * 0.03072
@@ -214,4 +215,4 @@ def _on_disk(one: Estimate) -> str:
 def _size(megabytes: float | None) -> str:
     if megabytes is None:
         return "not known"
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+    return in_megabytes(megabytes)

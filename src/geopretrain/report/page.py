@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from geopretrain.files import write_text
 from geopretrain.version import __version__
+from geopretrain.wording import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 GENERATOR = '<meta name="generator" content="geopretrain'
@@ -44,7 +46,7 @@ def write_page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(filters or {})
+    environment.filters.update({"marked": _marked, "counted": counted, **(filters or {})})
     scripts = [*([_plotly()] if drawings else []), _template("page.js")]
     frame = {
         "style": _template("style.css"),
@@ -56,6 +58,17 @@ def write_page(
     }
     write_text(path, environment.get_template(template).render({**frame, **content}))
     return path
+
+
+_CODE, _OPTION = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def _marked(sentence: str) -> str:
+    """Return a sentence for a page: `code` as code, and options in which no line ends."""
+    from markupsafe import Markup, escape
+
+    with_code = _CODE.sub(r"<code>\1</code>", str(escape(sentence)))
+    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', with_code))
 
 
 def _plotly() -> str:

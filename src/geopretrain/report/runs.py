@@ -183,7 +183,7 @@ def run_curves(entries: Sequence[RunEntry]) -> Figure | None:
             line = Scatter(
                 x=steps,
                 y=[scale * value for value in values],
-                mode="lines" if part == TRAINING else "lines+markers",
+                mode="lines" if part == TRAINING and len(steps) > 1 else "lines+markers",
                 line={"color": colours[one.place], "width": 2},
                 marker={"size": 7, "symbol": SYMBOLS[number % len(SYMBOLS)]},
                 name=plain(one.place),

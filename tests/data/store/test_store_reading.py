@@ -147,6 +147,14 @@ def test_store_description_says_what_matters(store):
     assert "field of view of 55 degrees is assumed" in text
 
 
+def test_a_field_of_view_that_was_given_is_not_said_to_be_assumed(tmp_path):
+    write_images(tmp_path / "clip", sliding_frames(12))
+    text = store_in_words(prepare([tmp_path / "clip"], tmp_path / "store", size=SIZE, fov=60, progress=False))
+    assert "degrees (given)" in text
+    assert "from the field of view given (60 degrees). Pass --intrinsics fx,fy,cx,cy if you know" in text
+    assert "assumed" not in text
+
+
 def test_store_real_kitti(shared_data):
     store = resolve_store(shared_data / "kitti_raw", progress=False)
     drive = store.clips[0]

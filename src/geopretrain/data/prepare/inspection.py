@@ -261,7 +261,9 @@ def _find_problems(report: ClipReport) -> None:
     if clip.camera_problem is not None:
         report.problems.append(clip.camera_problem)
     elif clip.intrinsics is None:
-        report.advice.append("Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them.")
+        report.advice.append(
+            "Pass --intrinsics fx,fy,cx,cy or --fov in degrees if you know them, or --calibrate focal."
+        )
     else:
         warning = camera_warning(clip.intrinsics, clip.size, clip.calibrated_size is not None)
         if warning and is_grave(warning):

@@ -20,7 +20,7 @@ from geopretrain.schema import has_plain_digits
 from geopretrain.wording import in_px, sides
 
 ASSUMED_FOV = 55.0  # degrees, horizontal: between a dash camera's and a phone's main camera
-GIVEN, DATA_SET = "given by the user", "from the data set"
+GIVEN, DATA_SET, FROM_FOV = "given by the user", "from the data set", "from the field of view given"
 CHECK_CAMERA = "Check the camera: "
 """What warnings about cameras begin with, in stores too; inspection and contact sheet look for it."""
 _CENTRAL = (0.25, 0.75)  # where in the frame a principal point is believed
@@ -83,7 +83,7 @@ def choose_camera(
         _check_possible(matrix := _check_matrix(own), size, "of the data set")
         return Camera(matrix, True, origin)
     if fov is not None:
-        return Camera(intrinsics_for_fov(fov, size), False, f"from the field of view given ({fov:g} degrees)")
+        return Camera(intrinsics_for_fov(fov, size), False, f"{FROM_FOV} ({fov:g} degrees)")
     if problem is not None:
         raise DataError(problem)
     assumed = intrinsics_for_fov(ASSUMED_FOV, size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geopretrain.console import console
-from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, DATA_SET, field_of_view_degrees
+from geopretrain.data.prepare.intrinsics import CHECK_CAMERA, DATA_SET, FROM_FOV, field_of_view_degrees
 from geopretrain.data.prepare.source_summary import (
     in_words,
     read_left_out,
@@ -113,7 +113,7 @@ def _clip_line(store: FrameStore, number: int) -> str:
 def _origin(clip: ClipInfo) -> str:
     """Return where the camera is from, where that is not the data set itself."""
     if not clip.intrinsics_known:
-        return " (assumed)"
+        return " (given)" if clip.camera.startswith(FROM_FOV) else " (assumed)"
     return "" if clip.camera in ("", DATA_SET) else f" ({clip.camera})"
 
 

@@ -36,7 +36,7 @@ from geopretrain.data.store.sharded.index import (
 from geopretrain.data.store.sharded.storage import Storage
 from geopretrain.errors import ConfigError, DataError, RunFolderError
 from geopretrain.files import PARTIAL_SUFFIX
-from geopretrain.wording import counted
+from geopretrain.wording import counted, in_megabytes
 
 if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
@@ -126,8 +126,8 @@ def upload(store: FrameStore, place: str, shard_bytes: int, *, overwrite: bool =
         ) from error
     console.say(
         f"{storage.url} holds the store: {counted(len(index.shards()), 'shard')}, "
-        f"{sum(shard.bytes for shard in index.shards()) / 1e9:.3g} GB ({sending.sent} sent, {sending.kept} "
-        "there already)."
+        f"{in_megabytes(sum(shard.bytes for shard in index.shards()) / 1e6)} ({sending.sent} sent, "
+        f"{sending.kept} there already)."
     )
     return index
 

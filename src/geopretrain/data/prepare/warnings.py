@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geopretrain.data.prepare.decode import Decoded
-from geopretrain.data.prepare.intrinsics import GIVEN, Camera, camera_warning
+from geopretrain.data.prepare.intrinsics import FROM_FOV, GIVEN, Camera, camera_warning
 from geopretrain.data.prepare.segments import Segment, is_coarse
 from geopretrain.data.readers import SourceClip
 from geopretrain.data.readers.folder import MIN_BASELINE
@@ -32,8 +32,9 @@ def clip_warnings(
     warnings = list(clip.warnings)
     usable = [segment for segment in segments if segment.targets]
     if not camera.known:
+        better = "" if camera.origin.startswith(FROM_FOV) else " or --fov"
         warnings.append(
-            f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy or --fov if you know better."
+            f"Intrinsics {camera.origin}. Pass --intrinsics fx,fy,cx,cy{better} if you know better."
         )
     size_known = camera.origin != GIVEN and clip.calibrated_size is not None
     warning = camera_warning(camera.intrinsics, clip.size, size_known)
