@@ -174,12 +174,19 @@ def test_a_shard_larger_than_the_bound_is_refused_with_the_way_out(place, cache,
         sharded.read([0])
 
 
-def test_without_a_bound_a_tenth_of_the_disk_stays_free(place, cache, monkeypatch):
+def test_without_a_bound_a_tenth_of_what_is_free_stays_so(place, cache, monkeypatch):
+    """However large the disk is: most of it may be others'."""
     sharded = FrameStore.open(place)
-    usage = type("Usage", (), {"free": 10**9, "total": 10**10})  # a tenth is free, and stays so
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
-    with pytest.raises(RunFolderError, match=r"nearly full.*tenth of it is left free.*GEOPRETRAIN_CACHE"):
+    left = SHARD  # bytes, too few for a shard and a tenth
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda folder: type("Usage", (), {"free": left, "total": 10**12})
+    )
+    with pytest.raises(RunFolderError, match=r"nearly full.*tenth of what is free.*GEOPRETRAIN_CACHE"):
         sharded.read([0])
+    assert not kept(cache)
+    left = 2 * SHARD
+    sharded.read([0])
+    assert kept(cache)
 
 
 # ---------------------------------------------------------------- what goes wrong

@@ -30,7 +30,8 @@ from geopretrain.files import PARTIAL_SUFFIX, flush_to_disk, remove_leftovers
 BOUND = "GEOPRETRAIN_SHARDS_GB"
 """Variable that says how many GB (10^9 bytes) of shards are kept."""
 FREE_PART = 0.1
-"""Part of the disk that is left free where nobody has said how much is kept."""
+"""Part of the room that the cache and what is free have together which is left free, where nobody has said how
+much is kept; not a part of the whole disk, most of which may be others'."""
 PATIENCE = 24 * 3600.0
 """Seconds to wait for another process, which fetches one shard, or dies."""
 _ATTEMPTS, _PAUSE = 3, 1.0
@@ -197,8 +198,7 @@ class ShardCache:
         given = os.environ.get(BOUND)
         if given:
             return _gigabytes(given)
-        disk = shutil.disk_usage(self.root)
-        return max(0.0, there + disk.free - FREE_PART * disk.total)
+        return (1 - FREE_PART) * (there + shutil.disk_usage(self.root).free)
 
     def _too_small(self, needed: int, bound: float) -> ConfigError | RunFolderError:
         if os.environ.get(BOUND):
@@ -208,7 +208,7 @@ class ShardCache:
             )
         return RunFolderError(
             f"The disk of the cache in {self.root} is nearly full: a shard of {needed / 1e9:.2g} GB does not "
-            f"fit while a tenth of it is left free. Free some space, set {VARIABLE} to a folder on another "
+            f"fit while a tenth of what is free is left so. Free some space, set {VARIABLE} to a folder on another "
             f"disk, or say with {BOUND} how many GB may be kept."
         )
 
