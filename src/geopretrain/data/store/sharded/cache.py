@@ -30,8 +30,8 @@ from geopretrain.files import PARTIAL_SUFFIX, flush_to_disk, remove_leftovers
 BOUND = "GEOPRETRAIN_SHARDS_GB"
 """Variable that says how many GB (10^9 bytes) of shards are kept."""
 FREE_PART = 0.1
-"""Part of the room that the cache and what is free have together which is left free, where nobody has said how
-much is kept; not a part of the whole disk, most of which may be others'."""
+"""Part that is left free of what the cache and the free space of its disk have together, where nobody has said
+how much is kept; not of the whole disk, most of which may be others'."""
 PATIENCE = 24 * 3600.0
 """Seconds to wait for another process, which fetches one shard, or dies."""
 _ATTEMPTS, _PAUSE = 3, 1.0
@@ -208,8 +208,8 @@ class ShardCache:
             )
         return RunFolderError(
             f"The disk of the cache in {self.root} is nearly full: a shard of {needed / 1e9:.2g} GB does not "
-            f"fit while a tenth of what is free is left so. Free some space, set {VARIABLE} to a folder on another "
-            f"disk, or say with {BOUND} how many GB may be kept."
+            f"fit while a tenth of what is free is left so. Free some space, set {VARIABLE} to a folder on "
+            f"another disk, or say with {BOUND} how many GB may be kept."
         )
 
     @contextmanager
