@@ -30,8 +30,8 @@ from geopretrain.files import PARTIAL_SUFFIX, flush_to_disk, remove_leftovers
 BOUND = "GEOPRETRAIN_SHARDS_GB"
 """Variable that says how many GB (10^9 bytes) of shards are kept."""
 FREE_PART = 0.1
-"""Part that is left free of what the cache and the free space of its disk have together, where nobody has said
-how much is kept; not of the whole disk, most of which may be others'."""
+"""Part that is left free of what the cache and the free space of its disk have together, where nobody
+has said how much is kept; not of the whole disk, most of which may be others'."""
 PATIENCE = 24 * 3600.0
 """Seconds to wait for another process, which fetches one shard, or dies."""
 _ATTEMPTS, _PAUSE = 3, 1.0
