@@ -82,6 +82,15 @@ def test_sections_without_content_are_left_out(tmp_path):
     assert "learning rate 0.001" in text
 
 
+def test_curves_say_which_images_were_scored(tmp_path):
+    comparison = fake_comparison(tmp_path / "cmp")
+    comparison.results["protocol"]["scored_on"] = "val"
+    page = without_plotly(build_report(comparison, comparison.report).read_text(encoding="utf-8"))
+    assert "on the validation images while training" in page
+    assert "validation mIoU" in page
+    assert "test mIoU" not in page
+
+
 def test_names_are_escaped(tmp_path):
     comparison = fake_comparison(tmp_path / "cmp")
     comparison.results["protocol"]["data"] = "<script>alert(1)</script>"

@@ -27,6 +27,9 @@ ERRORS = (
     ("a1", "\u03b4 < 1.25", "higher is better"),
 )
 
+SPLITS = {"val": "validation", "test": "test"}
+"""What the scored images are called."""
+
 
 def build_report(comparison: Comparison, path: str | Path, every: float | None = None) -> Path:
     """Write the page for ``comparison`` to ``path`` (RunFolderError where it cannot be written).
@@ -52,6 +55,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     names = results["classes"]["names"]
     search, measure = results["learning_rates"], comparison.measure
     ending = results["protocol"].get("ending")
+    scored_on = SPLITS.get(results["protocol"].get("scored_on", "test"), "test")
     several = len({row.labels for row in rows}) > 1
     panels = max(len(results["modes"]), len({row.labels for row in rows}))
     maps, damaged_maps = maps_inside(comparison.path)
@@ -89,7 +93,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         else None,
         "choice": choice_table(results.get("choice", ()), measure),
         "label_curves": drawing(
-            curves.label_curves(rows, inits, results["modes"], measure),
+            curves.label_curves(rows, inits, results["modes"], measure, scored_on),
             f"{measure.name} against the number of labelled images, a line for each initialisation",
             inits,
             panels=len(results["modes"]),
@@ -102,7 +106,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             inits if len(inits) > 2 else (),
         ),
         "curves": drawing(
-            curves.learning_curves(rows, inits, results["modes"], measure),
+            curves.learning_curves(rows, inits, results["modes"], measure, scored_on),
             f"{measure.name} over the steps, a line for each initialisation",
             inits,
             panels=panels,

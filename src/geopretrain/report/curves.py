@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def learning_curves(
-    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+    rows: Sequence[Row],
+    inits: Sequence[str],
+    modes: Sequence[str],
+    measure: Measure = MIOU,
+    scored_on: str = "test",
 ) -> Figure:
     """Mean score over the steps, a panel for each mode and number of labels; bands: a standard deviation."""
     from plotly.graph_objects import Scatter
@@ -63,7 +67,7 @@ def learning_curves(
         figure.update_xaxes(title_text="steps", rangemode="tozero", row=line_of_panels, col=column)
     lines = max((place[0] for place in panels.values()), default=1)
     for line_of_panels in range(1, lines + 1):
-        figure.update_yaxes(title_text=axis("test", measure), row=line_of_panels, col=1)
+        figure.update_yaxes(title_text=axis(scored_on, measure), row=line_of_panels, col=1)
     style(figure, height=380 if lines == 1 else 60 + 320 * lines, left=60)
     return figure
 
@@ -141,7 +145,11 @@ def _panels(there: Iterable[Panel], modes: Sequence[str]) -> tuple[Figure, dict[
 
 
 def label_curves(
-    rows: Sequence[Row], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+    rows: Sequence[Row],
+    inits: Sequence[str],
+    modes: Sequence[str],
+    measure: Measure = MIOU,
+    scored_on: str = "test",
 ) -> Figure:
     """Score at the end against the number of labels, a panel for each mode; bars: 95 % of the mean."""
     from plotly.graph_objects import Scatter
@@ -190,7 +198,7 @@ def label_curves(
             row=1,
             col=column,
         )
-    figure.update_yaxes(title_text=axis("test", measure), row=1, col=1)
+    figure.update_yaxes(title_text=axis(scored_on, measure), row=1, col=1)
     style(figure, height=380, left=60)
     return figure
 
