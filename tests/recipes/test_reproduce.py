@@ -95,7 +95,7 @@ def test_the_page_says_what_came_out_and_what_differs(chain):
     assert f"{ours - 0.265:+.3f}" in page
     assert "random → simmim → scdepth → scdepth → depth" in page
     for sentence in yaml.safe_load(recipe.read_text())["differs"]:
-        assert sentence.replace("'", "&#39;") in page
+        assert re.sub("`(.*?)`", r"<code>\1</code>", sentence.replace("'", "&#39;")) in page
     assert "480x480" in page
     assert "This is the tiny form: it shows that every stage runs" in page
     assert "data:image/png;base64," in page

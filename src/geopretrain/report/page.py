@@ -65,10 +65,10 @@ _CODE, _OPTION = re.compile(r"`([^`]+)`"), re.compile(r"(?<![\w-])--[a-z][a-z-]*
 
 def _marked(sentence: str) -> str:
     """Return a sentence for a page: `code` as code, and options in which no line ends."""
-    from markupsafe import Markup, escape
+    from jinja2.filters import do_forceescape, do_mark_safe
 
-    with_code = _CODE.sub(r"<code>\1</code>", str(escape(sentence)))
-    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', with_code))
+    with_code = _CODE.sub(r"<code>\1</code>", str(do_forceescape(sentence)))
+    return do_mark_safe(_OPTION.sub(r'<span class="option">\g<0></span>', with_code))
 
 
 def _plotly() -> str:
