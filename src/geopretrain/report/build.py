@@ -51,13 +51,8 @@ def build_report(comparison: Comparison, path: str | Path, every: float | None =
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     results, rows = comparison.results, comparison.rows
-    inits = [one["name"] for one in results["inits"]]
     names = results["classes"]["names"]
     search, measure = results["learning_rates"], comparison.measure
-    ending = results["protocol"].get("ending")
-    scored_on = SPLITS.get(results["protocol"].get("scored_on", "test"), "test")
-    several = len({row.labels for row in rows}) > 1
-    panels = max(len(results["modes"]), len({row.labels for row in rows}))
     maps, damaged_maps = maps_inside(comparison.path)
     bits, about = residual_rows(rows), frame(comparison)
     return {
@@ -83,6 +78,33 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         ),
         "subsets": about["subsets"],
         "ending": about["ending"],
+        "choice": choice_table(results.get("choice", ()), measure),
+        "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
+        "searches": max(
+            (len(row["values"]) + row.get("diverged", 0) for one in search for row in one["rates"]), default=0
+        ),
+        "legend": [
+            (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
+        ],
+        "pictures": [_embedded(entry, comparison.path) for entry in results["pictures"]],
+        "confusions": {
+            mode: embedded(comparison.path / name) for mode, name in results.get("confusions", {}).items()
+        },
+        "depth": _depth_tables(results["inits"]),
+        "errors": ERRORS,
+        **_figures(comparison),
+    }
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    """Return the figures of the page by name; None where there is nothing to draw."""
+    results, rows, measure = comparison.results, comparison.rows, comparison.measure
+    inits, names = [one["name"] for one in results["inits"]], results["classes"]["names"]
+    search, ending = results["learning_rates"], results["protocol"].get("ending")
+    scored_on = SPLITS.get(results["protocol"].get("scored_on", "test"), "test")
+    several = len({row.labels for row in rows}) > 1
+    panels = max(len(results["modes"]), len({row.labels for row in rows}))
+    return {
         "courses": drawing(
             curves.courses(results["courses"], inits, results["modes"], ending, measure),
             "Validation over the steps, a line for each training",
@@ -91,7 +113,6 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         )
         if ending
         else None,
-        "choice": choice_table(results.get("choice", ()), measure),
         "label_curves": drawing(
             curves.label_curves(rows, inits, results["modes"], measure, scored_on),
             f"{measure.name} against the number of labelled images, a line for each initialisation",
@@ -147,19 +168,6 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         )
         if search
         else None,
-        "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
-        "searches": max(
-            (len(row["values"]) + row.get("diverged", 0) for one in search for row in one["rates"]), default=0
-        ),
-        "legend": [
-            (name, _hex(colour)) for name, colour in zip(names, results["classes"]["colours"], strict=True)
-        ],
-        "pictures": [_embedded(entry, comparison.path) for entry in results["pictures"]],
-        "confusions": {
-            mode: embedded(comparison.path / name) for mode, name in results.get("confusions", {}).items()
-        },
-        "depth": _depth_tables(results["inits"]),
-        "errors": ERRORS,
     }
 
 

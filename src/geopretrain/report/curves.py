@@ -13,7 +13,7 @@ from geopretrain.study.summary import Row, last_rows
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure, Scatter
 
 
 def learning_curves(
@@ -41,16 +41,7 @@ def learning_curves(
                 [measure.scale * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)]
                 for s in (-1, 1)
             )
-            band = Scatter(
-                x=x + x[::-1],
-                y=high + low[::-1],
-                mode="lines",
-                fill="toself",
-                fillcolor=_transparent(colours[init]),
-                line={"width": 0},
-                hoverinfo="skip",
-                legendgroup=init,
-            )
+            band = _band(x, low, high, init, colours[init])
             line = Scatter(
                 x=x,
                 y=[measure.scale * row.mean for row in own],
@@ -208,6 +199,22 @@ def _transparent(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.15)"
 
 
+def _band(x: list[int], low: list[float], high: list[float], init: str, colour: str) -> Scatter:
+    """Return what lies between two lines, shown and hidden with the initialisation."""
+    from plotly.graph_objects import Scatter
+
+    return Scatter(
+        x=x + x[::-1],
+        y=high + low[::-1],
+        mode="lines",
+        fill="toself",
+        fillcolor=_transparent(colour),
+        line={"width": 0},
+        hoverinfo="skip",
+        legendgroup=init,
+    )
+
+
 def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> Figure:
     """Training loss over the steps, a panel for each mode and number of labels; bands: a standard deviation.
 
@@ -225,16 +232,7 @@ def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes
         x, means, init = one["steps"], one["means"], one["init"]
         sds = [sd or 0.0 for sd in one["sds"]]
         low, high = ([m + sign * sd for m, sd in zip(means, sds, strict=True)] for sign in (-1, 1))
-        band = Scatter(
-            x=x + x[::-1],
-            y=high + low[::-1],
-            mode="lines",
-            fill="toself",
-            fillcolor=_transparent(colours[init]),
-            line={"width": 0},
-            hoverinfo="skip",
-            legendgroup=init,
-        )
+        band = _band(x, low, high, init, colours[init])
         curve = Scatter(
             x=x,
             y=means,
