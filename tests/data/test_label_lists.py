@@ -59,6 +59,16 @@ def test_names_are_found(tmp_path, data, lines, expected):
     assert listed_subset(data, IMAGES, write(tmp_path, *lines), 1) == expected[:1]
 
 
+def test_the_folder_of_a_choice_will_do(tmp_path):
+    (tmp_path / "selected.txt").write_text("train/b_1.png")
+    assert listed_subset(CAMVID, IMAGES, str(tmp_path), None) == [2]
+
+
+def test_another_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no selected\.txt.*data select"):
+        listed_subset(CAMVID, IMAGES, str(tmp_path), None)
+
+
 @pytest.mark.parametrize(
     ("data", "lines", "said"),
     [

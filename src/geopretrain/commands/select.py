@@ -15,6 +15,7 @@ from geopretrain.config.data_options import SelectOptions
 from geopretrain.config.saved import as_saved, check_replaces, write_saved
 from geopretrain.console import console
 from geopretrain.data.choosing import Choice, far_apart
+from geopretrain.data.label_lists import LIST
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError, DataError
 from geopretrain.files import write_json, write_picture, write_text
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from geopretrain.tasks.base import Task
 
 COMMAND = "data select"
-LIST, TABLE, SHEET = "selected.txt", "selected.json", "selected.png"
+TABLE, SHEET = "selected.json", "selected.png"
 BATCH, ACROSS, PICTURE_WIDTH = 8, 4, 320
 
 

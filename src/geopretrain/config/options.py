@@ -127,8 +127,8 @@ class FinetuneDepthOptions(TrainCommandOptions, ModeOptions, VideoOptions):
     """How the samples of ``labels`` or ``subset`` are drawn: by chance, or of each clip in proportion to its
     length (sequence)."""
     label_list: FilePath | None = None
-    """Text file with the names of the pictures to learn from, one a line, the most worth first, as ``data
-    select`` writes, for --supervision labels; with ``labels`` the first ones of it."""
+    """Text file with the names of the pictures to learn from, one a line, the most worth first, or the folder
+    that ``data select`` wrote one into, for --supervision labels; with ``labels`` the first ones of it."""
     evaluate_data: FilePath | None = None
     """What to score on, see evaluate; left away: ``data``, where it is a store with depth."""
     protocol: str | None = None
@@ -175,8 +175,8 @@ class CompareOptions(
     """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence);
     left away: chance for one set, sequence for several."""
     label_list: FilePath | None = None
-    """Text file with the names of chosen images, the most worth first, as ``data select`` writes: one set
-    more, of the first ``labels`` of it, which is compared with those that are drawn."""
+    """Text file with the names of chosen images, the most worth first, or the folder that ``data select`` wrote
+    one into: one set more, of the first ``labels`` of it, which is compared with those that are drawn."""
     supervision: Literal["labels", "mono", "stereo", "both"] = "labels"
     """What depth is learned from: measured depth (labels), or video without labels (mono, stereo, both)."""
     evaluate_data: FilePath | None = None

@@ -12,6 +12,8 @@ from geopretrain.errors import DataError, OptionError
 from geopretrain.wording import counted
 
 _SUFFIX = re.compile(r"\.(?=\d*[a-z])[a-z\d]{1,5}$", re.IGNORECASE)
+LIST = "selected.txt"
+"""The list in a folder that ``data select`` has written."""
 _RANK = re.compile(r"^\d{3,}_")  # ``data select`` writes 001_CLIP_FRAME.png of CLIP/FRAME
 MAX_NAMED = 3
 """Lines that cannot be used which are named."""
@@ -26,7 +28,7 @@ def listed_subset(data: Dataset, fields: Fields, file: str, count: int | None) -
     Args:
         data: that is learned from.
         fields: that a sample must have.
-        file: text, one name a line, the most worth first.
+        file: text, one name a line, the most worth first; or the folder that ``data select`` wrote one into.
         count: how many to take; None: all.
 
     Raises:
@@ -35,13 +37,22 @@ def listed_subset(data: Dataset, fields: Fields, file: str, count: int | None) -
     """
     splits = data.splits(fields)
     names = {split: data.names(positions) for split, positions in splits.items()}
-    found = _found(Path(file), names)
+    found = _found(_list_at(file), names)
     if count is not None and count > len(found):
         asked = counted(count, "image")
         raise OptionError(
             "labels", f"asks for {asked}, and '{file}' lists {len(found)}. Ask for these or fewer."
         )
     return found[:count]
+
+
+def _list_at(file: str) -> Path:
+    path = Path(file)
+    if not path.is_dir():
+        return path
+    if not (path / LIST).is_file():
+        raise DataError(f"'{file}' has no {LIST}: give the folder that `data select` wrote, or a list itself.")
+    return path / LIST
 
 
 def _found(file: Path, names: Mapping[str, Sequence[str]]) -> list[int]:

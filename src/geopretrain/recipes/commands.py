@@ -8,7 +8,12 @@ from typing import Any
 
 import geopretrain as gp
 from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions, FeaturesOptions
-from geopretrain.config.data_options import PrepareOptions, PseudoDepthOptions
+from geopretrain.config.data_options import (
+    PrepareOptions,
+    PropagateOptions,
+    PseudoDepthOptions,
+    SelectOptions,
+)
 from geopretrain.config.options import (
     CompareOptions,
     EvaluateOptions,
@@ -21,6 +26,8 @@ from geopretrain.config.options import (
 COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "data prepare": ("prepare", PrepareOptions),
     "data pseudo-depth": ("pseudo_depth", PseudoDepthOptions),
+    "data select": ("select", SelectOptions),
+    "data propagate": ("propagate", PropagateOptions),
     "pretrain": ("pretrain", PretrainOptions),
     "finetune segmentation": ("finetune_segmentation", FinetuneSegmentationOptions),
     "finetune depth": ("finetune_depth", FinetuneDepthOptions),
@@ -32,7 +39,7 @@ COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "analyse features": ("analyse_features", FeaturesOptions),
 }
 """Name in ``geopretrain``, and class of options, of each command."""
-REDONE = ("analyse cka", "analyse activations", "analyse features")
+REDONE = ("data select", "data propagate", "analyse cka", "analyse activations", "analyse features")
 """Commands that are whole or not there: one that was killed is done again, whatever it has left."""
 INSIDE = {"data pseudo-depth": "store"}
 """Commands that write into what is there, and the option that names it."""
