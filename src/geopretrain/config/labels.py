@@ -43,5 +43,5 @@ class LabelledOptions(LabelledDataOptions):
     """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence),
     as names and folders tell sequences."""
     label_list: FilePath | None = None
-    """Text file with the names of the images to learn from, one a line, the most worth first, or the folder that
-    ``data select`` wrote one into; with ``labels`` the first ones of it."""
+    """Text file with the names of the images to learn from, one a line, the most worth first, or the folder
+    that ``data select`` wrote one into; with ``labels`` the first ones of it."""

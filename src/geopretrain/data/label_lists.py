@@ -51,7 +51,9 @@ def _list_at(file: str) -> Path:
     if not path.is_dir():
         return path
     if not (path / LIST).is_file():
-        raise DataError(f"'{file}' has no {LIST}: give the folder that `data select` wrote, or a list itself.")
+        raise DataError(
+            f"'{file}' has no {LIST}: give the folder that `data select` wrote, or a list itself."
+        )
     return path / LIST
 
 

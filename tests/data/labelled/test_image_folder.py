@@ -1,6 +1,7 @@
 import os
 import shutil
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,14 @@ class Listing(list):
         pass
 
 
-def list_only(monkeypatch, root, count, classes):
+@pytest.fixture
+def list_only(monkeypatch):
+    """Undone before pytest itself lists the folder to delete it."""
+    with monkeypatch.context() as patch:
+        yield partial(only_listed, patch)
+
+
+def only_listed(patch, root, count, classes):
     """Let a folder seem to hold ``count`` images in folders of classes; return what is asked of files."""
 
     def scandir(folder):
@@ -114,13 +122,13 @@ def list_only(monkeypatch, root, count, classes):
         return Listing(Entry(folder, f"{i}_photo.JPEG", False) for i in range(count // classes))
 
     asked, stat = [], Path.stat
-    monkeypatch.setattr(os, "scandir", scandir)
-    monkeypatch.setattr(Path, "stat", lambda self, **options: asked.append(self) or stat(self, **options))
+    patch.setattr(os, "scandir", scandir)
+    patch.setattr(Path, "stat", lambda self, **options: asked.append(self) or stat(self, **options))
     return asked
 
 
-def test_hundreds_of_thousands_of_images_are_listed_and_none_is_asked_for(tmp_path, monkeypatch):
-    asked = list_only(monkeypatch, tmp_path, 200_000, classes=1000)
+def test_hundreds_of_thousands_of_images_are_listed_and_none_is_asked_for(tmp_path, list_only):
+    asked = list_only(tmp_path, 200_000, classes=1000)
     source = open_image_folder(f"images:{tmp_path}")
     assert sum(source.counts.values()) == 200_000
     assert len(source.class_names) == 1000
@@ -132,8 +140,8 @@ def test_hundreds_of_thousands_of_images_are_listed_and_none_is_asked_for(tmp_pa
 
 
 @pytest.mark.parametrize("classes", [100, 1])
-def test_a_listed_image_takes_little_memory(tmp_path, monkeypatch, classes):
-    list_only(monkeypatch, tmp_path, 20_000, classes)
+def test_a_listed_image_takes_little_memory(tmp_path, list_only, classes):
+    list_only(tmp_path, 20_000, classes)
     tracemalloc.start()
     open_image_folder(f"images:{tmp_path}")
     peak = tracemalloc.get_traced_memory()[1]
