@@ -176,7 +176,7 @@ class CompareOptions(
     left away: chance for one set, sequence for several."""
     label_list: FilePath | None = None
     """Text file with the names of chosen images, the most worth first, or the folder that ``data select``
-    wrote one into: one set more, of the first ``labels`` of it, which is compared with those that are drawn."""
+    wrote one into: one set more, of the first ``labels`` of it, which is compared with the drawn ones."""
     supervision: Literal["labels", "mono", "stereo", "both"] = "labels"
     """What depth is learned from: measured depth (labels), or video without labels (mono, stereo, both)."""
     evaluate_data: FilePath | None = None
