@@ -135,9 +135,9 @@ def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
         raise ConfigError("Random features tell nothing of frames: give a run, imagenet or a weights file.")
     if init.kind == "run" and options.difficulty:
         task = load_task(RunFolder.open(os.fspath(options.init))).to(device).eval()
-        fits = task.backbone is not None and options.backbone in (None, task.backbone.name)
-        if fits and task.name in PRETEXTS:  # another backbone is refused below
-            return task.backbone, task
+        own = task.backbone
+        if own is not None and task.name in PRETEXTS and options.backbone in (None, own.name):
+            return own, task  # another backbone is refused below
     name = choose_backbone(options.backbone, options.init)
     return initialised(name, options.init, device), None
 

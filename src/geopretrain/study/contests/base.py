@@ -55,7 +55,7 @@ class Words:
 def _check_frozen(options: CompareOptions) -> None:
     """Say which options a frozen backbone has no use for, or refuse them where no other one is trained."""
     alone = set(options.modes) == {"frozen"}
-    shared = {name: getattr(options, name) for name in NOTHING_KEPT}
+    shared: Mapping[str, Any] = {name: getattr(options, name) for name in NOTHING_KEPT}
     for variant, own in {"": shared, **options.variants}.items():
         idle = [name for name, off in NOTHING_KEPT.items() if own.get(name) not in (None, off)]
         idle += [name for name in AUXILIARY[:1] if own.get(name) is not None]
