@@ -13,6 +13,7 @@ from PIL import Image
 
 import geopretrain as gp
 from geopretrain import cli
+from geopretrain.advice.commands import Plan
 from geopretrain.config.parsing import parse
 from geopretrain.evaluation import frames
 from geopretrain.networks.packaged import has_package
@@ -66,7 +67,7 @@ def test_all_that_it_rests_on_is_said_and_written(places, tmp_path, capsys):
         "8 of the 12 training images are to be learned from",
         "In no training label: unseen",
         "are 0.",
-        "Four times the labels are worth",
+        "at that pace four times the labels are worth",
         "shown to add to ImageNet's weights",
         "docs/real-data.md",
     ):
@@ -237,3 +238,14 @@ def test_a_file_of_others_in_the_folder_is_left_alone(places, tmp_path, capsys):
     assert code == 2
     assert "not written by geopretrain" in err
     assert (tmp_path / "advice.json").read_text() == "mine"
+
+
+def test_no_more_frames_are_to_be_chosen_than_the_video_has(places, capsys):
+    code, text, _ = run(capsys, places / "store", places / "labelled", "--json")
+    found = json.loads(text)
+    assert code == 0
+    (line,) = [one["command"] for one in found["commands"] if " data select " in one["command"]]
+    asked = int(shlex.split(line)[shlex.split(line).index("--labels") + 1])
+    assert asked == min(16, found["video"]["samples"]["train"])
+    plan = Plan("v", "l", labels=None, backbone="b", start="imagenet", frames=5)
+    assert " --labels 5 " in plan.select("to-label")

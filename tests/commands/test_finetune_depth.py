@@ -138,6 +138,7 @@ def test_what_contradicts_labels_is_refused(store):
         ({"mode": "frozen"}, "frozen goes with --supervision labels only"),
         ({"supervision": "labels", "settings": {"mode": "frozen"}}, "has an option of its own"),
         ({"labels": 3, "subset": "10%", "supervision": "labels"}, "Give one of them"),
+        ({"label_list": "l.txt", "subset_seed": 1, "supervision": "labels"}, "label_list names them"),
         ({"supervision": "labels", "settings": {"crop": "640x640"}}, "does not fit"),
         ({"supervision": "labels", "settings": {"head": "other"}}, "deconv"),
         ({"supervision": "labels", "labels": 10_000}, "training split holds"),

@@ -15,7 +15,9 @@ from PIL import Image
 import geopretrain as gp
 from geopretrain import cli
 from geopretrain.config.options import CompareOptions
-from geopretrain.data.labelled.labelled_set import LabelledSet
+from geopretrain.data.label_lists import listed_subset
+from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
+from geopretrain.errors import DataError
 from geopretrain.study.plan import make_plan
 from geopretrain.synthetic import make_world
 from geopretrain.training.labelled import judges_of_labelled
@@ -220,7 +222,7 @@ def test_where_frames_have_labels_of_their_own_it_is_said_how_right_it_is(street
     said = " ".join(capsys.readouterr().out.split())
     assert "9 of 9 training images are frames of the store; 2 images of other splits are, too" in said
     assert "1 strides away" not in said
-    assert "1 stride away, on 16 frames with labels of their own" in said
+    assert "1 stride away, in 16 pairs of labelled frames: " in said, "9 frames have labels"
     scores = table(tmp_path / "out")["scores"]
     assert [row["steps"] for row in scores] == [1, 2]
     assert all(row["accuracy"] > 0.96 and 0.3 < row["labelled"] < 1 for row in scores)
@@ -254,6 +256,8 @@ def test_a_network_that_disagrees_takes_labels_away(street, tmp_path, capsys):
         (["--by", "flow", "--run", "{run}"], "--run is for --by geometry, and this is --by flow"),
         (["--run", "{run}"], "predicts no depth with the motion of the camera"),
         (["--reach", "0"], "--reach"),
+        (["--by", "flow", "--max-inconsistency", "0.1"], "--max-inconsistency compares depths"),
+        (["--by", "none", "--max-colour-difference", "0.1"], "--by none follows none"),
         (["--max-inconsistency", "1e-9"], "Nothing could be propagated to any of"),
     ],
 )
@@ -310,3 +314,16 @@ def test_images_that_have_gone_or_changed_since_are_told(street, tmp_path):
     )
     with pytest.raises(gp.DataError, match="have changed since"):
         LabelledSet.open(tmp_path / "out")
+
+
+def test_a_list_of_images_names_no_frame_with_propagated_labels(street, tmp_path):
+    root, _ = street
+    gp.propagate(root / "few", root / "store", tmp_path / "more", by="none", reach=1, **QUIET)
+    data = LabelledSet.open(tmp_path / "more")
+    frame = data.names([data.splits()["train"][-1]])[0]
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text(f"street_{TRAIN[1]:06d}\n")
+    assert listed_subset(data, LABELS, str(chosen), None) == [1]
+    chosen.write_text(f"street_{TRAIN[1]:06d}\n{frame}\n")
+    with pytest.raises(DataError, match=r"2 images such .*line 2: .* a frame that labels were propagated"):
+        listed_subset(data, LABELS, str(chosen), None)

@@ -88,14 +88,20 @@ def test_where_the_video_is_gone_frames_are_those_of_the_store(places, tmp_path,
     ("more", "sentence"),
     [
         (["--init", "random"], "Random features tell nothing"),
-        (["--labels", "99"], "99 frames cannot be chosen among 24"),
+        (["--labels", "99"], "99 frames cannot be chosen among 24. Ask for fewer with --labels."),
+        (
+            ["--candidates", "9"],
+            "chosen among 9. Ask for fewer with --labels, or look at more with",
+        ),
+        (["--backbone", "resnet18"], "has the backbone test_resnet, not resnet18"),
+        (["--init", "{run}/backbone.safetensors", "--difficulty", "2"], "--difficulty counts the loss of"),
         (["--init", "nothing-there"], "no such run folder or weights file"),
     ],
 )
 def test_what_cannot_be_is_refused(places, tmp_path, capsys, more, sentence):
     root, run = places
     words = ["data", "select", str(root / "store"), "--init", str(run), "--out", str(tmp_path / "chosen")]
-    assert cli.main([*words, *more]) == 2
+    assert cli.main([*words, *(word.format(run=run) for word in more)]) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "chosen").exists()
 

@@ -51,6 +51,8 @@ def write(tmp_path, *lines):
         (CLIPS, ["walk.mp4/000007", "drive.mp4/000042"], [1, 0]),
         (CLIPS, ["001_drive.mp4_000042.png"], [0]),
         (Named(["drive.mp4/000001", "walk.mp4/000001"]), ["walk.mp4/000001"], [1]),
+        (Named(["a.png", "a.jpg"]), ["a.jpg", "a.png"], [1, 0]),
+        (Named(["x/walk.v2.png", "x/walk.png"]), ["walk.v2", "walk"], [0, 1]),
         (Named(["1.png", "x/1.png"]), ["1.png", "x/1.png"], [0, 1]),
     ],
 )
@@ -76,7 +78,8 @@ def test_another_folder_is_refused(tmp_path):
         (CAMVID, ["c_1.png"], "line 1: 'c_1.png' is of the test split, which is not learned from"),
         (CAMVID, ["val/a_3.png"], "is of the val split"),
         (CAMVID, ["a_1", "train/a_1.png"], "line 2: 'train/a_1.png' is the image of line 1, too"),
-        (Named(["x/1.png", "y/1.png"]), ["1.png"], "may be x/1.png or y/1.png; write the folder, too"),
+        (Named(["x/1.png", "y/1.png"]), ["1.png"], "may be x/1.png or y/1.png; write the whole name"),
+        (Named(["x/a.png", "x/a.jpg"]), ["x/a"], "may be x/a.png or x/a.jpg; write the whole name"),
         (CAMVID, ["p", "q", "r", "s", "t"], "'r' is none of them; and 2 more"),
         (CAMVID, ["# nothing"], "lists no image"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from geopretrain import cli
@@ -49,6 +51,17 @@ def test_labels_multiply_and_crops_are_smaller(costs):
     assert of(plan("fig-3", small=True))["scores"].disk == 4 * 3 * 3 * 100
     cropped = of(plan("table-5", small=True))["scores"]
     assert cropped.seconds == pytest.approx(4 * 3 * 300 * 4 * 96 * 96 / 1e6 * 2.0)
+
+
+def test_chosen_images_and_rates_that_are_tried_are_trainings_too():
+    def stage(recipe, name):
+        made = make_plan(ReproduceOptions(f"what-helps/{recipe}", dry_run=True, tiny=True))
+        return next(step for step in made.stages if step.name == name).options
+
+    chosen = stage("choice", "scores")
+    assert estimates._trainings(chosen) == 2 * 2 * 2 * (2 + 1)
+    searching = replace(stage("final", "linear"), lr=(1e-3, 3e-3, 1e-2))
+    assert estimates._trainings(searching) == 2 * 2 * (2 * 2 + 3 * 2), "two further seeds for each rate"
 
 
 def test_what_nobody_has_measured_is_not_known(costs):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
 import yaml
 
 from geopretrain import cli
+from geopretrain.config.options import ReproduceOptions
+from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import ConfigError
 from geopretrain.recipes.finding import FOLDER, read_recipe
+from geopretrain.recipes.plan import make_plan
 from geopretrain.recipes.reproduce import reproduce
+from geopretrain.study.draws import drawn_by
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +145,9 @@ def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path
         assert line["paper"] == paper
         assert f'href="{name}/report.html"' in page
         assert f"{line['ours'] - paper:+.1f}" in page
+    assert "It prints no numbers" not in page
+    assert "What differs from the paper" not in page, "a question of our own has none"
+    assert "none:" not in page
     assert cli.main(["recipes", recipe]) == 0
     assert "  before: Theirs  miou 10\n  scores: Theirs  miou 20\n" in capsys.readouterr().out
     made = reproduce(recipe, tiny=True, out=out, threads=1)
@@ -169,3 +177,35 @@ def test_rows_belong_to_a_measure_and_a_comparison_comes_last(tmp_path):
     for change in (no_comparison, with_rows):
         with pytest.raises(ConfigError, match="neither rows with a measure, nor a last stage"):
             read_recipe(study(tmp_path, change))
+
+
+def test_what_chosen_images_are_worth_is_told_where_it_is_asked(tmp_path, capsys):
+    def chosen(content):
+        data = "synthetic:street?train=4&val=2&test=2&seed=70"
+        drawn = LabelledSet.open(data)
+        names = drawn.names(drawn.splits()["train"][:3])
+        (tmp_path / "list.txt").write_text("\n".join(names))
+        two_comparisons(content)
+        content["data"]["labelled"]["tiny"] = data
+        content["printed"] = []
+        content["stages"][0]["options"] |= {"label_list": str(tmp_path / "list.txt")}
+
+    out = tmp_path / "out"
+    assert (
+        cli.main(["reproduce", study(tmp_path, chosen), "--tiny", "--out", str(out), "--threads", "1"]) == 0
+    )
+    sentences = [
+        one["sentence"] for one in json.loads((out / "before/comparison.json").read_text())["choice"]
+    ]
+    assert sentences
+    ends = capsys.readouterr().out.partition("The report is")[0].rpartition("The paper: ")[2]
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    for sentence in sentences:
+        assert sentence in page
+        assert " ".join(sentence.split()) in " ".join(ends.split())
+
+
+def test_chosen_images_are_held_against_the_same_drawn_ones(tmp_path):
+    made = make_plan(ReproduceOptions("what-helps/choice", out=tmp_path, tiny=True, dry_run=True))
+    ways = {drawn_by(step.options) for step in made.stages if step.command == "compare"}
+    assert ways == {"sequence"}, "one set drawn in the second comparison is the first one of the other"

@@ -326,6 +326,9 @@ def test_a_list_is_learned_from_and_kept(labelled, tmp_path):
     chosen.write_text("night_001.png\nday_003.png\nday_000.png\n")
     options = {"data": labelled, "size": "64x64", "steps": 1, "batch_size": 2, "progress": False}
     options |= {"device": "cpu", "curve_points": 1, "backbone": "test_resnet"}
+    for name, value in (("subset_seed", 1), ("subset_by", "sequence")):
+        with pytest.raises(OptionError, match=f"{name} says how images are drawn, and label_list names them"):
+            finetune_segmentation(out=tmp_path / "no", label_list=chosen, **{name: value}, **options)
     run = finetune_segmentation(out=tmp_path / "run", label_list=chosen, labels=2, **options)
     names = ["train/images/night_001.png", "train/images/day_003.png"]
     assert json.loads((run.path / "subset.json").read_text())["names"] == names

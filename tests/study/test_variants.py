@@ -13,7 +13,7 @@ from comparing import write_labelled
 from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.config.options import FinetuneDepthOptions, FinetuneSegmentationOptions
-from geopretrain.errors import ConfigError, RunFolderError, UserError
+from geopretrain.errors import ConfigError, OptionError, RunFolderError, UserError
 from geopretrain.networks import Backbone
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.inits import read_inits, same_content
@@ -107,6 +107,24 @@ def test_a_wrong_combination_names_its_variant(labelled, tmp_path):
         with pytest.raises(UserError, match="variant 'bad'"):
             run(labelled, tmp_path / "out", variants={"bad": {"init": "random", **options}})
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_frozen_backbone_has_no_use_for_is_said_or_refused(labelled, tmp_path, scripted, capsys):
+    slow = {"init": "random", "backbone_lr": 0.1}
+    run(
+        labelled,
+        tmp_path / "out",
+        variants={"slow": slow, "usual": SLOW},
+        modes=("full", "frozen"),
+        progress=True,
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Mode frozen leaves backbone_lr of 'slow' away" in said
+    assert "'usual'" not in said
+    with pytest.raises(ConfigError, match=r"variant 'slow': backbone_lr is for a backbone that learns"):
+        run(labelled, tmp_path / "no", variants={"slow": slow}, modes="frozen")
+    with pytest.raises(OptionError, match="freeze_norms is for a backbone that learns"):
+        run(labelled, tmp_path / "no", variants={"usual": SLOW}, freeze_norms=True, modes="frozen")
 
 
 def test_variants_are_added_and_none_is_changed_behind_ones_back(labelled, tmp_path, scripted):

@@ -202,6 +202,10 @@ def test_where_there_is_nothing_to_keep_it_is_refused():
     check_preserving(task, settings(backbone_lr=0.1), from_random=True)
     with pytest.raises(OptionError, match="backbone_lr keeps what the first weights"):
         check_preserving(task, settings(backbone_lr=0), from_random=True)
+    for name in ("feature_distance", "l2_sp", "backbone_from"):
+        with pytest.raises(OptionError, match=f"{name} is of a backbone that learns"):
+            check_preserving(task, settings(backbone_lr=0, **{name: 1}), from_random=False)
+    check_preserving(task, settings(backbone_lr=0, freeze_norms=True), from_random=False)
     task.net["backbone"].requires_grad_(False)
     with pytest.raises(OptionError, match="it stands still already"):
         check_preserving(task, settings(l2_sp=1.0), from_random=False)

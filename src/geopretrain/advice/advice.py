@@ -117,7 +117,12 @@ def slope_said(probe: Probed) -> list[str]:
     """Return what more labels are worth by the probe, and how a run stands beside ImageNet."""
     said, slope = [], probe.slope(IMAGENET)
     if slope is not None:
-        said.append(f"Four times the labels are worth about {slope:+z.1f} points of this probe.")
+        before, last = probe.of(IMAGENET)[-2:]
+        said.append(
+            f"From {before.labels} labels to {last.labels} ImageNet's features gain "
+            f"{last.mean - before.mean:+z.1f} points; at that pace four times the labels are worth about "
+            f"{slope:+z.1f} points of this probe."
+        )
     names = {point.init for point in probe.points} - {IMAGENET, RANDOM}
     for name in sorted(names):
         parts = [f"{_spread(each)} with {n}" for n, each in probe.differences(name, IMAGENET).items()]

@@ -22,6 +22,7 @@ class Plan:
         labels: facts of it.
         backbone: timm model.
         start: initialisation to begin with.
+        frames: of the video that may be labelled.
         run: finished run that is asked about, None where there is none.
         size: (height, width) px that the user wants labelled images read at, None: their own.
     """
@@ -31,6 +32,7 @@ class Plan:
     labels: Labels
     backbone: str
     start: str
+    frames: int
     run: str | None = None
     size: tuple[int, int] | None = None
 
@@ -65,7 +67,7 @@ class Plan:
         """Return the choice of frames to label next."""
         return self._line(
             "data", "select", self.video, "--init", self.start, *self._backbone(),
-            "--labels", str(TO_LABEL), "--out", out,
+            "--labels", str(min(TO_LABEL, self.frames)), "--out", out,
         )  # fmt: skip
 
     def _backbone(self) -> list[str]:

@@ -90,6 +90,7 @@ def _advice(options: AdviseOptions) -> Advice:
         labels=of_labels,
         backbone=name,
         start=IMAGENET,
+        frames=of_video.samples["train"],
         run=next((init for init in networks if init not in (RANDOM, IMAGENET)), None),
         size=options.size,
     )

@@ -45,8 +45,8 @@ class Propagated:
         frames: number of frames that have got labels.
         sources: number of training images that these are from.
         scores: of such labels where the truth is known, a row for each distance in strides: ``steps``,
-            ``frames``, ``labelled`` (fraction), ``accuracy`` and ``miou`` of what is labelled, ``iou`` of
-            each class.
+            ``frames`` (pairs of labelled ones), ``labelled`` (fraction), ``accuracy`` and ``miou`` of what is
+            labelled, ``iou`` of each class.
     """
 
     folder: Path
@@ -223,7 +223,7 @@ def _say(scores: Scores) -> None:
     """Say how right labels are, where that is known."""
     for row in scores.rows:
         console.say(
-            f"{counted(row['steps'], 'stride')} away, on {counted(row['frames'], 'frame')} with labels of "
-            f"their own: {row['labelled']:.0%} of the pixels labelled, {row['accuracy']:.1%} of these right, "
+            f"{counted(row['steps'], 'stride')} away, in {counted(row['frames'], 'pair')} of labelled "
+            f"frames: {row['labelled']:.0%} of the pixels labelled, {row['accuracy']:.1%} of these right, "
             f"mIoU {row['miou']:.1%}."
         )

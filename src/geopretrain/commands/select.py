@@ -17,9 +17,10 @@ from geopretrain.console import console
 from geopretrain.data.choosing import Choice, far_apart
 from geopretrain.data.label_lists import LIST
 from geopretrain.data.subsets import spread_positions
-from geopretrain.errors import ConfigError, DataError
+from geopretrain.errors import ConfigError, DataError, OptionError
 from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import renewed
+from geopretrain.schema import defaults
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
@@ -64,11 +65,14 @@ def select(options: SelectOptions) -> Selection:
     use_threads(options.threads)
     backbone, task = _network(options)
     store = _open(options)
+    _check_difficulty(options, task)
     train = store.splits(IMAGES)["train"][: _labelled_by_hand(store)]
     candidates = train[spread_positions(len(train), options.candidates)]
     if len(candidates) < options.labels:
+        more = ", or look at more with --candidates" if len(candidates) < len(train) else ""
         raise ConfigError(
-            f"{options.labels} frames cannot be chosen among {len(candidates)}. Ask for fewer with --labels."
+            f"{options.labels} frames cannot be chosen among {len(candidates)}. Ask for fewer with --labels"
+            f"{more}."
         )
     choices = _choose(store, candidates, backbone, task, options)
     samples = candidates[[one.position for one in choices]]
@@ -80,6 +84,17 @@ def select(options: SelectOptions) -> Selection:
         f"worth first in {out / LIST}; {out / SHEET} shows them."
     )
     return Selection(out, names, choices)
+
+
+def _check_difficulty(options: SelectOptions, task: Task | None) -> None:
+    """Refuse to count what is hard where nothing tells it (OptionError)."""
+    tells = task is not None and not options.labelled
+    if not tells and options.difficulty not in (0, defaults(SelectOptions)["difficulty"]):
+        raise OptionError(
+            "difficulty",
+            "counts the loss of a pre-training run (--init RUN) on frames of a video; here frames are chosen "
+            "by features alone. Leave it away.",
+        )
 
 
 def _labelled_by_hand(data: FrameStore | LabelledSet) -> int | None:
@@ -120,8 +135,9 @@ def _network(options: SelectOptions) -> tuple[Backbone, Task | None]:
         raise ConfigError("Random features tell nothing of frames: give a run, imagenet or a weights file.")
     if init.kind == "run" and options.difficulty:
         task = load_task(RunFolder.open(os.fspath(options.init))).to(device).eval()
-        if task.backbone is not None and task.name in PRETEXTS:
-            return task.backbone, task
+        own = task.backbone
+        if own is not None and task.name in PRETEXTS and options.backbone in (None, own.name):
+            return own, task  # another backbone is refused below
     name = choose_backbone(options.backbone, options.init)
     return initialised(name, options.init, device), None
 

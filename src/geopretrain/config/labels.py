@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from geopretrain.config.groups import DataRootOptions
-from geopretrain.schema import AnySize, Count, FilePath, Seed, checked
+from geopretrain.errors import OptionError
+from geopretrain.schema import AnySize, Count, FilePath, Seed, checked, defaults
 
 SubsetBy = Literal["chance", "sequence"]
 
@@ -45,3 +46,13 @@ class LabelledOptions(LabelledDataOptions):
     label_list: FilePath | None = None
     """Text file with the names of the images to learn from, one a line, the most worth first, or the folder
     that ``data select`` wrote one into; with ``labels`` the first ones of it."""
+
+
+def check_label_list(options: Any) -> None:
+    """Refuse to draw the images of a new training that a list names (OptionError)."""
+    if options.label_list is None or options.resume:
+        return
+    standard = defaults(type(options))
+    for name in ("subset_seed", "subset_by"):
+        if name in standard and getattr(options, name) != standard[name]:
+            raise OptionError(name, "says how images are drawn, and label_list names them. Give one of them.")

@@ -15,6 +15,7 @@ _SUFFIX = re.compile(r"\.(?=\d*[a-z])[a-z\d]{1,5}$", re.IGNORECASE)
 LIST = "selected.txt"
 """The list in a folder that ``data select`` has written."""
 _RANK = re.compile(r"^\d{3,}_")  # ``data select`` writes 001_CLIP_FRAME.png of CLIP/FRAME
+PROPAGATED = "a frame that labels were propagated to: name the image that they are from"
 MAX_NAMED = 3
 """Lines that cannot be used which are named."""
 Parts = tuple[str, ...]
@@ -35,9 +36,7 @@ def listed_subset(data: Dataset, fields: Fields, file: str, count: int | None) -
         DataError: the file cannot be read, or a name is of no training image, of several, or there twice.
         OptionError: more are asked for than are listed.
     """
-    splits = data.splits(fields)
-    names = {split: data.names(positions) for split, positions in splits.items()}
-    found = _found(_list_at(file), names)
+    found = _found(_list_at(file), *_names(data, fields))
     if count is not None and count > len(found):
         asked = counted(count, "image")
         raise OptionError(
@@ -57,9 +56,20 @@ def _list_at(file: str) -> Path:
     return path / LIST
 
 
-def _found(file: Path, names: Mapping[str, Sequence[str]]) -> list[int]:
-    tails = {split: _by_last(own) for split, own in names.items()}
-    known, errors, found = tails.pop("train"), list[str](), dict[int, int]()
+def _names(data: Dataset, fields: Fields) -> tuple[Sequence[str], dict[str, Sequence[str]]]:
+    """Return the names a list may have, and others by why not: frames come with the image of their labels."""
+    from geopretrain.data.labelled.labelled_set import LabelledSet
+
+    names = {split: data.names(positions) for split, positions in data.splits(fields).items()}
+    train = names.pop("train")
+    by_hand = data.labelled_by_hand if isinstance(data, LabelledSet) else len(train)
+    others = {f"of the {split} split, which is not learned from": own for split, own in names.items()}
+    return train[:by_hand], {**others, PROPAGATED: train[by_hand:]}
+
+
+def _found(file: Path, train: Sequence[str], others: Mapping[str, Sequence[str]]) -> list[int]:
+    known, errors, found = _by_last(train), list[str](), dict[int, int]()
+    tails = {why: _by_last(own) for why, own in others.items()}
     for number, text in read_lines(file):
         places = _places(known, text)
         if len(places) == 1 and places[0] in found:
@@ -67,41 +77,46 @@ def _found(file: Path, names: Mapping[str, Sequence[str]]) -> list[int]:
         elif len(places) == 1:
             found[places[0]] = number
         elif places:
-            several = " or ".join(names["train"][place] for place in places[:2])
-            errors.append(f"line {number}: '{text}' may be {several}; write the folder, too")
-        elif split := next((split for split, own in tails.items() if _places(own, text)), ""):
-            errors.append(f"line {number}: '{text}' is of the {split} split, which is not learned from")
+            several = " or ".join(train[place] for place in places[:2])
+            errors.append(f"line {number}: '{text}' may be {several}; write the whole name")
+        elif why := next((why for why, own in tails.items() if _places(own, text)), ""):
+            errors.append(f"line {number}: '{text}' is {why}")
         else:
             errors.append(f"line {number}: '{text}' is none of them")
     if errors:
         more = f"; and {len(errors) - MAX_NAMED} more" if len(errors) > MAX_NAMED else ""
         raise DataError(
-            f"'{file}' does not list training images of the data ({len(names['train'])} images such as "
-            f"{', '.join(names['train'][:2])}). {'; '.join(errors[:MAX_NAMED])}{more}."
+            f"'{file}' does not list training images of the data ({len(train)} images such as "
+            f"{', '.join(train[:2])}). {'; '.join(errors[:MAX_NAMED])}{more}."
         )
     if not found:
         raise DataError(f"'{file}' lists no image.")
     return list(found)
 
 
-def _parts(name: str) -> Parts:
-    path = PurePosixPath(listed_path(name))
-    return (*path.parts[:-1], _SUFFIX.sub("", path.name))
+def _forms(name: str) -> list[Parts]:
+    """Return a name as it is and without its suffix; what looks like one may be none (``walk.v2``)."""
+    *folders, last = PurePosixPath(listed_path(name)).parts or ("",)
+    return list(dict.fromkeys([(*folders, last), (*folders, _SUFFIX.sub("", last))]))
 
 
 def _by_last(names: Sequence[str]) -> dict[str, list[tuple[Parts, int]]]:
     """Return names and their places by the last part, and by that without the rank ``data select`` gives."""
     table: dict[str, list[tuple[Parts, int]]] = {}
     for place, name in enumerate(names):
-        parts = _parts(name)
-        for last in {parts[-1], _RANK.sub("", parts[-1])}:
-            table.setdefault(last, []).append((parts, place))
+        for parts in _forms(name):
+            for last in {parts[-1], _RANK.sub("", parts[-1])}:
+                table.setdefault(last, []).append((parts, place))
     return table
 
 
 def _places(table: Mapping[str, list[tuple[Parts, int]]], text: str) -> list[int]:
-    """Return the places of the names that a line may mean: the same one, else one that ends alike."""
-    asked = _parts(text)
+    """Return the places of the names that a line may mean, with its suffix or else without."""
+    return next((found for asked in _forms(text) if (found := _places_of(table, asked))), [])
+
+
+def _places_of(table: Mapping[str, list[tuple[Parts, int]]], asked: Parts) -> list[int]:
+    """Return the places of the same name, else of those that end alike."""
     there = table.get(asked[-1], [])
     exact = [place for parts, place in there if parts == asked]
     if exact:

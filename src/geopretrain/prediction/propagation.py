@@ -38,6 +38,7 @@ from geopretrain.prediction.correspondences import (
 from geopretrain.records import Text, read_json
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
+from geopretrain.schema import defaults
 from geopretrain.tasks.base import SegmentationTask
 
 MAX_SCORED = 200
@@ -129,8 +130,8 @@ class Scores:
     """How right propagated labels are where frames have labels of their own, by distance.
 
     Attributes:
-        rows: one for each distance: ``steps``, ``frames``, ``labelled`` (fraction of the pixels with truth),
-            ``accuracy``, ``miou`` and ``iou`` of those that are labelled.
+        rows: one for each distance: ``steps``, ``frames`` (pairs of them), ``labelled`` (fraction of pixels
+            with truth), ``accuracy``, ``miou`` and ``iou`` of those that are labelled.
         pictures: one for each distance.
     """
 
@@ -190,6 +191,13 @@ def _points(store: FrameStore, options: PropagateOptions, device: str) -> Corres
     by = way_of(store, options)
     if by != "geometry" and options.run is not None:
         raise OptionError("run", f"is for --by geometry, and this is --by {by}.")
+    if by != "geometry" and options.max_inconsistency is not None:
+        raise OptionError("max_inconsistency", f"compares depths: it is for --by geometry, not --by {by}.")
+    usual = defaults(PropagateOptions)["max_colour_difference"]
+    if by == "none" and options.max_colour_difference != usual:
+        raise OptionError(
+            "max_colour_difference", "is of points that are followed, and --by none follows none."
+        )
     if by == "none":
         return None
     if by == "flow":

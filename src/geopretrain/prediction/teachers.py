@@ -203,7 +203,7 @@ def _why_not_loaded(name: str, local: bool, reason: str) -> str:
     return (
         f"The teacher '{name}' is no folder here and could not be fetched from the Hugging Face hub "
         f"({reason}). Where there is a network: `hf download {name} --local-dir DIR`; then copy "
-        "DIR and give it as --teacher."
+        "DIR and give it in place of the name."
     )
 
 

@@ -137,8 +137,11 @@ def _trainings(options: Any) -> int:
     if not hasattr(options, "inits") or not hasattr(options, "seeds"):
         return 1
     counts = len(options.labels) if isinstance(options.labels, tuple) else 1
-    rows = len(options.inits) + len(options.variants)
-    return rows * len(options.modes) * len(options.seeds) * counts * int(options.subsets)
+    rows = (len(options.inits) + len(options.variants)) * len(options.modes) * counts
+    sets = int(options.subsets) + (_option(options, "label_list") is not None)
+    rates = len(options.lr) if isinstance(options.lr, tuple) else 1
+    searched = rates * int(options.search_seeds) if rates > 1 else 0
+    return rows * (len(options.seeds) * sets + searched)
 
 
 def _preset(step: Step) -> Any:

@@ -42,7 +42,7 @@ def in_full(name: str, found: Found) -> str:
     return "\n".join(
         [
             f"{name}: {recipe.title}",
-            f"{recipe.paper}, {recipe.item}",
+            recipe.origin,
             *([f"{items[found.item].item}: {items[found.item].words}"] if found.item else []),
             recipe.question,
             *([f"The paper: {recipe.claim}"] if recipe.claim else []),
@@ -50,7 +50,11 @@ def in_full(name: str, found: Found) -> str:
             *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
             *printed,
-            *("", "not as in the paper:", *(f"  {sentence}" for sentence in recipe.differs)),
+            *(
+                "",
+                "not as in the paper:" if recipe.has_paper else "besides:",
+                *(f"  {sentence}" for sentence in recipe.differs),
+            ),
         ]
     )
 

@@ -14,6 +14,7 @@ A value in a recipe is plain, or a mapping with one name that stands for somethi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Annotated, Any, Literal, get_args
@@ -201,7 +202,7 @@ class Recipe:
     title: str
     """What it is, in a line."""
     paper: str
-    """Authors, title, year."""
+    """Authors, title, year; ``none: WHERE FROM`` of a question of one's own."""
     item: str
     """Table or figure of the paper."""
     question: str
@@ -226,6 +227,19 @@ class Recipe:
     """Tables and figures by name, where it is of several."""
     differs: list[str] = field(default_factory=list)
     """Sentences: what is not as in the paper, at every scale."""
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether it is a paper's table or figure, and no question of one's own."""
+        return re.match(r"none\b", self.paper, re.IGNORECASE) is None
+
+    @property
+    def origin(self) -> str:
+        """What it is of: the paper and its table or figure, or where a question of one's own is from."""
+        if self.has_paper:
+            return f"{self.paper}, {self.item}"
+        said = self.paper[len("none") :].lstrip(" :").rstrip(". ") or "a question of one's own"
+        return f"{said[0].upper()}{said[1:]}"
 
     @property
     def is_study(self) -> bool:

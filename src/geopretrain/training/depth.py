@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from geopretrain.compute import resolve_device
+from geopretrain.config.labels import check_label_list
 from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
 from geopretrain.config.resume import continued
 from geopretrain.errors import ConfigError, OptionError
@@ -32,6 +33,7 @@ def continued_depth(options: FinetuneDepthOptions) -> FinetuneDepthOptions:
             "label_list",
             "names pictures with measured depth: it goes with --supervision labels, without --subset.",
         )
+    check_label_list(options)
     if options.labels is not None and options.subset is not None:
         raise OptionError("labels", "and --subset both say how much is learned from. Give one of them.")
     if options.mode != "full" and supervision != "labels":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geopretrain.config.labels import check_label_list
 from geopretrain.config.options import FinetuneDetectionOptions, FinetuneSegmentationOptions
 from geopretrain.config.overriding import halvings
 from geopretrain.config.saved import as_saved
@@ -188,6 +189,7 @@ def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
 
     Drawn are images labelled by hand; frames that their labels were propagated to come with them.
     """
+    check_label_list(options)
     alone = isinstance(options, FinetuneSegmentationOptions) and not options.propagated
     if options.label_list is not None:
         listed = listed_subset(labelled, IMAGES, os.fspath(options.label_list), options.labels)

@@ -27,6 +27,8 @@ from geopretrain.tasks.base import Logs, Task
 from geopretrain.tasks.presets import NOTHING_KEPT
 from geopretrain.training.settings import LoopSettings
 
+_OF_LEARNING = ("backbone_from", "feature_distance", "l2_sp")
+
 
 def check_preserving(task: Task, settings: LoopSettings, *, from_random: bool) -> None:
     """Make sure that what is to be kept of the first weights can be.
@@ -51,6 +53,12 @@ def check_preserving(task: Task, settings: LoopSettings, *, from_random: bool) -
         )
     if backbone is None or not any(p.requires_grad for p in backbone.parameters()):
         raise OptionError(option, "holds a backbone that learns, and here it stands still already.")
+    if settings.backbone_lr == 0 and (idle := [name for name in asked if name in _OF_LEARNING]):
+        raise OptionError(
+            idle[0],
+            "is of a backbone that learns, and with --backbone-lr 0 it stands still all the time. Leave one "
+            "of them away.",
+        )
     if settings.strategy == "fsdp" and settings.l2_sp:
         raise OptionError("l2_sp", "needs the whole network on each device: use --strategy ddp.")
 

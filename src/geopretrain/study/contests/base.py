@@ -12,10 +12,13 @@ import numpy as np
 from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.options import CompareOptions, TrainCommandOptions
 from geopretrain.config.several import Mode
+from geopretrain.console import console
 from geopretrain.data.dataset import Fields
 from geopretrain.errors import OptionError
 from geopretrain.schema import defaults, given
 from geopretrain.study.measures import Measure
+from geopretrain.study.variants import naming_variant
+from geopretrain.tasks.presets import NOTHING_KEPT
 
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
@@ -47,6 +50,23 @@ class Words:
     by_class: str
     protocol: str
     pictures: str = ""
+
+
+def _check_frozen(options: CompareOptions) -> None:
+    """Say which options a frozen backbone has no use for, or refuse them where no other one is trained."""
+    alone = set(options.modes) == {"frozen"}
+    shared: Mapping[str, Any] = {name: getattr(options, name) for name in NOTHING_KEPT}
+    for variant, own in {"": shared, **options.variants}.items():
+        idle = [name for name, off in NOTHING_KEPT.items() if own.get(name) not in (None, off)]
+        idle += [name for name in AUXILIARY[:1] if own.get(name) is not None]
+        if not idle:
+            continue
+        words = "is for a backbone that learns, and in mode frozen it stands still."
+        if alone:
+            with naming_variant(variant):
+                raise OptionError(idle[0], words)
+        of = f" of '{variant}'" if variant else ""
+        console.say(f"Mode frozen leaves {', '.join(idle)}{of} away: its backbone stands still.")
 
 
 class Contest(ABC):
@@ -108,6 +128,8 @@ class Contest(ABC):
             changed = [name for name in names if getattr(options, name) != standard[name]]
             if changed and task != self.task:
                 raise OptionError(changed[0], f"belongs to --task {task}, and this is --task {self.task}.")
+        if "frozen" in options.modes:
+            _check_frozen(options)
 
     @abstractmethod
     def check_data(
