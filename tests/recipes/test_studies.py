@@ -11,6 +11,7 @@ from geopretrain import cli
 from geopretrain.errors import ConfigError
 from geopretrain.recipes.finding import FOLDER, read_recipe
 from geopretrain.recipes.reproduce import reproduce
+from geopretrain.wording import number
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +140,7 @@ def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path
         (line,) = comparison["printed"]["lines"]
         assert line["paper"] == paper
         assert f'href="{name}/report.html"' in page
-        assert f"{line['ours'] - paper:+.1f}" in page
+        assert number(line["ours"] - paper, "+.1f") in page
     assert cli.main(["recipes", recipe]) == 0
     assert "  before: Theirs  miou 10\n  scores: Theirs  miou 20\n" in capsys.readouterr().out
     made = reproduce(recipe, tiny=True, out=out, threads=1)

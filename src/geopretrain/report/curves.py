@@ -10,7 +10,7 @@ from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.statistics import interval_of_mean
 from geopretrain.study.summary import Row, last_rows
-from geopretrain.wording import counted
+from geopretrain.wording import counted, number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
@@ -240,7 +240,8 @@ def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes
             line={"color": colours[init], "width": 2},
             name=plain(init),
             legendgroup=init,
-            hovertemplate="%{fullData.name}: %{y:.3f} at %{x}<extra></extra>",
+            customdata=[number(mean, "z.3f") for mean in means],
+            hovertemplate="%{fullData.name}: %{customdata} at %{x}<extra></extra>",
         )
         figure.add_trace(band, line, column)
         figure.add_trace(curve, line, column)
