@@ -103,7 +103,9 @@ def test_a_watch_waits_for_the_first_training(tmp_path, capsys, monkeypatch, is_
 
     def training_begins(seconds):
         slept.append(seconds)
-        assert not (folder.is_dir() and any(folder.iterdir())), "a training refuses a folder that holds something"
+        assert not (folder.is_dir() and any(folder.iterdir())), (
+            "a training refuses a folder that holds something"
+        )
         if len(slept) == 3:
             fake_finetuning(folder)
 

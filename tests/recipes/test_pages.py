@@ -57,7 +57,9 @@ def assert_tables_can_be_heard(page):
         assert '<caption class="unseen">' in table
         assert re.findall(r"<th\b[^>]*", table)
         assert all("scope=" in head for head in re.findall(r"<th\b[^>]*", table))
-        assert all('scope="row"' in row for row in re.findall(r"<tr>.*?</tr>", table.split("<tbody>")[1], re.S))
+        assert all(
+            'scope="row"' in row for row in re.findall(r"<tr>.*?</tr>", table.split("<tbody>")[1], re.S)
+        )
 
 
 def test_tables_of_a_recipe_have_captions_and_heads(tmp_path):
@@ -95,12 +97,17 @@ def test_a_study_says_each_thing_once(tmp_path):
     found = []
     for stage in plan.recipe.comparisons:
         comparison = fake_comparison(tmp_path / stage.name)
+        if found:  # without numbers of a paper
+            found.append(comparison)
+            continue
         line = {"words": "Theirs", "paper": -1.5, "ours": -2.25, "sd": 0.5, "number": "mIoU, %"}
         found.append(Comparison(comparison.path, {**comparison.results, "printed": {"lines": [line]}}))
     path = write_overview(tmp_path / "study.html", plan, found, Journal(plan.out), "the command")
     page = path.read_text(encoding="utf-8")
     assert_tables_can_be_heard(page)
     assert f'<td class="number">{MINUS}1.5</td>' in page
+    assert "prints no numbers" not in page, "there is no paper"
+    assert words_of(page, "p")[1].startswith("A question of our own; after Hoyer")
     assert f"<b>{MINUS}2.2</b>" in page
     (first,) = words_of(page, "h1")
     assert not [one for one in words_of(page, "p", "li", "h2", "h3") if first in one]

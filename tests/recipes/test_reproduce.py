@@ -18,6 +18,7 @@ from geopretrain.recipes.results import Line, Outcome, collect, verdict
 from geopretrain.recipes.shapes import Column, Row
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.statistics import paired_difference
+from geopretrain.wording import number
 
 SHORT = dict.fromkeys(("masked_steps", "geometric_steps", "teacher_steps", "supervised_steps"), 2)
 SHORT |= {"finetune_steps": 2, "masked_batch": 2, "geometric_batch": 2, "finetune_batch": 2}

@@ -187,7 +187,20 @@ def test_maps_of_one_network_and_of_two_of_the_same_name(tmp_path):
     map_of(tmp_path / "one", "/a/depth", "/a/depth")
     map_of(tmp_path / "two", "/a/depth", "/b/depth")
     map_of(tmp_path / "word", "random", "random")
-    assert [found.title for found in look_through(tmp_path).maps] == ["depth", "a-depth and b-depth", "random"]
+    assert [found.title for found in look_through(tmp_path).maps] == [
+        "depth",
+        "a-depth and b-depth",
+        "random",
+    ]
+
+
+def test_maps_have_room_for_the_names_of_layers(tmp_path):
+    map_of(tmp_path / "a", "random", "random")
+    long = ["stages.2.blocks.11.norm1"]
+    map_of(tmp_path / "b", "random", "random", layers_of_first=long, layers_of_second=long)
+    short, named = (found.drawing for found in look_through(tmp_path).maps)
+    assert named.height - short.height > 5 * 20
+    assert named.width - short.width > 5 * 20
 
 
 def test_groups_of_fine_tunings_are_told_apart(tmp_path):

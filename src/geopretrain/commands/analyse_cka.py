@@ -182,7 +182,9 @@ def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -
         write_json(aside / NUMBERS, numbers)
         write_text(aside / TABLE, "".join(_lines(found)))
         label = "linear CKA (unbiased, batches averaged)"
-        drawn = draw_heat_map(found.cka, found.rows, found.columns, across=names[across], up=names[up], label=label)
+        drawn = draw_heat_map(
+            found.cka, found.rows, found.columns, across=names[across], up=names[up], label=label
+        )
         write_picture(aside / PICTURE, drawn)
         write_saved(aside, as_saved(COMMAND, options), own=True)
 

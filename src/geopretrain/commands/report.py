@@ -92,8 +92,12 @@ def _await_first(folder: Path, interval: float) -> None:
     said = False
     while not folder.is_dir() or look_through(folder).is_empty:
         if not said:
-            what = f"Nothing of geopretrain is in '{folder}'" if folder.is_dir() else f"'{folder}' is not there"
-            console.say(f"{what} yet: waiting for the first training to begin there. Ctrl-C ends the waiting.")
+            what = (
+                f"Nothing of geopretrain is in '{folder}'" if folder.is_dir() else f"'{folder}' is not there"
+            )
+            console.say(
+                f"{what} yet: waiting for the first training to begin there. Ctrl-C ends the waiting."
+            )
         said = True
         time.sleep(interval)
 

@@ -15,7 +15,7 @@ from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.recipes.results import Line, Outcome, spread, verdict
-from geopretrain.recipes.shapes import Column, Item
+from geopretrain.recipes.shapes import Column, Item, Recipe
 from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
@@ -58,6 +58,7 @@ def write_report(
         "recipe.html.j2",
         plan=plan,
         recipe=plan.recipe,
+        source=_source(plan.recipe),
         outcome=next((one for one in tables.values() if one.protocol), next(iter(tables.values()), None)),
         parts=[_part(path.parent, name, item, tables.get(name), done) for name, item in plan.items.items()],
         settings=_settings(plan),
@@ -104,6 +105,7 @@ def write_overview(
         "study.html.j2",
         plan=plan,
         recipe=plan.recipe,
+        source=_source(plan.recipe),
         comparisons=[
             {"words": stage.words, "page": f"{stage.name}/report.html", "of": one, "measure": one.measure}
             for stage, one in zip(plan.recipe.comparisons, comparisons, strict=True)
@@ -112,6 +114,12 @@ def write_overview(
         stages=[_stage(step, journal) for step in plan.steps],
         line=line,
     )
+
+
+def _source(recipe: Recipe) -> str:
+    """Return the paper of a recipe, or what there is in its place, as a sentence begins."""
+    words = recipe.paper.removeprefix("none: ")
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _lines(line: Line, columns: Sequence[Column]) -> dict[str, Any]:

@@ -234,7 +234,8 @@ def _sentence(line: Line, column: Column, first: str) -> str:
     if difference is None:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
     mean, low, high = (
-        number(value, f"+z.{column.decimals}f") for value in (difference.mean, difference.low, difference.high)
+        number(value, f"+z.{column.decimals}f")
+        for value in (difference.mean, difference.low, difference.high)
     )
     about = f"{column.title} {mean} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:

@@ -29,7 +29,7 @@ def learning_curves(
     figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
     colours, unit = colour_of(inits), " %" * measure.percent
     for (mode, labels), (line_of_panels, column) in panels.items():
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [
                 row for row in rows if (row.mode, row.labels, row.init) == (mode, labels, init) and row.values
             ]
@@ -47,7 +47,7 @@ def learning_curves(
                 y=[measure.scale * row.mean for row in own],
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
-                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 8, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 hovertemplate=f"%{{fullData.name}}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}"
@@ -154,7 +154,7 @@ def label_curves(
     )
     colours, counts = colour_of(inits), sorted({row.labels for row in last if row.labels})
     for column, mode in enumerate(present, 1):
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [row for row in last if (row.mode, row.init) == (mode, init)]
             ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
             aside = 1.04 ** (number - (len(inits) - 1) / 2)  # so that intervals do not hide each other
@@ -173,7 +173,7 @@ def label_curves(
                 },
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
-                marker={"size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 9, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 customdata=[row.labels for row in own],
@@ -261,14 +261,14 @@ def score_against_second(
     figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
     colours = colour_of(inits)
     for (mode, labels), place in panels.items():
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [r for r in rows if (r.mode, r.labels, r.init) == (mode, labels, init) and r.values]
             trace = Scatter(
                 x=[measure.scale * row.second for row in own],
                 y=[measure.scale * row.mean for row in own],
                 mode="lines+markers",
                 line={"color": colours[init], "width": 1.5},
-                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 8, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 customdata=[row.step for row in own],

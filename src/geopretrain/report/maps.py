@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 NUMBERS = "cka.json"
 _ADVICE = "Measure it again: geopretrain analyse cka ... --overwrite."
-_LEAST, _EACH = 320, 20
-"""px of a map, and of each of its layers."""
+_LEAST, _ROW, _COLUMN = 320, 20, 14
+"""px of a map, and least px of each of its layers."""
+_FONT, _BESIDE = 11, 130
+"""px of the letters of layers, and of what stands beside a map and their names: titles and the scale."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def read_map(folder: Path, place: str) -> LayerMap:
     words = f"Map of how alike layers of {title} see the same images (CKA, 0 to 1)"
     figure = heat_map(found, names)
     networks = {name: whole for whole, name in names.items() if name != whole}
-    return LayerMap(title, networks, found.protocol, place, drawing(figure, words))
+    width = _long(found.layers_of_first) + _COLUMN * len(found.layers_of_second) + _BESIDE
+    return LayerMap(title, networks, found.protocol, place, drawing(figure, words, width=width))
 
 
 def _contradictions(found: Shape) -> Iterator[tuple[str, str]]:
@@ -111,10 +114,16 @@ def heat_map(found: Shape, names: Mapping[str, str]) -> Figure:
         hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )
     figure = Figure(shown)
-    style(figure, height=80 + max(_LEAST, _EACH * len(up)), left=10, top=10)
-    figure.update_xaxes(type="category", automargin=True, showgrid=False, title_text=plain(names[found.second]))
-    figure.update_yaxes(type="category", automargin=True, showgrid=False, title_text=plain(names[found.first]))
+    style(figure, height=80 + max(_LEAST, _ROW * len(up)) + _long(across), left=10, top=10)
+    axis = {"type": "category", "automargin": True, "showgrid": False, "tickfont_size": _FONT, "dtick": 1}
+    figure.update_xaxes(**axis, title_text=plain(names[found.second]), tickangle=90)
+    figure.update_yaxes(**axis, title_text=plain(names[found.first]))
     return figure
+
+
+def _long(layers: Sequence[str]) -> int:
+    """Return how long the longest name of a layer is, px."""
+    return round(0.6 * _FONT * max(map(len, layers), default=0))
 
 
 def _hovered(value: float | None, error: float | None) -> str:

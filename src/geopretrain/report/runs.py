@@ -124,7 +124,11 @@ def _numbers(results: Mapping[str, Any]) -> dict[str, str]:
     """Return what a finished run was scored by, in words."""
     depth = _object(results.get("depth")).get("held_out")
     told = {**_object(results.get("validation")), **_object(depth), **results}
-    found = {metric(name): f"{number(100 * told[name], 'z.1f')} %" for name in PERCENT if _is_number(told.get(name))}
+    found = {
+        metric(name): f"{number(100 * told[name], 'z.1f')} %"
+        for name in PERCENT
+        if _is_number(told.get(name))
+    }
     found |= {metric(name): number(told[name], "z.3f") for name in ERRORS if _is_number(told.get(name))}
     if _is_number(told.get("residual_information")):
         found["residual information"] = f"{told['residual_information']:.3f} bits a pixel"

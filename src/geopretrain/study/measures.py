@@ -8,6 +8,7 @@ from typing import Any
 
 from geopretrain.wording import number
 
+
 @dataclass(frozen=True)
 class Measure:
     """A score of trained networks.
