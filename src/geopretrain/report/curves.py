@@ -157,7 +157,7 @@ def label_curves(
         for order, init in enumerate(inits):
             own = [row for row in last if (row.mode, row.init) == (mode, init)]
             ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
-            aside = 1.04 ** (number - (len(inits) - 1) / 2)  # so that intervals do not hide each other
+            aside = 1.04 ** (order - (len(inits) - 1) / 2)  # so that intervals do not hide each other
             trace = Scatter(
                 x=[(row.labels or 1) * aside for row in own],
                 y=[measure.scale * row.mean for row in own],
