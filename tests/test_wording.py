@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import geopretrain
-from geopretrain.study.measures import ABS_REL, MINUS, MIOU
-from geopretrain.wording import counted, in_megabytes, in_px, metric, sides
+from geopretrain.study.measures import ABS_REL, MIOU
+from geopretrain.wording import MINUS, counted, in_megabytes, in_px, metric, number, sides
 
 
 def test_heights_come_first_as_options_take_them():
@@ -26,6 +26,12 @@ def test_numbers_have_the_names_of_the_field():
     known = {"rank_me": "RankMe", "probe_miou": "probe mIoU", "top1": "top-1", "abs_rel": "AbsRel"}
     assert {name: metric(name) for name in known} == known
     assert metric("probe_pixel_accuracy") == "probe pixel accuracy"
+
+
+def test_numbers_have_a_real_minus():
+    shown = [number(value, "+z.3f") for value in (-0.6951, -0.0001, 0.6951)]
+    assert shown == ["\N{MINUS SIGN}0.695", "+0.000", "+0.695"]
+    assert number(-2, "g") == "\N{MINUS SIGN}2"
 
 
 SOURCE = Path(geopretrain.__file__).parent

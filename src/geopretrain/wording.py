@@ -22,6 +22,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float, form: str) -> str:
+    """Return a number as sentences, tables and figures show it, with a real minus sign: ``−0.695``.
+
+    Not for files that programs read (CSV, JSON): they know the hyphen alone.
+
+    Args:
+        value: the number.
+        form: as Python formats it, e.g. ``z.3f`` or ``+z.1f``; ``z`` is no minus before what rounds to 0.
+    """
+    return format(float(value), form).replace("-", MINUS)
+
+
 def in_megabytes(megabytes: float) -> str:
     """Return a size of files or memory (MB, 10^6 bytes): ``0.4 MB``, ``250 MB``, ``2.5 GB``."""
     if megabytes >= 1000:

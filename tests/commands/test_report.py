@@ -94,6 +94,44 @@ def watching(tmp_path):
         process.wait()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_watch_waits_for_the_first_training(tmp_path, capsys, monkeypatch, is_there):
+    folder = tmp_path / "runs"
+    if is_there:
+        folder.mkdir()
+    slept = []
+
+    def training_begins(seconds):
+        slept.append(seconds)
+        assert not (folder.is_dir() and any(folder.iterdir())), (
+            "a training refuses a folder that holds something"
+        )
+        if len(slept) == 3:
+            fake_finetuning(folder)
+
+    monkeypatch.setattr(time, "sleep", training_begins)
+    assert main(["report", str(folder), "--watch", "--interval", "5"]) == 0
+    said = capsys.readouterr().out
+    what = f"Nothing of geopretrain is in '{folder}' yet" if is_there else f"'{folder}' is not there yet"
+    assert said.count(f"{what}: waiting for the first training to begin there.") == 1
+    assert slept == [5, 5, 5]
+    assert "Nothing is left to watch." in said
+    assert (folder / "report.html").is_file()
+
+
+def test_the_page_of_a_recipe_that_begins_while_waiting_lies_beside_its_own(tmp_path, monkeypatch):
+    folder = tmp_path / "recipe"
+
+    def recipe_ends(seconds):
+        folder.mkdir()
+        (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: reproduce\nrecipe: mesa/table-1\n")
+        results = {"recipe": "mesa/table-1", "protocol": "nyu-10", "rows": [], "failures": []}
+        (folder / "results.json").write_text(json.dumps(results))
+
+    monkeypatch.setattr(time, "sleep", recipe_ends)
+    assert gp.make_report(folder, watch=True).name == "runs.html"
+
+
 def test_a_watched_page_follows_and_ends_with_the_training(watching):
     run, page, process = watching
     run.append_metrics({"kind": "train", "step": 20, "loss": 0.1})
@@ -112,7 +150,7 @@ def test_an_interrupted_watch_leaves_a_page_that_does_not_reload(watching):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "The page stays as it was written last" in err
+    assert "A page that was written stays as it was last" in err
     assert "data-every" not in page.read_text()
     assert "step 10 of 30" in page.read_text()
 

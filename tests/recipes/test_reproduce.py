@@ -18,6 +18,7 @@ from geopretrain.recipes.results import Line, Outcome, collect, verdict
 from geopretrain.recipes.shapes import Column, Row
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.statistics import paired_difference
+from geopretrain.wording import number
 
 SHORT = dict.fromkeys(("masked_steps", "geometric_steps", "teacher_steps", "supervised_steps"), 2)
 SHORT |= {"finetune_steps": 2, "masked_batch": 2, "geometric_batch": 2, "finetune_batch": 2}
@@ -92,7 +93,7 @@ def test_the_page_says_what_came_out_and_what_differs(chain):
     page = (out / "report.html").read_text(encoding="utf-8")
     ours = json.loads((out / "results.json").read_text())["rows"][0]["numbers"]["rmse"]["mean"]
     assert f"<b>{ours:.3f}</b>" in page
-    assert f"{ours - 0.265:+.3f}" in page
+    assert number(ours - 0.265, "+.3f") in page
     assert "random → simmim → scdepth → scdepth → depth" in page
     for sentence in yaml.safe_load(recipe.read_text())["differs"]:
         assert re.sub("`(.*?)`", r"<code>\1</code>", sentence.replace("'", "&#39;")) in page
@@ -246,7 +247,7 @@ def test_a_lower_error_and_a_higher_accuracy_are_better():
     better = made.lines[1].differences
     assert [verdict(better[column.name], column) for column in COLUMNS] == ["better", "better"]
     (sentence,) = made.sentences()
-    assert sentence.startswith("GP: RMSE -0.100 against MP, 3 seeds, 95 % interval -0.100 to -0.100: better.")
+    assert sentence.startswith("GP: RMSE −0.100 against MP, 3 seeds, 95 % interval −0.100 to −0.100: better.")
     assert made.headline() == (
         "RMSE on 12 held-out pictures (dense-80-metric, 3 seeds): MP 0.600 ± 0.100, GP 0.500 ± 0.100."
     )

@@ -16,6 +16,7 @@ from geopretrain.recipes.finding import FOLDER, read_recipe
 from geopretrain.recipes.plan import make_plan
 from geopretrain.recipes.reproduce import reproduce
 from geopretrain.study.draws import drawn_by
+from geopretrain.wording import number
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path
         (line,) = comparison["printed"]["lines"]
         assert line["paper"] == paper
         assert f'href="{name}/report.html"' in page
-        assert f"{line['ours'] - paper:+.1f}" in page
+        assert number(line["ours"] - paper, "+.1f") in page
     assert "It prints no numbers" not in page
     assert "What differs from the paper" not in page, "a question of our own has none"
     assert "none:" not in page

@@ -14,6 +14,7 @@ from geopretrain import manifest
 from geopretrain.files import write_json
 from geopretrain.report.overview import build_overview, look_through
 from geopretrain.report.runs import run_curves
+from geopretrain.runs.folder import RunFolder
 
 
 def standings(folder):
@@ -158,6 +159,78 @@ def test_maps_of_layers_and_damaged_ones(tmp_path):
     ((place, standing),) = look_through(tmp_path).damaged
     assert place == "cka"
     assert "cka must be a table of 1 x 2 numbers" in standing.words
+
+
+def map_of(folder, first, second, cka=0.5, **more):
+    folder.mkdir()
+    (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: analyse cka\n")
+    found = {"first": first, "second": second, "protocol": "linear CKA", "layers_of_first": ["x"]}
+    found |= {"layers_of_second": ["y"], "cka": [[cka]], "standard_error": [[None]], **more}
+    write_json(folder / "cka.json", found)
+
+
+def test_maps_are_called_by_short_names_and_the_whole_places_stand_below(tmp_path):
+    map_of(tmp_path / "cka", "/some/place/runs/masked", "/some/place/rows/MP/finetuned", cka=-0.012)
+    (found,) = look_through(tmp_path).maps
+    assert found.title == "masked and finetuned"
+    assert "/some/place" not in found.drawing.data + found.drawing.words
+    layout = json.loads(found.drawing.data)["layout"]
+    assert layout["xaxis"]["title"]["text"] == "finetuned"
+    assert layout["yaxis"]["title"]["text"] == "masked"
+    assert json.loads(found.drawing.data)["data"][0]["customdata"] == [["\N{MINUS SIGN}0.012"]]
+    page = page_of(tmp_path)
+    assert "masked: <code>/some/place/runs/masked</code>" in page
+    assert "finetuned: <code>/some/place/rows/MP/finetuned</code>" in page
+
+
+def test_maps_of_one_network_and_of_two_of_the_same_name(tmp_path):
+    map_of(tmp_path / "one", "/a/depth", "/a/depth")
+    map_of(tmp_path / "two", "/a/depth", "/b/depth")
+    map_of(tmp_path / "word", "random", "random")
+    assert [found.title for found in look_through(tmp_path).maps] == [
+        "depth",
+        "a-depth and b-depth",
+        "random",
+    ]
+
+
+def test_maps_have_room_for_the_names_of_layers(tmp_path):
+    map_of(tmp_path / "a", "random", "random")
+    long = ["stages.2.blocks.11.norm1"]
+    map_of(tmp_path / "b", "random", "random", layers_of_first=long, layers_of_second=long)
+    short, named = (found.drawing for found in look_through(tmp_path).maps)
+    assert named.height - short.height > 5 * 20
+    assert named.width - short.width > 5 * 20
+
+
+def test_groups_of_fine_tunings_are_told_apart(tmp_path):
+    for name, supervision in (("few", "labels"), ("video", "mono")):
+        config = {"command": "finetune depth", "supervision": supervision, "steps": 4}
+        RunFolder.create(tmp_path / name, config=config)
+    page = page_of(tmp_path)
+    for words in ("with labels", "without labels"):
+        assert page.count(f"<h2>Fine-tuning for depth {words}</h2>") == 1
+
+
+def test_negative_numbers_have_a_real_minus(tmp_path):
+    run = fake_pretraining(tmp_path / "depth")
+    run.write_results({"command": "pretrain", "steps": 30, "validation": {"loss": -0.695}})
+    run.append_metrics({"kind": "train", "step": 30, "loss": -0.25})
+    (entry,) = look_through(tmp_path).runs
+    assert entry.numbers == {"validation loss": "\N{MINUS SIGN}0.695"}
+    assert "\N{MINUS SIGN}0.25" in run_curves([entry]).data[0].customdata
+    number = {"values": [-0.1], "mean": -0.1, "sd": None, "paper": -0.25, "difference_to_first": None}
+    rows = [{"row": "MP", "seeds": [0], "numbers": {"abs_rel": number}}]
+    results = {"recipe": "mesa/table-1", "protocol": "nyu-10", "rows": rows, "failures": []}
+    recipe_folder(tmp_path / "recipe", "mesa/table-1", results=results)
+    (table,) = look_through(tmp_path).recipes[0].tables
+    assert table.rows == [("MP", [("\N{MINUS SIGN}0.100", "\N{MINUS SIGN}0.25")])]
+
+
+def test_only_maps_are_a_finished_set(tmp_path):
+    assert not look_through(tmp_path).finished
+    map_of(tmp_path / "cka", "random", "random")
+    assert look_through(tmp_path).finished
 
 
 def test_trials_and_links_are_no_runs_of_their_own(tmp_path):

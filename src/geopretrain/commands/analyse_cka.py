@@ -165,8 +165,10 @@ def _batches(positions: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]
 def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -> None:
     """Write numbers and map."""
     from geopretrain.pictures.heat_map import draw_heat_map
+    from geopretrain.study.inits import short_names
 
     up, across = inits[0], inits[-1]
+    names = short_names([up, across])
     with renewed(out) as aside:
         numbers = {
             "first": up,
@@ -180,7 +182,9 @@ def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -
         write_json(aside / NUMBERS, numbers)
         write_text(aside / TABLE, "".join(_lines(found)))
         label = "linear CKA (unbiased, batches averaged)"
-        drawn = draw_heat_map(found.cka, found.rows, found.columns, across=across, up=up, label=label)
+        drawn = draw_heat_map(
+            found.cka, found.rows, found.columns, across=names[across], up=names[up], label=label
+        )
         write_picture(aside / PICTURE, drawn)
         write_saved(aside, as_saved(COMMAND, options), own=True)
 

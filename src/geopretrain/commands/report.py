@@ -33,21 +33,29 @@ def make_report(options: ReportOptions) -> Path:
         RunFolderError: there is no such folder, nothing of ours in it, or the page cannot be written.
     """
     folder = Path(options.folder)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise RunFolderError(f"'{folder}' {what}. Give the folder of runs, or one above them.")
-    page = _own_page(folder) if options.out is None else Path(options.out)
-    _check_replaceable(page, folder)
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"'{folder}' is a file. Give the folder of runs, or one above them.")
+    page = _page(folder, options)
     if options.watch:
-        return _watch(folder, page, options.interval)
+        _await_first(folder, options.interval)
+        return _watch(folder, _page(folder, options), options.interval)  # a recipe may have begun there
+    if not folder.exists():
+        raise RunFolderError(f"'{folder}' does not exist. Give the folder of runs, or one above them.")
     seen = look_through(folder)
-    if not seen.standings and not seen.maps:
+    if seen.is_empty:
         raise RunFolderError(
             f"'{folder}' holds no comparison, run, recipe or map of layers of geopretrain, nor do folders in "
             "it. Give a folder that one of them was written into, or one above."
         )
     console.say(seen.sentence())
     return _write(seen, page)
+
+
+def _page(folder: Path, options: ReportOptions) -> Path:
+    """Return where the page goes (RunFolderError where something else is there)."""
+    page = _own_page(folder) if options.out is None else Path(options.out)
+    _check_replaceable(page, folder)
+    return page
 
 
 def _own_page(folder: Path) -> Path:
@@ -74,6 +82,24 @@ def _write(seen: Overview, page: Path, every: float | None = None) -> Path:
         except ODD:
             pass  # the other page says what is damaged
     return build_overview(seen, page, every)
+
+
+def _await_first(folder: Path, interval: float) -> None:
+    """Wait until a folder is there and something of ours in it.
+
+    Nothing is written meanwhile: a training refuses a folder that holds anything before it begins.
+    """
+    said = False
+    while not folder.is_dir() or look_through(folder).is_empty:
+        if not said:
+            what = (
+                f"Nothing of geopretrain is in '{folder}'" if folder.is_dir() else f"'{folder}' is not there"
+            )
+            console.say(
+                f"{what} yet: waiting for the first training to begin there. Ctrl-C ends the waiting."
+            )
+        said = True
+        time.sleep(interval)
 
 
 def _watch(folder: Path, page: Path, interval: float) -> Path:

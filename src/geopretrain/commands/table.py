@@ -163,7 +163,7 @@ COMMANDS = {
         "analysis_options:ReportOptions",
         "write one page about the comparisons, runs and recipes in a folder, also while they train",
         shows=lambda page: f"The report is {page}.",
-        continues="The page stays as it was written last; repeat the command to go on watching.",
+        continues="A page that was written stays as it was last; repeat the command to go on watching.",
     ),
     "predict": Command(
         "geopretrain.commands.predict:predict",

@@ -108,6 +108,6 @@ class ReportOptions(ProgressOptions):
     recipe, which has a ``report.html`` of its own."""
     watch: bool = False
     """Write the page anew while something is trained, until everything is finished or Ctrl-C; a browser that
-    shows it follows."""
+    shows it follows. Where nothing has begun yet it waits."""
     interval: Positive = 10
     """Seconds from one page to the next while watching."""

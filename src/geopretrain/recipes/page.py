@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.groups import listed
 from geopretrain.data.subsets import spread_positions
 from geopretrain.files import write_picture
 from geopretrain.recipes.depth_pictures import draw_errors
@@ -19,7 +20,9 @@ from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.study.comparison import Comparison
+from geopretrain.study.inits import short_names
 from geopretrain.tasks.base import DepthTask
+from geopretrain.wording import number
 
 NOTHING = "–"
 VERDICTS = {
@@ -250,10 +253,19 @@ def _maps(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, Any
     found: dict[str, dict[str, Any]] = {}
     for one in done:
         steps = [step for name in wanted if (step := one.step(name)) is not None]
-        maps = [{"words": step.words, "picture": embedded(step.folder / "cka.png")} for step in steps]
+        maps = [
+            {"words": step.words, "picture": embedded(step.folder / "cka.png"), "places": _places(step)}
+            for step in steps
+        ]
         if maps:
             found.setdefault(one.row.name, {"name": one.row.name, "words": one.row.words, "maps": maps})
     return list(found.values())
+
+
+def _places(step: Step) -> str:
+    """Return where the networks of a map lie, which is written beside it by short names."""
+    names = short_names(listed(step.options.inits))
+    return ", ".join(f"{name}: {whole}" for whole, name in names.items() if name != whole)
 
 
 def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
@@ -267,8 +279,8 @@ def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
 
 
 def _number(value: float | None, column: Column) -> str:
-    return NOTHING if value is None or math.isnan(value) else f"{value:z.{column.decimals}f}"
+    return NOTHING if value is None or math.isnan(value) else number(value, f"z.{column.decimals}f")
 
 
 def _signed(value: float | None, column: Column) -> str:
-    return NOTHING if value is None or math.isnan(value) else f"{value:+z.{column.decimals}f}"
+    return NOTHING if value is None or math.isnan(value) else number(value, f"+z.{column.decimals}f")

@@ -13,6 +13,7 @@ from geopretrain.recipes.shapes import START, Column, Item, Row
 from geopretrain.records import Finite, Index, Text, as_type, mapping, read_json_text
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.statistics import PairedDifference, mean, paired_difference, standard_deviation
+from geopretrain.wording import number
 
 ADVICE = "Remove its folder and repeat the command."
 
@@ -218,7 +219,7 @@ def spread(line: Line, column: Column) -> str:
         return "failed"
     digits = column.decimals
     sd = f" ± {line.sd(column.name):.{digits}f}" if len(line.seeds) > 1 else ""
-    return f"{line.mean(column.name):z.{digits}f}{sd}"
+    return f"{number(line.mean(column.name), f'z.{digits}f')}{sd}"
 
 
 def verdict(difference: PairedDifference, column: Column) -> str:
@@ -232,11 +233,14 @@ def _sentence(line: Line, column: Column, first: str) -> str:
     name, difference = line.row.name, line.differences[column.name]
     if difference is None:
         return f"{name}: too few seeds to tell a difference in {column.title} to {first}."
-    digits = column.decimals
-    about = f"{column.title} {difference.mean:+z.{digits}f} against {first}, {len(difference.values)} seeds"
+    mean, low, high = (
+        number(value, f"+z.{column.decimals}f")
+        for value in (difference.mean, difference.low, difference.high)
+    )
+    about = f"{column.title} {mean} against {first}, {len(difference.values)} seeds"
     if not difference.has_interval:
         return f"{name}: {about}; it is the same with every seed, so how sure this is cannot be told."
-    interval = f"95 % interval {difference.low:+z.{digits}f} to {difference.high:+z.{digits}f}"
+    interval = f"95 % interval {low} to {high}"
     words = {"better": "better", "worse": "worse", "unclear": "no difference could be told"}
     return f"{name}: {about}, {interval}: {words[verdict(difference, column)]}."
 

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geopretrain.errors import RunFolderError
 from geopretrain.report import curves, figures
 from geopretrain.report.downloads import downloads
 from geopretrain.report.drawing import drawing
+from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import NUMBERS, LayerMap, read_map
 from geopretrain.report.page import embedded, write_page
 from geopretrain.report.tables import choice_table, frame, residual_table, shown, table
@@ -173,13 +173,13 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
 
 def maps_inside(folder: Path) -> tuple[list[LayerMap], list[str]]:
     """Return the maps of layers in the folders inside one, and sentences about those that are damaged."""
-    found, damaged = list[LayerMap](), list[str]()
+    found, odd = list[LayerMap](), list[str]()
     for file in sorted([*folder.glob(f"*/{NUMBERS}"), *folder.glob(f"*/*/{NUMBERS}")]):
         try:
             found.append(read_map(file.parent, file.parent.relative_to(folder).as_posix()))
-        except RunFolderError as error:
-            damaged.append(str(error))
-    return found, damaged
+        except ODD as error:
+            odd.append(damaged(error).words)
+    return found, odd
 
 
 def _depth_tables(inits: list[dict[str, Any]]) -> list[dict[str, Any]]:

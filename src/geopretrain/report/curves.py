@@ -10,7 +10,7 @@ from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.statistics import interval_of_mean
 from geopretrain.study.summary import Row, last_rows
-from geopretrain.wording import counted
+from geopretrain.wording import counted, number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
@@ -29,7 +29,7 @@ def learning_curves(
     figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
     colours, unit = colour_of(inits), " %" * measure.percent
     for (mode, labels), (line_of_panels, column) in panels.items():
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [
                 row for row in rows if (row.mode, row.labels, row.init) == (mode, labels, init) and row.values
             ]
@@ -47,7 +47,7 @@ def learning_curves(
                 y=[measure.scale * row.mean for row in own],
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
-                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 8, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 hovertemplate=f"%{{fullData.name}}: %{{y:.{measure.decimals}f}}{unit} after %{{x}}"
@@ -154,10 +154,10 @@ def label_curves(
     )
     colours, counts = colour_of(inits), sorted({row.labels for row in last if row.labels})
     for column, mode in enumerate(present, 1):
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [row for row in last if (row.mode, row.init) == (mode, init)]
             ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
-            aside = 1.04 ** (number - (len(inits) - 1) / 2)  # so that intervals do not hide each other
+            aside = 1.04 ** (order - (len(inits) - 1) / 2)  # so that intervals do not hide each other
             trace = Scatter(
                 x=[(row.labels or 1) * aside for row in own],
                 y=[measure.scale * row.mean for row in own],
@@ -173,7 +173,7 @@ def label_curves(
                 },
                 mode="lines+markers",
                 line={"color": colours[init], "width": 2.5},
-                marker={"size": 9, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 9, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 customdata=[row.labels for row in own],
@@ -240,7 +240,8 @@ def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes
             line={"color": colours[init], "width": 2},
             name=plain(init),
             legendgroup=init,
-            hovertemplate="%{fullData.name}: %{y:.3f} at %{x}<extra></extra>",
+            customdata=[number(mean, "z.3f") for mean in means],
+            hovertemplate="%{fullData.name}: %{customdata} at %{x}<extra></extra>",
         )
         figure.add_trace(band, line, column)
         figure.add_trace(curve, line, column)
@@ -260,14 +261,14 @@ def score_against_second(
     figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
     colours = colour_of(inits)
     for (mode, labels), place in panels.items():
-        for number, init in enumerate(inits):
+        for order, init in enumerate(inits):
             own = [r for r in rows if (r.mode, r.labels, r.init) == (mode, labels, init) and r.values]
             trace = Scatter(
                 x=[measure.scale * row.second for row in own],
                 y=[measure.scale * row.mean for row in own],
                 mode="lines+markers",
                 line={"color": colours[init], "width": 1.5},
-                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 8, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
                 customdata=[row.step for row in own],

@@ -49,7 +49,9 @@ class Drawing:
     toggles: tuple[Toggle, ...] = ()
 
 
-def drawing(figure: Figure, words: str, names: Sequence[str] = (), *, panels: int = 1) -> Drawing:
+def drawing(
+    figure: Figure, words: str, names: Sequence[str] = (), *, panels: int = 1, width: int = 0
+) -> Drawing:
     """Return a figure for a page.
 
     Args:
@@ -57,10 +59,11 @@ def drawing(figure: Figure, words: str, names: Sequence[str] = (), *, panels: in
         words: what it shows, a sentence.
         names: of what can be shown and hidden, in the order of `colour_of`; fewer than two have no toggles.
         panels: beside each other.
+        width: least px of a single panel.
     """
     figure.update_layout(showlegend=False)
     colours = colour_of(names) if names else {}
     toggles = [Toggle(name, colours[name], GLYPHS[SYMBOLS[k % len(SYMBOLS)]]) for k, name in enumerate(names)]
     data = figure.to_json().replace("<", "\\u003c")  # whatever names hold, no element begins or ends in it
-    width = 0 if panels < 2 else 70 + PANEL * panels
+    width = width if panels < 2 else 70 + PANEL * panels
     return Drawing(data, words, int(figure.layout.height), width, tuple(toggles if len(toggles) > 1 else ()))

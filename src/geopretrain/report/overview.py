@@ -29,6 +29,13 @@ STATES: dict[State, str] = {
 }
 
 
+LEARNED = {
+    ("finetune depth", "depth"): " with labels",
+    ("finetune depth", "monodepth"): " without labels",
+}
+"""What tells groups of runs of one command apart, by command and method."""
+
+
 @dataclass(frozen=True)
 class Overview:
     """What was found in a folder, each part in the order of its place.
@@ -56,9 +63,14 @@ class Overview:
         return [*(one.standing for one in entries), *(standing for _, standing in self.damaged)]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing of ours was found."""
+        return not self.standings and not self.maps
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is left to train: all is finished, or failed or damaged for good."""
-        return bool(self.standings) and not {"training", "stopped"} & {one.state for one in self.standings}
+        return not self.is_empty and not {"training", "stopped"} & {one.state for one in self.standings}
 
     def sentence(self) -> str:
         """Say what there is, and how far it is."""
@@ -152,9 +164,14 @@ def _groups(runs: Sequence[RunEntry]) -> list[Group]:
     return [_group(*kind, own) for kind, own in first]
 
 
+def _title(command: str, method: str) -> str:
+    if command == "pretrain":
+        return f"Pre-training: {method}" if method else "Pre-training"
+    return command.replace("finetune", "Fine-tuning for") + LEARNED.get((command, method), "")
+
+
 def _group(command: str, method: str, runs: list[RunEntry]) -> Group:
-    words = {"pretrain": "Pre-training"}.get(command, command.replace("finetune", "Fine-tuning for"))
-    title = f"{words}: {method}" if command == "pretrain" and method else words
+    title = _title(command, method)
     figure = run_curves(runs)
     curves = None
     if figure is not None:

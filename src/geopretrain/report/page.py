@@ -11,7 +11,7 @@ from typing import Any
 
 from geopretrain.files import write_text
 from geopretrain.version import __version__
-from geopretrain.wording import counted
+from geopretrain.wording import counted, number
 
 TEMPLATES = Path(__file__).parent / "templates"
 GENERATOR = '<meta name="generator" content="geopretrain'
@@ -46,7 +46,7 @@ def write_page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update({"marked": _marked, "counted": counted, **(filters or {})})
+    environment.filters.update({"marked": _marked, "counted": counted, "number": number, **(filters or {})})
     scripts = [*([_plotly()] if drawings else []), _template("page.js")]
     frame = {
         "style": _template("style.css"),

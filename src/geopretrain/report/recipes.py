@@ -15,7 +15,7 @@ from geopretrain.manifest import is_listed
 from geopretrain.records import Index, Object, Real, Text, read_json
 from geopretrain.report.finding import ODD, Found, Standing, damaged
 from geopretrain.runs.folder import RunFolder
-from geopretrain.wording import counted, metric
+from geopretrain.wording import counted, metric, number
 
 RESULTS, STAGES, PAGE = "results.json", "stages.json", "report.html"
 _ADVICE = "Repeat the command of the recipe: what is finished is kept."
@@ -154,12 +154,12 @@ def _pages(found: Found, ended: Sequence[Path]) -> list[str]:
     return [f"{found.place}/{name}" for name in names if found.place != "." and (found.path / name).is_file()]
 
 
-def _cells(number: Number | None) -> tuple[str, str]:
+def _cells(one: Number | None) -> tuple[str, str]:
     """Return ours and the paper's in words."""
-    if number is None or number.mean is None:
-        return "–", "–" if number is None or number.paper is None else f"{number.paper:g}"
-    sd = "" if number.sd is None else f" ± {number.sd:.3f}"
-    return f"{number.mean:.3f}{sd}", "–" if number.paper is None else f"{number.paper:g}"
+    if one is None or one.mean is None:
+        return "–", "–" if one is None or one.paper is None else number(one.paper, "g")
+    sd = "" if one.sd is None else f" ± {one.sd:.3f}"
+    return f"{number(one.mean, 'z.3f')}{sd}", "–" if one.paper is None else number(one.paper, "g")
 
 
 def _standing(folder: Path, inside: Sequence[Found], *, finished: bool = False, failed: int = 0) -> Standing:

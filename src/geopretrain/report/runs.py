@@ -18,7 +18,7 @@ from geopretrain.errors import UserError
 from geopretrain.report.figures import SYMBOLS, colour_of, plain, style
 from geopretrain.report.finding import ODD, Found, Standing, damaged, standing_of_run
 from geopretrain.runs.folder import RunFolder
-from geopretrain.wording import metric
+from geopretrain.wording import metric, number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -82,7 +82,7 @@ def _read(found: Found, run: RunFolder) -> RunEntry:
     config, lineage = run.config, run.lineage if run.has_lineage else {}
     results = run.results if run.finished else {}
     validated, validation = _validation(run.metrics("validation"))
-    method = lineage.get("method") or config.get("method") or found.command.split()[-1]
+    method = lineage.get("method") or config.get("method") or _method_of(found.command, config)
     versions = ", ".join(f"{name} {value}" for name, value in dict(lineage.get("versions", {})).items())
     return RunEntry(
         found.place,
@@ -98,6 +98,13 @@ def _read(found: Found, run: RunFolder) -> RunEntry:
         line=_line(found.command, config),
         versions=versions,
     )
+
+
+def _method_of(command: str, config: Mapping[str, Any]) -> str:
+    """Return the task of a run that has no lineage yet and whose settings do not name it."""
+    if command == "finetune depth" and config.get("supervision") != "labels":
+        return "monodepth"
+    return command.split()[-1]
 
 
 def _chain(lineage: Mapping[str, Any]) -> str:
@@ -117,12 +124,16 @@ def _numbers(results: Mapping[str, Any]) -> dict[str, str]:
     """Return what a finished run was scored by, in words."""
     depth = _object(results.get("depth")).get("held_out")
     told = {**_object(results.get("validation")), **_object(depth), **results}
-    found = {metric(name): f"{100 * told[name]:.1f} %" for name in PERCENT if _is_number(told.get(name))}
-    found |= {metric(name): f"{told[name]:.3f}" for name in ERRORS if _is_number(told.get(name))}
+    found = {
+        metric(name): f"{number(100 * told[name], 'z.1f')} %"
+        for name in PERCENT
+        if _is_number(told.get(name))
+    }
+    found |= {metric(name): number(told[name], "z.3f") for name in ERRORS if _is_number(told.get(name))}
     if _is_number(told.get("residual_information")):
         found["residual information"] = f"{told['residual_information']:.3f} bits a pixel"
     if not found and _is_number(told.get("loss")):
-        found["validation loss"] = f"{told['loss']:.4g}"
+        found["validation loss"] = number(told["loss"], "z.4g")
     probe = _object(results.get("probe"))
     if all(_is_number(probe.get(name)) for name in ("before", "after")):
         found["probe mIoU"] = f"{100 * probe['after']:.1f} % (before {100 * probe['before']:.1f} %)"
@@ -175,7 +186,7 @@ def run_curves(entries: Sequence[RunEntry]) -> Figure | None:
     titles = [_title(part) for part in parts]
     figure = make_subplots(1, len(parts), subplot_titles=titles, horizontal_spacing=0.09)
     colours = colour_of([one.place for one in entries])
-    for number, (one, of) in enumerate(zip(entries, curves, strict=True)):
+    for order, (one, of) in enumerate(zip(entries, curves, strict=True)):
         for part, (steps, values) in of.items():
             if not steps:
                 continue
@@ -185,10 +196,11 @@ def run_curves(entries: Sequence[RunEntry]) -> Figure | None:
                 y=[scale * value for value in values],
                 mode="lines" if part == TRAINING and len(steps) > 1 else "lines+markers",
                 line={"color": colours[one.place], "width": 2},
-                marker={"size": 7, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+                marker={"size": 7, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(one.place),
                 legendgroup=one.place,
-                hovertemplate="%{fullData.name}: %{y:.4g} after %{x}<extra></extra>",
+                customdata=[number(scale * value, "z.4g") for value in values],
+                hovertemplate="%{fullData.name}: %{customdata} after %{x}<extra></extra>",
             )
             figure.add_trace(line, 1, parts.index(part) + 1)
     figure.update_xaxes(title_text="steps", rangemode="tozero")

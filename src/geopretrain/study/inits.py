@@ -103,9 +103,26 @@ def names_of(sources: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: the same source is given twice.
     """
-    keys = [source if source in WORDS else str(Path(source).resolve()) for source in sources]
+    keys = _keys(sources)
     if len(set(keys)) < len(keys):
         raise ConfigError(f"The same initialisation is given twice: {', '.join(sources)}.")
+    return _short_names(keys)
+
+
+def short_names(sources: Sequence[str]) -> dict[str, str]:
+    """Return a name for each source as comparisons have them, also where places are the same or gone."""
+    keys = _keys(sources)
+    different = list(dict.fromkeys(keys))
+    names = dict(zip(different, _short_names(different), strict=True))
+    return {source: names[key] for source, key in zip(sources, keys, strict=True)}
+
+
+def _keys(sources: Sequence[str]) -> list[str]:
+    return [source if source in WORDS else str(Path(source).resolve()) for source in sources]
+
+
+def _short_names(keys: Sequence[str]) -> list[str]:
+    """Return the ends of paths, as long as it takes for no two to be the same."""
     longest = max((len(Path(key).parts) for key in keys), default=1)
     for count in range(1, longest + 1):
         names = [key if key in WORDS else _calm("-".join(Path(key).parts[-count:])) for key in keys]

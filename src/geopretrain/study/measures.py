@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-MINUS = "\N{MINUS SIGN}"
+from geopretrain.wording import number
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class Measure:
 
     def show(self, value: float, *, sign: bool = False) -> str:
         """Write a score or a difference with a real minus sign, fractions in percent."""
-        text = f"{self.scale * value:{'+' if sign else ''}z.{self.decimals}f}"
-        return text.replace("-", MINUS)
+        return number(self.scale * value, f"{'+' if sign else ''}z.{self.decimals}f")
 
     def shift(self, value: float) -> str:
         """Write a difference with its unit: ``+0.7 points``, ``-0.012``."""

@@ -16,7 +16,7 @@
   function listContents() {
     const heads = all("main h2");
     const before = document.querySelector("main h2");
-    if (heads.length < 4) return;
+    if (heads.length < 4 || document.querySelector("main nav")) return;
     const nav = make("nav", { "aria-label": "contents" });
     const list = nav.appendChild(make("ul"));
     heads.forEach((head, number) => {
