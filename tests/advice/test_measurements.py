@@ -95,7 +95,7 @@ def test_today_nothing_is_shown_to_add_to_imagenet_and_imagenet_is_worth_much():
     ("case", "far"),
     [
         (Case("segmentation", 16, "same", "resnet18"), ["resnet18 here", "of the labels' own here"]),
-        (Case("segmentation", 4, "related", "tf_efficientnet_lite0"), ["16 labels there, 4 here"]),
+        (Case("segmentation", 1, "related", "tf_efficientnet_lite0"), ["4 labels there, 1 here"]),
         (Case("segmentation", 41, "other", "tf_efficientnet_lite0"), []),
     ],
 )

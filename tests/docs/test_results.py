@@ -18,6 +18,8 @@ SECTIONS = {
     "levers": "## Second round",
     "joint": "## Depth learned beside the labels",
     "indoors": "## The second domain",
+    "final": "## The end",
+    "propagated": "## Labels carried",
 }
 NUMBER = r"[-+]?\d+\.\d+"
 
@@ -91,3 +93,42 @@ def test_spread_over_sets_of_labels(row, labels):
     assert len(own) == 3
     printed = [float(one) for one in re.findall(NUMBER, line[1])]
     assert printed == pytest.approx([mean(own), stdev(own)], abs=0.11)
+
+
+@pytest.mark.parametrize("labels", ["4", "16", "64"])
+@pytest.mark.parametrize(("row", "name"), [("all layers", "final"), ("a linear layer", "final-linear")])
+def test_differences_on_test_images(row, name, labels):
+    points, bits = (
+        {init: of_labels(found, labels) for init, found in scores(name, key, factor).items()}
+        for key, factor in (("miou", 100), ("residual_information", 1))
+    )
+    (line,) = re.findall(rf"^\| \*{row}\* \| {labels} \|(.*)\|$", section("final"), re.MULTILINE)
+    *means, difference, low, high, _, apart, below, above = [float(one) for one in re.findall(NUMBER, line)]
+    places = sorted(points["imagenet"])
+    assert len(places) == 16
+    sets = sorted({place[1] for place in places})
+    expected = [
+        mean(points[init][place] for place in places if place[1] == one)
+        for init in ("imagenet", "depth")
+        for one in sets
+    ]
+    assert means == pytest.approx(expected, abs=0.06)
+    assert (difference, low, high) == pytest.approx(paired(points["imagenet"], points["depth"]), abs=0.06)
+    assert (apart, below, above) == pytest.approx(paired(bits["imagenet"], bits["depth"]), abs=0.006)
+    better = sum(points["depth"][place] > points["imagenet"][place] for place in places)
+    assert f"{better} of 16" in line
+
+
+def of_labels(found: dict[tuple[str, ...], float], labels: str) -> dict[tuple[str, ...], float]:
+    return {place: value for place, value in found.items() if place[0] == labels}
+
+
+@pytest.mark.parametrize(
+    ("key", "factor", "within"), [("miou", 100, 0.06), ("residual_information", 1, 0.006)]
+)
+def test_differences_of_carried_labels(key, factor, within):
+    found = scores("propagated", key, factor)
+    title = {"miou": "mIoU", "residual_information": "bits"}[key]
+    (line,) = re.findall(rf"^\| {title}\b.*\|$", section("propagated"), re.MULTILINE)
+    difference, low, high = [float(one) for one in re.findall(NUMBER, line)][-3:]
+    assert (difference, low, high) == pytest.approx(paired(found["alone"], found["carried"]), abs=within)
