@@ -20,6 +20,7 @@ SECTIONS = {
     "indoors": "## The second domain",
     "final": "## The end",
     "propagated": "## Labels carried",
+    "few-depths": "## Metres from a few LiDAR maps",
 }
 NUMBER = r"[-+]?\d+\.\d+"
 
@@ -132,3 +133,18 @@ def test_differences_of_carried_labels(key, factor, within):
     (line,) = re.findall(rf"^\| {title}\b.*\|$", section("propagated"), re.MULTILINE)
     difference, low, high = [float(one) for one in re.findall(NUMBER, line)][-3:]
     assert (difference, low, high) == pytest.approx(paired(found["alone"], found["carried"]), abs=within)
+
+
+@pytest.mark.parametrize("labels", ["4", "16"])
+@pytest.mark.parametrize("mode", ["full", "encoder"])
+def test_differences_of_few_depths(mode, labels):
+    with (RESULTS / "trainings" / "what-helps-few-depths.csv").open(encoding="utf-8", newline="") as file:
+        own = [line for line in csv.DictReader(file) if (line["mode"], line["labels"]) == (mode, labels)]
+    (line,) = re.findall(rf"^\| {labels} \| \*{mode}\* \|(.*)\|$", section("few-depths"), re.MULTILINE)
+    printed = [float(one) for one in re.findall(NUMBER, line)]
+    for key, found, within in (("abs_rel", printed[:11], 6e-4), ("rmse", printed[11:], 6e-3)):
+        first, other = (
+            {(one["seed"],): float(one[key]) for one in own if one["row"] == row}
+            for row in ("imagenet", "depth")
+        )
+        assert found == pytest.approx([*first.values(), *other.values(), *paired(first, other)], abs=within)
