@@ -126,6 +126,15 @@ def test_the_nearest_study_is_by_labels_domain_and_backbone():
     assert distance(study(labels=4), HERE, with_video=True) == 1
     assert distance(study(domain="other"), HERE, with_video=True) == 2
     assert distance(study(domain="other"), HERE, with_video=False) == 0
+    turns = replace(HERE, camera="turns")
+    assert distance(study(camera="moves"), turns, with_video=True) == 1
+    assert distance(study(camera="moves"), turns, with_video=False) == 0
+    assert distance(study(camera="turns"), turns, with_video=True) == 0
+    assert (
+        distance(study(camera="turns"), HERE, with_video=True)
+        == distance(study(), turns, with_video=True)
+        == 0
+    )
     assert distance(study(backbone="resnet50"), HERE, with_video=True) == 0.5
     assert distance(study(backbone="resnet18.a1_in1k"), HERE, with_video=True) == 0
     assert distance(study(), replace(HERE, domain="unknown"), with_video=True) == 0

@@ -27,6 +27,8 @@ TIE = 0.5
 FAR = 1.5
 """Distance beyond which a study says little of a case."""
 OTHER_BACKBONE = 0.5
+OTHER_CAMERA = 1.0
+Camera = Literal["moves", "turns"]
 Word = Annotated[Text, Field(min_length=1)]
 
 
@@ -65,6 +67,8 @@ class Study:
         task: that was learned.
         unit: of the effects, e.g. ``points of mIoU``.
         domain: how like the labelled images the video is, by ``advise``; None where no video was used.
+        camera: what it mostly does in the video, by ``advise``: ``moves``, or ``turns``, which shows no
+            depth; None where that is not known, or no video was used.
         labels: images that were learned from.
         backbone: timm model.
         size: (height, width) of the labelled images, px.
@@ -84,6 +88,7 @@ class Study:
     where: Word
     effects: list[Effect]
     domain: Literal["same", "related", "other"] | None = None
+    camera: Camera | None = None
     samples: Length | None = None
 
 
@@ -96,12 +101,14 @@ class Case:
         labels: number of labelled images.
         domain: how like these the video is; ``unknown`` is none of them.
         backbone: timm model.
+        camera: what it mostly does in the video, None where that is not known.
     """
 
     task: str
     labels: int
     domain: str
     backbone: str
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,8 @@ def _read(file: Path, advice: str) -> list[Study]:
 def distance(study: Study, case: Case, *, with_video: bool) -> float:
     """Return how far a study is from a case.
 
-    Numbers of labels four times apart count 1, each step of same, related, other 1, another backbone 0.5.
+    Numbers of labels four times apart count 1, each step of same, related, other 1, another backbone 0.5, a
+    camera that moves and one that turns 1.
 
     Args:
         study: with the condition it was made under.
@@ -156,6 +164,8 @@ def distance(study: Study, case: Case, *, with_video: bool) -> float:
     found += OTHER_BACKBONE * (study.backbone.partition(".")[0] != case.backbone.partition(".")[0])
     if with_video and study.domain in KINDS and case.domain in KINDS:
         found += abs(KINDS.index(study.domain) - KINDS.index(case.domain))
+    if with_video and None not in (study.camera, case.camera):
+        found += OTHER_CAMERA * (study.camera != case.camera)
     return found
 
 

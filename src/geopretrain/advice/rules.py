@@ -90,6 +90,8 @@ def _differences(found: Found | None, case: Case) -> tuple[str, ...]:
     of_video = study.domain is not None and found.effect.added != "imagenet"
     if of_video and study.domain != case.domain and case.domain != "unknown":
         said.append(f"a video of {_kind(study.domain)} kind there, of {_kind(case.domain)} here")
+    if of_video and None not in (study.camera, case.camera) and study.camera != case.camera:
+        said.append(f"a camera that mostly {study.camera} there, that mostly {case.camera} here")
     return tuple(said)
 
 

@@ -14,6 +14,7 @@ from geopretrain.data.subsets import spread_positions
 from geopretrain.wording import counted, in_px, sides
 
 if TYPE_CHECKING:
+    from geopretrain.advice.measurements import Camera
     from geopretrain.data.store.clip_info import ClipInfo
     from geopretrain.data.store.frame_store import FrameStore
 
@@ -73,7 +74,14 @@ class Video:
     @property
     def mostly_turns(self) -> bool:
         """Whether it is known that the camera mostly turns, which shows no depth."""
-        return self.turning is not None and self.turning > MOSTLY
+        return self.camera == "turns"
+
+    @property
+    def camera(self) -> Camera | None:
+        """What the camera mostly does, None where no poses are known."""
+        if self.turning is None:
+            return None
+        return "turns" if self.turning > MOSTLY else "moves"
 
 
 def facts_of(store: FrameStore) -> Video:

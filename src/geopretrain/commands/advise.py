@@ -78,7 +78,7 @@ def _advice(options: AdviseOptions) -> Advice:
     of_video, of_labels = video.facts_of(store), labels.facts_of(data, task, options.labels)
     alike = domain.compare(store, data, labels.FIELDS[task], networks[IMAGENET])
     probed = _probed(data, of_labels, networks, options.seed)
-    case = Case(task, of_labels.wanted, alike.kind, name)
+    case = Case(task, of_labels.wanted, alike.kind, name, of_video.camera)
     imagenet = answer(among, case, RANDOM, imagenet=True)
     pretraining = answer(among, case, IMAGENET)
     from_random = answer(among, case, RANDOM)

@@ -98,26 +98,59 @@ def _content(comparison: Comparison) -> dict[str, Any]:
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
     """Return the figures of the page by name; None where there is nothing to draw."""
-    results, rows, measure = comparison.results, comparison.rows, comparison.measure
-    inits, names = [one["name"] for one in results["inits"]], results["classes"]["names"]
-    search, ending = results["learning_rates"], results["protocol"].get("ending")
-    scored_on = SPLITS.get(results["protocol"].get("scored_on", "test"), "test")
-    several = len({row.labels for row in rows}) > 1
-    panels = max(len(results["modes"]), len({row.labels for row in rows}))
+    inits = [one["name"] for one in comparison.results["inits"]]
     return {
-        "courses": drawing(
-            curves.courses(results["courses"], inits, results["modes"], ending, measure),
+        **_of_steps(comparison, inits),
+        **_of_scores(comparison, inits),
+        "classes": _of_classes(comparison, inits),
+        "rates": _of_rates(comparison, inits),
+    }
+
+
+def _of_steps(comparison: Comparison, inits: list[str]) -> dict[str, Any]:
+    """Return what is drawn over the steps of the trainings."""
+    results, rows, measure = comparison.results, comparison.rows, comparison.measure
+    modes, ending = results["modes"], results["protocol"].get("ending")
+    panels = max(len(modes), len({row.labels for row in rows}))
+    second = f"{measure.name} against {measure.second_name}, a line for each initialisation"
+    found = {
+        "courses": (
+            lambda: curves.courses(results["courses"], inits, modes, ending, measure),
             "Validation over the steps, a line for each training",
-            inits,
-            panels=panels,
-        )
-        if ending
-        else None,
+            bool(ending),
+        ),
+        "curves": (
+            lambda: curves.learning_curves(rows, inits, modes, measure, _scored_on(comparison)),
+            f"{measure.name} over the steps, a line for each initialisation",
+            True,
+        ),
+        "losses": (
+            lambda: curves.loss_curves(results["losses"], inits, modes),
+            "Training loss over the steps, a line for each initialisation",
+            bool(results.get("losses")),
+        ),
+        "against_second": (
+            lambda: curves.score_against_second(rows, inits, modes, measure),
+            second,
+            len({row.step for row in rows}) > 1,
+        ),
+    }
+    return {
+        name: drawing(draw(), words, inits, panels=panels) if there else None
+        for name, (draw, words, there) in found.items()
+    }
+
+
+def _of_scores(comparison: Comparison, inits: list[str]) -> dict[str, Any]:
+    """Return the scores against the number of labels, and the differences to the baseline."""
+    rows, measure, modes = comparison.rows, comparison.measure, comparison.results["modes"]
+    several = len({row.labels for row in rows}) > 1
+    return {
         "label_curves": drawing(
-            curves.label_curves(rows, inits, results["modes"], measure, scored_on),
+            curves.label_curves(rows, inits, modes, measure, _scored_on(comparison)),
             f"{measure.name} against the number of labelled images, a line for each initialisation",
             inits,
-            panels=len(results["modes"]),
+            panels=len(modes),
         )
         if several
         else None,
@@ -126,49 +159,38 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
             f"Differences of {measure.name} to {inits[0]} with their intervals",
             inits if len(inits) > 2 else (),
         ),
-        "curves": drawing(
-            curves.learning_curves(rows, inits, results["modes"], measure, scored_on),
-            f"{measure.name} over the steps, a line for each initialisation",
-            inits,
-            panels=panels,
-        ),
-        "losses": drawing(
-            curves.loss_curves(results["losses"], inits, results["modes"]),
-            "Training loss over the steps, a line for each initialisation",
-            inits,
-            panels=panels,
-        )
-        if results.get("losses")
-        else None,
-        "against_second": drawing(
-            curves.score_against_second(rows, inits, results["modes"], measure),
-            f"{measure.name} against {measure.second_name}, a line for each initialisation",
-            inits,
-            panels=panels,
-        )
-        if len({row.step for row in rows}) > 1
-        else None,
-        "classes": [
-            (
-                mode,
-                drawing(
-                    figures.class_bars(results["per_class"][mode], names, inits, measure),
-                    f"{measure.name} of each class, a bar for each initialisation",
-                    inits,
-                ),
-            )
-            for mode in results["modes"]
-            if mode in results["per_class"]
-        ],
-        "rates": drawing(
-            figures.rate_curves(search, inits, results["modes"], measure),
-            f"Validation {measure.name} at each learning rate, a line for each initialisation",
-            inits,
-            panels=len({(one["mode"], one.get("labels")) for one in search}),
-        )
-        if search
-        else None,
     }
+
+
+def _of_classes(comparison: Comparison, inits: list[str]) -> list[tuple[str, Any]]:
+    """Return the bars of the classes for each mode."""
+    results, measure = comparison.results, comparison.measure
+    words = f"{measure.name} of each class, a bar for each initialisation"
+    return [
+        (
+            mode,
+            drawing(figures.class_bars(per_class, results["classes"]["names"], inits, measure), words, inits),
+        )
+        for mode in results["modes"]
+        if (per_class := results["per_class"].get(mode)) is not None
+    ]
+
+
+def _of_rates(comparison: Comparison, inits: list[str]) -> Any:
+    """Return what each learning rate gave on validation images, None where none was searched for."""
+    results, measure = comparison.results, comparison.measure
+    if not (search := results["learning_rates"]):
+        return None
+    return drawing(
+        figures.rate_curves(search, inits, results["modes"], measure),
+        f"Validation {measure.name} at each learning rate, a line for each initialisation",
+        inits,
+        panels=len({(one["mode"], one.get("labels")) for one in search}),
+    )
+
+
+def _scored_on(comparison: Comparison) -> str:
+    return SPLITS.get(comparison.results["protocol"].get("scored_on", "test"), "test")
 
 
 def maps_inside(folder: Path) -> tuple[list[LayerMap], list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -94,38 +94,76 @@ def analyse_segment(
         listed: frames that alone may be targets; they are, however little the picture moves.
     """
     min_motion = min_motion if listed is None else 0.0
-    rows = [decoded.row[frame] for frame in frames]
-    following = {f: float(decoded.steps[row, 0]) for f, row in zip(frames[:-1], rows[1:], strict=True)}
-
-    @cache
-    def lengths(first: int, second: int) -> tuple[float, float]:
-        measured = decoded.steps[decoded.row[second], :2] if second == first + 1 else np.array([np.nan])
-        if np.isfinite(measured).all():
-            return float(measured[0]), float(measured[1])
-        return flow_lengths(decoded.image(first), decoded.image(second))
-
-    def quick(first: int, second: int) -> float:
-        return quick_length(decoded.image(first), decoded.image(second))
-
-    def difference(first: int, second: int) -> float:
-        if second == first + 1 and second in decoded.differences:
-            return decoded.differences[second]
-        return grey_difference(decoded.image(first), decoded.image(second))
-
-    steps = filled(np.array([following.get(frame, np.nan) for frame in frames]))
-    stride, tried = choose_stride(lambda a, b: lengths(a, b)[0], quick, frames, steps, target_motion)
+    pairs = _Pairs(decoded)
+    steps = pairs.steps(frames)
+    stride, tried = choose_stride(pairs.mean, pairs.quick, frames, steps, target_motion)
     stride = fixed_stride or stride
     possible = target_frames(frames, stride)
     targets = possible if listed is None else [target for target in possible if target in listed]
     segment = Segment(frames, stride, tried, unlisted=len(possible) - len(targets))
     starts = sorted({first for target in targets for first in (target - stride, target)})
     to_next = lengths_between(
-        starts, lambda a: lengths(a, a + stride), lambda a: difference(a, a + stride), min_motion, advance
+        starts,
+        lambda a: pairs.lengths(a, a + stride),
+        lambda a: pairs.difference(a, a + stride),
+        min_motion,
+        advance,
     )
+    _keep_moving(segment, targets, to_next, min_motion)
+    return segment
+
+
+class _Pairs:
+    """Motion between frames of a clip, from its journal where it is known.
+
+    Args:
+        decoded: pixels and journal of the clip.
+    """
+
+    def __init__(self, decoded: Decoded) -> None:
+        self.decoded = decoded
+        self.lengths = cache(self._lengths)
+
+    def steps(self, frames: list[int]) -> np.ndarray:
+        """Return the mean flow from each frame to the next, px; what is not known is filled in."""
+        rows = [self.decoded.row[frame] for frame in frames[1:]]
+        following = [*(float(self.decoded.steps[row, 0]) for row in rows), np.nan]
+        return filled(np.array(following[: len(frames)]))
+
+    def _lengths(self, first: int, second: int) -> tuple[float, float]:
+        """Return mean and median flow, px."""
+        row = self.decoded.row[second]
+        measured = self.decoded.steps[row, :2] if second == first + 1 else np.array([np.nan])
+        if np.isfinite(measured).all():
+            return float(measured[0]), float(measured[1])
+        return flow_lengths(self.decoded.image(first), self.decoded.image(second))
+
+    def mean(self, first: int, second: int) -> float:
+        """Return the mean flow, px."""
+        return self.lengths(first, second)[0]
+
+    def quick(self, first: int, second: int) -> float:
+        """Return the mean flow as a cheaper method has it, px."""
+        return quick_length(self.decoded.image(first), self.decoded.image(second))
+
+    def difference(self, first: int, second: int) -> float:
+        """Return how much the grey values differ."""
+        if second == first + 1 and second in self.decoded.differences:
+            return self.decoded.differences[second]
+        return grey_difference(self.decoded.image(first), self.decoded.image(second))
+
+
+def _keep_moving(
+    segment: Segment,
+    targets: list[int],
+    to_next: Mapping[int, tuple[float, float]],
+    min_motion: float,
+) -> None:
+    """Keep the targets that move to both neighbours; none where the camera stands still nearly always."""
     found: dict[int, tuple[float, float]] = {}
     static_camera = 0
     for target in targets:
-        before, after = to_next[target - stride], to_next[target]
+        before, after = to_next[target - segment.stride], to_next[target]
         if min(before[0], after[0]) >= min_motion:
             found[target] = (round(before[0], 3), round(after[0], 3))
             static_camera += all(median < _STATIC_CAMERA * mean for mean, median in (before, after))
@@ -134,7 +172,6 @@ def analyse_segment(
     if min_motion > 0 and static_camera >= _STATIC_FRACTION * len(found):
         segment.static_camera, found = len(found), {}
     segment.targets, segment.target_motion = list(found), list(found.values())
-    return segment
 
 
 def is_coarse(segment: Segment) -> bool:
