@@ -220,7 +220,7 @@ def test_where_frames_have_labels_of_their_own_it_is_said_how_right_it_is(street
     words = ["data", "propagate", str(root / "dense"), str(root / "store"), "--reach", "2"]
     assert cli.main([*words, "--out", str(tmp_path / "out")]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "9 of 9 training images are frames of the store; 2 images of other splits are, too" in said
+    assert "9 of 9 training images are frames of the store; 2 images of other splits, too" in said
     assert "1 strides away" not in said
     assert "1 stride away, in 16 pairs of labelled frames: " in said, "9 frames have labels"
     scores = table(tmp_path / "out")["scores"]

@@ -207,7 +207,8 @@ def in_words(labels: Labels) -> list[str]:
             f"Beside them {labels.propagated} to which labels were propagated, which are not looked at."
         )
     if labels.wanted < labels.train:
-        said.append(f"{labels.wanted} of the {labels.train} training images are to be learned from.")
+        are = "is" if labels.wanted == 1 else "are"
+        said.append(f"{labels.wanted} of the {labels.train} training images {are} to be learned from.")
     if not labels.classes:
         return said
     of = "pixels" if labels.task == "segmentation" else "objects"

@@ -119,10 +119,14 @@ def _matches(labelled: LabelledSet, store: FrameStore, training: int) -> list[Ma
         )
     others = sum(match.place is not None for match in matches[training:])
     console.say(
-        f"{found} of {training} training images are frames of the store"
-        + (f"; {others} images of other splits are, too, and are left alone." if others else ".")
+        f"{found} of {training} training images {_are_frames(found)} of the store"
+        + (f"; {counted(others, 'image')} of other splits, too, left alone." if others else ".")
     )
     return matches
+
+
+def _are_frames(count: int) -> str:
+    return "is a frame" if count == 1 else "are frames"
 
 
 def _write(
