@@ -42,7 +42,7 @@ class Plan:
         few = ["--labels", str(self.labels.wanted)] if self.labels.wanted < self.labels.train else []
         return self._line(
             "finetune", self.labels.task, *supervised, "--data", self.labelled, "--init", init,
-            *self._backbone(), *few, *self._sized(), "--out", out,
+            *self._backbone(), *few, *self._sized(), *self._with_decoder(init), "--out", out,
         )  # fmt: skip
 
     def pretrain(self, method: str, out: str) -> str:
@@ -60,7 +60,7 @@ class Plan:
         return self._line(
             "compare", *task, "--inits", f"{self.start},{run}", *self._backbone(), "--data", self.labelled,
             "--labels", str(self.labels.wanted), "--seeds", str(SEEDS), *several, *self._sized(),
-            "--out", out,
+            *self._with_decoder(run), "--out", out,
         )  # fmt: skip
 
     def select(self, out: str) -> str:
@@ -69,6 +69,11 @@ class Plan:
             "data", "select", self.video, "--init", self.start, *self._backbone(),
             "--labels", str(min(TO_LABEL, self.frames)), "--out", out,
         )  # fmt: skip
+
+    def _with_decoder(self, init: str) -> list[str]:
+        """Return what hands the depth decoder of a run over, where most of what it knows of depth lies."""
+        handed = self.labels.task == "depth" and init != self.start
+        return ["--settings", "head=multiscale"] if handed else []
 
     def _backbone(self) -> list[str]:
         return ["--backbone", self.backbone]

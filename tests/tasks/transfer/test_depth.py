@@ -16,6 +16,7 @@ from geopretrain.errors import ConfigError
 from geopretrain.networks import Backbone
 from geopretrain.networks.drop_path import set_drop_path
 from geopretrain.networks.heads.depth import DeconvDepth, MultiscaleDepth
+from geopretrain.tasks.pretext.monodepth import Monodepth, MonodepthConfig
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.depth import PRESETS, DepthTransfer, DepthTransferConfig
 from geopretrain.weights import Init, parse_init, save_weights
@@ -243,3 +244,21 @@ def test_a_shift_takes_all_depths_by_one_factor_where_they_are_far_from_the_limi
     torch.testing.assert_close(head.to_depth(logits + shift), wanted, rtol=0.02, atol=0)
     head.shift_to_median(logits, torch.full_like(logits, 1e9))
     assert torch.isfinite(head.decoder.heads["0"].bias).all(), "as far as it goes"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, True), ({"head": "multiscale"}, False), ({"mode": "encoder"}, False)],
+)
+def test_it_is_said_where_the_decoder_of_a_depth_run_is_left_out(tmp_path, options, said):
+    depth = Monodepth.create(MonodepthConfig(backbone="test_resnet"), Init("random", ""))[0]
+    save_weights(depth, tmp_path)
+    lineage = {
+        "backbone": "test_resnet",
+        "method": "monodepth",
+        "normalisation": depth.backbone.normalisation,
+    }
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
+    config = DepthTransferConfig(backbone="test_resnet", **options)
+    report = DepthTransfer.create(config, parse_init(tmp_path))[1]
+    assert ("--settings head=multiscale takes it over" in report.summary()) is said

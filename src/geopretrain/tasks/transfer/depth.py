@@ -48,10 +48,13 @@ from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import Preset
 from geopretrain.tasks.step import Step
 from geopretrain.tasks.transfer.base import Transfer
+from geopretrain.weights import Init, LoadReport
 
 Batch = ClipBatch | LabelledBatch
 _NEAREST = 1e-3
 """m, so that the logarithm of a predicted depth is finite."""
+LAST_OF_DEPTH = "decoder.heads.0.weight"
+"""Filters of the finest output of a decoder in a run; of depth it has one channel."""
 START_BATCHES = 4
 """Batches of training pictures that the first predictions get their unit from."""
 START_PIXELS = 65536
@@ -170,6 +173,16 @@ class DepthTransfer(Transfer, DepthTask):
         if self.frozen:
             self.freeze()
         self.train()
+
+    def taken_over(
+        self, init: Init, others: Mapping[str, Tensor], report: LoadReport
+    ) -> tuple[Mapping[str, Tensor], dict[str, str]]:
+        """Return what every transfer takes, and say where the decoder of a depth run is lost."""
+        last = others.get(LAST_OF_DEPTH)
+        wanted = self.config.mode == "full" and self.config.head != "multiscale"
+        if wanted and last is not None and len(last) == 1:
+            report.warnings.append("its depth decoder is left out: --settings head=multiscale takes it over")
+        return super().taken_over(init, others, report)
 
     @property
     def weight_parts(self) -> Mapping[str, str]:
