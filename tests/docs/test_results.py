@@ -21,6 +21,7 @@ SECTIONS = {
     "final": "## The end",
     "propagated": "## Labels carried",
     "few-depths": "## Metres from a few LiDAR maps",
+    "few-room": "## Metres from a few depth maps of a room",
 }
 NUMBER = r"[-+]?\d+\.\d+"
 
@@ -135,16 +136,34 @@ def test_differences_of_carried_labels(key, factor, within):
     assert (difference, low, high) == pytest.approx(paired(found["alone"], found["carried"]), abs=within)
 
 
-@pytest.mark.parametrize("labels", ["4", "16"])
-@pytest.mark.parametrize("mode", ["full", "encoder"])
-def test_differences_of_few_depths(mode, labels):
-    with (RESULTS / "trainings" / "what-helps-few-depths.csv").open(encoding="utf-8", newline="") as file:
+FEW = [
+    *(
+        ("few-depths", "few-depths", "depth", mode, labels)
+        for mode in ("full", "encoder")
+        for labels in ("4", "16")
+    ),
+    *(("few-depths", "few-depths", "again", "full", labels) for labels in ("4", "16")),
+    *(("few-depths", "few-depths-as-built", "as built", "full", labels) for labels in ("4", "16")),
+    *(
+        ("few-room", "few-depths-indoors", "depth", mode, labels)
+        for mode in ("full", "encoder")
+        for labels in ("4", "16")
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "name", "row", "mode", "labels"), FEW)
+def test_differences_of_few_depths(place, name, row, mode, labels):
+    with (RESULTS / "trainings" / f"what-helps-{name}.csv").open(encoding="utf-8", newline="") as file:
         own = [line for line in csv.DictReader(file) if (line["mode"], line["labels"]) == (mode, labels)]
-    (line,) = re.findall(rf"^\| {labels} \| \*{mode}\* \|(.*)\|$", section("few-depths"), re.MULTILINE)
-    printed = [float(one) for one in re.findall(NUMBER, line)]
-    for key, found, within in (("abs_rel", printed[:11], 6e-4), ("rmse", printed[11:], 6e-3)):
+    pattern = rf"^\| {row} \| {labels} \| \*{mode}\* \|(.*)\|$"
+    (line,) = re.findall(pattern, section(place), re.MULTILINE)
+    printed, init = [float(one) for one in re.findall(NUMBER, line)], "depth" if row == "as built" else row
+    for key, found, within in (("abs_rel", printed[:7], 6e-4), ("rmse", printed[7:], 6e-3)):
         first, other = (
-            {(one["seed"],): float(one[key]) for one in own if one["row"] == row}
-            for row in ("imagenet", "depth")
+            {(one["seed"],): float(one[key]) for one in own if one["row"] == which}
+            for which in ("imagenet", init)
         )
-        assert found == pytest.approx([*first.values(), *other.values(), *paired(first, other)], abs=within)
+        assert len(first) == len(other) == 8
+        spreads = [of for values in (first, other) for of in (mean(values.values()), stdev(values.values()))]
+        assert found == pytest.approx([*spreads, *paired(first, other)], abs=within)

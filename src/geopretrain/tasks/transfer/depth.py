@@ -61,6 +61,7 @@ START_PIXELS = 65536
 """Measured pixels of each of them that are enough for a median."""
 _ADAMW: dict[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "triangle"}
 _TESTED = {"test_flip": True, "windows": 2, "drop_path": 0.3, "crop": (480, 480)}
+_HANDED_ON = {"head": "multiscale"}
 PRESETS = {
     "paper": Preset(
         size=(480, 640),
@@ -93,12 +94,13 @@ PRESETS = {
         settings={**_TESTED, "drop_path": 0.5},
         **_ADAMW,
     ),
-    "short": Preset(batch_size=8, lr=5e-4, lr_floor=0.06, steps=600, **_ADAMW),
-    "tiny": Preset(batch_size=4, lr=5e-4, lr_floor=0.06, steps=20, **_ADAMW),
+    "short": Preset(batch_size=8, lr=5e-4, lr_floor=0.06, steps=600, settings=_HANDED_ON, **_ADAMW),
+    "tiny": Preset(batch_size=4, lr=5e-4, lr_floor=0.06, steps=20, settings=_HANDED_ON, **_ADAMW),
 }
 """``paper``: MIM-Depth on NYU Depth v2 with SwinV2-B; ``kitti``: the same on KITTI, 352x1216; ``mesa``:
 MeSa's 75 epochs, 1e-5 to 1e-4 and back, with the layer decay and drop path that MIM-Depth has for
-SwinV2-L."""
+SwinV2-L; ``short`` and ``tiny``: few steps, and the decoder that few labels were learned best with, from
+ImageNet's weights and from depth (docs/results/what-helps.md)."""
 
 
 @checked
