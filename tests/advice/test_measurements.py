@@ -126,6 +126,8 @@ def test_the_nearest_study_is_by_labels_domain_and_backbone():
     assert distance(study(labels=4), HERE, with_video=True) == 1
     assert distance(study(domain="other"), HERE, with_video=True) == 2
     assert distance(study(domain="other"), HERE, with_video=False) == 0
+    far = replace(HERE, domain="other")
+    assert distance(study(domain="related"), far, with_video=True) == 2, "gains need not reach so far"
     turns = replace(HERE, camera="turns")
     assert distance(study(camera="moves"), turns, with_video=True) == 1
     assert distance(study(camera="moves"), turns, with_video=False) == 0

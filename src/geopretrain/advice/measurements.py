@@ -28,6 +28,8 @@ FAR = 1.5
 """Distance beyond which a study says little of a case."""
 OTHER_BACKBONE = 0.5
 OTHER_CAMERA = 1.0
+LESS_ALIKE = 2.0
+"""Of a step by which the video of a case is less alike than that of a study: gains need not reach so far."""
 Camera = Literal["moves", "turns"]
 Word = Annotated[Text, Field(min_length=1)]
 
@@ -152,8 +154,8 @@ def _read(file: Path, advice: str) -> list[Study]:
 def distance(study: Study, case: Case, *, with_video: bool) -> float:
     """Return how far a study is from a case.
 
-    Numbers of labels four times apart count 1, each step of same, related, other 1, another backbone 0.5, a
-    camera that moves and one that turns 1.
+    Numbers of labels four times apart count 1, each step of same, related, other 1, or 2 where the video of
+    the case is the less alike one, another backbone 0.5, a camera that moves and one that turns 1.
 
     Args:
         study: with the condition it was made under.
@@ -163,7 +165,8 @@ def distance(study: Study, case: Case, *, with_video: bool) -> float:
     found = abs(log2(study.labels / case.labels)) / 2
     found += OTHER_BACKBONE * (study.backbone.partition(".")[0] != case.backbone.partition(".")[0])
     if with_video and study.domain in KINDS and case.domain in KINDS:
-        found += abs(KINDS.index(study.domain) - KINDS.index(case.domain))
+        steps = KINDS.index(case.domain) - KINDS.index(study.domain)
+        found += max(LESS_ALIKE * steps, -steps)
     if with_video and None not in (study.camera, case.camera):
         found += OTHER_CAMERA * (study.camera != case.camera)
     return found
