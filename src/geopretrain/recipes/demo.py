@@ -39,7 +39,7 @@ METRES: dict[str, Any] = {
     "supervision": "labels",
     "batch_size": 4,
     "modes": ("full",),
-    # the decoder is handed over, too: without it nothing was gained (docs/results/what-helps.md)
+    # the decoder is handed over, too: most of the gain lies in it (docs/results/what-helps.md)
     "settings": {"head": "multiscale", "max_depth": 80.0},
     "protocol": "dense-80-metric",
     "precision": "fp32",

@@ -214,11 +214,14 @@ class DepthTransfer(Transfer, DepthTask):
 
     def prepare_training(self, batches: Iterable[Batch]) -> None:
         """Measure statistics as every transfer does, and give the first predictions their unit."""
+        head = self.network.head
+        if self.config.start != "median" or not isinstance(head, MultiscaleDepth):
+            super().prepare_training(batches)
+            return
         rest = iter(batches)
-        first = list(islice(rest, START_BATCHES)) if self.config.start == "median" else []
+        first = list(islice(rest, START_BATCHES))
         super().prepare_training(chain(first, rest))
-        if first and isinstance(self.network.head, MultiscaleDepth):
-            self._start_at_median(self.network.head, first)
+        self._start_at_median(head, first)
 
     @torch.no_grad()
     def _start_at_median(self, head: MultiscaleDepth, batches: Iterable[Batch]) -> None:
