@@ -37,7 +37,7 @@ class MixingOptions:
 
     depth_from: FilePath | None = None
     """Run of a depth method, or a teacher as for data pseudo-depth, that says what is near in the labelled
-    images, for --settings depth_mix=0.5."""
+    images, for --settings depth_mix=0.5, or shows it to the network, for depth_input=true (a run)."""
 
 
 AUXILIARY = tuple(one.name for one in fields(AuxiliaryOptions))

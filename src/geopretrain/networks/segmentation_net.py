@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from geopretrain.errors import OptionError
 from geopretrain.networks.backbone import Backbone
 from geopretrain.networks.decoders.multiscale import MultiscaleDecoder
+from geopretrain.networks.depth_input import DepthInput
 from geopretrain.networks.fitting import crop, pad, resize
 from geopretrain.networks.heads.segmentation import Head, HeadOptions, make_head
 
@@ -30,6 +31,9 @@ class SegmentationNet(nn.Module):
 
     Raises:
         ConfigError: the head does not fit the backbone.
+
+    Attributes:
+        depth_input: what shows depth to the backbone, None where nothing does.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class SegmentationNet(nn.Module):
             )
         else:
             self.decoder = make_head(head, backbone, HeadOptions(num_classes, output_stride, blocks))
+        self.depth_input: DepthInput | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``B 3 H W`` in [0, 1] to logits ``B num_classes H W``.
@@ -55,6 +60,8 @@ class SegmentationNet(nn.Module):
         Raises:
             OptionError: a head that normalises one value an image over the batch is trained on one image.
         """
+        if self.depth_input is not None:
+            images = self.depth_input(images)
         if isinstance(self.decoder, MultiscaleDecoder):
             logits: Tensor = self.decoder(self.backbone(images), size=images.shape[-2:])[0]
             return logits

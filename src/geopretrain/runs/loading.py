@@ -104,8 +104,8 @@ def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else reason(error)
         raise WeightsError(f"'{path}' does not describe a network: {why}. {advice}") from error
     tensors = read_tensors(path, strip=False)
+    set_normalisation(task, read_normalisation(path))  # first: parts that are stored with one keep it
     load_state(task, tensors, source=str(path))
-    set_normalisation(task, read_normalisation(path))
     return task, lineage
 
 

@@ -14,19 +14,19 @@ from geopretrain.errors import OptionError
 from geopretrain.schema import Device
 from geopretrain.training.settings import LoopSettings
 
-MIXES = "--settings depth_mix=0.5 mixes images by their depth"
+USES = "--settings depth_mix=0.5 mixes images by their depth, depth_input=true shows it to the network"
 
 
-def check_mixing(options: FinetuneSegmentationOptions, chance: float) -> None:
-    """Refuse mixing without depth, and depth that nothing is done with.
+def check_depth(options: FinetuneSegmentationOptions, used: bool) -> None:
+    """Refuse mixing or showing depth without any, and depth that nothing is done with.
 
     Raises:
         OptionError: one is missing.
     """
-    if chance and options.depth_from is None:
-        raise OptionError("depth_from", f"is missing: {MIXES}. Give a run of a depth method, or a teacher.")
-    if options.depth_from is not None and not chance:
-        raise OptionError("depth_from", f"says nothing alone: {MIXES}.")
+    if used and options.depth_from is None:
+        raise OptionError("depth_from", f"is missing: {USES}. Give a run of a depth method, or a teacher.")
+    if options.depth_from is not None and not used:
+        raise OptionError("depth_from", f"says nothing alone: {USES}.")
 
 
 def check_parts(loop: LoopSettings, images: int) -> None:

@@ -25,6 +25,7 @@ from geopretrain.tasks.transfer.segmentation_config import SegmentationConfig
 from geopretrain.tasks.transfer.segmentation_presets import PRESETS
 from geopretrain.tasks.transfer.segmentation_validation import PER_IMAGE_PROTOCOL, PROTOCOL
 from geopretrain.training.auxiliary import auxiliary_of, check_batch, check_shared
+from geopretrain.training.depth_input import read_eye
 from geopretrain.training.judging import final_scores, images_scored, outcome
 from geopretrain.training.labelled import (
     Transfer,
@@ -33,7 +34,7 @@ from geopretrain.training.labelled import (
     selection,
     transfer_training,
 )
-from geopretrain.training.mixing import check_mixing, check_parts, with_nearness
+from geopretrain.training.mixing import check_depth, check_parts, with_nearness
 from geopretrain.training.resolve import (
     choose_backbone,
     choose_preset,
@@ -95,9 +96,13 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
         class_names=names,
         class_colours=tuple(tuple(int(part) for part in colour) for colour in labelled.class_colours) or None,
     )
-    check_mixing(options, config.depth_mix)
+    check_depth(options, config.depth_mix > 0 or config.depth_input)
+    eye = read_eye(options) if config.depth_input else None
+    config = replace(config, **eye.config) if eye is not None else config
     task, report, init = with_first_weights(cls, config, options)
     assert isinstance(task, Segmentation)
+    if eye is not None:
+        eye.give(task, report)
     subset = _subset(labelled, options)
     of_init = PRESETS[preset].of_init(init.kind)
     transfer = Transfer(labelled, task, report, init, of_init, subset, device, out)
@@ -114,11 +119,13 @@ def segmentation_training(options: FinetuneSegmentationOptions) -> Training:
 def _with_depth(
     transfer: Transfer, config: SegmentationConfig, options: FinetuneSegmentationOptions
 ) -> Transfer:
-    """Return the transfer with images that know how near it is what they show, where they are mixed by it."""
-    if not config.depth_mix:
+    """Return the transfer with the origin of the depth that is used, and with images that know how near it
+    is what they show, where they are mixed by it."""
+    if not (config.depth_mix or config.depth_input):
         return transfer
     learned, origin = with_nearness(options, transfer.labelled, transfer.device)
-    return replace(transfer, learned=learned, beside={**transfer.beside, "depth_from": origin})
+    beside = {**transfer.beside, "depth_from": origin}
+    return replace(transfer, learned=learned if config.depth_mix else transfer.learned, beside=beside)
 
 
 def _with_video(transfer: Transfer, task: Segmentation, options: FinetuneSegmentationOptions) -> Transfer:

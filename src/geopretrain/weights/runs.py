@@ -77,9 +77,8 @@ def save_weights(task: Saved, folder: str | Path, metadata: Mapping[str, str] | 
 def load_weights(task: Saved, folder: str | Path) -> LoadReport:
     """Fill a task from a run folder's ``model.safetensors``, normalisation included."""
     path = Path(folder) / "model.safetensors"
-    report = load_state(task, read_tensors(path, strip=False), source=str(path))
-    set_normalisation(task, read_normalisation(path))
-    return report
+    set_normalisation(task, read_normalisation(path))  # first: parts that are stored with one keep it
+    return load_state(task, read_tensors(path, strip=False), source=str(path))
 
 
 def set_normalisation(task: Saved, normalisation: Mapping[str, list[float]] | None) -> None:

@@ -73,6 +73,7 @@ class MultiscaleDecoder(nn.Module):
         upsampling: Upsampling = "nearest",
     ) -> None:
         super().__init__()
+        self.upsampling = upsampling
         skips = _channels_by_exponent(encoder_channels, encoder_strides)
         self.num_stages = max(skips)
         self._skip_index = {exponent: index for index, exponent in enumerate(sorted(skips))}

@@ -57,6 +57,12 @@ class SupervisedSegmentationConfig(SegmentationConfig):
         super().__post_init__()
         require(self.head != "linear", "head", "one that trains the encoder, too", self.head)
         require(self.depth_mix == 0, "depth_mix", "0, because only fine-tuning knows depth", self.depth_mix)
+        require(
+            not self.depth_input,
+            "depth_input",
+            "false, because only fine-tuning knows depth",
+            self.depth_input,
+        )
 
 
 class SupervisedSegmentation(Segmentation):

@@ -30,6 +30,8 @@ from geopretrain.data.dataset import IGNORE, Fields
 from geopretrain.losses.segmentation import class_weights, segmentation_loss
 from geopretrain.networks import Backbone, SegmentationNet
 from geopretrain.networks.batch_norm import set_momentum
+from geopretrain.networks.depth_input import DepthInput
+from geopretrain.networks.depth_net import DepthNet
 from geopretrain.tasks.base import Logs, SegmentationTask
 from geopretrain.tasks.diagnostics import not_a_number
 from geopretrain.tasks.predictions import SegmentationPrediction
@@ -42,6 +44,8 @@ from geopretrain.tasks.transfer.segmentation_validation import SegmentationValid
 from geopretrain.tasks.transfer.views import augmented
 from geopretrain.weights import Init, LoadReport
 
+DEPTH_INPUT = "depth_input."
+"""Prefix of the tensors that show depth to the backbone."""
 MAX_VIEWS = 4
 """Images that are drawn as they are learned from."""
 
@@ -68,6 +72,7 @@ class Segmentation(ClassTransfer, SegmentationTask):
         self.network = SegmentationNet(
             backbone, config.num_classes, config.head, config.output_stride, config.blocks
         )
+        self.network.depth_input = _depth_input(config)  # last: the rest begins as it does without
         set_momentum(self.network.backbone, config.backbone_bn_momentum)
         set_momentum(self.network.decoder, config.head_bn_momentum)
         weighted = config.class_weights != "none"
@@ -99,7 +104,12 @@ class Segmentation(ClassTransfer, SegmentationTask):
     def weight_parts(self) -> Mapping[str, str]:
         """Saved prefixes and the modules they stand for."""
         saved = "decoder." if self.config.depth_head else "head."
-        return {"backbone.": "network.backbone.model.", saved: "network.decoder."}
+        parts = {"backbone.": "network.backbone.model.", saved: "network.decoder."}
+        return (
+            {**parts, DEPTH_INPUT: f"network.{DEPTH_INPUT}"}
+            if self.network.depth_input is not None
+            else parts
+        )
 
     @property
     def frozen(self) -> bool:
@@ -206,3 +216,10 @@ class Segmentation(ClassTransfer, SegmentationTask):
     def diagnostics(self, logs: Mapping[str, float], step: int) -> list[str]:
         """Return a sentence when the loss is not a number."""
         return not_a_number(logs, step)
+
+
+def _depth_input(config: SegmentationConfig) -> DepthInput | None:
+    """Return what shows depth to the backbone, with random weights; None where nothing does."""
+    if not config.depth_input or config.depth_backbone is None:
+        return None
+    return DepthInput(DepthNet(Backbone(config.depth_backbone), (0,), config.depth_upsampling))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from geopretrain.data.dataset import IGNORE
 from geopretrain.errors import ConfigError, require
+from geopretrain.networks.decoders.multiscale import Upsampling
 from geopretrain.networks.heads.segmentation import HeadName
 from geopretrain.networks.segmentation_net import DEPTH
 from geopretrain.schema import Count, Unit, checked, defaults
@@ -62,6 +63,13 @@ class SegmentationConfig(ViewOptions):
     depth_margin: Unit = 0.03
     """How much nearer the other image must be for ``depth_mix``, as a fraction of the range of inverse depth
     within an image; so that roads, say, which lie in one plane, are not mixed by noise."""
+    depth_input: bool = False
+    """Show the network the depth of each image beside the image itself, as the run in ``--depth-from`` sees
+    it, when it learns and when it predicts; that network becomes a part of this one and stays as it is."""
+    depth_backbone: str | None = None
+    """Backbone of that network; None where there is none."""
+    depth_upsampling: Upsampling = "nearest"
+    """How its decoder makes maps larger."""
     as_released: bool = False
     """Behave as the released script does, defects included (see ``tasks/transfer/released.py``)."""
     class_names: tuple[str, ...] | None = None
@@ -79,6 +87,11 @@ class SegmentationConfig(ViewOptions):
                 raise ConfigError(f"{name} is a setting of head={' and '.join(heads)}, not of {self.head}.")
         if self.as_released and (more := [name for name in changed if name not in RELEASED]):
             raise ConfigError(f"The released script knows no {more[0]}: leave it or as_released away.")
+        if self.depth_input and self.frozen:
+            raise ConfigError(
+                "depth_input teaches the backbone to see depth, so that it cannot be frozen: use mode "
+                "full or encoder and another head than linear, or leave depth_input away."
+            )
         super().__post_init__()
         for name in ("ohem_fraction", "ohem_threshold"):
             require(
