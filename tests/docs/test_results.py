@@ -19,6 +19,7 @@ SECTIONS = {
     "joint": "## Depth learned beside the labels",
     "indoors": "## The second domain",
     "final": "## The end",
+    "choice": "## Which images to label",
     "propagated": "## Labels carried",
     "few-depths": "## Metres from a few LiDAR maps",
     "few-room": "## Metres from a few depth maps of a room",
@@ -167,3 +168,41 @@ def test_differences_of_few_depths(place, name, row, mode, labels):
         assert len(first) == len(other) == 8
         spreads = [of for values in (first, other) for of in (mean(values.values()), stdev(values.values()))]
         assert found == pytest.approx([*spreads, *paired(first, other)], abs=within)
+
+
+def of_sets(row: str, labels: str) -> dict[str, float]:
+    """Return the mean over seeds of each set of labelled images."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for (count, one, _), value in scores("choice", "miou", 100)[row].items():
+        if count == labels:
+            found[one].append(value)
+    assert all(len(values) == 2 for values in found.values())
+    return {one: mean(values) for one, values in found.items()}
+
+
+@pytest.mark.parametrize("by", ["imagenet", "depth"])
+@pytest.mark.parametrize("labels", ["4", "16"])
+@pytest.mark.parametrize("row", ["imagenet", "depth"])
+def test_chosen_images_against_drawn_ones(row, labels, by):
+    title, chosen_in = ({"imagenet": "ImageNet"}.get(one, one) for one in (row, by))
+    (line,) = re.findall(
+        rf"^\| {title} \| {labels} \| ([^|]*) \| {chosen_in} \|(.*)\|$", section("choice"), re.MULTILINE
+    )
+    drawn = of_sets(row, labels)
+    chosen = {by_which: drawn.pop(f"by_{by_which}") for by_which in ("imagenet", "depth")}[by]
+    half = stats.t.ppf(0.975, 5) * stdev(drawn.values()) / 6**0.5
+    apart = chosen - mean(drawn.values())
+    expected = [mean(drawn.values()), stdev(drawn.values()), chosen, apart, apart - half, apart + half]
+    assert [float(one) for one in re.findall(NUMBER, " ".join(line))] == pytest.approx(expected, abs=0.06)
+    assert f"{sum(value < chosen for value in drawn.values())} of 6" in line[1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [("16", r"by (.*?) points with 16"), ("4", r"and by (.*?) with 4\.")]
+)
+def test_depth_on_the_drawn_sets(labels, words):
+    first, other = of_sets("imagenet", labels), of_sets("depth", labels)
+    places = [(one,) for one in first if not one.startswith("by_")]
+    expected = paired({one: first[one[0]] for one in places}, {one: other[one[0]] for one in places})
+    (said,) = re.findall(rf"depth is above ImageNet.*?{words}", section("choice"))
+    assert [float(one) for one in re.findall(NUMBER, said)][-3:] == pytest.approx(expected, abs=0.06)

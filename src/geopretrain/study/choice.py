@@ -24,6 +24,7 @@ CAUTION = (
     "The chosen images are one list: the interval is about the images that are drawn, and says nothing of "
     "what another choice by the same rule would give."
 )
+ONE_SET = " than this one set, which may be a good or a bad one: draw several (--subsets 5)"
 
 
 def without_chosen(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,9 +95,10 @@ def _sentence(row: Mapping[str, Any], measure: Measure) -> str:
     if row["difference"] is None:
         return f"{said}{beaten}; too few common seeds for a difference."
     found = difference_from_dict(row["difference"])
+    than = ONE_SET if row["subsets"] == 1 else ""
     verdict = {
-        "better": "choosing is better",
-        "worse": "choosing is worse",
+        "better": f"choosing is better{than}",
+        "worse": f"choosing is worse{than}",
         "unclear": UNCLEAR,
         "no spread": NO_SPREAD,
     }[found.verdict]
