@@ -22,6 +22,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def those(number: int, noun: str, one: str = "is", more: str = "are") -> str:
+    """Return a number of things with what they do: ``1 file is``, ``2 files are``."""
+    return f"{counted(number, noun)} {one if number == 1 else more}"
+
+
 MINUS = "\N{MINUS SIGN}"
 
 

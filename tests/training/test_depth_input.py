@@ -175,7 +175,11 @@ def test_what_makes_no_sense_is_refused(tmp_path, depth, options, error, words):
 
 
 def test_a_run_without_depth_cannot_look(tmp_path, depth):
-    plain = train(tmp_path / "plain", None, settings={}, steps=1)
-    with pytest.raises(OptionError, match="that run is of"):
-        train(tmp_path / "run", plain.path)
+    plain, shown = (
+        train(tmp_path / name, *of, steps=1, **more)
+        for name, of, more in (("plain", [None], {"settings": {}}), ("shown", [depth], {}))
+    )
+    for one in (plain, shown):
+        with pytest.raises(OptionError, match="that run is of"):
+            train(tmp_path / "run", one.path)
     assert not (tmp_path / "run").exists()

@@ -20,6 +20,7 @@ from geopretrain.files import write_picture
 from geopretrain.folders import check_replaceable, owned
 from geopretrain.prediction.inputs import Shot, previews, shots_of_all
 from geopretrain.runs.folder import RunFolder
+from geopretrain.wording import those
 
 if TYPE_CHECKING:
     from geopretrain.prediction.outputs import VideoWriter
@@ -63,7 +64,7 @@ def predict(options: PredictOptions) -> list[Path]:
             for shot in shots_of_all(sources, every, with_next=pairs, value_range=options.range):
                 writer.write(shot)
         write_saved(target, as_saved("predict", options))
-    console.say(f"{len(writer.written)} files are in {target}.")
+    console.say(f"{those(len(writer.written), 'file')} in {target}.")
     return writer.written
 
 

@@ -14,6 +14,7 @@ from geopretrain.errors import OptionError
 from geopretrain.networks.depth_net import DepthNet
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
+from geopretrain.tasks.base import DepthTask
 from geopretrain.tasks.transfer.segmentation import DEPTH_INPUT, Segmentation
 from geopretrain.weights import LoadReport
 
@@ -56,8 +57,9 @@ def read_eye(options: FinetuneSegmentationOptions) -> Eye:
     run = RunFolder(Path(source))
     if not run.is_ours():
         raise OptionError("depth_from", NO_RUN.format(source=source, found="it is no run folder"))
-    nets = [module for module in load_task(run).modules() if isinstance(module, DepthNet)]
-    if not nets:
+    task = load_task(run)
+    nets = [module for module in task.modules() if isinstance(module, DepthNet)]
+    if not nets or not isinstance(task, DepthTask):
         method = run.config.get("method", run.kind)
         raise OptionError("depth_from", NO_RUN.format(source=source, found=f"that run is of {method}"))
     net = nets[0]

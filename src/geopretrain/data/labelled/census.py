@@ -17,6 +17,7 @@ from geopretrain.data.dataset import IGNORE, IMAGES
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import DataError
+from geopretrain.wording import those
 
 _NAMED = 8  # classes named in one sentence
 _EVERYWHERE = 0.5  # part of the images that 255 must be in to be taken for a class
@@ -234,7 +235,7 @@ def refuse_overlap(
     pairs = _same_pictures(data, train, scored)
     if not pairs:
         return
-    count = "1 picture is" if len(pairs) == 1 else f"{len(pairs)} pictures are"
+    count = those(len(pairs), "picture")
     first, second = data.names(pairs[0])
     raise DataError(
         f"{data.path}: {count} both in train and in {split}; {first} (train) is {second} ({split}), for "

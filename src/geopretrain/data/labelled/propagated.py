@@ -20,6 +20,7 @@ from geopretrain.data.labelled.classes import ClassList
 from geopretrain.data.readers.images import read_image
 from geopretrain.errors import DataError
 from geopretrain.records import Index, Object, Real, Text, Whole, damaged, read_json
+from geopretrain.wording import those
 
 TABLE = "propagated.json"
 ADVICE = "Make the folder again: geopretrain data propagate ... --overwrite."
@@ -80,8 +81,9 @@ class PropagatedTable:
         sources = len({frame.source for frame in self.frames})
         how = {"none": "copied as they are", "flow": "propagated by optical flow"}
         said = (
-            f"{len(self.frames)} frames have labels {how.get(self.by, 'propagated by depth and motion')} "
-            f"from {sources} of {training} training images, and come with these"
+            f"{those(len(self.frames), 'frame', 'has', 'have')} labels "
+            f"{how.get(self.by, 'propagated by depth and motion')} from {sources} of {training} "
+            "training images, beside these"
         )
         if self.refined_by:
             said += f"; refined by a network that has learned from {len(self.refined_with)} images"

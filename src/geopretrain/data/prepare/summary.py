@@ -17,7 +17,7 @@ from geopretrain.data.prepare.source_summary import (
 )
 from geopretrain.data.prepare.verdict import judge_store
 from geopretrain.data.store.index import SHEET_FILE
-from geopretrain.wording import in_px
+from geopretrain.wording import in_px, those
 
 if TYPE_CHECKING:
     from geopretrain.data.store.clip_info import ClipInfo
@@ -83,7 +83,7 @@ def tell_left_out(store: FrameStore) -> None:
     """Say how many of the inputs are damaged, so that nothing of them is in the store; exit code 3."""
     left_out = read_left_out(store.path)
     if left_out:
-        inputs = "1 input is" if len(left_out) == 1 else f"{len(left_out)} inputs are"
+        inputs = those(len(left_out), "input")
         console.warn_left_out(f"{inputs} damaged and not in the store, or only in part. {_some(left_out)}")
 
 

@@ -84,7 +84,7 @@ def test_pictures_of_cityscapes_without_labels_are_left_out_and_said(tmp_path):
     next(root.glob("gtFine/train/aachen/*labelIds.png")).unlink()
     data = LabelledSet.open(root, SIZE)
     assert len(data) == 14
-    assert any(said.startswith("1 pictures have no label and are left out") for said in data.source.warnings)
+    assert any(said.startswith("1 picture has no label: left out") for said in data.source.warnings)
 
 
 def test_cityscapes_without_its_pictures_says_which_archive_is_missing(tmp_path):

@@ -20,6 +20,7 @@ from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.data.spec import one_of_these, place_of
 from geopretrain.data.text_lists import read_lines
 from geopretrain.errors import DataError
+from geopretrain.wording import those
 
 PICTURES = ("701_StillsRaw_full", "701_StillsRaw", "images")
 LABELS = ("LabeledApproved_full", "LabeledApproved", "labels")
@@ -86,7 +87,7 @@ def open_stills(spec: str) -> CamVidStills:
         else:
             missing.append(picture.name)
     warnings = (
-        (f"{len(missing)} frames have no label and are left out, {missing[0]} for example",)
+        (f"{those(len(missing), 'frame', 'has', 'have')} no label: left out, {missing[0]} for example",)
         if missing
         else ()
     )

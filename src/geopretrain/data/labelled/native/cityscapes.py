@@ -21,6 +21,7 @@ from geopretrain.data.readers.cityscapes import read_camera, read_disparity
 from geopretrain.data.readers.depth_maps import depth_from_disparity
 from geopretrain.data.readers.images import IMAGE_SUFFIXES
 from geopretrain.errors import DataError
+from geopretrain.wording import those
 
 PICTURES, LABELS = "leftImg8bit", "gtFine"
 KINDS: dict[str, Callable[[], ClassList]] = {
@@ -81,7 +82,8 @@ def _pairs(root: Path, kind: str) -> tuple[dict[str, list[Pair]], tuple[str, ...
         )
     if not missing:
         return found, ()
-    return found, (f"{len(missing)} pictures have no label and are left out, {missing[0].name} for example",)
+    unlabelled = those(len(missing), "picture", "has", "have")
+    return found, (f"{unlabelled} no label: left out, {missing[0].name} for example",)
 
 
 def _beside(root: Path, picture: Path, folder: str, ending: str) -> Path:
