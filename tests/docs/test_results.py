@@ -99,7 +99,10 @@ def test_spread_over_sets_of_labels(row, labels):
 
 
 @pytest.mark.parametrize("labels", ["4", "16", "64"])
-@pytest.mark.parametrize(("row", "name"), [("all layers", "final"), ("a linear layer", "final-linear")])
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [("all layers", "final"), ("a decoder", "final-frozen"), ("a linear layer", "final-linear")],
+)
 def test_differences_on_test_images(row, name, labels):
     points, bits = (
         {init: of_labels(found, labels) for init, found in scores(name, key, factor).items()}
@@ -206,3 +209,20 @@ def test_depth_on_the_drawn_sets(labels, words):
     expected = paired({one: first[one[0]] for one in places}, {one: other[one[0]] for one in places})
     (said,) = re.findall(rf"depth is above ImageNet.*?{words}", section("choice"))
     assert [float(one) for one in re.findall(NUMBER, said)][-3:] == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [("4", "{0} points of mIoU"), ("16", "with 16 labels {0}"), ("64", "with 64 {0}")]
+)
+def test_freezing_against_training_all_layers(labels, said):
+    whole, frozen = (
+        of_labels(scores(name, "miou", 100)["imagenet"], labels) for name in ("final", "final-frozen")
+    )
+    text = " ".join(section("final").split())
+    found = re.search(
+        said.format(rf"({NUMBER} \[{NUMBER}, {NUMBER}\])"), text[text.index("freezing is worth") :]
+    )
+    assert found is not None
+    assert [float(one) for one in re.findall(NUMBER, found[1])] == pytest.approx(
+        paired(whole, frozen), abs=0.06
+    )
