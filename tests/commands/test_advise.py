@@ -14,6 +14,7 @@ from PIL import Image
 import geopretrain as gp
 from geopretrain import cli
 from geopretrain.advice.commands import Plan
+from geopretrain.advice.labels import Labels
 from geopretrain.config.parsing import parse
 from geopretrain.evaluation import frames
 from geopretrain.networks.packaged import has_package
@@ -155,7 +156,9 @@ def test_a_store_of_still_images_teaches_no_geometry(places, tmp_path):
     found = gp.advise(tmp_path / "still", places / "labelled", progress=False)
     assert found.verdict == "impossible"
     assert "Geometry cannot be learned from this video" in found.headline
-    assert [why for why, _ in found.commands] == ["The safe choice (imagenet)"]
+    ((why, line),) = found.commands
+    assert why.startswith("The safe choice (imagenet")
+    assert ("--mode frozen" in line) == ("better frozen" in why)
 
 
 def test_boxes_and_depth_have_their_facts_and_no_probe(places, tmp_path):
@@ -249,3 +252,22 @@ def test_no_more_frames_are_to_be_chosen_than_the_video_has(places, capsys):
     assert asked == min(16, found["video"]["samples"]["train"])
     plan = Plan("v", "l", labels=None, backbone="b", start="imagenet", frames=5)
     assert " --labels 5 " in plan.select("to-label")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "task", "start", "init", "frozen"),
+    [
+        (4, "segmentation", "imagenet", "imagenet", True),
+        (8, "segmentation", "imagenet", "imagenet", True),
+        (9, "segmentation", "imagenet", "imagenet", False),
+        (4, "depth", "imagenet", "imagenet", False),
+        (4, "segmentation", "random", "random", False),
+        (4, "segmentation", "imagenet", "runs/imagenet-monodepth", False),
+    ],
+)
+def test_with_a_handful_of_labels_imagenets_encoder_is_frozen(wanted, task, start, init, frozen):
+    labels = Labels(
+        "l", "k", task, (64, 96), {"train": 20, "val": 2, "test": 2}, 0, wanted, 0, {}, (), (), ()
+    )
+    plan = Plan("v", "l", labels, "b", start, 5)
+    assert ("--mode frozen" in plan.finetune(init, "runs/x")) == frozen

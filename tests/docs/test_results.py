@@ -17,6 +17,7 @@ SECTIONS = {
     "instrument": "## First round",
     "levers": "## Second round",
     "joint": "## Depth learned beside the labels",
+    "shown": "## Depth as an input",
     "indoors": "## The second domain",
     "final": "## The end",
     "choice": "## Which images to label",
@@ -64,7 +65,12 @@ def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], flo
 
 @pytest.mark.parametrize(
     ("name", "row"),
-    [(name, row) for name in ("levers", "joint") for row in scores(name, "miou", 100) if row != "imagenet"],
+    [
+        (name, row)
+        for name in ("levers", "joint", "shown")
+        for row in scores(name, "miou", 100)
+        if row != "imagenet"
+    ],
 )
 def test_differences_of_segmentation(name, row):
     found = scores(name, "miou", 100)

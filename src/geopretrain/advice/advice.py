@@ -273,7 +273,8 @@ def commands_of(
 ) -> list[tuple[str, str]]:
     """Return what to run next, in order, each with why."""
     best = answer.best.effect if verdict == "likely" and answer.best is not None else None
-    now = (f"The safe choice ({plan.start})", plan.finetune(plan.start, f"runs/{plan.start}"))
+    frozen = "; with so few labels its encoder is better frozen" if plan.freezes else ""
+    now = (f"The safe choice ({plan.start}{frozen})", plan.finetune(plan.start, f"runs/{plan.start}"))
     asked = [("See whether this run helps on your labels", plan.compare(plan.run))] if plan.run else []
     more = [("Choose the frames to label next", plan.select("to-label"))] if steep else []
     if not video.learnable:

@@ -10,6 +10,9 @@ from geopretrain.advice.video import Video
 from geopretrain.wording import sides
 
 SEEDS, SUBSETS, TO_LABEL = 6, 3, 16
+HANDFUL = 8
+"""Labelled images up to which ImageNet's encoder is better frozen under a decoder of segmentation: it was
+with 4 (+2.8 [1.8, 3.8] points of mIoU), and made no difference with 16 (docs/results/what-helps.md)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,18 @@ class Plan:
         few = ["--labels", str(self.labels.wanted)] if self.labels.wanted < self.labels.train else []
         return self._line(
             "finetune", self.labels.task, *supervised, "--data", self.labelled, "--init", init,
-            *self._backbone(), *few, *self._sized(), *self._with_decoder(init), "--out", out,
+            *self._backbone(), *few, *self._sized(), *self._with_decoder(init), *self._frozen(init),
+            "--out", out,
         )  # fmt: skip
+
+    @property
+    def freezes(self) -> bool:
+        """Whether the labels are so few that the encoder to begin with is better left as it is."""
+        few = self.labels.wanted <= HANDFUL and self.labels.task == "segmentation"
+        return few and self.start == "imagenet"
+
+    def _frozen(self, init: str) -> list[str]:
+        return ["--mode", "frozen"] if self.freezes and init == self.start else []
 
     def pretrain(self, method: str, out: str) -> str:
         """Return the pre-training by a method with its options, as text."""
