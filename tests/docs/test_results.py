@@ -189,7 +189,7 @@ def of_sets(row: str, labels: str) -> dict[tuple[str, str], float]:
 
 
 def over_sets_and_seeds(apart: dict[tuple[str, str], float]) -> tuple[float, float, float]:
-    """Return a mean and its interval of 95 %: the wider one of over sets, and over both as crossed effects."""
+    """Return a mean and its interval of 95 %, the wider one of over sets and over two crossed effects."""
     sets, seeds = (sorted({place[k] for place in apart}) for k in (0, 1))
     set_means = {one: mean(apart[one, seed] for seed in seeds) for one in sets}
     seed_means = {seed: mean(apart[one, seed] for one in sets) for seed in seeds}
