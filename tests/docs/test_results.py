@@ -21,6 +21,7 @@ SECTIONS = {
     "indoors": "## The second domain",
     "final": "## The end",
     "choice": "## Which images to label",
+    "control": "## Is it depth",
     "propagated": "## Labels carried",
     "few-depths": "## Metres from a few LiDAR maps",
     "few-room": "## Metres from a few depth maps of a room",
@@ -251,3 +252,21 @@ def test_freezing_against_training_all_layers(labels, said):
     assert [float(one) for one in re.findall(NUMBER, found[1])] == pytest.approx(
         paired(whole, frozen), abs=0.06
     )
+
+
+@pytest.mark.parametrize("row", ["depth", "again", "simmim"])
+def test_differences_of_the_control(row):
+    places: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    with (RESULTS / "trainings" / "what-helps-control.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            places[line["row"], line["step"]][line["subset"], line["seed"]] = 100 * float(line["miou"])
+    own, first = places[row, "600"], places["imagenet", "600"]
+    assert numbers("control", "imagenet") == pytest.approx(
+        [first[place] for place in sorted(first)], abs=0.06
+    )
+    *single, mean_600, low_600, high_600, _, a, b, c, d, e, f = numbers("control", row)
+    assert single == pytest.approx([own[place] for place in sorted(own)], abs=0.06)
+    printed = {"600": (mean_600, low_600, high_600), "300": (a, b, c), "150": (d, e, f)}
+    for step, found in printed.items():
+        assert found == pytest.approx(paired(places["imagenet", step], places[row, step]), abs=0.06)
+    assert f"{sum(own[place] > first[place] for place in own)} of 4" in section("control")
