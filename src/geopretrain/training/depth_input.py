@@ -18,8 +18,12 @@ from geopretrain.tasks.base import DepthTask
 from geopretrain.tasks.transfer.segmentation import DEPTH_INPUT, Segmentation
 from geopretrain.weights import LoadReport
 
-OTHER_SCALES = tuple(f"decoder.heads.{scale}." for scale in (1, 2, 3))
-"""Output layers of smaller maps, which are of no use here."""
+HEADS, FINEST = "decoder.heads.", "decoder.heads.0."
+"""Output layers of a depth network; those of smaller maps are of no use here."""
+NO_RUN = (
+    "must be a run of monodepth, scdepth or depth_supervised for depth_input, which puts its network into "
+    "this one, and of '{source}' {found}. Pre-train one, or leave depth_input away."
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,10 @@ def read_eye(options: FinetuneSegmentationOptions) -> Eye:
         method = run.config.get("method", run.kind)
         raise OptionError("depth_from", NO_RUN.format(source=source, found=f"that run is of {method}"))
     net = nets[0]
-    tensors = {name: t for name, t in net.state_dict().items() if not name.startswith(OTHER_SCALES)}
+    tensors = {
+        name: tensor
+        for name, tensor in net.state_dict().items()
+        if name.startswith(FINEST) or not name.startswith(HEADS)
+    }
     known = {"depth_backbone": net.backbone.name, "depth_upsampling": net.decoder.upsampling}
     return Eye(source, known, tensors)
-
-
-NO_RUN = (
-    "must be a run of monodepth, scdepth or depth_supervised for depth_input, which puts its network into "
-    "this one, and of '{source}' {found}. Pre-train one, or leave depth_input away."
-)
