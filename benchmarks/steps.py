@@ -216,7 +216,7 @@ def _official_scdepth(job: Job, batch: ClipBatch) -> STEP:
 
 def for_task(task: Task, batch: ClipBatch) -> Batch:
     """Return the frames and fields that the task asks for, as a store would; of single images their views."""
-    if task.name in ON_FRAMES:
+    if task.required.alone:
         images = LabelledBatch((255 * batch.images[:, 0]).byte(), None, batch.index)
         return task.train_transform(images)
     frames, names = tuple(task.required.frames), task.required.names

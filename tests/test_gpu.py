@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from fake_tasks import Crash, FakeTask, crash_at, samples
+from fake_tasks import Crash, FakeBatch, FakeTask, crash_at, samples
 
 import geopretrain
 from geopretrain import cli
@@ -36,6 +36,10 @@ METHODS = {
     "inpainting": ["inpainting"],
     "segmentation": ["segmentation"],
 }
+
+
+DRAWN_ON_THE_DEVICE = ("another head", "detection")
+"""Transfers with dropout, or with boxes that are learned from drawn there."""
 
 
 @pytest.fixture(autouse=True)
@@ -96,13 +100,24 @@ def test_a_method_starts_with_the_loss_of_the_processor_and_goes_on(method, work
         close(losses["cuda", precision][0], on_processor[0], 0.05)
 
 
+class OnDevice(FakeTask):
+    """Draws on the device."""
+
+    def train_transform(self, batch):
+        images = batch.images.float() / 255
+        return FakeBatch(images + 0.1 * torch.rand_like(images), batch.targets)
+
+    def loss(self, batch, step):
+        return (self.net(batch.images) - batch.targets).abs().mean(), {}
+
+
 def test_a_training_that_was_cut_off_goes_on(tmp_path):
     def train(name, data, resume=False):
         folder = RunFolder.create(tmp_path / name, config={"command": "pretrain"}, resume=resume)
         settings = LoopSettings(
             steps=8, batch_size=4, lr=1e-2, checkpoint_every=3, log_every=2, device="cuda", precision="fp32"
         )
-        task = FakeTask()
+        task = OnDevice()
         fit(task, data, settings, folder, resume=resume)
         return task.state_dict()
 
@@ -136,7 +151,7 @@ def test_a_transfer_starts_with_the_loss_of_the_processor_and_goes_on(transfer, 
         losses.append(logged(tmp_path / f"{device}-{precision}"))
         assert all(map(math.isfinite, losses[-1]))
     on_processor, on_gpu, automatic = losses
-    close(on_gpu[0], on_processor[0], 1e-3)
+    close(on_gpu[0], on_processor[0], 0.03 if transfer in DRAWN_ON_THE_DEVICE else 1e-3)
     close(on_gpu, on_processor, 0.05)
     close(automatic[0], on_processor[0], 0.05)
 

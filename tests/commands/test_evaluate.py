@@ -52,7 +52,7 @@ def _pairs(folder, size=(48, 80)):
 
 
 def test_held_out_frames_are_scored_like_at_the_end_of_training(run, store):
-    result = geopretrain.evaluate(run, store, progress=False)
+    result = geopretrain.evaluate(run, store, device="cpu", progress=False)
     at_end = run.results["depth"]["held_out"]
     assert (result["frames"], result["protocol"]) == ("held_out", at_end["protocol"])
     for name in (*ERROR_NAMES, "log10"):

@@ -78,8 +78,12 @@ def loaded(said: str) -> torch.nn.Module:
     return names["model"].eval()  # type: ignore[union-attr]
 
 
+def opened(run):
+    return gp.load(run, device="cpu")
+
+
 def features_of(run, images=IMAGES):
-    backbone = gp.load(run).backbone
+    backbone = opened(run).backbone
     return backbone.model.eval()(backbone.normalise(images))
 
 
@@ -89,7 +93,7 @@ def features_of(run, images=IMAGES):
 def test_a_backbone_is_loaded_by_the_lines_that_are_printed(form, depth, tmp_path, capsys):
     assert export(depth, "--format", form, "--out", tmp_path / "out") == 0
     model, expected = loaded(capsys.readouterr().out), features_of(depth)
-    normalised = gp.load(depth).backbone.normalise(IMAGES)
+    normalised = opened(depth).backbone.normalise(IMAGES)
     torch.testing.assert_close(model(normalised), expected)
     if form != "torchvision":
         assert isinstance(model, timm.models.resnet.ResNet)
@@ -230,7 +234,7 @@ def test_the_released_files_of_monodepth2(depth, tmp_path, golden):
     for file, name in zip(monodepth2.FILES, names, strict=True):  # so that its scripts load strictly
         assert {row[0] for row in layout[name]} <= files[file].keys()
     again = Monodepth.create(MonodepthConfig(backbone="resnet18"), parse_init(folder))[0].eval()
-    torch.testing.assert_close(again.predict(IMAGES).disparity, gp.load(depth).task.predict(IMAGES).disparity)
+    torch.testing.assert_close(again.predict(IMAGES).disparity, opened(depth).task.predict(IMAGES).disparity)
 
 
 @torch.no_grad()
@@ -257,7 +261,7 @@ def test_monodepth2_has_depth_only(classes, small, tmp_path, capsys):
 def test_one_file_gives_the_whole_network_again(classes, tmp_path):
     file = gp.export(classes, format="safetensors", out=tmp_path / "streets.safetensors", progress=False)
     picture = np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
-    found, expected = gp.load(file), gp.load(classes)
+    found, expected = opened(file), opened(classes)
     assert found.size == expected.size == (64, 96)
     assert found.task.class_names == expected.task.class_names
     assert torch.equal(found.predict(picture).logits, expected.predict(picture).logits)
@@ -284,7 +288,9 @@ def test_onnx_runs_on_other_sizes_and_numbers_of_images(small, tmp_path, capsys)
     for size in ((160, 64), (71, 50), (65, 97)):  # neither number nor size is among those compared before
         images = torch.rand(4, 3, *size)
         for found, expected in zip(
-            run_onnx(tmp_path / "small.onnx", images), gp.load(small).backbone(images), strict=True
+            run_onnx(tmp_path / "small.onnx", images),
+            opened(small).backbone(images),
+            strict=True,
         ):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
@@ -296,7 +302,7 @@ def test_whole_networks_run_in_onnx_on_any_size(name, tmp_path, request):
     run = request.getfixturevalue(name)
     file = gp.export(run, format="onnx", out=tmp_path / "model.onnx", progress=False)
     frames, taken = ((2,), "frames") if name == "flow" else ((), "images")
-    images, task = torch.rand(4, *frames, 3, 160, 64), gp.load(run).task
+    images, task = torch.rand(4, *frames, 3, 160, 64), opened(run).task
     expected = next(iter(vars(task.predict(images)).values()))
     torch.testing.assert_close(run_onnx(file, images, taken)[0], expected, atol=1e-5, rtol=1e-4)
     for height, width in ((33, 33), (71, 50), (65, 97), (63, 95)):  # one above, one below, and neither
@@ -312,7 +318,7 @@ def test_onnx_of_a_transformers_features(masked, tmp_path):
     file = gp.export(masked, format="onnx", part="backbone", out=tmp_path / "a.onnx", progress=False)
     for size in ((64, 160), (61, 77)):
         images = torch.rand(3, 3, *size)
-        for found, expected in zip(run_onnx(file, images), gp.load(masked).backbone(images), strict=True):
+        for found, expected in zip(run_onnx(file, images), opened(masked).backbone(images), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -323,7 +329,7 @@ def test_a_program_of_torch_export(small, tmp_path, capsys):
     program = torch.export.load(tmp_path / "model.pt2").module()
     for size in ((128, 64), (75, 101)):
         images = torch.rand(1, 3, *size)
-        torch.testing.assert_close(program(images)[0], gp.load(small).task.predict(images).disparity)
+        torch.testing.assert_close(program(images)[0], opened(small).task.predict(images).disparity)
 
 
 def test_one_size_only_is_said(small, tmp_path, monkeypatch, capsys):

@@ -42,6 +42,7 @@ def depth(tmp_path):
 
 def run(labelled, depth, out, **options):
     defaults = {"labels": 4, "seeds": 3, "steps": 60, "jobs": 1, "progress": False, "pictures": 2}
+    defaults |= {"preset": "short", "device": "cpu"}
     return compare(f"random,{depth}", data=labelled, out=out, **{**defaults, **options})
 
 
@@ -201,7 +202,9 @@ def test_a_killed_worker_costs_only_its_trial(labelled, depth, tmp_path, monkeyp
 
 
 def compared(*words):
-    return cli.main(["compare", "--jobs", "1", "--labels", "4", "--steps", "60", *map(str, words)])
+    return cli.main(
+        ["compare", "--jobs", "1", "--labels", "4", "--steps", "60", "--device", "cpu", *map(str, words)]
+    )
 
 
 def test_failures_are_in_table_report_and_exit_code(labelled, depth, tmp_path, monkeypatch, capsys):

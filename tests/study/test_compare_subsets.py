@@ -37,6 +37,7 @@ def depth(tmp_path):
 
 def run(labelled, depth, out, **options):
     defaults = {"labels": 4, "seeds": 2, "steps": 60, "jobs": 1, "progress": False, "pictures": 1}
+    defaults |= {"preset": "short", "device": "cpu"}
     return compare(
         f"random,{depth}", data=labelled, out=out, modes="full", **{**defaults, "curve_points": 1, **options}
     )

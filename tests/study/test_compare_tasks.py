@@ -43,6 +43,7 @@ def run(task, data, out, other, **options):
         "progress": False,
         "pictures": 1,
         "size": (64, 96),
+        "device": "cpu",
     }
     return gp.compare(f"random,{other}", task=task, data=data, out=out, **{**usual, **options})
 

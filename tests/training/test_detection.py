@@ -28,6 +28,8 @@ SMALL = [
     "2,4",
     "--precision",
     "fp32",
+    "--device",
+    "cpu",
 ]
 HEADS = ["--settings", "channels=8", "regions=8", "anchor=8"]
 

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from torch import nn
 
-from geopretrain.config.options import PretrainOptions
+import geopretrain as gp
+from geopretrain.config.options import CompareOptions, FinetuneDepthOptions, PretrainOptions
 from geopretrain.data.subsets import spread_positions
 from geopretrain.errors import ConfigError
 from geopretrain.runs.lineage import Lineage
+from geopretrain.study.contests import contest_of
 from geopretrain.tasks.building import setting_defaults, task_config
 from geopretrain.tasks.presets import SHORT, Preset
 from geopretrain.tasks.registry import task_class
+from geopretrain.training.depth import preset_of_labels
 from geopretrain.training.labelled import curve
 from geopretrain.training.resolve import choose_preset, loop_settings
 
@@ -45,8 +48,30 @@ def test_a_preset_is_one_of_the_task():
     assert choose_preset("auto", "cuda", {"paper", "short"}) == "paper"
     assert choose_preset("auto", "cpu", {"paper", "short"}) == "short"
     assert choose_preset("tiny", "cpu", {"tiny", "short"}) == "tiny"
+    assert choose_preset("auto", "cuda", {"paper", "short"}, too_large="no") == "short"
+    assert choose_preset("paper", "cuda", {"paper", "short"}, too_large="no") == "paper"
     with pytest.raises(ConfigError, match="Did you mean 'short'"):
         choose_preset("shrt", "cpu", {"paper", "short"})
+
+
+def test_windows_of_the_paper_go_with_large_frames_only(tmp_path, capsys):
+    store = gp.prepare("synthetic:street?frames=8", tmp_path / "store", size=(64, 96), progress=False).path
+    small = FinetuneDepthOptions(data=str(store), out="run", supervision="labels")
+    assert preset_of_labels(small, "cuda") == "short"
+    said = capsys.readouterr().out
+    assert (
+        "the 480x480 px (height x width) that 'paper' cuts out of each picture are more than the 64x96"
+        in said
+    )
+    cut = {"crop": (64, 64)}
+    for more in ({"settings": cut}, {"data": "video", "size": (480, 640)}, {"data": "video"}):
+        assert preset_of_labels(replace(small, **more), "cuda") == "paper"
+    assert preset_of_labels(small, "cpu") == "short"
+    compared = CompareOptions(
+        inits=("random",), task="depth", data=str(store), out="cmp", supervision="labels"
+    )
+    assert contest_of("depth").preset_name(compared, "cuda") == "short"
+    assert contest_of("depth").preset_name(replace(compared, supervision="mono"), "cuda") == "paper"
 
 
 def test_settings_know_their_names_and_values():

@@ -74,6 +74,12 @@ def open_dataset(
     return store
 
 
+def prepared_size(data: Any) -> tuple[int, int] | None:
+    """Return the (height, width) of the frames, px, if data as `open_dataset` takes them are a store."""
+    inputs = _several(data)
+    return resolve_store(inputs).size if len(inputs) == 1 and inputs[0] and is_store(inputs[0]) else None
+
+
 @contextmanager
 def _photographs_told(inputs: Sequence[str | Path], fields: Fields) -> Iterator[None]:
     """Say how a folder of photographs is given, where a method of single images cannot take it as video."""

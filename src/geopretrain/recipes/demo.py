@@ -25,6 +25,7 @@ from geopretrain.study.comparison import Comparison
 
 PICTURE = "depth.png"
 PRETRAINING: dict[str, Any] = {
+    "preset": "short",  # also on a GPU
     "batch_size": 4,
     "lr": 3e-4,
     # separable convolutions are slower in bf16 on a processor
@@ -37,6 +38,7 @@ PRETRAINING: dict[str, Any] = {
 METRES: dict[str, Any] = {
     "task": "depth",
     "supervision": "labels",
+    "preset": "short",
     "batch_size": 4,
     "modes": ("full",),
     # the decoder is handed over, too: most of the gain lies in it (docs/results/what-helps.md)
@@ -116,6 +118,7 @@ def _run(options: DemoOptions, out: Path, size: tuple[int, int]) -> Path:
         steps=options.finetune_steps,
         size=size,
         backbone=options.backbone,
+        preset=PRETRAINING["preset"],
         precision=PRETRAINING["precision"],
         overwrite=overwrite,
     )

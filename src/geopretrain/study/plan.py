@@ -286,13 +286,12 @@ def make_plan(options: CompareOptions) -> Plan:
 
 def _training(options: CompareOptions) -> _Training:
     from geopretrain.compute import resolve_device
-    from geopretrain.training.resolve import choose_preset
 
     contest = contest_of(options.task)
     variants = checked_variants(options.variants, contest.command)
     named = read_inits(options.inits, variants)
     device, presets = resolve_device(options.device), contest.presets(options)
-    name = choose_preset(options.preset, device, presets)
+    name = contest.preset_name(options, device)
     preset = presets[name]
     settings = {**preset.settings, **options.settings}
     batch_size = preset.batch_size if options.batch_size is None else int(options.batch_size)

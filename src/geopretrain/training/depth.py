@@ -7,10 +7,13 @@ from typing import Any
 
 from geopretrain.compute import resolve_device
 from geopretrain.config.labels import check_label_list
-from geopretrain.config.options import SUPERVISION, FinetuneDepthOptions
+from geopretrain.config.options import SUPERVISION, CompareOptions, FinetuneDepthOptions
 from geopretrain.config.resume import continued
+from geopretrain.data.augment.crops import fits
+from geopretrain.data.opening import prepared_size
 from geopretrain.errors import ConfigError, OptionError
 from geopretrain.runs.folder import RunFolder
+from geopretrain.schema import Device
 from geopretrain.tasks.building import setting_defaults
 from geopretrain.tasks.registry import TRANSFERS
 from geopretrain.training.pretext import finish, pretext_training
@@ -51,10 +54,28 @@ def depth_training(options: FinetuneDepthOptions) -> Training:
         return pretext_training("finetune depth", "monodepth", options, settings)
     from geopretrain.tasks.transfer.depth import PRESETS
 
-    preset = choose_preset(options.preset, resolve_device(options.device), PRESETS)
+    preset = preset_of_labels(options, resolve_device(options.device))
     settings = {**PRESETS[preset].settings, **options.settings}
     options = replace(options, preset=preset)
     return pretext_training("finetune depth", "depth", options, settings, TRANSFERS, mode=options.mode)
+
+
+def preset_of_labels(options: FinetuneDepthOptions | CompareOptions, device: Device) -> str:
+    """Return the preset of learning from measured depth.
+
+    ``auto`` is ``paper`` only where its windows fit into the frames.
+    """
+    from geopretrain.tasks.transfer.depth import PRESETS
+
+    frames, window = options.size or prepared_size(options.data), PRESETS["paper"].settings["crop"]
+    too_large = None
+    if frames is not None and "crop" not in options.settings and not fits(window, frames):
+        too_large = (
+            f"the {window[0]}x{window[1]} px (height x width) that 'paper' cuts out of each picture are more "
+            f"than the {frames[0]}x{frames[1]} there are. "
+            "--preset paper --settings crop=HEIGHTxWIDTH cuts less."
+        )
+    return choose_preset(options.preset, device, PRESETS, too_large=too_large)
 
 
 def train_depth(options: FinetuneDepthOptions) -> RunFolder:

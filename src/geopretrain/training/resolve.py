@@ -60,11 +60,21 @@ def destination(options: TrainCommandOptions) -> Path:
     return out
 
 
-def choose_preset(name: str, device: str, presets: Iterable[str]) -> str:
-    """Return one of the presets; ``auto`` is ``paper`` on a GPU and ``short`` elsewhere, and says so."""
+def choose_preset(name: str, device: str, presets: Iterable[str], *, too_large: str | None = None) -> str:
+    """Return one of the presets; ``auto`` is ``paper`` on a GPU and ``short`` elsewhere, and says so.
+
+    Args:
+        name: as given.
+        device: that will compute.
+        presets: names that there are.
+        too_large: why ``paper`` does not go with these data, if it does not; ``auto`` is ``short`` then.
+    """
     if name != "auto":
         one_of("preset", name, ("auto", *presets))
         return name
+    if device == "cuda" and too_large is not None:
+        console.say(f"Preset 'short': {too_large}")
+        return "short"
     if device == "cuda":
         console.say("Preset 'paper' (there is a GPU): the settings of the paper. --preset short is quicker.")
         return "paper"

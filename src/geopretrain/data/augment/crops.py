@@ -80,13 +80,18 @@ def random_crop(batch: ClipBatch, size: tuple[int, int]) -> ClipBatch:
     return _changed(batch, camera, cut, cut)
 
 
+def fits(size: tuple[int, int], frames: tuple[int, int]) -> bool:
+    """Return whether a window fits into frames, both (height, width) px."""
+    return min(size) >= 1 and size[0] <= frames[0] and size[1] <= frames[1]
+
+
 def check_crop(size: tuple[int, int], frames: tuple[int, int]) -> None:
     """Raise ConfigError where a window does not fit into frames, both (height, width) px."""
     height, width = frames
-    if size[0] > height or size[1] > width or min(size) < 1:
+    if not fits(size, frames):
         raise ConfigError(
             f"A crop of {size[0]}x{size[1]} (height x width) does not fit into frames of {height}x{width}. "
-            "Choose a smaller crop, or prepare the data at a larger --size."
+            "Choose a smaller one (--settings crop=HEIGHTxWIDTH), or prepare the data at a larger --size."
         )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.schema import Device
     from geopretrain.study.trials import Trial
     from geopretrain.tasks.presets import Preset
     from geopretrain.training.train import Training
@@ -97,6 +98,12 @@ class Contest(ABC):
     @abstractmethod
     def presets(self, options: CompareOptions) -> Mapping[str, Preset]:
         """Return the named settings of its training."""
+
+    def preset_name(self, options: CompareOptions, device: Device) -> str:
+        """Return which of the presets was asked for, or what ``auto`` is here, which is said."""
+        from geopretrain.training.resolve import choose_preset
+
+        return choose_preset(options.preset, device, self.presets(options))
 
     def modes_of(self, options: CompareOptions, settings: Mapping[str, Any]) -> tuple[Mode, ...]:
         """Return what is trained: what was asked for, or what is usual.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.evaluation.measured import MeasuredFrame, MeasuredSet
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.schema import Device
     from geopretrain.study.trials import Trial
     from geopretrain.tasks.base import DepthTask
     from geopretrain.tasks.presets import Preset
@@ -60,6 +61,13 @@ class DepthContest(Contest):
         from geopretrain.tasks.pretext.monodepth import PAPER
 
         return {"paper": PAPER["640x192"], "short": SHORT, "tiny": TINY}
+
+    def preset_name(self, options: CompareOptions, device: Device) -> str:
+        """Return which of the presets was asked for; what ``auto`` is depends on the frames too."""
+        from geopretrain.training.depth import preset_of_labels
+
+        by_labels = options.supervision == "labels"
+        return preset_of_labels(options, device) if by_labels else super().preset_name(options, device)
 
     def open(self, options: CompareOptions, preset: Preset) -> FrameStore:
         """Return the data, at the size asked for or that of the preset."""
