@@ -269,4 +269,4 @@ def test_differences_of_the_control(row):
     printed = {"600": (mean_600, low_600, high_600), "300": (a, b, c), "150": (d, e, f)}
     for step, found in printed.items():
         assert found == pytest.approx(paired(places["imagenet", step], places[row, step]), abs=0.06)
-    assert f"{sum(own[place] > first[place] for place in own)} of 4" in section("control")
+    assert f"{sum(own[place] > first[place] for place in own)} of 8" in section("control")

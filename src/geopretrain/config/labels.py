@@ -35,14 +35,22 @@ class PropagatedOptions:
 
 
 @checked
+class ReleasedOptions:
+    """The script that was released with a paper."""
+
+    as_released: bool = False
+    """Behave like the released script of Lao et al., defects included."""
+
+
+@checked
 class LabelledOptions(LabelledDataOptions):
     """Labelled data."""
 
     labels: Count | None = None
     """Number of labelled images to learn from; left away: all."""
-    subset_by: SubsetBy = "chance"
+    subset_by: SubsetBy | None = None
     """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence),
-    as names and folders tell sequences."""
+    as names and folders tell sequences; left away: by chance, and as_released the first ones."""
     label_list: FilePath | None = None
     """Text file with the names of the images to learn from, one a line, the most worth first, or the folder
     that ``data select`` wrote one into; with ``labels`` the first ones of it."""

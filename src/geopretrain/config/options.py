@@ -35,7 +35,13 @@ from geopretrain.config.groups import (
     require,
     run_to_resume,
 )
-from geopretrain.config.labels import LabelledDataOptions, LabelledOptions, PropagatedOptions, SubsetBy
+from geopretrain.config.labels import (
+    LabelledDataOptions,
+    LabelledOptions,
+    PropagatedOptions,
+    ReleasedOptions,
+    SubsetBy,
+)
 from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.several import CompareRates, Inits, Jobs, LabelCounts, Modes, Scales, Seeds
 from geopretrain.data.options import Degrees, ValueRange
@@ -96,12 +102,15 @@ class PretrainOptions(TrainCommandOptions, VideoOptions):
 
 @checked
 class FinetuneSegmentationOptions(
-    TrainCommandOptions, MixingOptions, AuxiliaryOptions, TransferOptions, PropagatedOptions, LabelledOptions
+    TrainCommandOptions,
+    MixingOptions,
+    AuxiliaryOptions,
+    TransferOptions,
+    ReleasedOptions,
+    PropagatedOptions,
+    LabelledOptions,
 ):
     """Options of ``finetune segmentation``."""
-
-    as_released: bool = False
-    """Behave like the released script of Lao et al., defects included."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +158,7 @@ class CompareOptions(
     MixingOptions,
     AuxiliaryOptions,
     RecipeOptions,
+    ReleasedOptions,
     PropagatedOptions,
     LabelledDataOptions,
 ):

@@ -14,7 +14,7 @@ from geopretrain.config.groups import (
     RecipeOptions,
     SettingsOptions,
 )
-from geopretrain.config.labels import PropagatedOptions
+from geopretrain.config.labels import PropagatedOptions, ReleasedOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.errors import ConfigError, OptionError, UserError, nearest_name
 
@@ -26,6 +26,7 @@ _GROUPS = (
     AuxiliaryOptions,
     RecipeOptions,
     PropagatedOptions,
+    ReleasedOptions,
 )
 _OF_ALL = {"preset", "steps", "batch_size"}
 """Options that curves are told at: all trainings of a comparison share them."""

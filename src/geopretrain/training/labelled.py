@@ -196,7 +196,7 @@ def labelled_subset(labelled: LabelledSet, options: Options) -> list[int]:
         return listed if alone else labelled.with_propagated(listed)
     train = labelled.splits()["train"][: labelled.labelled_by_hand]
     count = len(train) if options.labels is None else options.labels
-    drawn = drawn_subset(labelled, train, count, options.subset_seed, options.subset_by)
+    drawn = drawn_subset(labelled, train, count, options.subset_seed, options.subset_by or "chance")
     return drawn if alone else labelled.with_propagated(drawn)
 
 

@@ -158,7 +158,7 @@ def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -
 def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
     subset = labelled_subset(labelled, options)
-    if not options.as_released or options.label_list is not None:
+    if not options.as_released or options.label_list is not None or options.subset_by is not None:
         return subset
     by_hand = sum(number < labelled.labelled_by_hand for number in subset)
     return labelled.with_propagated(range(by_hand)) if options.propagated else list(range(by_hand))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from geopretrain.training.train import Training
 
 DEPTH_OPTIONS = ("supervision", "evaluate_data", "protocol")
-OPTIONS_OF = {"depth": DEPTH_OPTIONS, "segmentation": (*AUXILIARY, "depth_from", "propagated")}
+OPTIONS_OF = {"depth": DEPTH_OPTIONS, "segmentation": (*AUXILIARY, "depth_from", "propagated", "as_released")}
 """Options of ``compare`` that only one task has."""
 
 
