@@ -18,6 +18,7 @@ SECTIONS = {
     "levers": "## Second round",
     "joint": "## Depth learned beside the labels",
     "shown": "## Depth as an input",
+    "all": "## All together",
     "indoors": "## The second domain",
     "final": "## The end",
     "choice": "## Which images to label",
@@ -68,7 +69,7 @@ def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], flo
     ("name", "row"),
     [
         (name, row)
-        for name in ("levers", "joint", "shown")
+        for name in ("levers", "joint", "shown", "all")
         for row in scores(name, "miou", 100)
         if row != "imagenet"
     ],

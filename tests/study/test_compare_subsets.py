@@ -336,5 +336,5 @@ def test_a_list_is_learned_from_and_kept(labelled, tmp_path):
     assert run.config["label_list"] == str(chosen)
     (run.path / "results.json").unlink()
     chosen.write_text("day_003.png\nday_000.png\n")
-    with pytest.raises(RunFolderError, match="list of images has changed since the run"):
+    with pytest.raises(RunFolderError, match="was begun with other images"):
         finetune_segmentation(resume=run.path, progress=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -13,7 +14,7 @@ from stopping import CrashAfter
 import geopretrain as gp
 from geopretrain.errors import ConfigError, OptionError
 from geopretrain.networks import Backbone, SegmentationNet
-from geopretrain.networks.depth_input import FLOOR, DepthInput
+from geopretrain.networks.depth_input import DepthInput
 from geopretrain.networks.depth_net import DepthNet
 from geopretrain.weights.runs import load_weights, save_weights
 
@@ -49,10 +50,11 @@ def networks():
 def test_what_is_near_is_relative_and_the_same_at_any_scale(monkeypatch):
     shown, _ = networks()
     inverse = torch.tensor([[[[0.001, 0.01], [0.1, 0.999]]]])
-    for scale in (1.0, 0.5):
-        monkeypatch.setattr(shown.eye, "forward", lambda images, scales: [(inverse + FLOOR) * scale - FLOOR])  # noqa: B023
+    for near_end, far_end in ((0.1, 100.0), (5.0, 50.0), (0.05, 50.0)):  # the last: the first in another unit
+        shown.depths = near_end, far_end
+        monkeypatch.setattr(shown.eye, "forward", lambda images, scales: [inverse])
         near = shown.nearness(torch.zeros(1, 3, 2, 2))
-        by_hand = (inverse + FLOOR).log()
+        by_hand = (1 / far_end + (1 / near_end - 1 / far_end) * inverse).log()
         torch.testing.assert_close(near, by_hand - by_hand.mean())
     assert near.mean().abs() < 1e-6
     assert (near.flatten().diff() > 0).all()
@@ -121,6 +123,45 @@ def test_it_goes_on_bit_for_bit(tmp_path, depth):
         train(tmp_path / "broken", depth, callbacks=[CrashAfter(3)])
     resumed = gp.finetune_segmentation(resume=tmp_path / "broken", progress=False)
     assert all(torch.equal(value, weights(whole.path)[name]) for name, value in weights(resumed.path).items())
+
+
+def test_a_depth_run_that_has_moved_may_be_named_anew(tmp_path, depth):
+    away, there = tmp_path / "away", shutil.copytree(depth, tmp_path / "there")
+    with pytest.raises(Crash):
+        train(tmp_path / "broken", there, callbacks=[CrashAfter(3)])
+    there.rename(away)
+    with pytest.raises(gp.UserError, match="If it has moved, give it anew: --depth-from"):
+        gp.finetune_segmentation(resume=tmp_path / "broken", progress=False)
+    resumed = gp.finetune_segmentation(resume=tmp_path / "broken", depth_from=away, progress=False)
+    whole = weights(train(tmp_path / "whole", depth).path)
+    assert all(torch.equal(value, whole[name]) for name, value in weights(resumed.path).items())
+
+
+def test_depths_are_those_that_the_run_tells(tmp_path, depth):
+    ranged = gp.pretrain(
+        "monodepth", data=depth.parent / "store", out=tmp_path / "depth", steps=1, device="cpu",
+        settings={"min_depth": 5, "max_depth": 50}, **SMALL,
+    ).path  # fmt: skip
+    images = torch.rand(1, 3, 64, 96)
+    for source, depths in ((ranged, (5.0, 50.0)), (depth, (0.1, 100.0))):
+        run = train(tmp_path / f"seg {depths[0]}", source, steps=1)
+        shown = gp.load(run.path, device="cpu").task.network.depth_input
+        assert shown.depths == depths
+        with torch.no_grad():
+            expected = gp.load(source, device="cpu").task.predict(images).disparity.log()
+            found = shown.nearness(images)
+        torch.testing.assert_close(found, expected - expected.mean(), atol=1e-5, rtol=1e-4)
+
+
+def test_another_depth_network_takes_the_place_of_the_first(tmp_path, depth):
+    first = train(tmp_path / "first", depth, steps=1)
+    other = shutil.copytree(depth, tmp_path / "other")
+    again = train(tmp_path / "again", other, init=first.path, steps=1)
+    report = json.loads((again.path / "weights.json").read_text())
+    for kind in ("loaded", "skipped", "reinitialised"):
+        assert not [one for one in report[kind] if "depth_input.eye." in str(one)], kind
+    assert any("depth_input.eye" in one for one in report["changed"])
+    assert "depth_input.paint.weight" in report["loaded"]
 
 
 def test_an_untrained_one_gives_what_none_gives(tmp_path, depth):

@@ -6,6 +6,7 @@ import pytest
 
 import geopretrain as gp
 from geopretrain.config.options import FinetuneSegmentationOptions
+from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.training.segmentation import segmentation_training
 
 DATA = "synthetic:street?train=8&val=2&test=2"
@@ -21,13 +22,25 @@ def learned_from(out, **options):
 
 def test_as_released_the_first_images_unless_it_is_said_how_they_are_drawn(tmp_path):
     drawn = learned_from(tmp_path / "a", subset_seed=3)
-    first = learned_from(tmp_path / "b", subset_seed=3, as_released=True)
+    first = learned_from(tmp_path / "b", as_released=True)
     assert first == sorted(first)
-    assert first == learned_from(tmp_path / "c", as_released=True)
+    with pytest.raises(OptionError, match="as_released takes the first ones"):
+        learned_from(tmp_path / "c", as_released=True, subset_seed=3)
     assert sorted(drawn) != first
     for by in ("chance", "sequence"):
         more = {"subset_seed": 3, "subset_by": by}
         assert learned_from(tmp_path / "d", as_released=True, **more) == learned_from(tmp_path / "e", **more)
+
+
+def test_a_run_goes_on_with_its_own_images_only(tmp_path):
+    run = gp.finetune_segmentation(
+        data=DATA, out=tmp_path / "run", labels=3, as_released=True, steps=2, progress=False, **SMALL
+    )
+    (run.path / "results.json").unlink()
+    saved = run.path / "config.yaml"
+    saved.write_text(saved.read_text().replace("subset_by: null", "subset_by: chance"))
+    with pytest.raises(RunFolderError, match="was begun with other images"):
+        gp.finetune_segmentation(resume=run.path, progress=False)
 
 
 @pytest.fixture(scope="module")

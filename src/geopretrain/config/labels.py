@@ -64,3 +64,13 @@ def check_label_list(options: Any) -> None:
     for name in ("subset_seed", "subset_by"):
         if name in standard and getattr(options, name) != standard[name]:
             raise OptionError(name, "says how images are drawn, and label_list names them. Give one of them.")
+
+
+def check_released(options: Any) -> None:
+    """Refuse to say how images of a new training are drawn where the first ones are taken (OptionError)."""
+    seed = options.subset_seed != defaults(type(options))["subset_seed"]
+    if options.as_released and seed and options.subset_by is None and not options.resume:
+        raise OptionError(
+            "subset_seed",
+            "says how images are drawn, and as_released takes the first ones. Add --subset-by chance.",
+        )

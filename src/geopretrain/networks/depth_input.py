@@ -7,10 +7,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from geopretrain.geometry import disparity_to_inverse_depth
 from geopretrain.networks.depth_net import DepthNet
 
-FLOOR = 1e-3
-"""Disparity, of 1 at most, below which everything is equally far: 0.001 is Monodepth2's 100 m."""
+MONODEPTH2 = (0.1, 100.0)
+"""Nearest and farthest depth of Monodepth2, and of our methods where nothing else is said."""
 
 
 class DepthInput(nn.Module):
@@ -22,10 +23,12 @@ class DepthInput(nn.Module):
 
     Args:
         eye: the depth network; it does not change.
+        depths: nearest and farthest that it tells.
     """
 
-    def __init__(self, eye: DepthNet) -> None:
+    def __init__(self, eye: DepthNet, depths: tuple[float, float] = MONODEPTH2) -> None:
         super().__init__()
+        self.depths = depths
         self.eye = eye.requires_grad_(False)
         self.paint = nn.Conv2d(1, 3, 3, padding=1, padding_mode="replicate", bias=False)
         nn.init.zeros_(self.paint.weight)
@@ -43,7 +46,7 @@ class DepthInput(nn.Module):
 
         It is the same for depths of any scale.
         """
-        near = self.eye(images, scales=(0,))[0].float().add(FLOOR).log()
+        near = disparity_to_inverse_depth(self.eye(images, scales=(0,))[0].float(), *self.depths).log()
         return near - near.mean(dim=(-2, -1), keepdim=True)
 
     def forward(self, images: Tensor) -> Tensor:

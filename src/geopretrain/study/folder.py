@@ -16,6 +16,7 @@ from geopretrain.errors import RunFolderError, UserError
 from geopretrain.files import remove_leftovers, write_json, writing
 from geopretrain.folders import check_free, check_marker, foreign, mark_begun
 from geopretrain.records import Text, mapping, read_json, read_yaml
+from geopretrain.study.inits import VARIED
 
 INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
@@ -198,9 +199,11 @@ def _check_weights(out: Path, known: Mapping[str, str], wanted: Mapping[str, str
                 "cannot be checked."
             )
         elif before != weights:
+            start = weights.partition(VARIED)[0]
+            what = "its own options" if before.partition(VARIED)[0] == start else "its weights"
             raise RunFolderError(
-                f"The initialisation '{name}' has changed since the comparison in '{out}' was begun: its "
-                f"weights are others. {_ADVICE}"
+                f"The initialisation '{name}' has changed since the comparison in '{out}' was begun: {what} "
+                f"are others. {_ADVICE}"
             )
 
 

@@ -36,7 +36,7 @@ TRANSFERS = {
 
 OWN_OPTIONS = ("backbone", "mode", "num_classes", "class_names", "class_colours")
 """Fields of a task that have an option of their own, or that the data decide: never settings."""
-OWN_OF_METHOD = {"segmentation": ("as_released", "depth_backbone", "depth_upsampling")}
+OWN_OF_METHOD = {"segmentation": ("as_released", "depth_backbone", "depth_upsampling", "depth_range")}
 """Fields of one task only that have an option of their own; elsewhere a field of this name is a setting."""
 
 

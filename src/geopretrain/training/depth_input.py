@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from geopretrain.config.options import FinetuneSegmentationOptions
-from geopretrain.errors import OptionError
+from geopretrain.errors import OptionError, RunFolderError
 from geopretrain.networks.depth_net import DepthNet
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
@@ -46,6 +46,8 @@ class Eye:
         assert shown is not None  # built by ``config``
         shown.eye.load_state_dict(dict(self.tensors))
         given = f"{DEPTH_INPUT}eye."
+        report.loaded = [name for name in report.loaded if not name.startswith(given)]
+        report.skipped = [one for one in report.skipped if not one[0].startswith(given)]
         report.reinitialised = [name for name in report.reinitialised if not name.startswith(given)]
         report.changed.append(f"{DEPTH_INPUT}eye: {len(self.tensors)} tensors from {self.source}")
 
@@ -55,10 +57,16 @@ def read_eye(options: FinetuneSegmentationOptions) -> Eye:
 
     Raises:
         OptionError: it is no run of ours that learned depth from images.
+        RunFolderError: the run is continued, and it is not there any more.
         UserError: the run is not finished, or damaged.
     """
     source = str(options.depth_from)
     run = RunFolder(Path(source))
+    if options.resume and not run.path.exists():
+        raise RunFolderError(
+            f"The depth run '{source}' that this run was begun with is not there any more. If it has moved, "
+            "give it anew: --depth-from, wherever it is now."
+        )
     if not run.is_ours():
         raise OptionError("depth_from", NO_RUN.format(source=source, found="it is no run folder"))
     task = load_task(run)
@@ -72,5 +80,9 @@ def read_eye(options: FinetuneSegmentationOptions) -> Eye:
         for name, tensor in net.state_dict().items()
         if name.startswith(FINEST) or not name.startswith(HEADS)
     }
-    known = {"depth_backbone": net.backbone.name, "depth_upsampling": net.decoder.upsampling}
+    known = {
+        "depth_backbone": net.backbone.name,
+        "depth_upsampling": net.decoder.upsampling,
+        "depth_range": (task.config.min_depth, task.config.max_depth),
+    }
     return Eye(source, known, tensors)

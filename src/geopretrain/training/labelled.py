@@ -105,8 +105,8 @@ def transfer_training(
     if not options.resume:  # what a run began with has been looked at then
         labelled.tell()
         check(labelled, learned, scored, options.evaluate_on)
-    elif options.label_list is not None:
-        _check_same_list(transfer.out, labelled.names(learned))
+    else:
+        _check_same_images(transfer.out, labelled.names(learned))
     chosen |= {"size": labelled.size, "labels": len(drawn), "curve_points": points}
     return Training(
         command=command,
@@ -136,16 +136,16 @@ def judges_of_labelled(
     return judges_of(own, [number for number in subset if number < first])
 
 
-def _check_same_list(run: Path, names: Sequence[str]) -> None:
-    """Refuse to continue a run whose list of images has changed."""
+def _check_same_images(run: Path, names: Sequence[str]) -> None:
+    """Refuse to continue a run with other images, because a list or a rule has changed."""
     file = run / "subset.json"
     if not file.is_file():
         return
     kept = read_json(file, Object, error=RunFolderError, advice="Start the run again with --overwrite.")
     if list(kept.get("names", names)) != list(names):
         raise RunFolderError(
-            f"The list of images has changed since the run in '{run}' was begun: other images would be "
-            "learned from. Restore the list, or start another run in another --out."
+            f"The run in '{run}' was begun with other images, those of its subset.json, than would be "
+            "learned from now. Where a list names them, restore it; else start another run in another --out."
         )
 
 

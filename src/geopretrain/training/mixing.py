@@ -24,7 +24,9 @@ def check_depth(options: FinetuneSegmentationOptions, used: bool) -> None:
         OptionError: one is missing.
     """
     if used and options.depth_from is None:
-        raise OptionError("depth_from", f"is missing: {USES}. Give a run of a depth method, or a teacher.")
+        raise OptionError(
+            "depth_from", f"is missing: {USES}. Give a run of a depth method; depth_mix takes a teacher, too."
+        )
     if options.depth_from is not None and not used:
         raise OptionError("depth_from", f"says nothing alone: {USES}.")
 

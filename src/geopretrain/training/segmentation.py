@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from geopretrain.compute import resolve_device
+from geopretrain.config.labels import check_released
 from geopretrain.config.options import FinetuneSegmentationOptions
 from geopretrain.config.resume import continued
 from geopretrain.config.several import Mode
@@ -157,6 +158,7 @@ def mode_of(options: FinetuneSegmentationOptions, settings: Mapping[str, Any]) -
 
 def _subset(labelled: LabelledSet, options: FinetuneSegmentationOptions) -> list[int]:
     """Return the positions of the labelled images in the train split; as released: the first ones."""
+    check_released(options)
     subset = labelled_subset(labelled, options)
     if not options.as_released or options.label_list is not None or options.subset_by is not None:
         return subset

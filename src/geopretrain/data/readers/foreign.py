@@ -105,8 +105,8 @@ def hint_for_folder(path: Path) -> str | None:
     if (path / "store.json").is_file():
         return (
             f"{path} is a store that is prepared already: use it as it is, `geopretrain pretrain METHOD "
-            f"--data {path}`. Where pictures or videos are asked for, and to prepare it in another way, name the "
-            "videos it was made from."
+            f"--data {path}`. Where pictures or videos are asked for, and to prepare it in another way, name "
+            "the videos it was made from."
         )
     if (path / ".preparing").is_dir():
         return f"{path} is a store whose preparation has not finished: repeat the command that makes it."

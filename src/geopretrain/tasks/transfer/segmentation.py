@@ -222,4 +222,6 @@ def _depth_input(config: SegmentationConfig) -> DepthInput | None:
     """Return what shows depth to the backbone, with random weights; None where nothing does."""
     if not config.depth_input or config.depth_backbone is None:
         return None
-    return DepthInput(DepthNet(Backbone(config.depth_backbone), (0,), config.depth_upsampling))
+    return DepthInput(
+        DepthNet(Backbone(config.depth_backbone), (0,), config.depth_upsampling), config.depth_range
+    )

@@ -8,6 +8,7 @@ from typing import Literal
 from geopretrain.data.dataset import IGNORE
 from geopretrain.errors import ConfigError, require
 from geopretrain.networks.decoders.multiscale import Upsampling
+from geopretrain.networks.depth_input import MONODEPTH2
 from geopretrain.networks.heads.segmentation import HeadName
 from geopretrain.networks.segmentation_net import DEPTH
 from geopretrain.schema import Count, Unit, checked, defaults
@@ -70,6 +71,8 @@ class SegmentationConfig(ViewOptions):
     """Backbone of that network; None where there is none."""
     depth_upsampling: Upsampling = "nearest"
     """How its decoder makes maps larger."""
+    depth_range: tuple[float, float] = MONODEPTH2
+    """Nearest and farthest depth that it tells."""
     as_released: bool = False
     """Behave as the released script does, defects included (see ``tasks/transfer/released.py``)."""
     class_names: tuple[str, ...] | None = None
