@@ -271,3 +271,26 @@ def test_differences_of_the_control(row):
     for step, found in printed.items():
         assert found == pytest.approx(paired(places["imagenet", step], places[row, step]), abs=0.06)
     assert f"{sum(own[place] > first[place] for place in own)} of 8" in section("control")
+
+
+@pytest.mark.parametrize(
+    ("row", "start"), [("random numbers", "random"), ("ImageNet", "imagenet"), ("depth after it", "depth")]
+)
+def test_table_1_of_lao_et_al_with_and_without_defects(row, start):
+    with (RESULTS / "trainings" / "lao-table-1-as-released.csv").open(encoding="utf-8", newline="") as file:
+        trainings = {(line["row"], line["mode"], line["seed"]): line for line in csv.DictReader(file)}
+    expected = [
+        100 * float(trainings[f"{start}{released}", mode, seed][score])
+        for mode in ("full", "frozen")
+        for released in ("", "_released")
+        for score in ("miou", "miou_without_class_0")
+        for seed in ("400", "401")
+    ]
+    page = (
+        (RESULTS.parent / "real-data.md")
+        .read_text(encoding="utf-8")
+        .partition("Table 1 of Lao et al. with")[2]
+    )
+    line = re.search(rf"^\| {row} \|(.*)$", page, re.MULTILINE)
+    assert line is not None
+    assert [float(value) for value in re.findall(NUMBER, line[1])] == pytest.approx(expected, abs=0.06)
