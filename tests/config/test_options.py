@@ -6,9 +6,9 @@ from geopretrain.config.data_options import PrepareOptions
 from geopretrain.config.options import (
     CompareOptions,
     FinetuneSegmentationOptions,
-    PredictOptions,
     PretrainOptions,
 )
+from geopretrain.config.run_options import PredictOptions
 from geopretrain.errors import ConfigError, OptionError
 
 

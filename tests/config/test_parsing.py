@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from geopretrain.config.options import CompareOptions, PredictOptions, PretrainOptions
+from geopretrain.config.options import CompareOptions, PretrainOptions
 from geopretrain.config.parsing import parse
+from geopretrain.config.run_options import PredictOptions
 from geopretrain.errors import ConfigError, OptionError
 
 

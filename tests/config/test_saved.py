@@ -9,9 +9,9 @@ from geopretrain.config.options import (
     EvaluateOptions,
     FinetuneDepthOptions,
     FinetuneSegmentationOptions,
-    PredictOptions,
     PretrainOptions,
 )
+from geopretrain.config.run_options import PredictOptions
 from geopretrain.config.saved import as_saved, check_saved, read_saved, reserve_saved, write_saved
 from geopretrain.errors import ConfigError, RunFolderError
 from geopretrain.folders import owned

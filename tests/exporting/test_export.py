@@ -482,7 +482,7 @@ def test_options_that_do_not_fit(words, match, small, tmp_path, capsys):
 def test_every_format_is_an_option():
     from typing import get_args
 
-    from geopretrain.config.options import ExportOptions
+    from geopretrain.config.run_options import ExportOptions
     from geopretrain.schema import hints
 
     assert set(get_args(hints(ExportOptions)["format"])) == set(FORMATS)

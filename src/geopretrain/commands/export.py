@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from geopretrain import manifest
 from geopretrain.config.command import takes
-from geopretrain.config.options import ExportOptions
+from geopretrain.config.run_options import ExportOptions
 from geopretrain.config.saved import is_own
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError

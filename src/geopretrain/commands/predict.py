@@ -12,7 +12,7 @@ from geopretrain import manifest
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
-from geopretrain.config.options import PredictOptions
+from geopretrain.config.run_options import PredictOptions
 from geopretrain.config.saved import FILE, as_saved, load, reserve_saved, write_saved
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, RunFolderError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from geopretrain.compute import use_threads
 from geopretrain.config.command import takes
-from geopretrain.config.options import ReplayOptions
+from geopretrain.config.run_options import ReplayOptions
 from geopretrain.runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ COMMANDS = {
     ),
     "predict": Command(
         "geopretrain.commands.predict:predict",
-        "PredictOptions",
+        "run_options:PredictOptions",
         "show what a run sees in images or videos",
         continues="Finished pictures stay. Repeat the command, with --overwrite where some are there.",
     ),
@@ -187,14 +187,14 @@ COMMANDS = {
     ),
     "replay": Command(
         "geopretrain.commands.replay:replay",
-        "ReplayOptions",
+        "run_options:ReplayOptions",
         "compute the step again in which a training stopped being numbers, and say where",
         shows=lambda found: found.text(),
         continues=AGAIN,
     ),
     "export": Command(
         "geopretrain.commands.export:export",
-        "ExportOptions",
+        "run_options:ExportOptions",
         "write a run in the format of another library: timm, torchvision, Monodepth2, ONNX, the hub, ...",
         continues="Repeat the command, with --overwrite where a file is there.",
     ),

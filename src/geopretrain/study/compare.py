@@ -35,7 +35,7 @@ from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.power import power_cautions
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
-from geopretrain.study.summary import per_class, row_as_dict, summarise, with_most_labels
+from geopretrain.study.summary import Row, per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
 
 
@@ -183,15 +183,7 @@ def _conclude(
         "headline": headline(rows, plan.counts[-1], measure),
         "sentences": sentences(rows, measure),
         "cautions": [
-            *([DEVELOPMENT] if plan.evaluate_on == "val" else []),
-            *same_content(plan.inits),
-            *budget_cautions(rows, measure),
-            *limit_cautions(rows),
-            *label_cautions(rows, measure),
-            *subset_cautions(rows, measure),
-            *class_cautions(classes, described.class_names, measure),
-            *cautions(rows),
-            *power_cautions(rows, measure),
+            *_cautions(plan, rows, classes),
             *([CHOICE_CAUTION] if choice else []),
             *rate_cautions(searched, measure),
         ],
@@ -219,3 +211,19 @@ def _conclude(
         "protocol": describe_protocol(plan, outcomes),
     }
     return Comparison(plan.out, results)
+
+
+def _cautions(plan: Plan, rows: list[Row], classes: dict[str, dict[str, list[float | None]]]) -> list[str]:
+    """Return what speaks against trusting the numbers."""
+    measure = plan.contest.measure
+    return [
+        *([DEVELOPMENT] if plan.evaluate_on == "val" else []),
+        *same_content(plan.inits),
+        *budget_cautions(rows, measure),
+        *limit_cautions(rows),
+        *label_cautions(rows, measure),
+        *subset_cautions(rows, measure),
+        *class_cautions(classes, plan.data.describe().class_names, measure),
+        *cautions(rows),
+        *power_cautions(rows, measure),
+    ]
