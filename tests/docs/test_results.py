@@ -18,6 +18,7 @@ SECTIONS = {
     "levers": "## Second round",
     "joint": "## Depth learned beside the labels",
     "shown": "## Depth as an input",
+    "more": "## Four more levers",
     "all": "## All together",
     "indoors": "## The second domain",
     "final": "## The end",
@@ -69,7 +70,7 @@ def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], flo
     ("name", "row"),
     [
         (name, row)
-        for name in ("levers", "joint", "shown", "all")
+        for name in ("levers", "joint", "shown", "more", "all")
         for row in scores(name, "miou", 100)
         if row != "imagenet"
     ],
