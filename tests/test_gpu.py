@@ -1,4 +1,4 @@
-"""Every method and transfer on a GPU, through the command line; skipped where there is none."""
+"""Methods and transfers on a GPU beside the processor, by the command line; skipped where there is none."""
 
 from __future__ import annotations
 
