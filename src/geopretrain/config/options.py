@@ -174,7 +174,8 @@ class CompareOptions(
     (AbsRel, lower is better)."""
     labels: LabelCounts | None = 16
     """Number of labelled images to learn from, the same ones for all; several with commas, such as 4,16,64,
-    are compared one by one, the smaller sets inside the larger; all: every training image."""
+    are compared one by one, the smaller sets inside the larger; all: every training image, also as one
+    of several (4,16,all)."""
     subsets: Few = 1
     """Sets of labelled images that are drawn (with ``subset_seed`` and the seeds after it), each with every
     seed; 3 or more tell how much hangs on which images are labelled."""

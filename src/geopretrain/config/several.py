@@ -66,16 +66,21 @@ def _seeds(value: Any) -> Any:
 
 
 def _label_counts(value: Any) -> Any:
-    """Return a number of labels, several ascending, or ``all``."""
-    if value == ALL_LABELS:
-        return value
+    """Return a number of labels, several ascending, or ``all``, which may be the last of several."""
+    parts = parts_of(value)
+    numbers = [part for part in parts if part != ALL_LABELS]
+    every: list[Any] = [ALL_LABELS] * (len(parts) - len(numbers))
     try:
-        chosen = [whole(part) for part in parts_of(value)]
+        chosen = [whole(part) for part in numbers]
     except (TypeError, ValueError, OverflowError):
-        chosen = []
-    if not chosen or min(chosen) < 1 or max(chosen) > MAX_LABELS or len(set(chosen)) < len(chosen):
-        raise ValueError("a whole number of at least 1, different ones with commas such as 4,16,64, or all")
-    return tuple(sorted(chosen)) if len(chosen) > 1 else chosen[0]
+        chosen, every = [], []
+    found = [*sorted(chosen), *every]
+    too_far = chosen and not 1 <= min(chosen) <= max(chosen) <= MAX_LABELS
+    if not found or too_far or len(set(found)) < len(found):
+        raise ValueError(
+            "a whole number of at least 1, all, or different ones with commas such as 4,16,64 or 4,16,all"
+        )
+    return tuple(found) if len(found) > 1 else found[0]
 
 
 def _rates(value: Any) -> Any:
@@ -108,9 +113,9 @@ Mode = Literal["full", "encoder", "frozen"]
 Modes = Annotated[tuple[Mode, ...], reads(different), Words("full, encoder or frozen", "MODE", many=True)]
 Seeds = Annotated[tuple[int, ...], reads(_seeds), Words("a number, or numbers with commas", "N", many=True)]
 LabelCounts = Annotated[
-    Literal["all"] | int | tuple[int, ...],
+    Literal["all"] | int | tuple[int | Literal["all"], ...],
     reads(_label_counts),
-    Words("a number, numbers with commas, or all", "N|all", many=True),
+    Words("a number, all, or several with commas", "N|all", many=True),
 ]
 Inits = Annotated[tuple[str, ...], reads(inits_of), Words("initialisations", "INIT", many=True)]
 CompareRates = Annotated[

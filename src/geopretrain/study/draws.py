@@ -86,10 +86,9 @@ def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
 
 def label_counts(options: CompareOptions, available: int) -> list[int]:
     """Return the numbers of labels that are compared, ascending."""
-    asked = options.labels
-    if asked is None or isinstance(asked, str):  # all
-        return [available]
-    return [asked] if isinstance(asked, int) else list(asked)
+    asked = "all" if options.labels is None else options.labels
+    several = asked if isinstance(asked, tuple) else (asked,)
+    return sorted({available if isinstance(one, str) else one for one in several})
 
 
 def drawn_by(options: CompareOptions) -> SubsetBy:
