@@ -209,6 +209,13 @@ class TestScripted:
             **{("depth", labels): 1e-4 for labels in (2, 4)},
         }
 
+    def test_all_may_be_the_last_of_several_numbers(self, labelled, depth, tmp_path):
+        comparison = run(labelled, depth, tmp_path / "cmp", labels="all,2", subsets=2)
+        summary = comparison.results["summary"]
+        assert {(row["labels"], len(set(row["subsets"]))) for row in summary} == {(2, 2), (8, 1)}
+        once = run(labelled, depth, tmp_path / "once", labels="8,all")
+        assert {row["labels"] for row in once.results["summary"]} == {8}
+
     def test_on_the_command_line(self, labelled, depth, tmp_path, capsys):
         words = ["compare", "--inits", f"random,{depth}", "--data", labelled, "--out", tmp_path / "cmp"]
         words += ["--labels", "2,4", "--subsets", "3", "--seeds", "2", "--steps", "60", "--modes", "full"]

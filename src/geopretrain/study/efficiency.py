@@ -13,7 +13,7 @@ import numpy as np
 from geopretrain.study.bootstrap import bootstrap_interval
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
-from geopretrain.study.statistics import Key, mean
+from geopretrain.study.statistics import Key, difference_by_subset, mean
 from geopretrain.study.summary import Row, last_rows
 from geopretrain.wording import counted
 
@@ -91,7 +91,8 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
     """Return what each initialisation saves in labels at each of their numbers; nothing with one number.
 
     The interval is a bootstrap over sets of labelled images and their seeds, in which both sides are drawn
-    together. Where the first one does not get better with every number of labels nothing is claimed.
+    together. Where the first one does not get better with every number of labels, or it cannot be told whether
+    the most give more than the fewest, nothing is claimed.
     """
     first, last = (rows[0].init if rows else ""), last_rows(rows)
     by_labels: dict[tuple[str, str], dict[int, dict[Key, float]]] = {}
@@ -111,8 +112,12 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
 
 
 def _rises(baseline: ScoresByLabels) -> bool:
-    means = [_mean(baseline[count], list(baseline[count])) for count in sorted(baseline)]
-    return all(after > before for before, after in pairwise(means))
+    counts = sorted(baseline)
+    means = [_mean(baseline[count], list(baseline[count])) for count in counts]
+    told = difference_by_subset(baseline[counts[-1]], baseline[counts[0]], over_subsets=False)
+    return all(after > before for before, after in pairwise(means)) and (
+        told is not None and told.verdict in ("better", "no spread")
+    )
 
 
 def _saving(

@@ -130,7 +130,10 @@ def _without_each(row: Row, baseline: Row, measure: Measure) -> tuple[str, dict[
 
 
 def label_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
-    """Return a sentence for each mode in which more labels do not make the first initialisation better."""
+    """Return a sentence for each mode in which more labels do not make the first initialisation better.
+
+    Or in which it cannot be told whether the most of them do.
+    """
     first = rows[0].init if rows else ""
     said = []
     for mode in dict.fromkeys(row.mode for row in rows):
@@ -146,7 +149,21 @@ def label_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
                 "What is measured then is no value of labels, but how fast something fits or which images "
                 "were drawn: more --subsets, more --steps and a larger --size would help."
             )
+        elif len(own) > 1:
+            said += _untold_gain(own[0], own[-1], measure)
     return said
+
+
+def _untold_gain(fewest: Row, most: Row, measure: Measure) -> list[str]:
+    """Return a sentence where chance may be what the most labels give more than the fewest."""
+    found = difference_by_subset(most.keyed, fewest.keyed, lower=measure.lower, over_subsets=False)
+    if found is not None and found.verdict in ("better", "no spread"):
+        return []
+    of = f"{measure.show(fewest.mean)} with {fewest.labels}, {measure.show(most.mean)} with {most.labels}"
+    return [
+        f"Mode {most.mode}: whether more labels make {most.init} better could not be told ({measure.name} "
+        f"{of}), so what is saved in labels is not said: more --seeds would tell."
+    ]
 
 
 def class_cautions(
