@@ -91,7 +91,7 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
     """Return what each initialisation saves in labels at each of their numbers; nothing with one number.
 
     The interval is a bootstrap over sets of labelled images and their seeds, in which both sides are drawn
-    together. Where the first one does not get better with every number of labels, or it cannot be told whether
+    together. Where the first one does not get better with every number of labels, or it cannot be told that
     the most give more than the fewest, nothing is claimed.
     """
     first, last = (rows[0].init if rows else ""), last_rows(rows)
