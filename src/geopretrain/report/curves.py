@@ -143,7 +143,6 @@ def label_curves(
     scored_on: str = "test",
 ) -> Figure:
     """Score at the end against the number of labels, a panel for each mode; bars: 95 % of the mean."""
-    from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
     last = [row for row in last_rows(rows) if row.labels and row.values]
@@ -156,31 +155,15 @@ def label_curves(
     for column, mode in enumerate(present, 1):
         for order, init in enumerate(inits):
             own = [row for row in last if (row.mode, row.init) == (mode, init)]
-            ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in own]
             aside = 1.04 ** (order - (len(inits) - 1) / 2)  # so that intervals do not hide each other
-            trace = Scatter(
-                x=[(row.labels or 1) * aside for row in own],
-                y=[measure.scale * row.mean for row in own],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [measure.scale * (e[1] - row.mean) for e, row in zip(ends, own, strict=True)],
-                    "arrayminus": [
-                        measure.scale * (row.mean - e[0]) for e, row in zip(ends, own, strict=True)
-                    ],
-                    "thickness": 1.5,
-                    "width": 5,
-                },
-                mode="lines+markers",
+            line = _line_over_labels(own, measure, aside)
+            line.update(
                 line={"color": colours[init], "width": 2.5},
                 marker={"size": 9, "symbol": SYMBOLS[order % len(SYMBOLS)]},
                 name=plain(init),
                 legendgroup=init,
-                customdata=[row.labels for row in own],
-                hovertemplate=f"%{{fullData.name}}, %{{customdata}} labels: %{{y:.{measure.decimals}f}}"
-                "<extra></extra>",
             )
-            figure.add_trace(trace, 1, column)
+            figure.add_trace(line, 1, column)
         figure.update_xaxes(
             title_text="labelled images",
             type="log",
@@ -192,6 +175,25 @@ def label_curves(
     figure.update_yaxes(title_text=axis(scored_on, measure), row=1, col=1)
     style(figure, height=380, left=60)
     return figure
+
+
+def _line_over_labels(rows: Sequence[Row], measure: Measure, aside: float) -> Scatter:
+    """Return the scores of one initialisation over its numbers of labels, which are drawn ``aside`` times."""
+    from plotly.graph_objects import Scatter
+
+    ends = [interval_of_mean(row.keyed) or (row.mean, row.mean, "seeds") for row in rows]
+    above = [measure.scale * (end[1] - row.mean) for end, row in zip(ends, rows, strict=True)]
+    below = [measure.scale * (row.mean - end[0]) for end, row in zip(ends, rows, strict=True)]
+    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+    return Scatter(
+        x=[(row.labels or 1) * aside for row in rows],
+        y=[measure.scale * row.mean for row in rows],
+        error_y={**bars, "thickness": 1.5, "width": 5},
+        mode="lines+markers",
+        customdata=[row.labels for row in rows],
+        hovertemplate="%{fullData.name}, %{customdata} labels: "
+        f"%{{y:.{measure.decimals}f}}<extra></extra>",
+    )
 
 
 def _transparent(colour: str) -> str:
