@@ -132,6 +132,19 @@ def test_the_decoder_of_a_depth_run_is_taken_where_the_head_is_the_same(store, f
     assert all(name.startswith("decoder.") for name in fresh["deconv"])
 
 
+def test_without_labels_too_the_encoder_alone_may_be_handed_over(store, tmp_path):
+    """Wang et al. hand over the encoder; with a decoder that learned flow depth would begin elsewhere."""
+    first = geopretrain.pretrain("geometric_flow", data=store, out=tmp_path / "flow", **SMALL)
+    taken = {}
+    for mode in ("full", "encoder"):
+        run = geopretrain.finetune_depth(data=store, init=first.path, mode=mode, out=tmp_path / mode, **SMALL)
+        weights = json.loads((run.path / "weights.json").read_text())
+        taken[mode] = {name.split(".")[0] for name in weights["loaded"]}
+        said = {left["reason"] for left in weights["skipped"]}
+        assert ("only the backbone is taken over" in said) == (mode == "encoder")
+    assert taken == {"full": {"backbone", "decoder"}, "encoder": {"backbone"}}
+
+
 def test_what_contradicts_labels_is_refused(store):
     for options, message in (
         ({"labels": 3}, "add --supervision labels"),

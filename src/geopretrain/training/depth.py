@@ -39,8 +39,8 @@ def continued_depth(options: FinetuneDepthOptions) -> FinetuneDepthOptions:
     check_label_list(options)
     if options.labels is not None and options.subset is not None:
         raise OptionError("labels", "and --subset both say how much is learned from. Give one of them.")
-    if options.mode != "full" and supervision != "labels":
-        raise OptionError("mode", f"{options.mode} goes with --supervision labels only.")
+    if options.mode == "frozen" and supervision != "labels":
+        raise OptionError("mode", "frozen goes with --supervision labels only.")
     if "supervision" in options.settings:
         raise ConfigError("supervision is an option of its own: give --supervision instead of a setting.")
     return options
@@ -51,7 +51,8 @@ def depth_training(options: FinetuneDepthOptions) -> Training:
     supervision = SUPERVISION.get(options.supervision, options.supervision)
     if supervision != "labels":
         settings = {**options.settings, "supervision": supervision}
-        return pretext_training("finetune depth", "monodepth", options, settings)
+        alone = options.mode == "encoder"
+        return pretext_training("finetune depth", "monodepth", options, settings, backbone_only=alone)
     from geopretrain.tasks.transfer.depth import PRESETS
 
     preset = preset_of_labels(options, resolve_device(options.device))

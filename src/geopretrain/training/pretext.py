@@ -54,6 +54,8 @@ def pretext_training(
     options: Options,
     settings: Mapping[str, Any],
     among: Mapping[str, str] = PRETEXTS,
+    *,
+    backbone_only: bool = False,
     **own: Any,
 ) -> Training:
     """Return a training of a pretext method, or of a transfer to depth, that is ready to start.
@@ -64,6 +66,7 @@ def pretext_training(
         options: of the command.
         settings: of the method.
         among: the methods that are meant.
+        backbone_only: nothing is taken over from the initialisation but its backbone.
         own: options of the method that are options of the command.
 
     Raises:
@@ -73,7 +76,7 @@ def pretext_training(
     backbone = choose_backbone(options.backbone, options.init)
     cls = task_class(method, among)
     config = task_config(cls, settings, backbone=backbone, **own)
-    (task, report, init), preset, data = _begun(cls, config, options, device)
+    (task, report, init), preset, data = _begun(cls, config, options, device, backbone_only)
     samples, validation = _samples(data, task, options)
     loop = _loop(options, task.presets[preset].of_init(init.kind), samples, task, device)
     chosen = resolved(loop, backbone=backbone, preset=preset, size=data.size)
@@ -95,14 +98,14 @@ def pretext_training(
 
 
 def _begun(
-    cls: type[Task], config: Any, options: Options, device: Device
+    cls: type[Task], config: Any, options: Options, device: Device, backbone_only: bool
 ) -> tuple[tuple[Task, LoadReport, Init], str, FrameStore | LabelledSet]:
     """Return the task with its first weights, the name of its preset, and the data, which have a say."""
-    begun = with_first_weights(cls, config, options)
+    begun = with_first_weights(cls, config, options, backbone_only=backbone_only)
     preset = choose_preset(options.preset, device, begun[0].presets)
     data = _opened(options, begun[0], begun[0].presets[preset])
     if decided := begun[0].decided_by(data.describe()):
-        begun = with_first_weights(cls, replace(config, **decided), options)
+        begun = with_first_weights(cls, replace(config, **decided), options, backbone_only=backbone_only)
     return begun, preset, data
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,17 +131,23 @@ def initialised(name: str, init: str | os.PathLike[str], device: str, seed: int 
 
 
 def with_first_weights(
-    cls: type[Task], config: Any, options: TrainCommandOptions
+    cls: type[Task], config: Any, options: TrainCommandOptions, *, backbone_only: bool = False
 ) -> tuple[Task, LoadReport, Init]:
     """Return the task with its first weights, what was loaded, and where they come from.
 
     A run that is continued has all of its weights in its checkpoint: it needs no more what it began with.
 
+    Args:
+        cls: the task.
+        config: its options.
+        options: of the command.
+        backbone_only: nothing is taken over but the backbone.
+
     Raises:
         WeightsError: the weights cannot be had, and no checkpoint holds them.
     """
     try:
-        init = parse_init(options.init)
+        init = replace(parse_init(options.init), backbone_only=backbone_only)
         return *build_task(cls, config, init, options.seed), init
     except WeightsError as error:
         if not _weights_are_in_a_checkpoint(options):

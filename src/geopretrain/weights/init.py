@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class Init:
         kind: ``random``, ``imagenet``, ``run`` (a run folder of ours) or ``file`` (a foreign file or
             folder).
         source: the path, or the word itself.
+        backbone_only: whether everything else that is there (a decoder, a pose network) is left.
     """
 
     kind: str
     source: str
+    backbone_only: bool = False
 
     def __str__(self) -> str:
         return self.source
@@ -154,13 +156,21 @@ class InitTensors:
 
 
 def read_init(init: Init, backbone_name: str) -> InitTensors:
-    """Read everything ``init`` has; nothing for ``random`` and ``imagenet``.
+    """Read everything of ``init`` that is taken; nothing for ``random`` and ``imagenet``.
 
     Raises:
         WeightsError: unreadable, or made with another backbone than ``backbone_name``.
     """
     if init.kind not in ("run", "file"):
         return InitTensors({}, {}, None)
+    found = _read(init, backbone_name)
+    if not init.backbone_only:
+        return found
+    left = [(name, "only the backbone is taken over") for name in found.others]
+    return replace(found, others={}, skipped=[*found.skipped, *left])
+
+
+def _read(init: Init, backbone_name: str) -> InitTensors:
     path = Path(init.source)
     if init.kind == "file":
         return _read_foreign(path)

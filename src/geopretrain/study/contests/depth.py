@@ -91,8 +91,8 @@ class DepthContest(Contest):
     def check_options(self, options: CompareOptions, searches: bool) -> None:
         """Refuse what contradicts each other."""
         super().check_options(options, searches)
-        if options.supervision != "labels" and (other := [m for m in options.modes if m != "full"]):
-            raise OptionError("modes", f"has {other[0]}, which goes with --supervision labels only.")
+        if options.supervision != "labels" and "frozen" in options.modes:
+            raise OptionError("modes", "has frozen, which goes with --supervision labels only.")
         if options.evaluate_on != "test":
             raise OptionError(
                 "evaluate_on",
