@@ -145,6 +145,31 @@ def test_without_labels_too_the_encoder_alone_may_be_handed_over(store, tmp_path
     assert taken == {"full": {"backbone", "decoder"}, "encoder": {"backbone"}}
 
 
+@pytest.mark.parametrize(
+    ("begun", "settings", "from_imagenet"),
+    [
+        ("imagenet", {}, True),
+        ("imagenet", {"pose_init": "random"}, False),
+        ("random", {}, False),
+        ("random", {"pose_init": "imagenet"}, True),
+    ],
+)
+def test_the_pose_network_begins_as_the_encoder_once_did(store, tmp_path, begun, settings, from_imagenet):
+    """Against ImageNet, whose pose network begins with its weights, a run without one would stand badly."""
+    options = {**SMALL, "steps": 1, "backbone": "tf_efficientnet_lite0"}
+    first = geopretrain.pretrain("geometric_flow", data=store, init=begun, out=tmp_path / "flow", **options)
+    run = geopretrain.finetune_depth(
+        data=store, init=first.path, mode="encoder", out=tmp_path / "depth", settings=settings, **options
+    )
+    weights = json.loads((run.path / "weights.json").read_text())
+    assert weights["besides"] == ["pose.backbone from ImageNet: 245 tensors"] * from_imagenet
+    assert any(name.startswith("pose.backbone.") for name in weights["reinitialised"]) != from_imagenet
+    again = geopretrain.finetune_depth(data=store, init=run.path, out=tmp_path / "again", **options)
+    more = json.loads((again.path / "weights.json").read_text())
+    assert more["besides"] == []
+    assert any(name.startswith("pose.backbone.") for name in more["loaded"])
+
+
 def test_what_contradicts_labels_is_refused(store):
     for options, message in (
         ({"labels": 3}, "add --supervision labels"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,32 +11,62 @@ from torch import Tensor
 from geopretrain import geometry
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone, PoseNet, RotationNet
-from geopretrain.weights import Init, normalise_like_timm
+from geopretrain.weights import Init, LoadReport, normalise_like_timm, read_lineage
+from geopretrain.wording import counted
 
+PoseInit = Literal["auto", "imagenet", "random"]
+"""What the encoder of a network over pairs begins with."""
+POSE, ROTATION = "pose.backbone.", "rotation.backbone."
+"""Prefixes that the encoders of networks over pairs are saved under."""
 Pair = tuple[Tensor, Tensor]
 Net = TypeVar("Net", PoseNet, RotationNet)
 
 
-def pair_net(kind: type[Net], name: str, init: Init, backbone: Backbone) -> Net:
-    """Return a network over pairs of images; only ``imagenet`` gives its encoder weights.
+def begins_with_imagenet(choice: PoseInit, init: Init, others: Mapping[str, Tensor], part: str) -> bool:
+    """Return whether the encoder of a network over pairs begins with ImageNet's weights.
+
+    With ``auto`` it does where the task's own encoder did, at once or as the first of several trainings:
+    otherwise a run that knows no motion would be held against ImageNet with a pose network of random numbers.
+
+    Args:
+        choice: the option.
+        init: what the task starts from.
+        others: what ``init`` has beside its backbone.
+        part: prefix of the encoder in ``others``; what is there is taken from there.
+    """
+    if choice != "auto" or init.kind != "run":
+        return "imagenet" in (choice, init.kind) and choice != "random"
+    chain = read_lineage(init.source).get("chain") or [""]
+    return chain[0] == "imagenet" and not any(name.startswith(part) for name in others)
+
+
+def pair_net(kind: type[Net], name: str, pretrained: bool, backbone: Backbone) -> Net:
+    """Return a network over pairs of images.
 
     Args:
         kind: of network.
         name: of its encoder, any timm model.
-        init: what the task starts from.
+        pretrained: whether its encoder begins with ImageNet's weights.
         backbone: of the task, whose normalisation new weights share.
 
     Raises:
         WeightsError: its ImageNet weights cannot be had.
     """
-    pretrained = init.kind == "imagenet"
     try:
         net = kind(name, pretrained, **backbone.normalisation)
     except WeightsError as error:  # another encoder than that of --backbone
-        raise WeightsError(str(error).replace("--backbone ", "--settings pose_backbone=")) from error
+        said = str(error).replace("--backbone ", "--settings pose_backbone=")
+        raise WeightsError(f"The pose network: {said} Or --settings pose_init=random.") from error
     if pretrained:
         normalise_like_timm(net.backbone)
     return net
+
+
+def say_where_from(report: LoadReport, part: str) -> None:
+    """Take what ImageNet gave a network over pairs off the list of what began with random numbers."""
+    if new := [name for name in report.reinitialised if name.startswith(part)]:
+        report.reinitialised = [name for name in report.reinitialised if name not in set(new)]
+        report.besides.append(f"{part.rstrip('.')} from ImageNet: {counted(len(new), 'tensor')}")
 
 
 def of_pairs(net: Callable[[Tensor, Tensor], Tensor], pairs: Sequence[Pair], together: bool) -> Tensor:

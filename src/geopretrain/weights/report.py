@@ -40,6 +40,7 @@ class LoadReport:
         changed: what was changed on the way, e.g. resized.
         normalisation: of images, that the network has now.
         incomplete: a sentence where the source holds a part of the backbone only.
+        besides: what came from elsewhere.
     """
 
     source: str
@@ -51,6 +52,7 @@ class LoadReport:
     changed: list[str] = field(default_factory=list)
     normalisation: dict[str, list[float]] | None = None
     incomplete: str = ""
+    besides: list[str] = field(default_factory=list)
 
     def add(self, other: LoadReport, prefix: str = "") -> LoadReport:
         """Append another part's report, its names given ``prefix``; return self."""
@@ -59,6 +61,7 @@ class LoadReport:
         self.reinitialised += [prefix + name for name in other.reinitialised]
         self.warnings += other.warnings
         self.changed += other.changed
+        self.besides += other.besides
         self.incomplete = self.incomplete or other.incomplete
         return self
 
@@ -70,6 +73,7 @@ class LoadReport:
         lines = [f"Weights from {self.source}: {count} loaded{_by_part(self.loaded)}."]
         if self.format:
             lines.append(f"  format: {self.format}")
+        lines += [f"  {one}" for one in self.besides]
         if self.reinitialised:
             lines.append(f"  newly initialised: {len(self.reinitialised)}{_by_part(self.reinitialised)}")
         if self.skipped:
@@ -91,6 +95,7 @@ class LoadReport:
             "incomplete": self.incomplete or None,
             "warnings": self.warnings,
             "changed": self.changed,
+            "besides": self.besides,
             "loaded": self.loaded,
             "skipped": [{"tensor": name, "reason": reason} for name, reason in self.skipped],
             "reinitialised": self.reinitialised,

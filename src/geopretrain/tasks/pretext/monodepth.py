@@ -49,7 +49,16 @@ from geopretrain.networks import Backbone, DepthNet, LearnedFocal, MetricScale, 
 from geopretrain.schema import Natural, NonNegative, Positive, Unit, checked
 from geopretrain.tasks import diagnostics
 from geopretrain.tasks.base import DepthTask, Logs
-from geopretrain.tasks.motion import in_time_order, motion_logs, of_pairs, pair_net, poses_in_time_order
+from geopretrain.tasks.motion import (
+    POSE,
+    begins_with_imagenet,
+    in_time_order,
+    motion_logs,
+    of_pairs,
+    pair_net,
+    poses_in_time_order,
+    say_where_from,
+)
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.step import Step
@@ -80,6 +89,9 @@ class MonodepthConfig:
     """Encoder of the depth network: any timm model."""
     pose_backbone: str | None = None
     """Encoder of the pose network; None = the same as ``backbone``, as in the released code."""
+    pose_init: Literal["auto", "imagenet", "random"] = "auto"
+    """What the pose network's encoder begins with, where init has none: ``imagenet``, ``random``, or
+    ``auto``: ImageNet's weights where the depth network's encoder, or the run that it is from, began so."""
     supervision: Literal["mono", "stereo", "both"] = "mono"
     """``mono`` (M: the neighbours in time), ``stereo`` (S: the right image) or ``both`` (MS)."""
     shared_encoder_pose: bool = False
@@ -180,12 +192,16 @@ class Monodepth(DepthTask):
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
         pose_net: AnyPoseNet | None = None
+        pretrained = False
         if config.shared_encoder_pose:
             pose_net = SharedPoseNet(backbone.channels[-1])
         elif config.supervision != "stereo":
-            pose_net = pair_net(PoseNet, config.pose_backbone or config.backbone, init, backbone)
+            pretrained = begins_with_imagenet(config.pose_init, init, found.others, POSE)
+            pose_net = pair_net(PoseNet, config.pose_backbone or config.backbone, pretrained, backbone)
         task = cls(config, backbone, pose_net)
         init_other_parts(task, found.others, report)
+        if pretrained:
+            say_where_from(report, POSE)
         return task, report
 
     @property
@@ -198,7 +214,7 @@ class Monodepth(DepthTask):
         """Saved prefixes and the modules they stand for; only of the parts that these options have."""
         parts = {"backbone.": "depth_net.backbone.model.", "decoder.": "depth_net.decoder."}
         if isinstance(self.pose_net, PoseNet):
-            parts["pose.backbone."] = "pose_net.backbone.model."
+            parts[POSE] = "pose_net.backbone.model."
         if self.pose_net is not None:
             parts["pose.decoder."] = "pose_net.decoder."
         parts |= {"scale.": "scale."} if self.scale is not None else {}

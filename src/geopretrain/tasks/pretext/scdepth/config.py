@@ -27,6 +27,9 @@ class SCDepthConfig:
     """Encoder of the depth network: any timm model."""
     pose_backbone: str = "resnet18"
     """Encoder of the pose and the rectification network."""
+    pose_init: Literal["auto", "imagenet", "random"] = "auto"
+    """What the encoders of these begin with, where init has none: ``imagenet``, ``random``, or
+    ``auto``: ImageNet's weights where the depth network's encoder, or the run that it is from, began so."""
     version: Literal[1, 2, 3] = 1
     """1: geometry consistency; 2: with rectification, for hand-held cameras; 3: with a teacher's depth."""
     rectify: bool | None = None

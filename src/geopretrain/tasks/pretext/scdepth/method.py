@@ -47,7 +47,16 @@ from geopretrain.losses.geometry_consistency import GREY_MEAN, GREY_STD
 from geopretrain.networks import Backbone, DepthNet, PoseNet, RotationNet
 from geopretrain.tasks import diagnostics
 from geopretrain.tasks.base import DepthTask, Logs
-from geopretrain.tasks.motion import Pair, motion_logs, of_pairs, pair_net
+from geopretrain.tasks.motion import (
+    POSE,
+    ROTATION,
+    Pair,
+    begins_with_imagenet,
+    motion_logs,
+    of_pairs,
+    pair_net,
+    say_where_from,
+)
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.pretext.scdepth.config import INDOORS, OUTDOORS, SCDepthConfig
@@ -101,12 +110,12 @@ class SCDepth(DepthTask):
         parts = {
             "backbone.": "depth_net.backbone.model.",
             "decoder.": "depth_net.decoder.",
-            "pose.backbone.": "pose_net.backbone.model.",
+            POSE: "pose_net.backbone.model.",
             "pose.decoder.": "pose_net.decoder.",
         }
         if self.rotation_net is not None:
             parts |= {
-                "rotation.backbone.": "rotation_net.backbone.model.",
+                ROTATION: "rotation_net.backbone.model.",
                 "rotation.decoder.": "rotation_net.decoder.",
             }
         return parts
@@ -121,12 +130,18 @@ class SCDepth(DepthTask):
         """
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
-        pose_net = pair_net(PoseNet, config.pose_backbone, init, backbone)
+        pretrained = {
+            part: begins_with_imagenet(config.pose_init, init, found.others, part)
+            for part in (POSE, ROTATION)
+        }
+        pose_net = pair_net(PoseNet, config.pose_backbone, pretrained[POSE], backbone)
         rotation_net = None
         if config.rectifies:
-            rotation_net = pair_net(RotationNet, config.pose_backbone, init, backbone)
+            rotation_net = pair_net(RotationNet, config.pose_backbone, pretrained[ROTATION], backbone)
         task = cls(config, backbone, pose_net, rotation_net)
         init_other_parts(task, found.others, report)
+        for part in (part for part, begins in pretrained.items() if begins):
+            say_where_from(report, part)
         return task, report
 
     def check_data(self, data: Description) -> None:
