@@ -36,8 +36,8 @@ def begins_with_imagenet(choice: PoseInit, init: Init, others: Mapping[str, Tens
     """
     if choice != "auto" or init.kind != "run":
         return "imagenet" in (choice, init.kind) and choice != "random"
-    chain = read_lineage(init.source).get("chain") or [""]
-    return chain[0] == "imagenet" and not any(name.startswith(part) for name in others)
+    chain = read_lineage(init.source).get("chain") or [{}]
+    return chain[0].get("kind") == "imagenet" and not any(name.startswith(part) for name in others)
 
 
 def pair_net(kind: type[Net], name: str, pretrained: bool, backbone: Backbone) -> Net:
