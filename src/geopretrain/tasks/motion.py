@@ -16,7 +16,7 @@ from geopretrain.wording import counted
 
 PoseInit = Literal["auto", "imagenet", "random"]
 """What the encoder of a network over pairs begins with."""
-POSE, ROTATION = "pose.backbone.", "rotation.backbone."
+POSE, ROTATION, MOTION = "pose.backbone.", "rotation.backbone.", "motion.backbone."
 """Prefixes that the encoders of networks over pairs are saved under."""
 Pair = tuple[Tensor, Tensor]
 Net = TypeVar("Net", PoseNet, RotationNet)

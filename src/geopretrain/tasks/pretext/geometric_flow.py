@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -48,10 +48,11 @@ from torch import Tensor
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import Fields
-from geopretrain.errors import one_of, require
+from geopretrain.errors import WeightsError, one_of, require
 from geopretrain.networks import Backbone, ConditionalFlowNet, MotionEncoder
 from geopretrain.schema import checked
 from geopretrain.tasks.base import Logs
+from geopretrain.tasks.motion import MOTION, begins_with_imagenet, say_where_from
 from geopretrain.tasks.predictions import FlowPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
@@ -84,6 +85,9 @@ class GeometricFlowConfig:
     """Structure encoder: any timm model."""
     motion_backbone: str | None = None
     """Motion encoder; None = the same as ``backbone``."""
+    motion_init: Literal["auto", "imagenet", "random"] = "auto"
+    """What the motion encoder begins with, where init has none: ``imagenet``, ``random``, or ``auto``:
+    ImageNet's weights where the encoder, or the run that it is from, began so."""
     code_size: int = 128
     """Numbers that the motion encoder may say."""
     motion_input: str = "difference"
@@ -156,7 +160,7 @@ class GeometricFlow(FlowPretext):
         return {
             "backbone.": "flow_net.backbone.model.",
             "decoder.": "flow_net.decoder.",
-            "motion.backbone.": "flow_net.motion.backbone.model.",
+            MOTION: "flow_net.motion.backbone.model.",
             "motion.decoder.": "flow_net.motion.decoder.",
             "motion.norm.": "flow_net.motion.norm.",
         }
@@ -176,18 +180,12 @@ class GeometricFlow(FlowPretext):
         """
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
-        pretrained = init.kind == "imagenet"
-        motion = MotionEncoder(
-            config.motion_backbone or config.backbone,
-            pretrained,
-            config.code_size,
-            config.motion_input == "difference",
-            **backbone.normalisation,
-        )
-        if pretrained:
-            normalise_like_timm(motion.backbone)
+        pretrained = begins_with_imagenet(config.motion_init, init, found.others, MOTION)
+        motion = _motion_encoder(config, pretrained, backbone)
         task = cls(config, backbone, motion)
         init_other_parts(task, found.others, report)
+        if pretrained:
+            say_where_from(report, MOTION)
         return task, report
 
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
@@ -279,3 +277,21 @@ def _without_motion(frames: Tensor, static: Tensor) -> Tensor:
     """Replace the sources of the chosen samples of ``B F 3 H W`` by their targets."""
     chosen = static.to(frames.device).view(-1, 1, 1, 1, 1)
     return torch.where(chosen, frames[:, :1], frames)
+
+
+def _motion_encoder(config: GeometricFlowConfig, pretrained: bool, backbone: Backbone) -> MotionEncoder:
+    """Return the motion encoder (WeightsError where ImageNet's weights are to be had and are not there)."""
+    try:
+        motion = MotionEncoder(
+            config.motion_backbone or config.backbone,
+            pretrained,
+            config.code_size,
+            config.motion_input == "difference",
+            **backbone.normalisation,
+        )
+    except WeightsError as error:  # another encoder than that of --backbone
+        said = str(error).replace("--backbone ", "--settings motion_backbone=")
+        raise WeightsError(f"The motion encoder: {said} Or --settings motion_init=random.") from error
+    if pretrained:
+        normalise_like_timm(motion.backbone)
+    return motion
