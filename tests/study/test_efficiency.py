@@ -109,6 +109,14 @@ def test_nothing_is_claimed_where_chance_may_be_what_more_labels_give():
     assert "whether more labels make plain better could not be told" in label_cautions(found)[0]
 
 
+def test_the_one_set_of_all_labels_stands_beside_every_set_of_fewer():
+    found = [one for one in trials(2.0) if one["labels"] < 64 or one["subset"] == 0]
+    savings = {one.labels: one for one in label_savings(summarise(found, ["plain", "deep"], ["full"]))}
+    assert list(savings) == list(COUNTS)
+    assert "6 sets of labels and their seeds" in savings[16].sentence
+    assert savings[16].needed == pytest.approx(32, rel=0.1)
+
+
 def test_steps_are_counted_training_by_training():
     found = {one.labels: one for one in step_savings(rows(4.0, noise=0.0))}
     for labels, one in found.items():

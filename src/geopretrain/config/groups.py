@@ -373,8 +373,8 @@ class ModeOptions:
     """What is trained."""
 
     mode: Mode = "full"
-    """What is trained: full (encoder and decoder from init), encoder (fresh decoder), frozen (encoder
-    unchanged)."""
+    """What is trained: full (encoder and decoder from init), encoder (fresh decoder; of depth without labels
+    nothing else is taken over, either), frozen (encoder unchanged; of depth with labels only)."""
 
 
 @checked

@@ -136,11 +136,12 @@ def _trainings(options: Any) -> int:
     """Return how many networks are trained."""
     if not hasattr(options, "inits") or not hasattr(options, "seeds"):
         return 1
-    counts = len(options.labels) if isinstance(options.labels, tuple) else 1
-    rows = (len(options.inits) + len(options.variants)) * len(options.modes) * counts
-    sets = int(options.subsets) + (_option(options, "label_list") is not None)
+    counts = options.labels if isinstance(options.labels, tuple) else (options.labels,)
+    listed = _option(options, "label_list") is not None
+    sets = sum((1 if one in (None, "all") else int(options.subsets)) + listed for one in counts)
     rates = len(options.lr) if isinstance(options.lr, tuple) else 1
-    searched = rates * int(options.search_seeds) if rates > 1 else 0
+    searched = rates * int(options.search_seeds) * len(counts) if rates > 1 else 0
+    rows = (len(options.inits) + len(options.variants)) * len(options.modes)
     return rows * (len(options.seeds) * sets + searched)
 
 

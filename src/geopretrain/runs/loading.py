@@ -112,7 +112,7 @@ def load_file(path: Path) -> tuple[Task, dict[str, Any]]:
 def _built(lineage: Mapping[str, Any], config: Mapping[str, Any]) -> Task:
     """Return a task with random weights from its lineage and options."""
     cls = _class(lineage, config)
-    return cls.create(cls.Config(**_of_today(cls, config)), Init("random", "random"))[0]
+    return cls.create(cls.Config(**_of_today(cls, config)), Init("random", "random", shape_only=True))[0]
 
 
 def _of_today(cls: type[Task], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import MIN_SUBSETS, difference_by_subset, mean
+from geopretrain.study.statistics import MIN_SUBSETS, Key, difference_by_subset, mean
 from geopretrain.study.summary import Row, last_rows
 
 STILL_MOVES = 0.05
@@ -154,10 +154,26 @@ def label_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     return said
 
 
+def labels_are_told_to_help(
+    fewest: Mapping[Key, float], most: Mapping[Key, float], *, lower: bool = False
+) -> bool:
+    """Return whether the interval of what the most labels give more than the fewest excludes zero.
+
+    Args:
+        fewest: scores of each set and seed; the one set of all labels has seeds only.
+        most: the same.
+        lower: whether less is better.
+    """
+    by_seed = {seed: value for (_, seed), value in most.items()}
+    if len({subset for subset, _ in most}) == 1:
+        most = {key: by_seed[key[1]] for key in fewest if key[1] in by_seed}
+    found = difference_by_subset(most, fewest, lower=lower)
+    return found is not None and found.verdict in ("better", "no spread")
+
+
 def _untold_gain(fewest: Row, most: Row, measure: Measure) -> list[str]:
     """Return a sentence where chance may be what the most labels give more than the fewest."""
-    found = difference_by_subset(most.keyed, fewest.keyed, lower=measure.lower, over_subsets=False)
-    if found is not None and found.verdict in ("better", "no spread"):
+    if labels_are_told_to_help(fewest.keyed, most.keyed, lower=measure.lower):
         return []
     of = f"{measure.show(fewest.mean)} with {fewest.labels}, {measure.show(most.mean)} with {most.labels}"
     return [

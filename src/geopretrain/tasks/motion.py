@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import torch
@@ -10,63 +11,88 @@ from torch import Tensor
 
 from geopretrain import geometry
 from geopretrain.errors import WeightsError
-from geopretrain.networks import Backbone, PoseNet, RotationNet
+from geopretrain.networks import MotionEncoder, PoseNet, RotationNet
 from geopretrain.weights import Init, LoadReport, normalise_like_timm, read_lineage
+from geopretrain.weights.loading import fits_whole, rename
 from geopretrain.wording import counted
 
-PoseInit = Literal["auto", "imagenet", "random"]
-"""What the encoder of a network over pairs begins with."""
 POSE, ROTATION, MOTION = "pose.backbone.", "rotation.backbone.", "motion.backbone."
 """Prefixes that the encoders of networks over pairs are saved under."""
 Pair = tuple[Tensor, Tensor]
-Net = TypeVar("Net", PoseNet, RotationNet)
+Net = TypeVar("Net", PoseNet, RotationNet, MotionEncoder)
+WITH_A_PACKAGE = "tf_efficientnet_lite0"
+"""Whose ImageNet weights come with a package."""
 
 
-def begins_with_imagenet(choice: PoseInit, init: Init, others: Mapping[str, Tensor], part: str) -> bool:
-    """Return whether the encoder of a network over pairs begins with ImageNet's weights.
+@dataclass(frozen=True)
+class PairStart:
+    """What the encoders of networks over pairs begin with.
 
-    With ``auto`` it does where the task's own encoder did, at once or as the first of several trainings:
-    otherwise a run that knows no motion would be held against ImageNet with a pose network of random numbers.
-
-    Args:
+    Attributes:
         choice: the option.
         init: what the task starts from.
-        others: what ``init`` has beside its backbone.
-        part: prefix of the encoder in ``others``; what is there is taken from there.
+        others: what ``init`` has beside its backbone; an encoder that is there and fits is taken from there.
+        names: of the options, ``pose`` for ``pose_init`` and ``pose_backbone``.
+        from_imagenet: prefixes of those that were given ImageNet's weights.
     """
-    if choice != "auto" or init.kind != "run":
-        return "imagenet" in (choice, init.kind) and choice != "random"
-    chain = read_lineage(init.source).get("chain") or [{}]
-    return chain[0].get("kind") == "imagenet" and not any(name.startswith(part) for name in others)
+
+    choice: Literal["auto", "imagenet", "random"]
+    init: Init
+    others: Mapping[str, Tensor]
+    names: str = "pose"
+    from_imagenet: list[str] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether ImageNet's weights are.
+
+        With ``auto`` where the task's own encoder has them, at once or as the first of several trainings:
+        otherwise a run that knows no motion would be held against ImageNet with a pose network of random
+        numbers.
+        """
+        if self.init.shape_only or self.choice == "random":
+            return False
+        if self.choice == "imagenet" or self.init.kind != "run":
+            return "imagenet" in (self.choice, self.init.kind)
+        chain = read_lineage(self.init.source).get("chain") or [{}]
+        return bool(chain[0].get("kind") == "imagenet")
+
+    def say(self, report: LoadReport) -> None:
+        """Take what ImageNet gave off the list of what began with random numbers."""
+        for part in self.from_imagenet:
+            given = [name for name in report.reinitialised if name.startswith(part)]
+            report.reinitialised = [name for name in report.reinitialised if not name.startswith(part)]
+            report.besides.append(f"{part.rstrip('.')} from ImageNet: {counted(len(given), 'tensor')}")
 
 
-def pair_net(kind: type[Net], name: str, pretrained: bool, backbone: Backbone) -> Net:
-    """Return a network over pairs of images.
+def pair_net(build: Callable[[bool], Net], part: str, start: PairStart) -> Net:
+    """Return a network over pairs of images, with the weights that its encoder begins with.
 
     Args:
-        kind: of network.
-        name: of its encoder, any timm model.
-        pretrained: whether its encoder begins with ImageNet's weights.
-        backbone: of the task, whose normalisation new weights share.
+        build: gives the network, with ImageNet's weights or with random numbers.
+        part: prefix that its encoder is saved under.
+        start: what it begins with; told where these are ImageNet's.
 
     Raises:
         WeightsError: its ImageNet weights cannot be had.
     """
+    given = rename(start.others, {part: ""})
+    if not start.wanted or given:
+        net = build(False)
+        if not start.wanted or fits_whole(net.backbone.model, given):
+            return net
     try:
-        net = kind(name, pretrained, **backbone.normalisation)
-    except WeightsError as error:  # another encoder than that of --backbone
-        said = str(error).replace("--backbone ", "--settings pose_backbone=")
-        raise WeightsError(f"The pose network: {said} Or --settings pose_init=random.") from error
-    if pretrained:
-        normalise_like_timm(net.backbone)
+        net = build(True)
+    except WeightsError as error:
+        why = str(error).split(": ")[0].split(", which")[0]
+        raise WeightsError(
+            f"The {part.split('.')[0]} network begins with ImageNet's weights, as the encoder did, and they "
+            f"are not there: {why}. Choose another encoder for it (--settings {start.names}_backbone="
+            f"{WITH_A_PACKAGE}), or random numbers (--settings {start.names}_init=random)."
+        ) from error
+    normalise_like_timm(net.backbone)
+    start.from_imagenet.append(part)
     return net
-
-
-def say_where_from(report: LoadReport, part: str) -> None:
-    """Take what ImageNet gave a network over pairs off the list of what began with random numbers."""
-    if new := [name for name in report.reinitialised if name.startswith(part)]:
-        report.reinitialised = [name for name in report.reinitialised if name not in set(new)]
-        report.besides.append(f"{part.rstrip('.')} from ImageNet: {counted(len(new), 'tensor')}")
 
 
 def of_pairs(net: Callable[[Tensor, Tensor], Tensor], pairs: Sequence[Pair], together: bool) -> Tensor:

@@ -54,6 +54,7 @@ class Auxiliary:
             (report.reinitialised, self.report.reinitialised),
         ):
             listed += [f"{PREFIX}{name}" for name in own if not name.startswith("backbone.")]
+        report.besides += [f"{PREFIX}{said}" for said in self.report.besides]
         return JointSegmentation(task, self.task, self.weight)
 
     def record(self) -> dict[str, Any]:

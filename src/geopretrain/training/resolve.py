@@ -153,7 +153,7 @@ def with_first_weights(
         if not _weights_are_in_a_checkpoint(options):
             raise
         console.say(f"What this run began with is not needed, its checkpoint holds all weights: {error}")
-        init = Init("random", os.fspath(options.init))
+        init = Init("random", os.fspath(options.init), shape_only=True)
         return *build_task(cls, config, init, options.seed), init
 
 

@@ -34,11 +34,13 @@ class Init:
             folder).
         source: the path, or the word itself.
         backbone_only: whether everything else that is there (a decoder, a pose network) is left.
+        shape_only: whether all weights are put in afterwards, so that none need be fetched.
     """
 
     kind: str
     source: str
     backbone_only: bool = False
+    shape_only: bool = False
 
     def __str__(self) -> str:
         return self.source

@@ -40,7 +40,7 @@ class LoadReport:
         changed: what was changed on the way, e.g. resized.
         normalisation: of images, that the network has now.
         incomplete: a sentence where the source holds a part of the backbone only.
-        besides: what came from elsewhere.
+        besides: parts that have ImageNet's weights while the source is another, in words.
     """
 
     source: str
@@ -68,12 +68,13 @@ class LoadReport:
     def summary(self) -> str:
         """Return a few lines for the screen."""
         if self.source == NOTHING:
-            return "\n".join([f"Weights: {NOTHING}, nothing was loaded.", *self._warnings()])
+            said = NOTHING + ("" if self.besides else ", nothing was loaded")
+            return "\n".join([f"Weights: {said}.", *self._besides(), *self._warnings()])
         count = counted(len(self.loaded), "tensor")
         lines = [f"Weights from {self.source}: {count} loaded{_by_part(self.loaded)}."]
         if self.format:
             lines.append(f"  format: {self.format}")
-        lines += [f"  {one}" for one in self.besides]
+        lines += self._besides()
         if self.reinitialised:
             lines.append(f"  newly initialised: {len(self.reinitialised)}{_by_part(self.reinitialised)}")
         if self.skipped:
@@ -100,6 +101,9 @@ class LoadReport:
             "skipped": [{"tensor": name, "reason": reason} for name, reason in self.skipped],
             "reinitialised": self.reinitialised,
         }
+
+    def _besides(self) -> list[str]:
+        return [f"  {one}" for one in self.besides]
 
     def _warnings(self) -> list[str]:
         return [f"  {warning}" for warning in self.warnings]

@@ -48,11 +48,11 @@ from torch import Tensor
 from geopretrain import geometry, losses
 from geopretrain.data.batches import ClipBatch
 from geopretrain.data.dataset import Fields
-from geopretrain.errors import WeightsError, one_of, require
+from geopretrain.errors import one_of, require
 from geopretrain.networks import Backbone, ConditionalFlowNet, MotionEncoder
 from geopretrain.schema import checked
 from geopretrain.tasks.base import Logs
-from geopretrain.tasks.motion import MOTION, begins_with_imagenet, say_where_from
+from geopretrain.tasks.motion import MOTION, PairStart, pair_net
 from geopretrain.tasks.predictions import FlowPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
 from geopretrain.tasks.pretext.flow_task import FlowPretext, flow_logs
@@ -62,7 +62,6 @@ from geopretrain.weights import (
     LoadReport,
     init_backbone,
     init_other_parts,
-    normalise_like_timm,
     read_init,
 )
 
@@ -180,12 +179,21 @@ class GeometricFlow(FlowPretext):
         """
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
-        pretrained = begins_with_imagenet(config.motion_init, init, found.others, MOTION)
-        motion = _motion_encoder(config, pretrained, backbone)
+        start = PairStart(config.motion_init, init, found.others, "motion")
+        motion = pair_net(
+            lambda pretrained: MotionEncoder(
+                config.motion_backbone or config.backbone,
+                pretrained,
+                config.code_size,
+                config.motion_input == "difference",
+                **backbone.normalisation,
+            ),
+            MOTION,
+            start,
+        )
         task = cls(config, backbone, motion)
         init_other_parts(task, found.others, report)
-        if pretrained:
-            say_where_from(report, MOTION)
+        start.say(report)
         return task, report
 
     def train_transform(self, batch: ClipBatch) -> ClipBatch:
@@ -277,21 +285,3 @@ def _without_motion(frames: Tensor, static: Tensor) -> Tensor:
     """Replace the sources of the chosen samples of ``B F 3 H W`` by their targets."""
     chosen = static.to(frames.device).view(-1, 1, 1, 1, 1)
     return torch.where(chosen, frames[:, :1], frames)
-
-
-def _motion_encoder(config: GeometricFlowConfig, pretrained: bool, backbone: Backbone) -> MotionEncoder:
-    """Return the motion encoder (WeightsError where ImageNet's weights are to be had and are not there)."""
-    try:
-        motion = MotionEncoder(
-            config.motion_backbone or config.backbone,
-            pretrained,
-            config.code_size,
-            config.motion_input == "difference",
-            **backbone.normalisation,
-        )
-    except WeightsError as error:  # another encoder than that of --backbone
-        said = str(error).replace("--backbone ", "--settings motion_backbone=")
-        raise WeightsError(f"The motion encoder: {said} Or --settings motion_init=random.") from error
-    if pretrained:
-        normalise_like_timm(motion.backbone)
-    return motion

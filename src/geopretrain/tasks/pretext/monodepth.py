@@ -51,13 +51,12 @@ from geopretrain.tasks import diagnostics
 from geopretrain.tasks.base import DepthTask, Logs
 from geopretrain.tasks.motion import (
     POSE,
-    begins_with_imagenet,
+    PairStart,
     in_time_order,
     motion_logs,
     of_pairs,
     pair_net,
     poses_in_time_order,
-    say_where_from,
 )
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
@@ -192,16 +191,15 @@ class Monodepth(DepthTask):
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
         pose_net: AnyPoseNet | None = None
-        pretrained = False
+        start = PairStart(config.pose_init, init, found.others)
         if config.shared_encoder_pose:
             pose_net = SharedPoseNet(backbone.channels[-1])
         elif config.supervision != "stereo":
-            pretrained = begins_with_imagenet(config.pose_init, init, found.others, POSE)
-            pose_net = pair_net(PoseNet, config.pose_backbone or config.backbone, pretrained, backbone)
+            name, like = config.pose_backbone or config.backbone, backbone.normalisation
+            pose_net = pair_net(lambda pretrained: PoseNet(name, pretrained, **like), POSE, start)
         task = cls(config, backbone, pose_net)
         init_other_parts(task, found.others, report)
-        if pretrained:
-            say_where_from(report, POSE)
+        start.say(report)
         return task, report
 
     @property

@@ -51,11 +51,10 @@ from geopretrain.tasks.motion import (
     POSE,
     ROTATION,
     Pair,
-    begins_with_imagenet,
+    PairStart,
     motion_logs,
     of_pairs,
     pair_net,
-    say_where_from,
 )
 from geopretrain.tasks.predictions import DepthMeaning, DepthPrediction
 from geopretrain.tasks.presets import SHORT, TINY, Preset
@@ -130,18 +129,15 @@ class SCDepth(DepthTask):
         """
         found = read_init(init, config.backbone)
         backbone, report = init_backbone(config.backbone, init, found)
-        pretrained = {
-            part: begins_with_imagenet(config.pose_init, init, found.others, part)
-            for part in (POSE, ROTATION)
-        }
-        pose_net = pair_net(PoseNet, config.pose_backbone, pretrained[POSE], backbone)
+        name, like = config.pose_backbone, backbone.normalisation
+        start = PairStart(config.pose_init, init, found.others)
+        pose_net = pair_net(lambda pretrained: PoseNet(name, pretrained, **like), POSE, start)
         rotation_net = None
         if config.rectifies:
-            rotation_net = pair_net(RotationNet, config.pose_backbone, pretrained[ROTATION], backbone)
+            rotation_net = pair_net(lambda pretrained: RotationNet(name, pretrained, **like), ROTATION, start)
         task = cls(config, backbone, pose_net, rotation_net)
         init_other_parts(task, found.others, report)
-        for part in (part for part, begins in pretrained.items() if begins):
-            say_where_from(report, part)
+        start.say(report)
         return task, report
 
     def check_data(self, data: Description) -> None:
