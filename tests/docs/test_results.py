@@ -19,6 +19,7 @@ SECTIONS = {
     "joint": "## Depth learned beside the labels",
     "shown": "## Depth as an input",
     "more": "## Four more levers",
+    "video": "## More pixels",
     "all": "## All together",
     "indoors": "## The second domain",
     "final": "## The end",
@@ -70,7 +71,7 @@ def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], flo
     ("name", "row"),
     [
         (name, row)
-        for name in ("levers", "joint", "shown", "more", "all")
+        for name in ("levers", "joint", "shown", "more", "video", "all")
         for row in scores(name, "miou", 100)
         if row != "imagenet"
     ],
@@ -147,6 +148,18 @@ def test_differences_of_carried_labels(key, factor, within):
     (line,) = re.findall(rf"^\| {title}\b.*\|$", section("propagated"), re.MULTILINE)
     difference, low, high = [float(one) for one in re.findall(NUMBER, line)][-3:]
     assert (difference, low, high) == pytest.approx(paired(found["alone"], found["carried"]), abs=within)
+
+
+@pytest.mark.parametrize("row", ["depth", "refined"])
+def test_differences_of_labels_carried_in_other_ways(row):
+    printed = numbers("propagated", row)
+    for key, factor, within, found in (
+        ("miou", 100, 0.06, printed[:11]),
+        ("residual_information", 1, 0.006, printed[11:]),
+    ):
+        values = scores("propagated", key, factor)
+        assert found[:8] == pytest.approx([values[row][place] for place in sorted(values[row])], abs=within)
+        assert found[8:] == pytest.approx(paired(values["alone"], values[row]), abs=within)
 
 
 FEW = [
