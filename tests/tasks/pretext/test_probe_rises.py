@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,11 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Case:
-    """A short training, and the points of mIoU that the linear probe gains in it at least.
+    """A short training, and the points of mIoU that the linear probe gains in it at least, mean of the seeds.
 
     About half of what was seen (28.1 and 18.8 % before training for the two encoders), mostly with two seeds
-    or three, or on two sets of samples, as one is a matter of luck (see docs/synthetic.md).
+    or three, or on two sets of samples, as one is a matter of luck (see docs/synthetic.md) and, for the same
+    seed, of the processor: monodepth gained 0.9, 3.2 and 0.8 points with seeds 0 to 2 on an AMD EPYC.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Case:
     margin: float
     settings: dict[str, Any] = field(default_factory=dict)
     video: str = VIDEO
+    seeds: tuple[int, ...] = (0,)
 
 
 DEPTHS = {"min_depth": 0.02, "max_depth": 20.0}
@@ -55,7 +58,7 @@ CASES = [
         "mae", "test_vit", 1200, 16, 2e-3, 1.8, {"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4}
     ),
     Case("cross_view", "test_vit", 300, 16, 2e-3, 1.0),
-    Case("monodepth", "test_resnet", 600, 8, 1e-3, 1.3, DEPTHS),
+    Case("monodepth", "test_resnet", 600, 8, 1e-3, 0.8, DEPTHS, seeds=(0, 1, 2)),
     Case("depth_supervised", "test_resnet", 200, 8, 1e-3, 1.0),
     Case("optical_flow", "test_resnet", 500, 8, 1e-3, 0.5),
     Case("geometric_flow", "test_resnet", 200, 8, 1e-3, 0.8),
@@ -104,21 +107,24 @@ def test_features_get_better(tmp_path, store_of, case):
     )
     if case.video == PATCHES:
         write_patches(tmp_path / "patches")
-    run = gp.pretrain(
-        case.method,
-        data=data or store_of(case.video),
-        size=size,
-        out=tmp_path / "run",
-        backbone=case.backbone,
-        steps=case.steps,
-        batch_size=case.batch_size,
-        lr=case.lr,
-        settings=case.settings,
-        precision="fp32",
-        threads=1,
-        probe=PROBE,
-        validate_every=case.steps,
-        progress=False,
-    )
-    found = run.results["probe"]
-    assert 100 * (found["after"] - found["before"]) > case.margin
+    gains = []
+    for seed in case.seeds:
+        run = gp.pretrain(
+            case.method,
+            data=data or store_of(case.video),
+            size=size,
+            out=tmp_path / f"run-{seed}",
+            backbone=case.backbone,
+            steps=case.steps,
+            batch_size=case.batch_size,
+            lr=case.lr,
+            settings=case.settings,
+            precision="fp32",
+            threads=1,
+            probe=PROBE,
+            validate_every=case.steps,
+            progress=False,
+            seed=seed,
+        )
+        gains.append(100 * (run.results["probe"]["after"] - run.results["probe"]["before"]))
+    assert mean(gains) > case.margin, gains
