@@ -17,10 +17,8 @@ from geopretrain.folders import check_replaceable, owned
 if TYPE_CHECKING:
     from geopretrain.advice.advice import Advice
     from geopretrain.advice.commands import Plan
-    from geopretrain.advice.domain import Domain
     from geopretrain.advice.labels import Labels
     from geopretrain.advice.learning import Probed
-    from geopretrain.advice.rules import Answer
     from geopretrain.advice.video import Video
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
@@ -61,7 +59,16 @@ def advise(options: AdviseOptions) -> Advice:
 def _advice(options: AdviseOptions) -> Advice:
     """Measure both sides and hold them against what is known."""
     from geopretrain.advice import domain, labels, video
-    from geopretrain.advice.advice import IMAGENET, RANDOM
+    from geopretrain.advice.advice import (
+        IMAGENET,
+        RANDOM,
+        STEEP,
+        Advice,
+        commands_of,
+        headline_of,
+        remarks_of,
+        verdict_of,
+    )
     from geopretrain.advice.measurements import Case, studies
     from geopretrain.advice.rules import answer
 
@@ -74,46 +81,18 @@ def _advice(options: AdviseOptions) -> Advice:
     alike = domain.compare(store, data, labels.FIELDS[task], networks[IMAGENET])
     probed = _probed(data, of_labels, networks, options.seed)
     case = Case(task, of_labels.wanted, alike.kind, name, of_video.camera)
-    answers = (
-        answer(among, case, RANDOM, imagenet=True),
-        answer(among, case, IMAGENET),
-        answer(among, case, RANDOM),
-    )
-    said = tuple(video.in_words(of_video, store))
-    return _concluded(options, (name, networks), of_video, said, of_labels, alike, probed, answers)
-
-
-def _concluded(
-    options: AdviseOptions,
-    network: tuple[str, dict[str, Backbone]],
-    of_video: Video,
-    video_said: tuple[str, ...],
-    of_labels: Labels,
-    alike: Domain,
-    probed: Probed | None,
-    answers: tuple[Answer, Answer, Answer],
-) -> Advice:
-    """Return what follows from what was measured; answers: ImageNet's worth, and pre-training after each."""
-    from geopretrain.advice.advice import (
-        IMAGENET,
-        STEEP,
-        Advice,
-        commands_of,
-        headline_of,
-        remarks_of,
-        verdict_of,
-    )
-
-    imagenet, pretraining, from_random = answers
+    imagenet = answer(among, case, RANDOM, imagenet=True)
+    pretraining = answer(among, case, IMAGENET)
+    from_random = answer(among, case, RANDOM)
     verdict = verdict_of(of_video, pretraining)
     slope = probed.slope(IMAGENET) if probed is not None else None
     steep = bool(of_labels.absent) or (slope is not None and slope >= STEEP)
-    plan = _plan(options, network, of_video, of_labels)
+    plan = _plan(options, (name, networks), of_video, of_labels)
     return Advice(
         verdict=verdict,
         headline=headline_of(verdict, of_video, pretraining),
         video=of_video,
-        video_said=video_said,
+        video_said=tuple(video.in_words(of_video, store)),
         labels=of_labels,
         domain=alike,
         probe=probed,

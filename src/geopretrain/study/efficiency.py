@@ -14,7 +14,7 @@ from geopretrain.study.bootstrap import bootstrap_interval
 from geopretrain.study.instrument import labels_are_told_to_help
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
-from geopretrain.study.statistics import Key, mean
+from geopretrain.study.statistics import Key, mean, of_every_set
 from geopretrain.study.summary import Row, last_rows
 from geopretrain.wording import counted
 
@@ -102,7 +102,7 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
             signed = {key: -value if measure.lower else value for key, value in row.keyed.items()}
             by_labels.setdefault((row.mode, row.init), {})[row.labels] = signed
     found = []
-    by_labels = {what: _of_every_set(own) for what, own in by_labels.items()}
+    by_labels = {what: of_every_set(own) for what, own in by_labels.items()}
     for (mode, init), own in by_labels.items():
         baseline = by_labels.get((mode, first), {})
         if init == first or len(baseline) < 2 or not _rises(baseline):
@@ -111,17 +111,6 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
             if labels in baseline and (saving := _saving(mode, init, labels, scores, baseline, first)):
                 found.append(saving)
     return found
-
-
-def _of_every_set(scores: dict[int, dict[Key, float]]) -> dict[int, dict[Key, float]]:
-    """Let the one set of all labels stand beside each of several sets of fewer, by its seeds."""
-    sets = {subset for own in scores.values() for subset, _ in own}
-    single = {count for count, own in scores.items() if len({subset for subset, _ in own}) == 1}
-    spread = {
-        count: {(subset, seed): value for (_, seed), value in scores[count].items() for subset in sets}
-        for count in single
-    }
-    return {**scores, **spread}
 
 
 def _rises(baseline: ScoresByLabels) -> bool:

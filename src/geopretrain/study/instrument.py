@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from geopretrain.study.measures import MIOU, Measure
-from geopretrain.study.statistics import MIN_SUBSETS, Key, difference_by_subset, mean
+from geopretrain.study.statistics import MIN_SUBSETS, Key, difference_by_subset, mean, of_every_set
 from geopretrain.study.summary import Row, last_rows
 
 STILL_MOVES = 0.05
@@ -164,10 +164,8 @@ def labels_are_told_to_help(
         most: the same.
         lower: whether less is better.
     """
-    by_seed = {seed: value for (_, seed), value in most.items()}
-    if len({subset for subset, _ in most}) == 1:
-        most = {key: by_seed[key[1]] for key in fewest if key[1] in by_seed}
-    found = difference_by_subset(most, fewest, lower=lower)
+    less, more = of_every_set({0: fewest, 1: most}).values()
+    found = difference_by_subset(more, less, lower=lower)
     return found is not None and found.verdict in ("better", "no spread")
 
 

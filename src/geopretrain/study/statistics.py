@@ -266,6 +266,17 @@ def spread_within(values: Mapping[Key, float]) -> float:
     return math.sqrt(math.fsum(squares) / free) if free else math.nan
 
 
+def of_every_set(scores: Mapping[int, Mapping[Key, float]]) -> dict[int, dict[Key, float]]:
+    """Return scores by number of labels, the one set of all labels beside each of several sets of fewer."""
+    sets = {subset for own in scores.values() for subset, _ in own}
+    single = {count for count, own in scores.items() if len({subset for subset, _ in own}) == 1}
+    spread = {
+        count: {(subset, seed): value for (_, seed), value in scores[count].items() for subset in sets}
+        for count in single
+    }
+    return {count: spread.get(count, dict(own)) for count, own in scores.items()}
+
+
 def _numbers(name: str, values: Sequence[float]) -> list[float]:
     """Return finite numbers as a list; raises ConfigError where one is none."""
     found = plain(values)
