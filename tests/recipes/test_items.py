@@ -280,7 +280,9 @@ def test_items_share_what_is_trained_and_each_has_its_page(out, capsys):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(f'<h2 id="{item}">' in page for item in GEOMETRIC)
     assert "EPC++ (M)" in page
-    assert page.count("data:image/png;base64,") == 3, "pictures of figure 1, lines of figures 4 and 5"
+    shown = page[: page.index("<footer")]  # what follows are scripts
+    assert shown.count("data:image/png;base64,") == 1, "pictures of figure 1"
+    assert shown.count('<script type="application/json">') == 2, "lines of figures 4 and 5"
     assert sorted(path.name for path in out.glob("*.html")) == [
         "fig-5.html",
         "report.html",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import html
+import io
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from fake_comparison import fake_comparison
 
+from geopretrain.config.groups import listed
 from geopretrain.config.options import ReproduceOptions
+from geopretrain.files import write_json
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.page import write_overview, write_report
 from geopretrain.recipes.plan import make_plan
@@ -81,15 +88,122 @@ def test_numbers_of_a_recipe_have_a_real_minus(tmp_path):
     assert not re.search(r"(?<![\w-])-\d", re.sub("<[^>]+>", " ", body))
 
 
+def write_maps(plan, damaged=False):
+    """Write a map of layers for every step that makes one."""
+    for one in plan.measured:
+        for step in (step for step in one.steps if step.command == "analyse cka"):
+            first, second = listed(step.options.inits)[0], listed(step.options.inits)[-1]
+            table = [[1.0, 0.25, 0.5], [0.25, 1.0, None]]
+            content = {"first": str(first), "second": str(second), "protocol": "linear CKA of 64 images"}
+            content |= {"layers_of_first": ["stem", "<b>blocks</b>"], "layers_of_second": ["stem", "1", "2"]}
+            content |= {"cka": table[1:] if damaged else table, "standard_error": table}
+            write_json(Path(step.folder) / "cka.json", content)
+
+
+def figures_in(page):
+    """Return what the script of the page draws."""
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page, flags=re.S)
+    return [json.loads(one) for one in found]
+
+
 def test_a_figure_is_named_once_and_its_maps_by_short_names(tmp_path):
     plan = plan_of("mesa/fig-5", tmp_path / "out")
+    write_maps(plan)
     page = page_of(plan, {})
     (first,) = words_of(page, "h1")
     assert first == plan.recipe.title
     assert not [one for one in words_of(page, "p", "li", "h2", "h3") if first in one]
     figure = f"Figure 5: {plan.items['fig-5'].words}"
     assert words_of(page, "h1", "h2", "p", "li").count(figure) == 1
-    assert f'title="masked: {plan.out}/masked, finetuned: {plan.out}/rows/MP/seed-0/finetuned"' in page
+    beside = f"masked: {plan.out}/masked. finetuned: {plan.out}/rows/MP/seed-0/finetuned."
+    assert any(beside in one for one in words_of(page, "p"))
+    assert 'class="downloads"' not in page, "a figure has no table to keep"
+
+
+def test_maps_of_layers_can_be_pointed_at(tmp_path):
+    plan = plan_of("mesa/fig-5", tmp_path / "out")
+    write_maps(plan)
+    drawn = figures_in(page_of(plan, {}))
+    assert len(drawn) == len({one.row.name for one in plan.measured})
+    (shown,) = drawn[0]["data"]
+    assert shown["y"] == ["stem", "&lt;b&gt;blocks&lt;/b&gt;"]
+    assert shown["x"] == ["stem", "1", "2"]
+    assert shown["z"] == [[1.0, 0.25, 0.5], [0.25, 1.0, None]]
+    assert shown["customdata"][1] == [
+        "0.250 (standard error 0.250)",
+        "1.000 (standard error 1.000)",
+        "no number",
+    ]
+
+
+def test_a_damaged_map_is_said_in_its_place(tmp_path):
+    plan = plan_of("mesa/fig-5", tmp_path / "out")
+    write_maps(plan, damaged=True)
+    page = page_of(plan, {})
+    assert not figures_in(page)
+    said = [one for one in words_of(page, "p") if "a table of 2 x 3 numbers" in one]
+    assert len(said) == len({one.row.name for one in plan.measured})
+
+
+def test_a_table_over_a_value_is_drawn_a_line_for_each_start(tmp_path):
+    plan = plan_of("geometric-pretraining/fig-4", tmp_path / "out")
+    item = plan.items["fig-4"]
+    outcome = outcome_of(plan, item)
+    (drawn,) = figures_in(page_of(plan, {"fig-4": outcome}))
+    starts = {str(line.row.values["weights"]) for line in outcome.lines}
+    assert {one["name"] for one in drawn["data"]} == starts
+    first = drawn["data"][0]
+    assert first["x"] == [5, 10, 100], "ascending, whatever the order of the rows"
+    of = {
+        line.row.values["percent"]: line
+        for line in outcome.lines
+        if line.row.values["weights"] == first["name"]
+    }
+    assert first["y"] == [of[percent].mean(item.columns[0].name) for percent in (5, 10, 100)]
+    assert first["error_y"]["array"] == [of[percent].sd(item.columns[0].name) for percent in (5, 10, 100)]
+
+
+def kept_in(page, ending):
+    """Return the text of a download."""
+    (address,) = re.findall(rf'download="[^"]*{ending}" href="data:[^,]*,([^"]*)"', page)
+    return base64.b64decode(address).decode()
+
+
+def test_every_number_of_a_recipe_can_be_kept(tmp_path):
+    plan = plan_of("mesa/table-1", tmp_path / "out")
+    item = plan.items["table-1"]
+    outcome = outcome_of(plan, item)
+    page = page_of(plan, {"table-1": outcome})
+    lines = list(csv.DictReader(io.StringIO(kept_in(page, ".csv"))))
+    ours = [one for one in lines if one["seed"]]
+    assert len(ours) == 2 * len(outcome.lines) * len(item.columns)
+    for line in outcome.lines:
+        column = item.columns[0].name
+        own = [one for one in ours if (one["row"], one["number"]) == (line.row.name, column)]
+        assert [(int(one["seed"]), float(one["ours"])) for one in own] == list(
+            zip(line.seeds, line.values[column], strict=True)
+        )
+        printed = line.row.printed.get(column)
+        assert {one["paper"] for one in own} == {"" if printed is None else str(printed)}
+    assert {one["protocol"] for one in ours} == {"p"}
+    assert {one["pictures"] for one in ours} == {"12"}
+
+
+def test_tables_of_a_recipe_for_latex_have_all_their_cells(tmp_path):
+    plan = plan_of("mesa/chain", tmp_path / "out")
+    write_maps(plan)
+    tables = {name: outcome_of(plan, item) for name, item in plan.items.items() if item.numbers}
+    text = kept_in(page_of(plan, tables), ".tex")
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == len(tables) > 1
+    for name, table in zip(tables, text.split(r"\begin{table}")[1:], strict=True):
+        width = 2 + len(plan.items[name].columns)
+        rows = [line.replace(r"\&", "") for line in table.splitlines() if " & " in line.replace(r"\&", "")]
+        assert {line.count("&") + 1 for line in rows} == {width}
+        labels = [line.split("&")[1].strip() for line in rows[1:]]
+        assert labels.count("ours") == len(tables[name].lines)
+        assert labels.count("paper") == labels.count("difference") + len(tables[name].others)
+    assert r"RMSE" in text
+    assert "% command: the command" in text
 
 
 def test_a_study_says_each_thing_once(tmp_path):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geopretrain.config.groups import listed
 from geopretrain.data.subsets import spread_positions
-from geopretrain.files import write_picture
 from geopretrain.recipes.depth_pictures import draw_errors
+from geopretrain.recipes.downloads import downloads
+from geopretrain.recipes.figures import activations_of, lines_of, maps_of
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
@@ -20,7 +20,6 @@ from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
 from geopretrain.study.comparison import Comparison
-from geopretrain.study.inits import short_names
 from geopretrain.tasks.base import DepthTask
 from geopretrain.wording import number
 
@@ -53,17 +52,20 @@ def write_report(
         failures: rows and seeds that did not, with their errors.
         line: what is typed to do the same.
     """
+    parts = [_part(path.parent, name, item, tables.get(name), done) for name, item in plan.items.items()]
     return write_page(
         path,
         "recipe.html.j2",
+        drawings=any(part["drawn"] or part["maps"] for part in parts),
         plan=plan,
         recipe=plan.recipe,
         outcome=next((one for one in tables.values() if one.protocol), next(iter(tables.values()), None)),
-        parts=[_part(path.parent, name, item, tables.get(name), done) for name, item in plan.items.items()],
+        parts=parts,
+        downloads=downloads(plan, parts, line),
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],
         lineages=_lineages(done),
-        activations=_activations(done),
+        activations=activations_of(done),
         failures=failures,
         line=line,
     )
@@ -81,9 +83,9 @@ def _part(
         "table": [] if outcome is None else [_lines(one, outcome.columns) for one in outcome.lines],
         "others": [] if outcome is None else _others(outcome),
         "against": [] if outcome is None else _compared(outcome),
-        "drawn": _drawn(out, name, item, outcome),
+        "drawn": lines_of(item, outcome),
         "picture": _picture(out, name, item, own) if item.pictures else "",
-        "maps": _maps(own, item.maps),
+        "maps": maps_of(own, item.maps),
     }
 
 
@@ -202,24 +204,6 @@ def _run_of(one: Measured) -> RunFolder | None:
     return next((run for run in runs if run.is_ours()), None)
 
 
-def _drawn(out: Path, name: str, item: Item, outcome: Outcome | None) -> str:
-    """Draw the first column of a table over a value of its rows; nothing where that is not asked for."""
-    if outcome is None or not item.lines:
-        return ""
-    from geopretrain.pictures.values import draw_values
-
-    across, by = item.lines
-    lines: dict[str, dict[float, tuple[float, float]]] = {}
-    for line in outcome.lines:
-        if line.seeds:
-            where = float(line.row.values[across])
-            values = (line.mean(outcome.columns[0].name), line.sd(outcome.columns[0].name))
-            lines.setdefault(str(line.row.values[by]), {})[where] = values
-    path = out / f"{name or 'report'}-lines.png"
-    write_picture(path, draw_values(lines, across=across, up=outcome.columns[0].title))
-    return embedded(path)
-
-
 def _picture(out: Path, name: str, item: Item, done: Sequence[Measured]) -> str:
     """Draw the depth of the first seed of each row on frames that were scored; nothing for other tasks."""
     from geopretrain.evaluation.measured import find_frames
@@ -246,36 +230,6 @@ def _picture(out: Path, name: str, item: Item, done: Sequence[Measured]) -> str:
     chosen = [found.frames[position] for position in spread_positions(len(found.frames), item.frames)]
     drawn = draw_errors(out / f"{name or 'depth'}.png", networks, chosen, first.size)
     return embedded(drawn) if drawn else ""
-
-
-def _maps(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the maps of layers (CKA) of the first seed of each row."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in done:
-        steps = [step for name in wanted if (step := one.step(name)) is not None]
-        maps = [
-            {"words": step.words, "picture": embedded(step.folder / "cka.png"), "places": _places(step)}
-            for step in steps
-        ]
-        if maps:
-            found.setdefault(one.row.name, {"name": one.row.name, "words": one.row.words, "maps": maps})
-    return list(found.values())
-
-
-def _places(step: Step) -> str:
-    """Return where the networks of a map lie, which is written beside it by short names."""
-    names = short_names(listed(step.options.inits))
-    return ", ".join(f"{name}: {whole}" for whole, name in names.items() if name != whole)
-
-
-def _activations(done: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return the pictures of activations of the first seed of each row, all of the same images."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in done:
-        for step in one.steps:
-            if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
-                found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
-    return list(found.values())
 
 
 def _number(value: float | None, column: Column) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.report.page import data_url
@@ -45,6 +45,7 @@ PROTOCOL = (
     *("precision", "hardware", "created", "command"),
 )
 """Of the protocol, what stands in every line of the numbers."""
+TEX = "application/x-tex"
 
 
 def downloads(comparison: Comparison) -> list[dict[str, str]]:
@@ -57,12 +58,14 @@ def downloads(comparison: Comparison) -> list[dict[str, str]]:
             "text/csv",
         ),
         ("comparison.csv", "Table with differences (CSV)", comparison.csv(), "text/csv"),
-        ("comparison.tex", "Table for LaTeX (booktabs)", latex(comparison), "application/x-tex"),
+        ("comparison.tex", "Table for LaTeX (booktabs)", latex(comparison), TEX),
     )
-    return [
-        {"name": name, "words": words, "address": data_url(text, f"{kind};charset=utf-8")}
-        for name, words, text, kind in kept
-    ]
+    return [kept_as(*one) for one in kept]
+
+
+def kept_as(name: str, words: str, text: str, kind: str) -> dict[str, str]:
+    """Return a link to a text that lies in the page: ``name`` of the file, ``words``, ``address``."""
+    return {"name": name, "words": words, "address": data_url(text, f"{kind};charset=utf-8")}
 
 
 def trainings_csv(comparison: Comparison) -> str:
@@ -97,7 +100,7 @@ def latex(comparison: Comparison) -> str:
     """Return the table of the page for LaTeX, with the package booktabs."""
     measure, protocol = comparison.measure, comparison.results["protocol"]
     heads = ["initialisation", measure.title, *(["bits/px"] if measure.residual else [])]
-    heads += [measure.second_title, "difference", r"95 % interval", "verdict"]
+    heads += [measure.second_title, "difference", "95 % interval", "verdict"]
     scored = protocol.get("scored_on", "test")
     caption = (
         f"{measure.title}, mean and standard deviation over {counted(len(protocol['seeds']), 'seed')} on "
@@ -105,23 +108,55 @@ def latex(comparison: Comparison) -> str:
         f"{protocol['score']}."
     )
     told = ("data_description", "backbone", "size", "preset", "steps", "batch_size", "command")
+    return booktabs(
+        caption,
+        heads,
+        f"l{'r' * (len(heads) - 3)}ll",
+        _groups(comparison, len(heads)),
+        told=[f"{name.replace('_', ' ')}: {protocol[name]}" for name in told],
+    )
+
+
+def booktabs(
+    caption: str, heads: Sequence[str], columns: str, lines: Iterable[str], told: Iterable[str] = ()
+) -> str:
+    """Return a table for LaTeX.
+
+    Args:
+        caption: of it, as plain text.
+        heads: of its columns.
+        columns: how these are aligned, as ``tabular`` wants it.
+        lines: between its heads and its end, as `tex_line` and `tex_title` make them.
+        told: what stands above it as comments.
+    """
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
-            *(f"% {name.replace('_', ' ')}: {' '.join(str(protocol[name]).split())}" for name in told),
+            *(f"% {' '.join(one.split())}" for one in told),
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{escaped(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 3)}ll}}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _line(heads),
-            *_groups(comparison, len(heads)),
+            tex_line(heads),
+            *lines,
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
             "",
         ]
     )
+
+
+def tex_line(cells: Iterable[str]) -> str:
+    """Return a line of a table for LaTeX, of plain texts."""
+    return rf"{' & '.join(map(escaped, cells))} \\"
+
+
+def tex_title(text: str, width: int) -> Iterator[str]:
+    """Give a rule and a title over ``width`` columns of a table for LaTeX."""
+    yield r"\midrule"
+    yield rf"\multicolumn{{{width}}}{{l}}{{{escaped(text)}}} \\"
 
 
 def _groups(comparison: Comparison, width: int) -> Iterator[str]:
@@ -132,10 +167,9 @@ def _groups(comparison: Comparison, width: int) -> Iterator[str]:
         if (group := (row.mode, row.labels, row.step)) != before:
             labels = f", {counted(row.labels or 0, 'label')}" if several else ""
             title = f"{MODE_WORDS.get(row.mode, row.mode)}{labels}, after {counted(row.step, 'step')}"
-            yield r"\midrule"
-            yield rf"\multicolumn{{{width}}}{{l}}{{{escaped(title)}}} \\"
+            yield from tex_title(title, width)
             before = group
-        yield _line(_cells(row, bits, measure))
+        yield tex_line(_cells(row, bits, measure))
 
 
 def _cells(row: Row, bits: Row, measure: Measure) -> list[str]:
@@ -145,7 +179,3 @@ def _cells(row: Row, bits: Row, measure: Measure) -> list[str]:
     ends = f"{ends_of(d, measure)}{over_what(d)}" if d is not None and d.has_interval else "\N{EN DASH}"
     difference = ["", "", ""] if d is None else [measure.show(d.mean, sign=True), ends, d.verdict]
     return [row.init, score, *([residual(bits, row)] if measure.residual else []), second, *difference]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return rf"{' & '.join(map(escaped, cells))} \\"
