@@ -64,6 +64,14 @@ def test_chosen_images_and_rates_that_are_tried_are_trainings_too():
     assert estimates._trainings(searching) == 2 * 2 * (2 * 2 + 3 * 2), "two further seeds for each rate"
 
 
+def test_what_is_trained_in_two_modes_at_once_counts_once():
+    made = make_plan(ReproduceOptions("evidence/out-of-domain", dry_run=True, tiny=True))
+    options = next(step for step in made.stages if step.name == "room_scores").options
+    assert options.inits[0] == "imagenet"
+    assert options.modes == ("full", "encoder")
+    assert estimates._trainings(options) == (2 * len(options.inits) - 1) * len(options.seeds)
+
+
 def test_what_nobody_has_measured_is_not_known(costs):
     text = in_words(plan("table-1-resnet50"))
     (line,) = [line for line in text.splitlines() if line.startswith("# scores")]

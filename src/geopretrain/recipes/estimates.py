@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.recipes.plan import Plan, Step
+from geopretrain.study.twins import WITHOUT_DECODER
 from geopretrain.wording import in_megabytes
 
 MEASURED = "one core of an Intel Xeon (AVX512-BF16, AMX) beside other work, torch 2.15.0, 2026-11-26"
@@ -142,6 +143,8 @@ def _trainings(options: Any) -> int:
     rates = len(options.lr) if isinstance(options.lr, tuple) else 1
     searched = rates * int(options.search_seeds) * len(counts) if rates > 1 else 0
     rows = (len(options.inits) + len(options.variants)) * len(options.modes)
+    if {"full", "encoder"} <= set(options.modes):  # one training for both
+        rows -= sum(one in WITHOUT_DECODER for one in options.inits)
     return rows * (len(options.seeds) * sets + searched)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import Row, per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
+from geopretrain.study.twins import adopt, twins_in
 
 
 def run_comparison(options: CompareOptions, finish: Callable[[Comparison], object]) -> Comparison:
@@ -127,7 +128,9 @@ def _train(
     Raises:
         UserError: none succeeded, and one is ``needed``.
     """
-    missing = [trial for trial in trials if trial.outcome() is None]
+    twins = {trial.folder for trial in twins_in(trials)}
+    unknown = [trial for trial in trials if trial.outcome() is None]
+    missing = [trial for trial in unknown if trial.folder not in twins]
     failures: list[dict[str, Any]] = []
     for trial in trials:
         manifest.note_folder(Path(trial.folder))
@@ -143,21 +146,27 @@ def _train(
             slurm=options.slurm,
         )
         jobs = jobs_in_words(launch, len(missing))
-        with trial_progress(title, len(missing), len(trials) - len(missing), jobs) as line:
+        with trial_progress(title, len(missing), len(trials) - len(unknown), jobs) as line:
 
             def done(trial: Trial, answer: dict[str, Any]) -> None:
                 line.done(trial, answer)
                 if "error" in answer:
-                    of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
-                    failures.append({"trial": trial.name, **of, **trial.learned_from, **answer})
+                    failures.append(_failed(trial, answer))
 
             run_trials(missing, launch, done)
+    for trial in (one for one in unknown if one.folder in twins and not adopt(one)):
+        failures.append(_failed(trial, {"error": f"The training is that of '{trial.like}', which failed."}))
     outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
     if needed and not outcomes:
         raise UserError(
             f"No training succeeded. The first error, of {failures[0]['trial']}: {failures[0]['error']}"
         )
     return outcomes, failures
+
+
+def _failed(trial: Trial, answer: Mapping[str, Any]) -> dict[str, Any]:
+    of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
+    return {"trial": trial.name, **of, **trial.learned_from, **answer}
 
 
 def _conclude(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from geopretrain.console import console
 from geopretrain.data.fingerprint import digest
 from geopretrain.errors import ConfigError
 
@@ -107,6 +108,36 @@ def names_of(sources: Sequence[str]) -> list[str]:
     if len(set(keys)) < len(keys):
         raise ConfigError(f"The same initialisation is given twice: {', '.join(sources)}.")
     return _short_names(keys)
+
+
+def common_backbone(backbone: str | None, inits: Sequence[NamedInit]) -> str:
+    """Return the backbone of all runs, or that was asked for, or that weights of others look like.
+
+    Raises:
+        ConfigError: runs or weights have another one than what was asked for, or than each other.
+    """
+    there = next((one for one in inits if one.backbone is not None), None)
+    if there is None:
+        return backbone or _backbone_of_files(inits) or "resnet18"
+    if backbone is not None and backbone != there.backbone:
+        raise ConfigError(
+            f"'{there.name}' has the backbone {there.backbone}, not {backbone}. Leave --backbone away."
+        )
+    return str(there.backbone)
+
+
+def _backbone_of_files(inits: Sequence[NamedInit]) -> str | None:
+    """Return the backbone that the weights of others belong to, None where nothing tells."""
+    from geopretrain.weights import backbone_of, parse_init
+
+    found = {one.name: backbone_of(parse_init(one.source)) for one in inits if one.kind == "file"}
+    known = {name: backbone for name, backbone in found.items() if backbone is not None}
+    if len(set(known.values())) > 1:
+        different = ", ".join(f"{name}: {backbone}" for name, backbone in known.items())
+        raise ConfigError(f"All initialisations must share one backbone, but these look like: {different}.")
+    for name, backbone in list(known.items())[:1]:
+        console.say(f"The weights '{name}' look like {backbone}: --backbone {backbone}.")
+    return next(iter(known.values()), None)
 
 
 def short_names(sources: Sequence[str]) -> dict[str, str]:

@@ -16,15 +16,15 @@ from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
 from geopretrain.console import console
 from geopretrain.data.fingerprint import digest
-from geopretrain.errors import ConfigError
 from geopretrain.schema import Device
 from geopretrain.study.contests import Contest, contest_of
 from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_counts
 from geopretrain.study.folder import trials_folder
-from geopretrain.study.inits import NamedInit, read_inits
+from geopretrain.study.inits import NamedInit, common_backbone, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.losses import log_every
 from geopretrain.study.trials import Trial
+from geopretrain.study.twins import same_mode
 from geopretrain.study.variants import checked_variants, naming_variant
 
 if TYPE_CHECKING:
@@ -177,10 +177,12 @@ class Plan:
         searching: bool = False,
     ) -> Trial:
         rate = f"-lr{lr:g}" if float(f"{lr:g}") == lr else f"-lr{lr!r}"
-        curve = self.curves[draw.labels]
+        end = f"{draw.tag}{rate if searching else ''}-seed{seed}"
+        like, curve = same_mode(init, mode, self.modes), self.curves[draw.labels]
         shown = draw == self.first_draws[-1] and seed == self.seeds[0] and not searching
         return Trial(
-            folder=str(folder / f"{init.name}-{mode}{draw.tag}{rate if searching else ''}-seed{seed}"),
+            folder=str(folder / f"{init.name}-{mode}{end}"),
+            like=str(folder / f"{init.name}-{like}{end}") if like else "",
             init=init.name,
             source=init.source,
             mode=mode,
@@ -330,7 +332,7 @@ def _resolved(
     rates = [training.rates[one.name] for one in named if "lr" not in one.options]
     source_of = {one.name: one.source for one in named}
     return {
-        "backbone": _common_backbone(options.backbone, named),
+        "backbone": common_backbone(options.backbone, named),
         "labels": counts[0] if len(counts) == 1 else counts,
         "subset_by": drawn_by(options),
         "size": size,
@@ -372,28 +374,3 @@ def _saved_rates(asked: Any, rates: Sequence[list[float]]) -> Any:
         return asked
     different = {tuple(found) for found in rates}
     return list(*different) if len(different) == 1 else None
-
-
-def _common_backbone(backbone: str | None, inits: list[NamedInit]) -> str:
-    there = next((one for one in inits if one.backbone is not None), None)
-    if there is None:
-        return backbone or _backbone_of_files(inits) or "resnet18"
-    if backbone is not None and backbone != there.backbone:
-        raise ConfigError(
-            f"'{there.name}' has the backbone {there.backbone}, not {backbone}. Leave --backbone away."
-        )
-    return str(there.backbone)
-
-
-def _backbone_of_files(inits: list[NamedInit]) -> str | None:
-    """Return the backbone that the weights of others belong to, None where nothing tells."""
-    from geopretrain.weights import backbone_of, parse_init
-
-    found = {one.name: backbone_of(parse_init(one.source)) for one in inits if one.kind == "file"}
-    known = {name: backbone for name, backbone in found.items() if backbone is not None}
-    if len(set(known.values())) > 1:
-        different = ", ".join(f"{name}: {backbone}" for name, backbone in known.items())
-        raise ConfigError(f"All initialisations must share one backbone, but these look like: {different}.")
-    for name, backbone in list(known.items())[:1]:
-        console.say(f"The weights '{name}' look like {backbone}: --backbone {backbone}.")
-    return next(iter(known.values()), None)
