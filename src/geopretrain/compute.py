@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,15 @@ def resolve_device(name: str) -> Device:
     if not has[name]:
         raise ConfigError(f"This machine has no usable '{name}' device. Use --device auto or --device cpu.")
     return cast(Device, name)
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this program may use, as ``CUDA_VISIBLE_DEVICES`` names them; [] without CUDA."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [one.strip() for one in named[:count]] if any(named) else [str(k) for k in range(count)]
 
 
 def resolve_precision(name: str, device: str) -> Precision:

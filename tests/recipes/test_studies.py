@@ -57,8 +57,9 @@ def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):
     recipe, out = study(tmp_path), tmp_path / "out"
     here = reproduce(recipe, tiny=True, dry_run=True, out=out)
     asked = {"executor": "local", "time": 5}
-    there = reproduce(recipe, tiny=True, dry_run=True, out=out, launcher="slurm", slurm=asked)
+    there = reproduce(recipe, tiny=True, dry_run=True, out=out, launcher="slurm", slurm=asked, jobs=3)
     assert "--launcher slurm --slurm executor=local time=5" in there.text()
+    assert "--jobs 3" in there.text()
     assert "--launcher" not in here.text()
     (one,), (other,) = here.plan.stages, there.plan.stages
     assert one.recognised(out) == other.recognised(out)

@@ -12,8 +12,11 @@ import pytest
 from comparing import train_nothing, write_labelled
 
 from geopretrain.commands.compare import compare
+from geopretrain.compute import visible_gpus
 from geopretrain.errors import ConfigError, OptionError, UserError
 from geopretrain.study import worker
+from geopretrain.study.launchers import Launch, local, run_trials
+from geopretrain.study.trials import Trial
 
 
 @pytest.fixture
@@ -171,3 +174,69 @@ def test_what_is_saved_does_not_tie_a_comparison_to_a_launcher(labelled, tmp_pat
     results = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
     assert "--launcher slurm" in results["protocol"]["command"]
     assert os.listdir(tmp_path / "cmp" / "trials")
+
+
+TELLS_ITS_GPU = """
+import os, time
+from pathlib import Path
+
+def run(trial, threads=None, device="auto"):
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    Path(f"{trial.folder}.told").write_text(f"{os.getpid()} {gpu} {device}")
+    time.sleep(0.2)  # so that each process gets one
+    return {"miou": 0.5, "seconds": 0.0}
+"""
+
+
+def told_by(tmp_path, monkeypatch, device, jobs, gpus):
+    """Return process, GPU and device of twelve trials, in order."""
+    (tmp_path / "telling.py").write_text(TELLS_ITS_GPU)
+    monkeypatch.setattr(worker, "RUNNER", "telling:run")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(local, "visible_gpus", lambda: gpus)
+    usual = {"init": "random", "source": "random", "mode": "full", "lr": 1e-3}
+    trials = [
+        Trial(str(tmp_path / f"t{k:02}"), seed=k, evaluate_on="test", curve=(1,), **usual) for k in range(12)
+    ]
+    answers = []
+    launch = Launch("local", jobs, device, tmp_path / "workers.log", threads=1)
+    run_trials(trials, launch, lambda trial, answer: answers.append(answer))
+    assert not [one for one in answers if "error" in one]
+    return [Path(f"{trial.folder}.told").read_text().split() for trial in trials]
+
+
+@pytest.mark.parametrize("jobs", [3, "auto"])
+def test_gpus_are_dealt_out_to_the_processes(tmp_path, monkeypatch, jobs):
+    found = told_by(tmp_path, monkeypatch, "cuda", jobs, ["2", "GPU-5b"])
+    of = {process: gpu for process, gpu, _ in found}
+    assert sorted(of.values()) == (["2", "GPU-5b"] if jobs == "auto" else ["2", "2", "GPU-5b"])
+    assert {device for *_, device in found} == {"cuda"}
+    assert all(of[process] == gpu for process, gpu, _ in found), "a process keeps its own"
+
+
+def test_processes_without_a_gpu_are_left_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    found = told_by(tmp_path, monkeypatch, "cpu", 2, ["0", "1"])
+    assert {gpu for _, gpu, _ in found} == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "found"),
+    [
+        (None, 3, ["0", "1", "2"]),
+        ("4,6", 2, ["4", "6"]),
+        ("1, GPU-a", 2, ["1", "GPU-a"]),
+        ("0,9", 1, ["0"]),
+        ("", 0, []),
+        ("-1", 0, []),
+        (None, 0, []),
+    ],
+)
+def test_gpus_have_the_names_that_cuda_knows_them_by(monkeypatch, named, count, found):
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    assert visible_gpus() == found

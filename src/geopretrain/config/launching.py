@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import Literal
 
 from geopretrain.config.groups import Settings
+from geopretrain.config.several import Jobs
 from geopretrain.errors import OptionError
 from geopretrain.schema import checked
 
@@ -23,6 +24,9 @@ class LauncherOptions:
     slurm: Settings = field(default_factory=dict)
     """What is asked of SLURM for each training, as name=value: partition, time (minutes), mem, gpus, cpus,
     account, qos, constraint, nodelist; executor=local tries it without a queue."""
+
+    jobs: Jobs = "auto"
+    """Trainings at the same time; auto: one for each core, on GPUs one for each of them."""
 
     def check_launcher(self) -> None:
         """Raise OptionError for what belongs to another launcher."""

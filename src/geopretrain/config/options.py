@@ -42,7 +42,7 @@ from geopretrain.config.labels import (
     SubsetBy,
 )
 from geopretrain.config.launching import LauncherOptions
-from geopretrain.config.several import CompareRates, Inits, Jobs, LabelCounts, Modes, Scales, Seeds
+from geopretrain.config.several import CompareRates, Inits, LabelCounts, Modes, Scales, Seeds
 from geopretrain.errors import ConfigError, OptionError, one_of
 from geopretrain.schema import (
     AnySize,
@@ -214,8 +214,6 @@ class CompareOptions(
     """Any timm model; left away: that of the runs, or resnet18."""
     pictures: Natural = 4
     """Number of test images to show."""
-    jobs: Jobs = "auto"
-    """Trainings at the same time; auto: one for each core, one on a GPU."""
     overwrite: bool = False
     """Start again from nothing where ``out`` holds a comparison."""
 

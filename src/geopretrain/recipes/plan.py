@@ -32,7 +32,17 @@ from geopretrain.recipes.shapes import (
 )
 from geopretrain.schema import defaults, given
 
-SAME_RESULT = ("device", "threads", "devices", "num_nodes", "strategy", "launcher", "address", "slurm")
+SAME_RESULT = (
+    "device",
+    "threads",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "launcher",
+    "address",
+    "slurm",
+    "jobs",
+)
 """Options that say where something is computed, and change no more than its last digits."""
 
 

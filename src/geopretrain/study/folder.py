@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from geopretrain import manifest
+from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import MARKER, as_saved, migrated, write_saved
 from geopretrain.console import console
@@ -29,8 +30,8 @@ JOBS = "slurm"
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
 _MAY_DIFFER = frozenset(
-    {"seeds", "modes", "inits", "variants", "label_list", "device", "jobs", "threads", "out"}
-    | {"launcher", "address", "slurm"}
+    {"seeds", "modes", "inits", "variants", "label_list", "device", "threads", "out"}
+    | {one.name for one in fields(LauncherOptions)}
 )
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""
 _OF_SETS = ("labels", "subsets")

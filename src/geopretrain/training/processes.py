@@ -12,11 +12,12 @@ from geopretrain.plugins import VARIABLE, with_plugins
 from geopretrain.tasks.registry import PRETEXTS, TRANSFERS
 
 
-def environment(threads: int | None = None) -> dict[str, str]:
+def environment(threads: int | None = None, gpu: str | None = None) -> dict[str, str]:
     """Return the environment for a process of ours: it finds the same modules, and the same plugins.
 
     Args:
         threads: of its thread pools, so that processes side by side do not fight for the same cores.
+        gpu: the only one that it sees, see `geopretrain.compute.visible_gpus`; None: all that this one does.
     """
     count = {} if threads is None else {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     return {
@@ -24,6 +25,7 @@ def environment(threads: int | None = None) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in sys.path if path)),
         VARIABLE: with_plugins(_foreign_modules()),
         **count,
+        **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from geopretrain import manifest
+from geopretrain.compute import visible_gpus
 from geopretrain.study import worker
 from geopretrain.study.launchers import Answer, message_of
 from geopretrain.study.trials import Trial
@@ -25,9 +26,10 @@ PATIENCE = 60.0
 
 
 def choose_jobs(jobs: int | Literal["auto"], trials: int, device: str) -> int:
-    """Return how many trials to train at a time; ``'auto'``: one per core, at most 8, and one on a GPU."""
+    """Return how many trials to train at a time; ``'auto'``: one per core, at most 8, or one on each GPU."""
     if jobs == "auto":
-        return max(1, min(trials, MAX_WORKERS, _cores())) if device == "cpu" else 1
+        room = {"cpu": min(MAX_WORKERS, _cores()), "cuda": len(visible_gpus())}.get(device, 1)
+        return max(1, min(trials, room))
     return max(1, min(jobs, trials))
 
 
@@ -43,7 +45,8 @@ def run_here(
     """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
 
     With one job they run in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
-    or else they share the cores and take fewer threads where other programs want them.
+    or else they share the cores and take fewer threads where other programs want them. GPUs are dealt out to
+    the processes in turn.
     """
     if jobs == 1:
         runner = worker.load_runner(worker.RUNNER)
@@ -55,7 +58,9 @@ def run_here(
         waiting.put(trial)
     done: queue.Queue[tuple[Trial, Answer]] = queue.Queue()
     each = threads or max(1, _cores() // jobs)
-    workers = [_Worker(waiting, done, threads, each, device, log) for _ in range(jobs)]
+    gpus = visible_gpus() if device == "cuda" else []
+    own = [gpus[number % len(gpus)] if gpus else None for number in range(jobs)]
+    workers = [_Worker(waiting, done, threads, each, device, log, gpu) for gpu in own]
     try:
         for one in workers:
             one.start()
@@ -79,10 +84,11 @@ class _Worker(threading.Thread):
         most_threads: int,
         device: str,
         log: Path,
+        gpu: str | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.waiting, self.done, self.threads, self.device, self.log = waiting, done, threads, device, log
-        self.most_threads = most_threads
+        self.most_threads, self.gpu = most_threads, gpu
         self.process: subprocess.Popen[str] | None = None
         self.stopped = False
         self._starting = threading.Lock()
@@ -149,7 +155,7 @@ class _Worker(threading.Thread):
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
-                    env=environment(self.most_threads),
+                    env=environment(self.most_threads, self.gpu),
                 )
         return self.process
 
