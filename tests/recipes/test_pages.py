@@ -98,6 +98,7 @@ def write_maps(plan, damaged=False):
             content |= {"layers_of_first": ["stem", "<b>blocks</b>"], "layers_of_second": ["stem", "1", "2"]}
             content |= {"cka": table[1:] if damaged else table, "standard_error": table}
             write_json(Path(step.folder) / "cka.json", content)
+            (Path(step.folder) / "cka.csv").write_text("layer,stem,1,2\n", encoding="utf-8")
 
 
 def figures_in(page):
@@ -117,7 +118,9 @@ def test_a_figure_is_named_once_and_its_maps_by_short_names(tmp_path):
     assert words_of(page, "h1", "h2", "p", "li").count(figure) == 1
     beside = f"masked: {plan.out}/masked. finetuned: {plan.out}/rows/MP/seed-0/finetuned."
     assert any(beside in one for one in words_of(page, "p"))
-    assert 'class="downloads"' not in page, "a figure has no table to keep"
+    assert ".tex" not in page[: page.index("<footer")], "a figure has no table to keep"
+    assert page.count("Numbers of this map (CSV)") == len(figures_in(page))
+    assert 'aria-label="MP: Map of how alike' in page
 
 
 def test_maps_of_layers_can_be_pointed_at(tmp_path):
@@ -141,7 +144,7 @@ def test_a_damaged_map_is_said_in_its_place(tmp_path):
     write_maps(plan, damaged=True)
     page = page_of(plan, {})
     assert not figures_in(page)
-    said = [one for one in words_of(page, "p") if "a table of 2 x 3 numbers" in one]
+    said = [one for one in words_of(page, "p") if "a table of 1 x 3 numbers" in one or "2 x 3" in one]
     assert len(said) == len({one.row.name for one in plan.measured})
 
 
@@ -187,6 +190,26 @@ def test_every_number_of_a_recipe_can_be_kept(tmp_path):
         assert {one["paper"] for one in own} == {"" if printed is None else str(printed)}
     assert {one["protocol"] for one in ours} == {"p"}
     assert {one["pictures"] for one in ours} == {"12"}
+
+
+def test_a_row_that_failed_and_numbers_without_seeds_are_kept_as_what_they_are(tmp_path):
+    plan = plan_of("mesa/table-1", tmp_path / "out")
+    outcome = outcome_of(plan, plan.items["table-1"])
+    first, failed, *others = outcome.lines
+    nothing = replace(failed, seeds=(), values=dict.fromkeys(failed.values, ()), protocols=())
+    page = page_of(plan, {"table-1": replace(outcome, lines=[first, nothing, *others])})
+    own = [one for one in csv.DictReader(io.StringIO(kept_in(page, ".csv"))) if one["row"] == failed.row.name]
+    assert {(one["number"], one["paper"]) for one in own} >= {
+        (name, str(value)) for name, value in failed.row.printed.items()
+    }
+    assert {(one["seed"], one["ours"]) for one in own} == {("", "")}
+
+    plan = plan_of("geometric-pretraining/table-1", tmp_path / "other")
+    outcome = replace(outcome_of(plan, plan.items["table-1"]), protocol="", images=0)
+    page = page_of(plan, {"table-1": outcome})
+    lines = list(csv.DictReader(io.StringIO(kept_in(page, ".csv"))))
+    assert {(one["seed"], one["protocol"], one["pictures"]) for one in lines} == {("", "", "")}
+    assert "over the seeds" not in kept_in(page, ".tex")
 
 
 def test_tables_of_a_recipe_for_latex_have_all_their_cells(tmp_path):

@@ -12,11 +12,11 @@ import subprocess
 import pytest
 from fake_comparison import fake_comparison
 
-from geopretrain.report.downloads import downloads, escaped, latex, trainings_csv
+from geopretrain.report.downloads import downloads, escaped, latex, tex_line, trainings_csv
 from geopretrain.study.comparison import Comparison
 from geopretrain.wording import csv_cell
 
-NASTY = r"=a\b{c}_d & 100% $x$ #1 ~^ <|> – ±"
+NASTY = r"=a\b{c}_d & 100% $x$ #1 ~^ <|> – ± ≤ δ Σ μ"
 
 
 def nasty(folder):
@@ -50,6 +50,11 @@ def test_every_line_of_the_table_has_all_its_cells(tmp_path):
     comments = [line for line in text.splitlines() if line.startswith("%")]
     assert r"% command: geopretrain compare --out 'a b' \input{x}" in comments
     assert r"\input" not in "".join(line for line in text.splitlines() if line not in comments)
+
+
+def test_letters_and_brackets_are_those_that_latex_prints():
+    assert escaped("δ ≤ Ω ≈ μ\x07") == r"$\delta$ $\leq$ $\Omega$ $\approx$ $\mu$"
+    assert tex_line(["[a] b", "c"]) == r"{[}a] b & c \\", "no option of the end of the line before"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,8 +17,10 @@ from safetensors.torch import load_file
 import geopretrain as gp
 from geopretrain.commands.compare import compare
 from geopretrain.files import write_json
+from geopretrain.report.downloads import trainings_csv
+from geopretrain.runs.folder import RunFolder
 from geopretrain.study.trials import Trial
-from geopretrain.study.twins import adopt, same_mode, twins_in
+from geopretrain.study.twins import adopt, other_mode, twins_in
 
 BOTH = ("full", "encoder")
 VIDEO = "synthetic:street?worlds=2&frames=24"
@@ -52,7 +57,8 @@ def compared(tmp_path, scripted):
     [
         ("imagenet", "encoder", ("full", "encoder", "frozen"), "full"),
         ("random", "full", ("encoder", "full"), "encoder"),
-        ("imagenet", "full", ("full", "encoder"), None),
+        ("imagenet", "full", ("full", "encoder"), "encoder"),
+        ("imagenet", "full", ("full", "frozen"), None),
         ("imagenet", "frozen", ("full", "encoder", "frozen"), None),
         ("imagenet", "encoder", ("encoder", "frozen"), None),
         ("run", "encoder", ("full", "encoder"), None),
@@ -60,7 +66,7 @@ def compared(tmp_path, scripted):
     ],
 )
 def test_which_modes_train_the_same(kind, mode, modes, same):
-    assert same_mode(SimpleNamespace(kind=kind), mode, modes) == same
+    assert other_mode(SimpleNamespace(kind=kind), mode, modes) == same
 
 
 def test_the_same_training_is_made_once(compared, tmp_path):
@@ -78,8 +84,9 @@ def test_the_same_training_is_made_once(compared, tmp_path):
     assert calls(tmp_path / "cmp") == done, "nothing is missing"
 
 
-def test_a_mode_that_is_added_later_takes_what_is_there(compared, tmp_path):
-    compared(modes="full")
+@pytest.mark.parametrize("first", BOTH)
+def test_a_mode_that_is_added_later_takes_what_is_there(compared, tmp_path, first):
+    compared(modes=first)
     done = calls(tmp_path / "cmp")
     compared(modes=BOTH)
     assert [one for one in calls(tmp_path / "cmp")[len(done) :] if "random" in one] == []
@@ -93,12 +100,12 @@ def test_rates_are_searched_once_and_are_the_same(compared, tmp_path):
     assert not [one for one in calls(tmp_path / "cmp") if "random, encoder" in one]
 
 
-def test_a_failure_is_named_in_both_modes(compared, tmp_path, monkeypatch):
+def test_a_failure_counts_once_and_names_both_modes(compared, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_FAIL", "random, full, seed 1")
     comparison = compared()
-    failed = {one["trial"]: one["error"] for one in comparison.results["failures"]}
-    assert set(failed) == {"random, full, seed 1", "random, encoder, seed 1"}
-    assert "random-full-seed1', which failed" in failed["random, encoder, seed 1"]
+    (failed,) = comparison.results["failures"]
+    assert failed["trial"] == "random, full, seed 1"
+    assert failed["error"].endswith("is bad The numbers of mode encoder would have been the same.")
     monkeypatch.delenv("FAKE_FAIL")
     assert not compared().results["failures"]
 
@@ -124,10 +131,19 @@ def test_predictions_are_taken_with_the_numbers(tmp_path):
     }
     write_json(other.record, {**{n: usual[n] for n in ("init", "seed", "lr")}, "mode": "full", **numbers})
     other.predictions.write_bytes(b"predicted")
+    begun = RunFolder(trial.folder).checkpoint
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"of an earlier version")
     assert adopt(trial)
+    assert not begun.exists()
     assert trial.predictions.read_bytes() == b"predicted"
     assert trial.outcome()["mode"] == "encoder"
+    assert twins_in([other, trial]) == [], "both are there"
+    trial.record.unlink()
     assert twins_in([other, trial]) == [trial]
+    assert twins_in([trial, replace(other, like=trial.folder)]) == [trial], "whichever is there"
+    other.record.unlink()
+    assert twins_in([trial, replace(other, like=trial.folder)]) == [replace(other, like=trial.folder)]
     assert twins_in([other, replace(trial, lr=1e-2)]) == [], "another rate is another training"
     assert twins_in([trial]) == [], "it is not there to be made"
 
@@ -165,6 +181,18 @@ def test_the_two_modes_are_the_same_training_bit_for_bit(tmp_path, task):
     assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
 
 
+def test_the_page_says_that_they_are_one_and_lists_its_time_once(compared):
+    comparison = compared()
+    (said,) = [one for one in comparison.results["cautions"] if "the same trainings for random" in one]
+    assert said in html.unescape(comparison.report.read_text())
+    lines = list(csv.DictReader(io.StringIO(trainings_csv(comparison))))
+    of = {
+        mode: {one["seconds"] for one in lines if (one["init"], one["mode"]) == ("random", mode)}
+        for mode in BOTH
+    }
+    assert of == {"full": {"1.0"}, "encoder": {""}}
+
+
 def test_a_record_of_both_says_what_it_is(compared, tmp_path):
     compared()
     own, other = (
@@ -172,4 +200,4 @@ def test_a_record_of_both_says_what_it_is(compared, tmp_path):
     )
     assert (own["mode"], other["mode"]) == BOTH
     assert other["run"] == own["run"], "the training that there is"
-    assert other["seconds"] == 0, "it took no time of its own"
+    assert other["adopted"]

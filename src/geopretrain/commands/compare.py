@@ -14,8 +14,9 @@ from geopretrain.study.comparison import Comparison
 def compare(options: CompareOptions) -> Comparison:
     """Fine-tune from each initialisation with the same labels, seeds and budget; report paired differences.
 
-    Each combination of initialisation, mode and seed is one run. Repeat the command to continue after an
-    interruption, or with more seeds, modes or initialisations: completed runs are kept.
+    Each combination of initialisation, mode and seed is one run; modes that train the same share it. Repeat
+    the command to continue after an interruption, or with more seeds, modes or initialisations: completed
+    runs are kept.
 
     Returns:
         The comparison: ``sentence``, ``table()``, ``results``, and the files in ``out``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from geopretrain.recipes.plan import Plan
@@ -26,7 +27,7 @@ def downloads(plan: Plan, parts: Sequence[Mapping[str, Any]], line: str) -> list
     tables = [part for part in parts if part["outcome"] is not None]
     if not tables:
         return []
-    name = plan.name.replace("/", "-")
+    name = Path(plan.name).stem if plan.name.endswith((".yaml", ".yml")) else plan.name.replace("/", "-")
     tex = "\n".join(_latex(plan, part, line) for part in tables)
     return [
         kept_as(f"{name}.csv", "Numbers of every row and seed (CSV)", numbers_csv(tables), "text/csv"),
@@ -46,26 +47,32 @@ def numbers_csv(tables: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cells(item: str, outcome: Outcome) -> Iterator[list[Any]]:
-    """Give the cells of each line; rows of the paper alone have no seed and no number of ours."""
+    """Give the cells of each line; rows of the paper alone, and those that failed, have no number of ours.
+
+    Numbers of the pre-trainings themselves have no seed, protocol and pictures.
+    """
     for name, numbers in outcome.others.items():
         for column in outcome.columns:
             if column.name in numbers:
                 yield [item, name, None, column.name, None, numbers[column.name], None, None]
     for line in outcome.lines:
-        protocol = " or ".join(line.protocols)
+        of = (" or ".join(line.protocols), outcome.images) if outcome.protocol else (None, None)
+        seeds = line.seeds if outcome.protocol else (None,) * len(line.seeds)
         for column in outcome.columns:
             paper = line.row.printed.get(column.name)
-            for seed, value in zip(line.seeds, line.values[column.name], strict=True):
-                yield [item, line.row.name, seed, column.name, value, paper, protocol, outcome.images]
+            values = zip(seeds, line.values[column.name], strict=True)
+            for seed, value in values if line.seeds else [(None, None)]:
+                yield [item, line.row.name, seed, column.name, value, paper, *of]
 
 
 def _latex(plan: Plan, part: Mapping[str, Any], line: str) -> str:
     """Return a table of the page: of each row the paper's numbers, ours, and the difference."""
     item, outcome = part["item"], part["outcome"]
-    scored = f" Ours on {outcome.scored_on}, protocol {outcome.protocol}." if outcome.protocol else ""
+    seeds = " Mean and standard deviation over the seeds."
+    scored = f"{seeds} Ours on {outcome.scored_on}, protocol {outcome.protocol}." if outcome.protocol else ""
     heads = ["row", "", *(column.title for column in outcome.columns)]
     return booktabs(
-        f"{item.item}: {item.words}. Mean and standard deviation over the seeds.{scored}",
+        f"{item.item}: {item.words}.{scored}",
         heads,
         f"ll{'r' * len(outcome.columns)}",
         _lines(part, len(heads)),

@@ -144,7 +144,8 @@ def _trainings(options: Any) -> int:
     searched = rates * int(options.search_seeds) * len(counts) if rates > 1 else 0
     rows = (len(options.inits) + len(options.variants)) * len(options.modes)
     if {"full", "encoder"} <= set(options.modes):  # one training for both
-        rows -= sum(one in WITHOUT_DECODER for one in options.inits)
+        starts = [*options.inits, *(one.get("init") for one in options.variants.values())]
+        rows -= sum(one in WITHOUT_DECODER for one in starts)
     return rows * (len(options.seeds) * sets + searched)
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from geopretrain.errors import RunFolderError
-from geopretrain.recipes.plan import Measured
+from geopretrain.recipes.plan import Measured, Step
 from geopretrain.recipes.results import Outcome
 from geopretrain.recipes.shapes import Item
+from geopretrain.report.downloads import kept_as
 from geopretrain.report.drawing import Drawing, drawing
+from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import read_map
 from geopretrain.report.page import embedded
 from geopretrain.report.values import value_curves
+
+TABLE = "cka.csv"
+"""The numbers of a map, as ``analyse cka`` writes them."""
 
 
 def lines_of(item: Item, outcome: Outcome | None) -> Drawing | None:
@@ -41,16 +46,22 @@ def maps_of(done: Sequence[Measured], wanted: Sequence[str]) -> list[dict[str, A
     for one in done:
         steps = [step for name in wanted if (step := one.step(name)) is not None]
         if steps and one.row.name not in found:
-            maps = [{"words": step.words, **_map(Path(step.folder))} for step in steps]
+            maps = [_map(step, one.row.name) for step in steps]
             found[one.row.name] = {"name": one.row.name, "words": one.row.words, "maps": maps}
     return list(found.values())
 
 
-def _map(folder: Path) -> dict[str, Any]:
+def _map(step: Step, row: str) -> dict[str, Any]:
+    """Return a map with its numbers to keep, or what is damaged in it."""
+    folder = Path(step.folder)
     try:
-        return {"of": read_map(folder, str(folder)), "damage": ""}
-    except RunFolderError as error:
-        return {"of": None, "damage": str(error)}
+        found = read_map(folder, str(folder))
+        numbers = (folder / TABLE).read_text(encoding="utf-8")
+        kept = kept_as(f"{row}-{folder.name}.csv", "Numbers of this map (CSV)", numbers, "text/csv")
+    except ODD as error:
+        return {"words": step.words, "of": None, "damage": damaged(error).words, "downloads": []}
+    shown = replace(found.drawing, words=f"{row}: {found.drawing.words}")
+    return {"words": step.words, "of": replace(found, drawing=shown), "damage": "", "downloads": [kept]}
 
 
 def activations_of(done: Sequence[Measured]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import lookup
 
 from geopretrain.report.page import data_url
 from geopretrain.study.measures import Measure
@@ -16,6 +17,9 @@ from geopretrain.wording import counted, csv_cell
 if TYPE_CHECKING:
     from geopretrain.study.comparison import Comparison
 
+SMALL = ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "mu", "rho", "sigma", "tau", "phi", "omega")
+CAPITAL = ("Gamma", "Delta", "Theta", "Pi", "Sigma", "Phi", "Omega")
+"""Greek letters that LaTeX knows by these names."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -26,8 +30,14 @@ _SPECIAL = {
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{MINUS SIGN}": "$-$",
     "\N{EN DASH}": "--",
-    "\N{GREEK SMALL LETTER DELTA}": r"$\delta$",
     **{char: rf"\{char}" for char in "&%$#_{}"},
+    "[": "{[}",  # at the beginning of a line it would be an option of the end of the one before
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{ALMOST EQUAL TO}": r"$\approx$",
+    "\N{INFINITY}": r"$\infty$",
+    **{lookup(f"GREEK SMALL LETTER {name}"): f"$\\{name}$" for name in SMALL},
+    **{lookup(f"GREEK CAPITAL LETTER {name}"): f"$\\{name}$" for name in CAPITAL},
 }
 PROTOCOL = (
     *(
@@ -81,7 +91,10 @@ def trainings_csv(comparison: Comparison) -> str:
         own = [trial["init"], trial["mode"], *(trial.get(n) for n in ("labels", "subset", "seed", "lr"))]
         for point in trial["curve"]:
             numbers = [point.get(name) for name in scores]
-            line = [*own, step_of(point), *numbers, trial.get("seconds"), *protocol.values()]
+            seconds = (
+                None if trial.get("adopted") else trial.get("seconds")
+            )  # its time is that of another line
+            line = [*own, step_of(point), *numbers, seconds, *protocol.values()]
             writer.writerow(["" if one is None else csv_cell(one) for one in line])
     return text.getvalue()
 
@@ -93,7 +106,8 @@ def _protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 def escaped(text: object) -> str:
     """Return text as LaTeX prints it, on one line."""
-    return "".join(_SPECIAL.get(char, char) for char in " ".join(str(text).split()))
+    printed = (char for char in " ".join(str(text).split()) if char.isprintable())
+    return "".join(_SPECIAL.get(char, char) for char in printed)
 
 
 def latex(comparison: Comparison) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from geopretrain.report.figures import SYMBOLS, colour_of, plain, style
 from geopretrain.wording import number
@@ -31,12 +31,11 @@ def value_curves(lines: Values, *, across: str, up: str, decimals: int) -> Figur
     for order, (name, values) in enumerate(lines.items()):
         places = sorted(values)
         means, spreads = zip(*(values[place] for place in places), strict=True)
-        known = [0.0 if math.isnan(one) else one for one in spreads]
         figure.add_trace(
             Scatter(
                 x=places,
                 y=means,
-                error_y={"type": "data", "array": known, "thickness": 1.5, "width": 5},
+                error_y=_bars(spreads),
                 mode="lines+markers",
                 line={"color": colours[name], "width": 2.5},
                 marker={"size": 9, "symbol": SYMBOLS[order % len(SYMBOLS)]},
@@ -52,6 +51,14 @@ def value_curves(lines: Values, *, across: str, up: str, decimals: int) -> Figur
     figure.update_yaxes(title_text=plain(up))
     style(figure, height=380, left=60, top=10)
     return figure
+
+
+def _bars(spreads: Sequence[float]) -> dict[str, Any]:
+    """Return the bars of a line; one without any spread has none."""
+    if all(map(math.isnan, spreads)):
+        return {"visible": False}
+    known = [0.0 if math.isnan(one) else one for one in spreads]
+    return {"type": "data", "array": known, "thickness": 1.5, "width": 5}
 
 
 def _hovered(mean: float, sd: float, decimals: int) -> str:

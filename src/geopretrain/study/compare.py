@@ -37,7 +37,7 @@ from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import Row, per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
-from geopretrain.study.twins import adopt, twins_in
+from geopretrain.study.twins import adopt, sentences_of, twins_in
 
 
 def run_comparison(options: CompareOptions, finish: Callable[[Comparison], object]) -> Comparison:
@@ -128,9 +128,10 @@ def _train(
     Raises:
         UserError: none succeeded, and one is ``needed``.
     """
-    twins = {trial.folder for trial in twins_in(trials)}
+    twins = {trial.like: trial for trial in twins_in(trials)}
+    adopting = {trial.folder for trial in twins.values()}
     unknown = [trial for trial in trials if trial.outcome() is None]
-    missing = [trial for trial in unknown if trial.folder not in twins]
+    missing = [trial for trial in unknown if trial.folder not in adopting]
     failures: list[dict[str, Any]] = []
     for trial in trials:
         manifest.note_folder(Path(trial.folder))
@@ -151,11 +152,11 @@ def _train(
             def done(trial: Trial, answer: dict[str, Any]) -> None:
                 line.done(trial, answer)
                 if "error" in answer:
-                    failures.append(_failed(trial, answer))
+                    failures.append(_failed(trial, answer, twins.get(trial.folder)))
 
             run_trials(missing, launch, done)
-    for trial in (one for one in unknown if one.folder in twins and not adopt(one)):
-        failures.append(_failed(trial, {"error": f"The training is that of '{trial.like}', which failed."}))
+    for trial in twins.values():
+        adopt(trial)
     outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
     if needed and not outcomes:
         raise UserError(
@@ -164,9 +165,11 @@ def _train(
     return outcomes, failures
 
 
-def _failed(trial: Trial, answer: Mapping[str, Any]) -> dict[str, Any]:
+def _failed(trial: Trial, answer: Mapping[str, Any], twin: Trial | None) -> dict[str, Any]:
+    """Return an error with what failed; a ``twin`` is without numbers as well."""
     of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
-    return {"trial": trial.name, **of, **trial.learned_from, **answer}
+    also = f" The numbers of mode {twin.mode} would have been the same." if twin is not None else ""
+    return {"trial": trial.name, **of, **trial.learned_from, **answer, "error": f"{answer['error']}{also}"}
 
 
 def _conclude(
@@ -193,6 +196,7 @@ def _conclude(
         "sentences": sentences(rows, measure),
         "cautions": [
             *_cautions(plan, rows, classes),
+            *sentences_of(trials),
             *([CHOICE_CAUTION] if choice else []),
             *rate_cautions(searched, measure),
         ],

@@ -24,7 +24,7 @@ from geopretrain.study.inits import NamedInit, common_backbone, read_inits
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.losses import log_every
 from geopretrain.study.trials import Trial
-from geopretrain.study.twins import same_mode
+from geopretrain.study.twins import other_mode
 from geopretrain.study.variants import checked_variants, naming_variant
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Plan:
     ) -> Trial:
         rate = f"-lr{lr:g}" if float(f"{lr:g}") == lr else f"-lr{lr!r}"
         end = f"{draw.tag}{rate if searching else ''}-seed{seed}"
-        like, curve = same_mode(init, mode, self.modes), self.curves[draw.labels]
+        like, curve = other_mode(init, mode, self.modes), self.curves[draw.labels]
         shown = draw == self.first_draws[-1] and seed == self.seeds[0] and not searching
         return Trial(
             folder=str(folder / f"{init.name}-{mode}{end}"),

@@ -48,7 +48,7 @@ class Trial:
         task: what is compared on, see `geopretrain.study.contests`.
         drawn: which labelled images are learned from, in words; empty where all trials have the same.
         searching: it only chooses the learning rate.
-        like: run folder of the trial that is the very same training, whose numbers are taken; empty: none is.
+        like: run folder of the trial that is the very same training in another mode; empty: there is none.
     """
 
     folder: str

@@ -9,26 +9,36 @@ from pathlib import Path
 
 from geopretrain.config.several import Mode
 from geopretrain.files import atomic_path, write_json
+from geopretrain.runs.folder import RunFolder
 from geopretrain.study.inits import NamedInit
 from geopretrain.study.trials import Trial
 
 WITHOUT_DECODER = ("random", "imagenet")
 """Kinds of initialisations that hand over an encoder and nothing else."""
+REASON = "an encoder is all that is handed over, so each was made once, and its numbers stand in both"
 
 
-def same_mode(init: NamedInit, mode: Mode, modes: Sequence[Mode]) -> Mode | None:
-    """Return the mode before this one in which the very same network is trained; None: there is none.
+def other_mode(init: NamedInit, mode: Mode, modes: Sequence[Mode]) -> Mode | None:
+    """Return the mode among those compared in which the very same network is trained; None: there is none.
 
     ``full`` hands over a decoder and ``encoder`` does not, which is the same where there is none.
     """
-    alike = [one for one in modes if one in ("full", "encoder")]
-    return alike[0] if init.kind in WITHOUT_DECODER and mode in alike[1:] else None
+    alike: list[Mode] = [one for one in modes if one in ("full", "encoder")]
+    if init.kind not in WITHOUT_DECODER or mode not in alike or len(alike) < 2:
+        return None
+    return alike[1 - alike.index(mode)]
 
 
 def twins_in(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose training is that of another one among them, with the same learning rate."""
+    """Return the trials that take their numbers from another one, which has them or will be trained."""
     rates = {trial.folder: trial.lr for trial in trials}
-    return [trial for trial in trials if trial.like and rates.get(trial.like) == trial.lr]
+    finished = {trial.folder for trial in trials if trial.outcome() is not None}
+    there, found = set(finished), list[Trial]()
+    for trial in trials:
+        if rates.get(trial.like) == trial.lr and trial.folder not in finished and trial.like in there:
+            found.append(trial)
+        there.add(trial.folder)
+    return found
 
 
 def adopt(trial: Trial) -> bool:
@@ -40,5 +50,12 @@ def adopt(trial: Trial) -> bool:
     if trial.pictures and predictions.is_file():
         with atomic_path(trial.predictions) as temporary:
             shutil.copyfile(predictions, temporary)
-    write_json(trial.record, {**found, "mode": trial.mode, "seconds": 0.0})
+    write_json(trial.record, {**found, "mode": trial.mode, "adopted": True})
+    RunFolder(trial.folder).checkpoint.unlink(missing_ok=True)  # where an earlier version had begun it
     return True
+
+
+def sentences_of(trials: Sequence[Trial]) -> list[str]:
+    """Return a sentence about rows that are the same trainings; [] without such."""
+    names = ", ".join(dict.fromkeys(trial.init for trial in trials if trial.like))
+    return [f"Modes full and encoder are the same trainings for {names}: {REASON}."] if names else []
