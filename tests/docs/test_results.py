@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
-from pathlib import Path
 from statistics import mean, stdev, variance
 
 import pytest
+from recomputing import NUMBER, RESULTS, paired, trainings
 from scipy import stats
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PAGE = RESULTS / "what-helps.md"
 SECTIONS = {
     "instrument": "## First round",
@@ -29,14 +27,12 @@ SECTIONS = {
     "few-depths": "## Metres from a few LiDAR maps",
     "few-room": "## Metres from a few depth maps of a room",
 }
-NUMBER = r"[-+]?\d+\.\d+"
 
 
 def scores(name: str, key: str, factor: float) -> dict[str, dict[tuple[str, ...], float]]:
     """Return the scores at the end, by row, and by labels, set and seed."""
     found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
-    with (RESULTS / "trainings" / f"what-helps-{name}.csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = trainings(f"what-helps-{name}")
     last = max(int(line["step"]) for line in lines)
     for line in lines:
         if int(line["step"]) == last:
@@ -58,13 +54,6 @@ def numbers(name: str, row: str) -> list[float]:
     )
     assert len(lines) == 1, (name, row)
     return [float(one) for one in re.findall(NUMBER, lines[0])]
-
-
-def paired(first: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> tuple[float, ...]:
-    """Return the mean of the paired differences with its interval of 95 % (Student's t)."""
-    apart = [other[place] - first[place] for place in sorted(first)]
-    half = stats.t.ppf(0.975, len(apart) - 1) * stdev(apart) / len(apart) ** 0.5
-    return mean(apart), mean(apart) - half, mean(apart) + half
 
 
 @pytest.mark.parametrize(
@@ -180,8 +169,9 @@ FEW = [
 
 @pytest.mark.parametrize(("place", "name", "row", "mode", "labels"), FEW)
 def test_differences_of_few_depths(place, name, row, mode, labels):
-    with (RESULTS / "trainings" / f"what-helps-{name}.csv").open(encoding="utf-8", newline="") as file:
-        own = [line for line in csv.DictReader(file) if (line["mode"], line["labels"]) == (mode, labels)]
+    own = [
+        line for line in trainings(f"what-helps-{name}") if (line["mode"], line["labels"]) == (mode, labels)
+    ]
     pattern = rf"^\| {row} \| {labels} \| \*{mode}\* \|(.*)\|$"
     (line,) = re.findall(pattern, section(place), re.MULTILINE)
     printed, init = [float(one) for one in re.findall(NUMBER, line)], "depth" if row == "as built" else row
@@ -272,9 +262,8 @@ def test_freezing_against_training_all_layers(labels, said):
 @pytest.mark.parametrize("row", ["depth", "again", "simmim"])
 def test_differences_of_the_control(row):
     places: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
-    with (RESULTS / "trainings" / "what-helps-control.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            places[line["row"], line["step"]][line["subset"], line["seed"]] = 100 * float(line["miou"])
+    for line in trainings("what-helps-control"):
+        places[line["row"], line["step"]][line["subset"], line["seed"]] = 100 * float(line["miou"])
     own, first = places[row, "600"], places["imagenet", "600"]
     assert numbers("control", "imagenet") == pytest.approx(
         [first[place] for place in sorted(first)], abs=0.06
@@ -291,10 +280,9 @@ def test_differences_of_the_control(row):
     ("row", "start"), [("random numbers", "random"), ("ImageNet", "imagenet"), ("depth after it", "depth")]
 )
 def test_table_1_of_lao_et_al_with_and_without_defects(row, start):
-    with (RESULTS / "trainings" / "lao-table-1-as-released.csv").open(encoding="utf-8", newline="") as file:
-        trainings = {(line["row"], line["mode"], line["seed"]): line for line in csv.DictReader(file)}
+    found = {(line["row"], line["mode"], line["seed"]): line for line in trainings("lao-table-1-as-released")}
     expected = [
-        100 * float(trainings[f"{start}{released}", mode, seed][score])
+        100 * float(found[f"{start}{released}", mode, seed][score])
         for mode in ("full", "frozen")
         for released in ("", "_released")
         for score in ("miou", "miou_without_class_0")

@@ -1,0 +1,52 @@
+"""The tables of the claims' page follow from the scores of single trainings that lie beside them."""
+
+from __future__ import annotations
+
+import re
+from statistics import mean, stdev
+
+import pytest
+from recomputing import NUMBER, RESULTS, paired, trainings
+
+PAGE = (RESULTS / "evidence.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    begin = PAGE.index(f"## {title}")
+    return PAGE[begin : PAGE.find("\n## ", begin + 1)]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(one) for one in re.findall(NUMBER, text)]
+
+
+OUT_OF_DOMAIN = [
+    ("CamVid, mIoU", "driving", "full", "150", "miou", 100, 0.06),
+    ("CamVid, mIoU after 50 steps", "driving", "full", "50", "miou", 100, 0.06),
+    ("CamVid, bits a pixel", "driving", "full", "150", "residual_information", 1, 0.006),
+    ("COCO crops, mIoU of 72 classes", "photographs", "full", "150", "miou", 100, 0.06),
+    ("COCO crops, pixel accuracy", "photographs", "full", "150", "pixel_accuracy", 100, 0.06),
+    ("kitchen, AbsRel, all handed over", "rooms", "full", "150", "abs_rel", 1, 6e-4),
+    ("kitchen, AbsRel, encoder alone", "rooms", "encoder", "150", "abs_rel", 1, 6e-4),
+    ("kitchen, RMSE in m, all handed over", "rooms", "full", "150", "rmse", 1, 6e-4),
+    ("kitchen, RMSE in m, encoder alone", "rooms", "encoder", "150", "rmse", 1, 6e-4),
+]
+
+
+@pytest.mark.parametrize(("title", "name", "mode", "step", "key", "factor", "within"), OUT_OF_DOMAIN)
+def test_out_of_domain(title, name, mode, step, key, factor, within):
+    values: dict[str, dict[tuple[str, str], float]] = {}
+    for line in trainings(f"evidence-out-of-domain-{name}"):
+        if (line["mode"], line["step"]) == (mode, step):
+            place = line["subset"], line["seed"]
+            values.setdefault(line["row"], {})[place] = factor * float(line[key])
+    text = section("Out of domain")
+    start = text.index(f"| {title} | drives |")
+    for line, row in zip(text[start:].splitlines()[:2], ("final-depth", "room-scdepth"), strict=True):
+        first, other = values["imagenet"], values[row]
+        assert len(first) == len(other) == {"photographs": 4}.get(name, 8)
+        spreads = [of for found in (first, other) for of in (mean(found.values()), stdev(found.values()))]
+        assert numbers(line) == pytest.approx([*spreads, *paired(first, other)], abs=within)
+        _, low, high = paired(first, other)
+        told = bool(low * high > 0) and 0.0 not in numbers(line)[-2:]  # +0.0 is no proof
+        assert ("**" in line) is told, "what is told is printed in bold"
