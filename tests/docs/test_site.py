@@ -19,7 +19,7 @@ from geopretrain.tasks.registry import PRETEXTS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 METHODS = DOCS / "methods"
-MEASURED = ("real-data.md", "results/what-helps.md", "synthetic.md", "analysis.md")
+MEASURED = ("real-data.md", "results/what-helps.md", "results/evidence.md", "synthetic.md", "analysis.md")
 """Pages with the protocol and date of a measurement."""
 INTERVAL = re.compile(r"([+-]?\d+\.\d+) \[([+-]?\d+\.\d+), ([+-]?\d+\.\d+)\]")
 
