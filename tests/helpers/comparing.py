@@ -46,7 +46,7 @@ def weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
 def write_pretrained(path: Path, seed: int = 0) -> RunFolder:
     """Write a folder that looks like a pre-training run."""
-    run = RunFolder.create(path, config={"command": "pretrain", "steps": 7})
+    run = RunFolder.create(path, config={"command": "pretrain", "steps": 7, "seed": seed})
     run.write_lineage({"method": "scripted", "backbone": BACKBONE, "chain": [], "data": "video.mp4"})
     save_tensors(path / "model.safetensors", weights(seed))
     run.write_results({})

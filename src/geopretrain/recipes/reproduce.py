@@ -93,7 +93,8 @@ class Reproduction:
         said = [f"The paper: {recipe.claim}"] if recipe.claim else []
         for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
             said += [f"\n{stage.words}:"] if several else []
-            said += [one.sentence, *(row["sentence"] for row in one.results.get("choice", ()))]
+            parts = [row for part in ("choice", "pretrainings") for row in one.results.get(part, ())]
+            said += [one.sentence, *(row["sentence"] for row in parts)]
             said += [in_words(one)]
         return [*filter(None, said)]
 

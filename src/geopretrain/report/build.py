@@ -13,7 +13,7 @@ from geopretrain.report.drawing import drawing
 from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import NUMBERS, LayerMap, read_map
 from geopretrain.report.page import embedded, write_page
-from geopretrain.report.tables import choice_table, frame, residual_table, shown, table
+from geopretrain.report.tables import choice_table, frame, pretraining_table, residual_table, shown, table
 from geopretrain.study.contests import contest_of
 from geopretrain.study.sentences import MODE_WORDS, any_of
 from geopretrain.study.summary import headline_rows, residual_rows
@@ -79,6 +79,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "subsets": about["subsets"],
         "ending": about["ending"],
         "choice": choice_table(results.get("choice", ()), measure),
+        "pretrainings": pretraining_table(results.get("pretrainings", ()), measure),
         "tried": sorted({row["lr"] for one in search for row in one["rates"]}),
         "searches": max(
             (len(row["values"]) + row.get("diverged", 0) for one in search for row in one["rates"]), default=0

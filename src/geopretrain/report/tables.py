@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geopretrain.report import figures
 from geopretrain.study.measures import RESIDUAL, Measure
+from geopretrain.study.pretrainings import over_pretrainings
 from geopretrain.study.sentences import (
     MODE_WORDS,
     ending_in_words,
@@ -139,6 +140,27 @@ def choice_table(rows: Iterable[dict[str, Any]], measure: Measure) -> list[dict[
         }
         for row in rows
     ]
+
+
+def pretraining_table(rows: Iterable[dict[str, Any]], measure: Measure) -> list[dict[str, Any]]:
+    """Return the lines of the table of several pre-trainings of one method."""
+    lines = []
+    for row in rows:
+        found = None if row["difference"] is None else difference_from_dict(row["difference"])
+        over = over_pretrainings(row)
+        lines.append(
+            {
+                "name": row["name"],
+                "inits": ", ".join(row["inits"]),
+                "mode": MODE_WORDS.get(row["mode"], row["mode"]),
+                "labels": row["labels"] or "",
+                "each": ", ".join(measure.show(one) for one in row["means"]),
+                "mean": measure.show(row["mean"]),
+                "difference": None if found is None else _difference_in_words(found, measure),
+                "over": None if over is None else _difference_in_words(over, measure),
+            }
+        )
+    return lines
 
 
 def shown(measure: Measure, value: float | None) -> str:

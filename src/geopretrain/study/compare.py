@@ -33,6 +33,7 @@ from geopretrain.study.losses import KEY as LOSSES
 from geopretrain.study.losses import mean_losses
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.power import power_cautions
+from geopretrain.study.pretrainings import compare_pretrainings, families
 from geopretrain.study.progress import trial_progress
 from geopretrain.study.sentences import cautions, headline, sentences
 from geopretrain.study.summary import Row, per_class, row_as_dict, summarise, with_most_labels
@@ -208,6 +209,7 @@ def _conclude(
         },
         "summary": [row_as_dict(row) for row in rows],
         "choice": choice,
+        "pretrainings": compare_pretrainings(rows, families(plan.inits), measure),
         "efficiency": efficiency(rows, measure),
         "per_class": classes,
         "learning_rates": searched,

@@ -134,7 +134,9 @@ class Comparison:
             _line(row, residual, expected[row.labels], self.measure, with_labels, with_subsets)
             for row, residual in zip(*map(shown, (rows, residual_rows(rows))), strict=True)
         ]
-        lines += [one["sentence"] for one in self.results.get("choice", ())]
+        lines += [
+            one["sentence"] for part in ("choice", "pretrainings") for one in self.results.get(part, ())
+        ]
         lines += [one["sentence"] for one in self.results.get("efficiency", ()) if "needed" in one]
         if ending := self.results["protocol"].get("ending"):
             lines.append(ending_in_words(ending))

@@ -205,6 +205,22 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class OfMethod:
+    """Several pre-trainings of one method against the first initialisation."""
+
+    name: Text
+    inits: list[Text]
+    mode: Text
+    mean: Real
+    means: list[Real]
+    difference: Difference | None
+    low: Score
+    high: Score
+    sentence: Text
+    labels: Index | None = None
+
+
+@dataclass(frozen=True)
 class Saved:
     """What an initialisation saves against the first, in labels or in steps; None: more than was tried."""
 
@@ -329,6 +345,7 @@ class Results:
     confusions: dict[str, Picture] = field(default_factory=dict)
     courses: list[Course] = field(default_factory=list)
     choice: list[Choice] = field(default_factory=list)
+    pretrainings: list[OfMethod] = field(default_factory=list)
     efficiency: list[Saved] = field(default_factory=list)
     losses: list[Losses] = field(default_factory=list)
     printed: Beside | None = None
