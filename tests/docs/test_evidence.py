@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from statistics import mean, stdev
 
+import numpy as np
 import pytest
 from recomputing import NUMBER, RESULTS, paired, trainings
+from scipy import stats
 
 PAGE = (RESULTS / "evidence.md").read_text(encoding="utf-8")
 
@@ -50,3 +52,37 @@ def test_out_of_domain(title, name, mode, step, key, factor, within):
         _, low, high = paired(first, other)
         told = bool(low * high > 0) and 0.0 not in numbers(line)[-2:]  # +0.0 is no proof
         assert ("**" in line) is told, "what is told is printed in bold"
+
+
+METHODS = ("depth", "scdepth", "geometric", "flow", "inpainting", "simmim", "moco")
+TITLES = dict(
+    zip(
+        METHODS,
+        ("monodepth", "scdepth", "geometric_flow", "optical_flow", "inpainting", "simmim", "moco"),
+        strict=True,
+    )
+)
+
+
+def against_imagenet(values: dict[tuple[str, str, str], float]) -> dict[str, tuple[float, ...]]:
+    """Return both pre-trainings of each method, and their difference to ImageNet with its interval.
+
+    An analysis of variance: starts and places (a set of labels and a seed) crossed, two pre-trainings nested
+    in each method; the error of a method is that of its two pre-trainings or of the rest, whichever is more.
+    """
+    starts = ["imagenet", *(f"{name}{end}" for name in METHODS for end in ("", "_again"))]
+    places = sorted({(subset, seed) for _, subset, seed in values})
+    table = np.array([[values[start, *place] for place in places] for start in starts])
+    count, means = len(places), table.mean(1)
+    rest = table - means[:, None] - table.mean(0) + table.mean()
+    free = (len(starts) - 1) * (count - 1)
+    error = (rest**2).sum() / free
+    pairs = means[1:].reshape(-1, 2)
+    between = max(count * ((pairs - pairs.mean(1, keepdims=True)) ** 2).sum() / len(METHODS), error)
+    parts = between / (2 * count), error / count
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(METHODS) + parts[1] ** 2 / free)
+    half = stats.t.ppf(0.975, freedom) * sum(parts) ** 0.5
+    return {
+        name: (*pair, pair.mean() - means[0], pair.mean() - means[0] - half, pair.mean() - means[0] + half)
+        for name, pair in zip(METHODS, pairs, strict=True)
+    }

@@ -138,15 +138,7 @@ def _train(
         manifest.note_folder(Path(trial.folder))
         tidy_finished(trial.folder)
     if missing:
-        launch = Launch(
-            options.launcher,
-            options.jobs,
-            plan.device,
-            plan.out / "workers.log",
-            threads=options.threads,
-            address=options.address,
-            slurm=options.slurm,
-        )
+        launch = _launch(plan, options)
         jobs = jobs_in_words(launch, len(missing))
         with trial_progress(title, len(missing), len(trials) - len(unknown), jobs) as line:
 
@@ -164,6 +156,18 @@ def _train(
             f"No training succeeded. The first error, of {failures[0]['trial']}: {failures[0]['error']}"
         )
     return outcomes, failures
+
+
+def _launch(plan: Plan, options: CompareOptions) -> Launch:
+    return Launch(
+        options.launcher,
+        options.jobs,
+        plan.device,
+        plan.out / "workers.log",
+        threads=options.threads,
+        address=options.address,
+        slurm=options.slurm,
+    )
 
 
 def _failed(trial: Trial, answer: Mapping[str, Any], twin: Trial | None) -> dict[str, Any]:
