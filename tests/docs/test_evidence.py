@@ -65,7 +65,7 @@ TITLES = dict(
 
 
 def against_imagenet(values: dict[tuple[str, str, str], float]) -> dict[str, tuple[float, ...]]:
-    """Return both pre-trainings of each method, and their difference to ImageNet with its interval.
+    """Return both pre-trainings of each method, their difference to ImageNet with its interval, and its p.
 
     An analysis of variance: starts and places (a set of labels and a seed) crossed, two pre-trainings nested
     in each method; the error of a method is that of its two pre-trainings or of the rest, whichever is more.
@@ -81,8 +81,62 @@ def against_imagenet(values: dict[tuple[str, str, str], float]) -> dict[str, tup
     between = max(count * ((pairs - pairs.mean(1, keepdims=True)) ** 2).sum() / len(METHODS), error)
     parts = between / (2 * count), error / count
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(METHODS) + parts[1] ** 2 / free)
-    half = stats.t.ppf(0.975, freedom) * sum(parts) ** 0.5
+    wide, apart = sum(parts) ** 0.5, pairs.mean(1) - means[0]
+    half = stats.t.ppf(0.975, freedom) * wide
     return {
-        name: (*pair, pair.mean() - means[0], pair.mean() - means[0] - half, pair.mean() - means[0] + half)
-        for name, pair in zip(METHODS, pairs, strict=True)
+        name: (*pair, one, one - half, one + half, 2 * stats.t.sf(abs(one) / wide, freedom))
+        for name, pair, one in zip(METHODS, pairs, apart, strict=True)
     }
+
+
+def told_after_holm(found: dict[str, tuple[float, ...]]) -> set[str]:
+    """Return what Holm's correction leaves of those with p below 0.05."""
+    told = set()
+    for rank, (name, (*_, p)) in enumerate(sorted(found.items(), key=lambda one: one[1][-1])):
+        if p * (len(found) - rank) >= 0.05:
+            break
+        told.add(name)
+    return told
+
+
+def of_column(mode: str, labels: str, step: str = "150") -> dict[tuple[str, str, str], float]:
+    return {
+        (line["row"], line["subset"], line["seed"]): 100 * float(line["miou"])
+        for line in trainings("evidence-equal-time")
+        if (line["mode"], line["labels"], line["step"]) == (mode, labels, step)
+    }
+
+
+COLUMNS = [("full", "4"), ("full", "64"), ("frozen", "4"), ("frozen", "64")]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_time(method):
+    (line,) = re.findall(rf"^\| `{TITLES[method]}` \|(.*)\|$", section("Equal time"), re.MULTILINE)
+    cells = line.split("|")
+    assert len(cells) == len(COLUMNS)
+    for cell, column in zip(cells, COLUMNS, strict=True):
+        found = against_imagenet(of_column(*column))
+        assert numbers(cell) == pytest.approx(found[method][:-1], abs=0.06)
+        assert ("**" in cell) is (method in told_after_holm(found))
+
+
+@pytest.mark.parametrize(
+    ("title", "start"), [("nothing (`imagenet`)", "imagenet"), ("random numbers", "random")]
+)
+def test_equal_time_without_pre_training(title, start):
+    (line,) = re.findall(rf"^\| {re.escape(title)}, both sets \|(.*)\|$", section("Equal time"), re.MULTILINE)
+    for cell, column in zip(line.split("|"), COLUMNS, strict=True):
+        own = {place: value for place, value in of_column(*column).items() if place[0] == start}
+        assert numbers(cell) == pytest.approx([own[place] for place in sorted(own)], abs=0.06)
+
+
+def test_equal_time_where_a_range_is_said():
+    text = section("Equal time")
+    for labels, said in (("4", "4 labels: -1.8 to +1.7"), ("64", "64: -3.5 to +0.6")):
+        apart = [one[2] for one in against_imagenet(of_column("full", labels, "50")).values()]
+        assert said in text
+        assert numbers(said) == pytest.approx([min(apart), max(apart)], abs=0.06)
+    frozen = [one[2] for one in against_imagenet(of_column("frozen", "64")).values()]
+    assert "3.3 to 6.1 points below" in text
+    assert (-max(frozen), -min(frozen)) == pytest.approx((3.3, 6.1), abs=0.06)
