@@ -142,25 +142,23 @@ def choice_table(rows: Iterable[dict[str, Any]], measure: Measure) -> list[dict[
     ]
 
 
-def pretraining_table(rows: Iterable[dict[str, Any]], measure: Measure) -> list[dict[str, Any]]:
-    """Return the lines of the table of several pre-trainings of one method."""
-    lines = []
+def pretraining_table(rows: Iterable[dict[str, Any]], measure: Measure) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of the table of several pre-trainings of one method, by mode and labels in words."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         found = None if row["difference"] is None else difference_from_dict(row["difference"])
         over = over_pretrainings(row)
-        lines.append(
-            {
-                "name": row["name"],
-                "inits": ", ".join(row["inits"]),
-                "mode": MODE_WORDS.get(row["mode"], row["mode"]),
-                "labels": row["labels"] or "",
-                "each": ", ".join(measure.show(one) for one in row["means"]),
-                "mean": measure.show(row["mean"]),
-                "difference": None if found is None else _difference_in_words(found, measure),
-                "over": None if over is None else _difference_in_words(over, measure),
-            }
-        )
-    return lines
+        labels = f", {counted(row['labels'], 'label')}" if row["labels"] else ""
+        line = {
+            "name": row["name"],
+            "inits": ", ".join(row["inits"]),
+            "each": ", ".join(measure.show(one) for one in row["means"]),
+            "mean": measure.show(row["mean"]),
+            "difference": None if found is None else _difference_in_words(found, measure),
+            "over": None if over is None else _difference_in_words(over, measure),
+        }
+        groups.setdefault(MODE_WORDS.get(row["mode"], row["mode"]) + labels, []).append(line)
+    return groups
 
 
 def shown(measure: Measure, value: float | None) -> str:
