@@ -107,7 +107,7 @@ def of_column(mode: str, labels: str, step: str = "150") -> dict[tuple[str, str,
     }
 
 
-COLUMNS = [("full", "4"), ("full", "64"), ("frozen", "4"), ("frozen", "64")]
+COLUMNS = [(mode, labels) for mode in ("full", "frozen", "linear") for labels in ("4", "64")]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -137,6 +137,34 @@ def test_equal_time_where_a_range_is_said():
         apart = [one[2] for one in against_imagenet(of_column("full", labels, "50")).values()]
         assert said in text
         assert numbers(said) == pytest.approx([min(apart), max(apart)], abs=0.06)
-    frozen = [one[2] for one in against_imagenet(of_column("frozen", "64")).values()]
-    assert "3.3 to 6.1 points below" in text
-    assert (-max(frozen), -min(frozen)) == pytest.approx((3.3, 6.1), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("mode", "labels", "said"),
+    [
+        ("frozen", "64", "3.3 to 6.1 points below"),
+        ("frozen", "4", "0.9 to 5.4, told"),
+        ("linear", "64", "4.9 to 19.4 points less"),
+        ("linear", "4", "5.9 to 14.6 (4"),
+    ],
+)
+def test_equal_time_of_a_frozen_encoder(mode, labels, said):
+    lost = [-one[2] for one in against_imagenet(of_column(mode, labels)).values()]
+    assert said in section("Equal time")
+    assert numbers(said) == pytest.approx([min(lost), max(lost)], abs=0.06)
+
+
+FLOW_AGAINST_DEPTH = {
+    ("full", "4"): "+2.1 [-0.7, +4.9]",
+    ("full", "64"): "-0.1 [-3.8, +3.5]",
+    ("frozen", "4"): "-0.5 [-2.2, +1.2]",
+    ("frozen", "64"): "+0.9 [-0.8, +2.6]",
+}
+
+
+@pytest.mark.parametrize(("column", "said"), FLOW_AGAINST_DEPTH.items())
+def test_flow_against_depth(column, said):
+    assert said in section("Equal time")
+    found = against_imagenet(of_column(*column))
+    apart = found["flow"][2] - found["depth"][2]
+    assert numbers(said)[0] == pytest.approx(apart, abs=0.06)
