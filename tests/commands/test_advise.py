@@ -173,7 +173,7 @@ def test_boxes_and_depth_have_their_facts_and_no_probe(places, tmp_path):
     )
     depth = gp.advise(places / "store", tmp_path / "rooms", progress=False)
     assert depth.labels.task == "depth"
-    assert depth.verdict == "not measured"
+    assert depth.verdict == "not shown"
     assert any("finetune depth --supervision labels" in line for _, line in depth.commands)
     assert "imagenet instead of random numbers, all layers +0.117" in " ".join(depth.text().split())
 

@@ -11,8 +11,7 @@ import torch
 import geopretrain
 from geopretrain import manifest
 from geopretrain.errors import ConfigError
-from geopretrain.study.inits import read_inits
-from geopretrain.study.plan import _common_backbone
+from geopretrain.study.inits import common_backbone, read_inits
 
 SMALL = {"batch_size": 2, "threads": 1, "device": "cpu", "progress": False, "steps": 1, "precision": "fp32"}
 
@@ -73,7 +72,7 @@ def test_a_comparison_takes_the_backbone_of_files(tmp_path, moco):
     timm_file = tmp_path / "timm.pth"
     torch.save(timm.create_model("resnet18", num_classes=0).state_dict(), timm_file)
     inits = read_inits(["random", str(moco), str(timm_file)])
-    assert _common_backbone(None, inits) == "resnet18"
+    assert common_backbone(None, inits) == "resnet18"
     torch.save(timm.create_model("resnet34", num_classes=0).state_dict(), timm_file)
     with pytest.raises(ConfigError, match=r"these look like: .*resnet18, .*resnet34"):
-        _common_backbone(None, read_inits(["random", str(moco), str(timm_file)]))
+        common_backbone(None, read_inits(["random", str(moco), str(timm_file)]))
