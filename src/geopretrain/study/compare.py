@@ -129,10 +129,10 @@ def _train(
     Raises:
         UserError: none succeeded, and one is ``needed``.
     """
-    twins = {trial.like: trial for trial in twins_in(trials)}
-    adopting = {trial.folder for trial in twins.values()}
-    unknown = [trial for trial in trials if trial.outcome() is None]
-    missing = [trial for trial in unknown if trial.folder not in adopting]
+    finished = {trial.folder for trial in trials if trial.outcome() is not None}
+    twins = {trial.like: trial for trial in twins_in(trials, finished)}
+    settled = finished | {trial.folder for trial in twins.values()}
+    missing = [trial for trial in trials if trial.folder not in settled]
     failures: list[dict[str, Any]] = []
     for trial in trials:
         manifest.note_folder(Path(trial.folder))
@@ -140,7 +140,7 @@ def _train(
     if missing:
         launch = _launch(plan, options)
         jobs = jobs_in_words(launch, len(missing))
-        with trial_progress(title, len(missing), len(trials) - len(unknown), jobs) as line:
+        with trial_progress(title, len(missing), len(finished), jobs) as line:
 
             def done(trial: Trial, answer: dict[str, Any]) -> None:
                 line.done(trial, answer)

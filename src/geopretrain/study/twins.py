@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +29,14 @@ def other_mode(init: NamedInit, mode: Mode, modes: Sequence[Mode]) -> Mode | Non
     return alike[1 - alike.index(mode)]
 
 
-def twins_in(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that take their numbers from another one, which has them or will be trained."""
+def twins_in(trials: Sequence[Trial], finished: Collection[str]) -> list[Trial]:
+    """Return the trials that take their numbers from another one, which has them or will be trained.
+
+    Args:
+        trials: all of them.
+        finished: folders of those that have their numbers.
+    """
     rates = {trial.folder: trial.lr for trial in trials}
-    finished = {trial.folder for trial in trials if trial.outcome() is not None}
     there, found = set(finished), list[Trial]()
     for trial in trials:
         if rates.get(trial.like) == trial.lr and trial.folder not in finished and trial.like in there:
