@@ -10,6 +10,7 @@ from typing import Any
 from geopretrain.config.saved import FILE
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
+from geopretrain.recipes.grid import expanded
 from geopretrain.recipes.likeness import LIKE, alike, twice_named, without_leftovers
 from geopretrain.recipes.shapes import (
     PAGE,
@@ -91,7 +92,8 @@ def read_recipe(name: str) -> Recipe:
 
 def _read(path: Path, advice: str) -> Recipe:
     content = _content(path, advice)
-    recipe: Recipe = as_type(Recipe, content, path, error=ConfigError, advice=advice)
+    written: Recipe = as_type(Recipe, content, path, error=ConfigError, advice=advice)
+    recipe = expanded(written)
     for problem in problems(recipe):
         raise ConfigError(f"'{path}' cannot be used: {problem} {advice}")
     return without_leftovers(recipe) if recipe.like else recipe
@@ -172,6 +174,7 @@ def _of_measure(recipe: Recipe, measure: Measure, stages: list[str]) -> list[str
     found, rows = [], ["start", "seed", *dict.fromkeys(name for row in recipe.rows for name in row.values)]
     for step in measure.steps:
         found += _of_stage(recipe, step, stages=stages, rows=rows)
+        found += [f"{step.name} varies {axis}: rows do that, and stages." for axis in step.over]
         rows = [*rows, step.name]
     found += _of_seeds(measure)
     columns, names = {column.name for column in measure.columns}, [row.name for row in recipe.rows]

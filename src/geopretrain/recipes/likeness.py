@@ -27,7 +27,7 @@ def alike(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     taken = {name: value for name, value in base.items() if name not in OWN}
     if isinstance(rows := taken.get("rows"), list):
         taken["rows"] = [_without_printed(row) for row in rows]
-    found: dict[str, Any] = _together(taken, own)
+    found: dict[str, Any] = together(taken, own)
     before, more = base.get(ADDED, []), own.get(ADDED, [])
     if isinstance(before, list) and isinstance(more, list):
         found[ADDED] = [*before, *more]
@@ -38,12 +38,12 @@ def _without_printed(row: Any) -> Any:
     return {n: v for n, v in row.items() if n != "printed"} if isinstance(row, Mapping) else row
 
 
-def _together(base: Any, own: Any) -> Any:
-    """Return what two values of the same place come to."""
+def together(base: Any, own: Any) -> Any:
+    """Return what two values of the same place come to: the second one, or both taken together."""
     if reference(base) or reference(own):
         return own
     if isinstance(base, Mapping) and isinstance(own, Mapping):
-        return {**base, **{n: _together(base[n], v) if n in base else v for n, v in own.items()}}
+        return {**base, **{n: together(base[n], v) if n in base else v for n, v in own.items()}}
     return _one_list(base, own) if own and _named(base) and _named(own) else own
 
 
@@ -72,7 +72,7 @@ def _one_list(base: list[Any], own: list[Any]) -> list[Any]:
     for one in own:
         if (name := one["name"]) in known:
             before[name], waiting = waiting, []
-            known[name] = _together(known[name], one)
+            known[name] = together(known[name], one)
         else:
             waiting.append(one)
     return [*(part for name in known for part in (*before.get(name, ()), known[name])), *waiting]

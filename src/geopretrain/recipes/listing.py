@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from geopretrain.config.command import takes
 from geopretrain.config.options import RecipesOptions
@@ -36,7 +36,8 @@ def in_full(name: str, found: Found) -> str:
     Of a table or figure that is a part of one, its own numbers alone.
     """
     recipe = found.recipe
-    stages = [f"  {one.name:16}{one.words} ({one.command}; {one.source or '-'})" for one in recipe.stages]
+    wide = _column([one.name for one in recipe.stages])
+    stages = [f"  {one.name:{wide}}{one.words} ({one.command}; {one.source or '-'})" for one in recipe.stages]
     items = {found.item: recipe.shown()[found.item]} if found.item else recipe.shown()
     steps, printed = _of_study(recipe) if recipe.measure is None else _tables(recipe.measure, items)
     return "\n".join(
@@ -47,7 +48,14 @@ def in_full(name: str, found: Found) -> str:
             recipe.question,
             *([f"The paper: {recipe.claim}"] if recipe.claim else []),
             *("", "stages:", *stages, *steps),
-            *("", "data:", *(f"  {key:16}{one.paper} ({one.source})" for key, one in recipe.data.items())),
+            *(
+                "",
+                "data:",
+                *(
+                    f"  {key:{_column(recipe.data)}}{one.paper} ({one.source})"
+                    for key, one in recipe.data.items()
+                ),
+            ),
             *("", f"settings (--settings NAME=VALUE): {', '.join(SCALES)}; source", *_settings(recipe)),
             *printed,
             *(
@@ -61,14 +69,15 @@ def in_full(name: str, found: Found) -> str:
 
 def _tables(measure: Measure, items: Mapping[str, Item]) -> tuple[list[str], list[str]]:
     """Return how rows are measured, and what the paper printed."""
-    steps = [f"  {one.name:16}{one.words} ({one.command})" for one in measure.steps]
+    wide = _column([one.name for one in measure.steps])
+    steps = [f"  {one.name:{wide}}{one.words} ({one.command})" for one in measure.steps]
     printed = [line for item in items.values() if item.scored for line in _table(item)]
     return ["for each row and seed:", *steps], printed
 
 
 def _table(item: Item) -> list[str]:
     names = [*item.others, *item.rows]
-    width = max(16, *(len(name) + 2 for name in names))
+    width = _column(names)
     titles = "".join(f"{column.title:>{_wide(column)}}" for column in item.columns)
     rows = {**item.others, **{name: item.numbers.get(name, {}) for name in item.rows}}
     lines = [
@@ -104,6 +113,11 @@ def shown(value: object) -> str:
     if found := reference(value):
         return f"that of {found[1]}"
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _column(names: Iterable[str]) -> int:
+    """Return how wide a column of names is."""
+    return max(16, *(len(name) + 2 for name in names))
 
 
 def _wide(column: Column) -> int:

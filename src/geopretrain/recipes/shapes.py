@@ -83,6 +83,11 @@ class Stage:
     """By their names in Python; values may be references."""
     source: str = ""
     """Section of the paper."""
+    over: Mapping[Name, Annotated[Mapping[Name, Mapping[str, Any]], Field(min_length=1)]] = field(
+        default_factory=dict
+    )
+    """What it varies, by axes and points, and the options that each point changes: it stands for a stage of
+    each combination, see `geopretrain.recipes.grid`."""
 
 
 @checked
