@@ -42,6 +42,8 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "prove nothing" in out
     assert out.count("mode ") == 1, "the table is shown once"
+    sentence = json.loads((tmp_path / "out/scores/comparison.json").read_text())["headline"]
+    assert " ".join(out.split()).count(" ".join(sentence.split())) == 1, "and what came out is said once"
     assert str(tmp_path / "out/scores/report.html") in out
     trials = tmp_path / "out/scores/trials"
     record = next(trials.glob("*.json"))
@@ -51,6 +53,7 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     assert "validation images, to choose settings by" in (tmp_path / "out/scores/report.html").read_text()
     assert cli.main(words) == 0
     assert {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")} == before
+    assert " ".join(sentence.split()) in " ".join(capsys.readouterr().out.split()), "also when all was there"
 
 
 def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):

@@ -39,12 +39,14 @@ class Reproduction:
             comparisons, or where figures alone were asked for.
         comparisons: that a study ends with; none where the calls were only shown.
         is_run: whether the calls were run.
+        told: whether what came out of the one comparison stands above already: it was run just now.
     """
 
     plan: Plan
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     comparisons: Sequence[Comparison] = ()
     is_run: bool = True
+    told: bool = False
 
     @property
     def comparison(self) -> Comparison | None:
@@ -93,8 +95,9 @@ class Reproduction:
         said = [f"The paper: {recipe.claim}"] if recipe.claim else []
         for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
             said += [f"\n{stage.words}:"] if several else []
-            parts = [row for part in ("choice", "pretrainings") for row in one.results.get(part, ())]
-            said += [one.sentence, *(row["sentence"] for row in parts)]
+            if not self.told:
+                parts = [row for part in ("choice", "pretrainings") for row in one.results.get(part, ())]
+                said += [one.sentence, *(row["sentence"] for row in parts)]
             said += [in_words(one)]
         return [*filter(None, said)]
 
@@ -155,9 +158,9 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
         manifest.note_folder(step.folder)
     journal = Journal(plan.out, anew=overwrite)
     with fewer_threads_where_shared():
-        run_stages(plan, journal, overwrite=overwrite)
+        ran = run_stages(plan, journal, overwrite=overwrite)
         if plan.recipe.is_study:
-            return _study(plan, journal, _typed(saved))
+            return _study(plan, journal, _typed(saved), ran)
         failures = run_rows(plan, journal, overwrite=overwrite)
     done = finished(plan.measured, journal)
     tables = {name: collect(plan, done, item) for name, item in plan.items.items() if item.scored}
@@ -167,11 +170,13 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
     return made
 
 
-def _study(plan: Plan, journal: Journal, line: str) -> Reproduction:
+def _study(plan: Plan, journal: Journal, line: str, ran: Sequence[str]) -> Reproduction:
     """Set the comparisons of a study beside the paper; several have a page that leads to theirs."""
     from geopretrain.recipes.page import write_overview
 
-    made = Reproduction(plan, comparisons=beside_paper(plan))
+    compared = beside_paper(plan)
+    told = len(compared) == 1 and plan.recipe.comparisons[0].name in ran
+    made = Reproduction(plan, comparisons=compared, told=told)
     if len(made.comparisons) > 1:
         write_overview(made.report, plan, made.comparisons, journal, line)
     write_json(plan.out / RESULTS, made.as_json([]))

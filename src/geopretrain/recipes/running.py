@@ -19,21 +19,24 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
 
 
-def run_stages(plan: Plan, journal: Journal, *, overwrite: bool) -> None:
-    """Run what all rows share.
+def run_stages(plan: Plan, journal: Journal, *, overwrite: bool) -> list[str]:
+    """Run what all rows share; return the names of the stages that were not finished before.
 
     Raises:
         UserError: a stage failed; the message says which, and how to go on.
     """
+    ran = []
     for number, step in enumerate(plan.stages, 1):
         console.say(f"\n{number} of {len(plan.stages)}: {step.words} ({step.name})")
         try:
-            _run(step, journal, overwrite=overwrite)
+            if _run(step, journal, overwrite=overwrite):
+                ran.append(step.name)
         except UserError as error:
             raise UserError(
                 f"The stage {step.name} ({number} of {len(plan.stages)}, `geopretrain {step.command}`) "
                 f"failed: {error} What is finished is kept in '{plan.out}': repeat the command to go on."
             ) from error
+    return ran
 
 
 def run_rows(plan: Plan, journal: Journal, *, overwrite: bool) -> list[dict[str, Any]]:
@@ -64,11 +67,11 @@ def finished(measured: Sequence[Measured], journal: Journal) -> list[Measured]:
     return [one for one in measured if all(journal.has(step) for step in one.steps)]
 
 
-def _run(step: Step, journal: Journal, *, overwrite: bool) -> None:
-    """Run a call unless it is finished; one that was interrupted goes on."""
+def _run(step: Step, journal: Journal, *, overwrite: bool) -> bool:
+    """Run a call unless it is finished; one that was interrupted goes on. Return whether it was run."""
     if journal.has(step):
         console.say(f"Done before: {step.folder}")
-        return
+        return False
     console.say(step.line)
     known = [one.name for one in fields(options_class(step.command))]
     more = {"resume": not overwrite, "overwrite": overwrite or step.command in REDONE}
@@ -78,6 +81,7 @@ def _run(step: Step, journal: Journal, *, overwrite: bool) -> None:
     _check_fields(step)
     _free_disk(step)
     journal.add(step, time.perf_counter() - begin)
+    return True
 
 
 def _free_disk(step: Step) -> None:
