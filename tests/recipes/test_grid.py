@@ -141,6 +141,14 @@ def same_name(content):
     content["stages"].insert(0, {**content["stages"][0], "name": "video-low", "over": {}})
 
 
+def too_many(content):
+    content["stages"][2]["over"] = {f"a{n}": {f"p{m}": {} for m in range(10)} for n in range(9)}
+
+
+def own_folder(content):
+    content["stages"][2]["over"]["size"]["low"] = {"out": "elsewhere"}
+
+
 def in_a_setting(content):
     content["settings"]["start"] = {"paper": {"stage": "depth"}, "source": "us"}
     content["stages"][2]["options"]["inits"] = [{"setting": "start"}]
@@ -163,6 +171,8 @@ def in_a_measure(content):
         (no_folder, "over"),
         (no_options, "over.size"),
         (same_name, "there are two of the stage video-low"),
+        (too_many, "stands for 1000000000 stages; 1000 are the most"),
+        (own_folder, "scores-low-classes has the option 'out': a recipe gives each stage its folder."),
         (in_a_setting, "the setting start refers to the stage 'depth'."),
         (in_a_measure, "score varies size: rows do that, and stages."),
     ],

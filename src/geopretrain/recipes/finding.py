@@ -278,6 +278,8 @@ def _of_stage(recipe: Recipe, stage: Stage, *, stages: list[str], rows: list[str
     known = options_of_command(stage.command)
     unknown = [name for name in stage.options if name not in known]
     found = [f"{stage.name} has no option '{name}'.{nearest_name(name, known)}" for name in unknown]
+    if "out" in stage.options:
+        found.append(f"{stage.name} has the option 'out': a recipe gives each stage its folder.")
     return found + _of_value(recipe, stage.name, dict(stage.options), stages=stages, rows=rows)
 
 

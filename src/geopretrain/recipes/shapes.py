@@ -17,10 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
+from math import prod
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from geopretrain.errors import ConfigError
 from geopretrain.schema import Count, Natural, checked
 
 Scale = Literal["paper", "small", "tiny"]
@@ -30,6 +32,8 @@ Kind = Literal["setting", "data", "stage", "row"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STAGES, RESULTS, PAGE, ROWS = "stages.json", "results.json", "report.html", "rows"
 """What a recipe has in its folder beside its stages: what is finished, what came out, and rows with seeds."""
+MOST_COMBINATIONS = 1000
+"""Of what a stage varies."""
 SAME = "same"
 """Of a setting: as at the next larger scale."""
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]
@@ -88,6 +92,14 @@ class Stage:
     )
     """What it varies, by axes and points, and the options that each point changes: it stands for a stage of
     each combination, see `geopretrain.recipes.grid`."""
+
+    def __post_init__(self) -> None:
+        """Refuse grids that nobody can mean."""
+        if (found := prod(map(len, self.over.values()))) > MOST_COMBINATIONS:
+            raise ConfigError(
+                f"The stage {self.name} varies so much that it stands for {found} stages; "
+                f"{MOST_COMBINATIONS} are the most."
+            )
 
 
 @checked
