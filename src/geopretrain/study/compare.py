@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,31 +13,16 @@ from geopretrain.config.options import CompareOptions
 from geopretrain.console import console
 from geopretrain.errors import ConfigError, UserError
 from geopretrain.folders import owned, tidy_finished
-from geopretrain.study.choice import CAUTION as CHOICE_CAUTION
-from geopretrain.study.choice import compare_choice, without_chosen
 from geopretrain.study.comparison import Comparison
-from geopretrain.study.efficiency import efficiency
+from geopretrain.study.conclusion import Ended, Outcomes, conclude
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
-from geopretrain.study.instrument import (
-    budget_cautions,
-    class_cautions,
-    label_cautions,
-    limit_cautions,
-    subset_cautions,
-)
 from geopretrain.study.launchers import Launch, jobs_in_words, run_trials
-from geopretrain.study.learning_rate import choose_rates, left_out, no_rate, rate_cautions
-from geopretrain.study.losses import KEY as LOSSES
-from geopretrain.study.losses import mean_losses
+from geopretrain.study.learning_rate import choose_rates, left_out, no_rate
 from geopretrain.study.plan import Plan, make_plan
-from geopretrain.study.power import power_cautions
-from geopretrain.study.pretrainings import compare_pretrainings, families
 from geopretrain.study.progress import trial_progress
-from geopretrain.study.sentences import cautions, headline, sentences
-from geopretrain.study.summary import Row, per_class, row_as_dict, summarise, with_most_labels
 from geopretrain.study.trials import Trial
-from geopretrain.study.twins import adopt, sentences_of, twins_in
+from geopretrain.study.twins import adopt, twins_in
 
 
 def run_comparison(options: CompareOptions, finish: Callable[[Comparison], object]) -> Comparison:
@@ -76,17 +60,12 @@ def _run(plan: Plan, options: CompareOptions, fingerprint: str) -> Comparison:
     searched, search_failures = _search(plan, train)
     trials = plan.trials(searched)
     outcomes, failures = train(trials, "Training")
-    comparison = _conclude(plan, trials, outcomes, searched, search_failures + failures)
+    comparison = conclude(plan, Ended(trials, outcomes, searched, search_failures + failures))
     comparison.results["protocol"]["this_session_seconds"] = round(time.perf_counter() - start, 1)
     comparison.save()
     return comparison
 
 
-DEVELOPMENT = (
-    "These are scores on validation images, to choose settings by. What was chosen by them looks better here "
-    "than it is: compare it once more on the test images, with other seeds and sets of labels."
-)
-Outcomes = list[dict[str, Any]]
 Trained = tuple[Outcomes, Outcomes]
 """Numbers of trials, and errors."""
 
@@ -175,74 +154,3 @@ def _failed(trial: Trial, answer: Mapping[str, Any], twin: Trial | None) -> dict
     of = {name: getattr(trial, name) for name in ("init", "mode", "seed")}
     also = f" The numbers of mode {twin.mode} would have been the same." if twin is not None else ""
     return {"trial": trial.name, **of, **trial.learned_from, **answer, "error": f"{answer['error']}{also}"}
-
-
-def _conclude(
-    plan: Plan,
-    trials: list[Trial],
-    outcomes: list[dict[str, Any]],
-    searched: list[dict[str, Any]],
-    failures: list[dict[str, Any]],
-) -> Comparison:
-    from geopretrain.study.pictures import draw_confusions, draw_pictures
-    from geopretrain.study.protocol import describe_inits, describe_protocol
-
-    measure, described = plan.contest.measure, plan.data.describe()
-    inits, drawn = [one.name for one in plan.inits], without_chosen(outcomes)
-    rows = summarise(drawn, inits, plan.modes, measure)
-    choice = compare_choice(outcomes, inits, plan.modes, measure)
-    of_most = [one for one in drawn if one["labels"] == plan.counts[-1]]
-    classes = per_class(of_most, measure)
-    results: dict[str, Any] = {
-        "format": 1,
-        "task": plan.contest.task,
-        "measure": asdict(measure),
-        "headline": headline(rows, plan.counts[-1], measure),
-        "sentences": sentences(rows, measure),
-        "cautions": [
-            *_cautions(plan, rows, classes),
-            *sentences_of(trials),
-            *([CHOICE_CAUTION] if choice else []),
-            *rate_cautions(searched, measure),
-        ],
-        "inits": describe_inits(plan.inits),
-        "modes": plan.modes,
-        "classes": {
-            "names": list(described.class_names),
-            "colours": [list(colour) for colour in described.class_colours],
-        },
-        "summary": [row_as_dict(row) for row in rows],
-        "choice": choice,
-        "pretrainings": compare_pretrainings(rows, families(plan.inits), measure),
-        "efficiency": efficiency(rows, measure),
-        "per_class": classes,
-        "learning_rates": searched,
-        LOSSES: mean_losses(drawn),
-        "trials": [{n: v for n, v in one.items() if n not in ("confusion", LOSSES)} for one in outcomes],
-        "failures": failures,
-        "courses": [
-            {name: one[name] for name in ("init", "mode", "labels", "validation", "kept_step")}
-            for one in drawn
-            if "validation" in one
-        ],
-        "pictures": draw_pictures(plan, trials),
-        "confusions": draw_confusions(plan, of_most, with_most_labels(rows)),
-        "protocol": describe_protocol(plan, outcomes),
-    }
-    return Comparison(plan.out, results)
-
-
-def _cautions(plan: Plan, rows: list[Row], classes: dict[str, dict[str, list[float | None]]]) -> list[str]:
-    """Return what speaks against trusting the numbers."""
-    measure = plan.contest.measure
-    return [
-        *([DEVELOPMENT] if plan.evaluate_on == "val" else []),
-        *same_content(plan.inits),
-        *budget_cautions(rows, measure),
-        *limit_cautions(rows),
-        *label_cautions(rows, measure),
-        *subset_cautions(rows, measure),
-        *class_cautions(classes, plan.data.describe().class_names, measure),
-        *cautions(rows),
-        *power_cautions(rows, measure),
-    ]

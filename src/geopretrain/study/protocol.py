@@ -31,17 +31,35 @@ _SHOWN_SETTINGS = ("method", "steps", "batch_size", "lr", "size", "seed")
 
 def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything about how the numbers were made."""
-    from geopretrain.runs.folder import RunFolder
-
-    settings, main = plan.settings, plan.first_draws[-1]
-    config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
-    train = drawn_from(plan.data, plan.fields)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **_of_data(plan, outcomes),
+        **_of_labels(plan),
+        **_of_network(plan),
+        **_of_training(plan, outcomes),
+        "score": _score(plan, outcomes),
+        "training_seconds": round(sum(outcome["seconds"] for outcome in outcomes), 1),
+        "device": plan.device,
+        "hardware": hardware(plan.device),
+        "versions": versions(),
+        "command": command_line(CompareOptions, plan.config),
+    }
+
+
+def _of_data(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    described = plan.data.describe()
+    return {
         "data": plan.config["data"],
-        "data_description": plan.data.describe().in_words(remarks=True),
+        "data_description": described.in_words(remarks=True),
         "scored_on": plan.evaluate_on,
-        "splits": {"train": 0, "val": 0, "test": 0} | dict(plan.data.describe().counts) | _scored(outcomes),
+        "splits": {"train": 0, "val": 0, "test": 0} | dict(described.counts) | _scored(outcomes),
+    }
+
+
+def _of_labels(plan: Plan) -> dict[str, Any]:
+    """Return which samples are the labelled ones."""
+    main, train = plan.first_draws[-1], drawn_from(plan.data, plan.fields)
+    return {
         "labels": main.labels,
         "label_counts": plan.counts,
         "subset_seed": main.subset,
@@ -51,31 +69,39 @@ def describe_protocol(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[st
         "drawn": [_drawn(plan, draw, train) for draw in plan.draws if draw.words and not draw.chosen],
         "label_list": plan.config["label_list"],
         "chosen": plan.chosen(),
+    }
+
+
+def _of_network(plan: Plan) -> dict[str, Any]:
+    settings = plan.settings
+    return {
         "size": settings["size"],
         "backbone": settings["backbone"],
         "head": settings.get("settings", {}).get("head", "depth"),
         "preset": settings["preset"],
         **{name: settings.get(name) for name in AUXILIARY if settings.get("auxiliary") is not None},
         "depth_from": settings.get("depth_from"),
-        "steps": plan.curves[main.labels][-1],
+    }
+
+
+def _of_training(plan: Plan, outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how long and at which rates was trained; what is the same in all is that of the first."""
+    from geopretrain.runs.folder import RunFolder
+
+    settings, points = plan.settings, plan.curves[plan.first_draws[-1].labels]
+    config = RunFolder.open(outcomes[0]["run"]).config if Path(outcomes[0]["run"]).is_dir() else {}
+    return {
+        "steps": points[-1],
         "steps_of": {str(labels): points[-1] for labels, points in plan.curves.items()},
         "ending": _ending(plan, outcomes),
         "batch_size": settings["batch_size"],
-        "optimizer": config.get("optimizer"),
-        "schedule": config.get("schedule"),
-        "warmup_steps": config.get("warmup_steps"),
+        **{name: config.get(name) for name in ("optimizer", "schedule", "warmup_steps")},
         "precision": config.get("precision", settings["precision"]),
         "learning_rates": sorted({rate for rates in plan.rates.values() for rate in rates}),
         "learning_rate_of": {name: rates[0] for name, rates in plan.rates.items() if len(rates) == 1},
         "seeds": plan.seeds,
         "search_seeds": plan.search_seeds if plan.searches else [],
-        "curve": list(plan.curves[main.labels]),
-        "score": _score(plan, outcomes),
-        "training_seconds": round(sum(outcome["seconds"] for outcome in outcomes), 1),
-        "device": plan.device,
-        "hardware": hardware(plan.device),
-        "versions": versions(),
-        "command": command_line(CompareOptions, plan.config),
+        "curve": list(points),
     }
 
 
