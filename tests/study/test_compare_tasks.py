@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -81,6 +82,19 @@ def test_depth_networks_are_compared_by_an_error_of_which_less_is_better(tmp_pat
     assert Comparison.open(tmp_path / "cmp").rows == comparison.rows
     assert comparison.results["protocol"]["splits"]["test"] == 7
     assert "protocol dense-80" in comparison.results["protocol"]["score"]
+
+
+def test_what_is_learned_from_video_without_labels_is_not_called_labels(tmp_path, scripted, other, capsys):
+    made = run("depth", VIDEO, tmp_path / "cmp", other, labels=(3, 6), supervision="mono", progress=True)
+    said = [made.sentence, *made.results["sentences"], *made.results["cautions"], made.table()]
+    page = re.sub(r"<(script|style).*?</\1>|<pre>.*?</pre>", "", made.report.read_text(), flags=re.DOTALL)
+    page = re.sub(r"<[^>]*>", "", page)
+    for text in [*said, page, capsys.readouterr().err]:
+        assert not re.search(r"label", text.replace("with labels", "")), "ImageNet's are"
+    assert "With 3 samples" in made.sentence
+    assert "trained on the same 3 or 6 samples of the video, 3 times" in page
+    again = Comparison.open(tmp_path / "cmp")
+    assert again.measure.learned == "sample"
 
 
 def test_a_comparison_goes_on_and_one_of_another_task_is_refused(tmp_path, scripted, other):

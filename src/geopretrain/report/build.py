@@ -126,7 +126,7 @@ def _of_steps(comparison: Comparison, inits: list[str]) -> dict[str, Any]:
             True,
         ),
         "losses": (
-            lambda: curves.loss_curves(results["losses"], inits, modes),
+            lambda: curves.loss_curves(results["losses"], inits, modes, measure),
             "Training loss over the steps, a line for each initialisation",
             bool(results.get("losses")),
         ),
@@ -149,7 +149,7 @@ def _of_scores(comparison: Comparison, inits: list[str]) -> dict[str, Any]:
     return {
         "label_curves": drawing(
             curves.label_curves(rows, inits, modes, measure, _scored_on(comparison)),
-            f"{measure.name} against the number of labelled images, a line for each initialisation",
+            f"{measure.name} against the number of {measure.images}, a line for each initialisation",
             inits,
             panels=len(modes),
         )

@@ -108,7 +108,8 @@ def _begun(found: Found) -> ComparisonEntry:
     entry = ComparisonEntry(found.place, standing, failures=odd, line=command_line(CompareOptions, config))
     if not outcomes or not inits:
         return entry
-    measure = contest_of(str(config.get("task", "segmentation"))).measure
+    task, supervision = config.get("task", "segmentation"), config.get("supervision", "labels")
+    measure = contest_of(str(task), str(supervision)).measure
     modes = [str(mode) for mode in config.get("modes") or dict.fromkeys(one["mode"] for one in outcomes)]
     known = [one for one in outcomes if one["init"] in inits and one["mode"] in modes]
     rows = summarise(known, inits, modes, measure)

@@ -10,7 +10,7 @@ from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.sentences import MODE_WORDS
 from geopretrain.study.statistics import interval_of_mean
 from geopretrain.study.summary import Row, last_rows
-from geopretrain.wording import counted, number
+from geopretrain.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
@@ -26,7 +26,7 @@ def learning_curves(
     """Mean score over the steps, a panel for each mode and number of labels; bands: a standard deviation."""
     from plotly.graph_objects import Scatter
 
-    figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
+    figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes, measure)
     colours, unit = colour_of(inits), " %" * measure.percent
     for (mode, labels), (line_of_panels, column) in panels.items():
         for order, init in enumerate(inits):
@@ -81,7 +81,7 @@ def courses(
     """
     from plotly.graph_objects import Scatter
 
-    figure, panels = _panels({(one["mode"], one["labels"]) for one in trainings}, modes)
+    figure, panels = _panels({(one["mode"], one["labels"]) for one in trainings}, modes, measure)
     colours, name = colour_of(inits), ending["monitor"].partition("/")[2]
     scale = measure.scale if name == measure.key else 1.0
     for one in trainings:
@@ -114,7 +114,9 @@ def courses(
 Panel = tuple[str, int | None]
 
 
-def _panels(there: Iterable[Panel], modes: Sequence[str]) -> tuple[Figure, dict[Panel, tuple[int, int]]]:
+def _panels(
+    there: Iterable[Panel], modes: Sequence[str], measure: Measure
+) -> tuple[Figure, dict[Panel, tuple[int, int]]]:
     """Return a figure with a panel for each mode, and with several numbers of labels a line of them each."""
     from plotly.subplots import make_subplots
 
@@ -129,7 +131,7 @@ def _panels(there: Iterable[Panel], modes: Sequence[str]) -> tuple[Figure, dict[
         places = {
             (mode, n): (line, k) for line, mode in enumerate(present, 1) for k, n in enumerate(counts, 1)
         }
-        titles = [f"{name}, {counted(n or 0, 'label')}" for name in names for n in counts]
+        titles = [f"{name}, {measure.counted(n)}" for name in names for n in counts]
         shape = (max(1, len(present)), len(counts))
     figure = make_subplots(*shape, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
     return figure, places
@@ -165,7 +167,7 @@ def label_curves(
             )
             figure.add_trace(line, 1, column)
         figure.update_xaxes(
-            title_text="labelled images",
+            title_text=measure.images,
             type="log",
             tickvals=counts,
             ticktext=[str(count) for count in counts],
@@ -191,7 +193,7 @@ def _line_over_labels(rows: Sequence[Row], measure: Measure, aside: float) -> Sc
         error_y={**bars, "thickness": 1.5, "width": 5},
         mode="lines+markers",
         customdata=[row.labels for row in rows],
-        hovertemplate="%{fullData.name}, %{customdata} labels: "
+        hovertemplate=f"%{{fullData.name}}, %{{customdata}} {measure.learned}s: "
         f"%{{y:.{measure.decimals}f}}<extra></extra>",
     )
 
@@ -217,7 +219,9 @@ def _band(x: list[int], low: list[float], high: list[float], init: str, colour: 
     )
 
 
-def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes: Sequence[str]) -> Figure:
+def loss_curves(
+    losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes: Sequence[str], measure: Measure = MIOU
+) -> Figure:
     """Training loss over the steps, a panel for each mode and number of labels; bands: a standard deviation.
 
     Args:
@@ -227,7 +231,7 @@ def loss_curves(losses: Sequence[Mapping[str, Any]], inits: Sequence[str], modes
     """
     from plotly.graph_objects import Scatter
 
-    figure, panels = _panels({(one["mode"], one.get("labels")) for one in losses}, modes)
+    figure, panels = _panels({(one["mode"], one.get("labels")) for one in losses}, modes, measure)
     colours = colour_of(inits)
     for one in losses:
         line, column = panels[one["mode"], one.get("labels")]
@@ -260,7 +264,7 @@ def score_against_second(
     """
     from plotly.graph_objects import Scatter
 
-    figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes)
+    figure, panels = _panels({(row.mode, row.labels) for row in rows}, modes, measure)
     colours = colour_of(inits)
     for (mode, labels), place in panels.items():
         for order, init in enumerate(inits):

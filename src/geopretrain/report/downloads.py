@@ -179,7 +179,7 @@ def _groups(comparison: Comparison, width: int) -> Iterator[str]:
     several, before = len({row.labels for row in rows}) > 1, None
     for row, bits in zip(headline_rows(rows), headline_rows(residual_rows(rows)), strict=True):
         if (group := (row.mode, row.labels, row.step)) != before:
-            labels = f", {counted(row.labels or 0, 'label')}" if several else ""
+            labels = f", {measure.counted(row.labels)}" if several else ""
             title = f"{MODE_WORDS.get(row.mode, row.mode)}{labels}, after {counted(row.step, 'step')}"
             yield from tex_title(title, width)
             before = group

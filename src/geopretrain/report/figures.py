@@ -57,7 +57,7 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
         figure.add_trace(
             Scatter(
                 x=[scale * d.mean for d in ends],
-                y=[_label(row, len(inits) > 2, several) for row in own],
+                y=[_label(row, len(inits) > 2, several, measure) for row in own],
                 error_x={
                     "type": "data",
                     "symmetric": False,
@@ -76,7 +76,7 @@ def differences(rows: Sequence[Row], inits: Sequence[str], measure: Measure = MI
             )
         )
         pairs = [
-            (value, _label(row, len(inits) > 2, several))
+            (value, _label(row, len(inits) > 2, several, measure))
             for row in own
             if row.difference
             for value in row.difference.values
@@ -107,9 +107,9 @@ def _seed_dots(pairs: Sequence[tuple[float, str]], init: str, colour: str, measu
     )
 
 
-def _label(row: Row, with_init: bool, with_labels: bool) -> str:
+def _label(row: Row, with_init: bool, with_labels: bool, measure: Measure) -> str:
     words = MODE_WORDS.get(row.mode, row.mode)
-    labels = f"{counted(row.labels or 0, 'label')}, " if with_labels else ""
+    labels = f"{measure.counted(row.labels)}, " if with_labels else ""
     init = f"{plain(row.init)}: " if with_init else ""
     return f"{init}{words},<br>{labels}after {counted(row.step, 'step')}"
 
@@ -162,7 +162,7 @@ def rate_curves(
         )
     )
     titles = [
-        MODE_WORDS.get(mode, mode) + (f", {counted(labels or 0, 'label')}" if several else "")
+        MODE_WORDS.get(mode, mode) + (f", {measure.counted(labels)}" if several else "")
         for mode, labels in present
     ]
     figure = make_subplots(

@@ -40,7 +40,7 @@ def frame(comparison: Comparison) -> dict[str, Any]:
         "measure": comparison.measure,
         "colours": figures.colour_of([one["name"] for one in results["inits"]]),
         "subsets": max((row.num_subsets for row in rows), default=0),
-        "ending": ending_in_words(ending) if ending else "",
+        "ending": ending_in_words(ending, comparison.measure) if ending else "",
         "columns": columns(comparison),
     }
 
@@ -65,7 +65,7 @@ def table(
     return [
         {
             "mode": MODE_WORDS.get(mode, mode),
-            "labels": f", {counted(labels, 'label')}" if several and labels else "",
+            "labels": f", {measure.counted(labels)}" if several and labels else "",
             "step": step,
             "lines": [
                 {

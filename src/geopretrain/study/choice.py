@@ -84,7 +84,7 @@ def _row(scores: Mapping[tuple[Any, int], float], measure: Measure) -> dict[str,
 
 
 def _sentence(row: Mapping[str, Any], measure: Measure) -> str:
-    where = f"{MODE_WORDS.get(row['mode'], row['mode'])}, {row['labels']} labels"
+    where = f"{MODE_WORDS.get(row['mode'], row['mode'])}, {measure.counted(row['labels'])}"
     sets = "the set that was drawn" if row["subsets"] == 1 else f"{row['subsets']} sets that were drawn"
     said = (
         f"{where[0].upper()}{where[1:]}: with the chosen images {row['init']} reaches "

@@ -85,7 +85,7 @@ def _search(plan: Plan, train: Callable[..., Trained]) -> Trained:
         more, failed = train(beyond, "Trying rates beyond", needed=False)
         outcomes, failures = outcomes + more, failures + failed
         found = choose_rates(outcomes, plan.contest.measure)
-    if sentence := left_out(outcomes):
+    if sentence := left_out(outcomes, plan.contest.measure):
         console.say(sentence)
     return found, failures
 

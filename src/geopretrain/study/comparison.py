@@ -122,7 +122,7 @@ class Comparison:
         with_subsets = any(row.num_subsets > 1 for row in rows)
         head = self.measure.title.replace(",", "")
         subsets = f" {'of subsets':>10}" * with_subsets
-        labels = f" {'labels':>6}" * with_labels
+        labels = f" {f'{self.measure.learned}s':>7}" * with_labels
         steps = f" {'steps it took':>16}" if any(row.trained for row in rows) else ""
         steps += f" {'residual bits/px':>16}" if self.measure.residual else ""
         shown = list if every_point else headline_rows
@@ -139,7 +139,7 @@ class Comparison:
         ]
         lines += [one["sentence"] for one in self.results.get("efficiency", ()) if "needed" in one]
         if ending := self.results["protocol"].get("ending"):
-            lines.append(ending_in_words(ending))
+            lines.append(ending_in_words(ending, self.measure))
         return "\n".join(lines)
 
 
@@ -189,7 +189,7 @@ def _line(
         text = f"{measure.show(d.mean, sign=True)} {ends}{over_what(d)} {d.verdict}"
     if len(row.seeds) < trainings:
         text = f"{text} ({len(row.seeds)} of {trainings} {'trainings' if with_subsets else 'seeds'})".strip()
-    labels = f" {row.labels:>6}" if with_labels else ""
+    labels = f" {row.labels:>7}" if with_labels else ""
     sd = "" if math.isnan(row.subset_sd) else f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)}"
     subsets = f" {sd:>10}" if with_subsets else ""
     subsets += f" {took(row):>16}" if row.trained else ""

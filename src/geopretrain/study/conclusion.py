@@ -30,7 +30,7 @@ from geopretrain.study.twins import sentences_of
 
 DEVELOPMENT = (
     "These are scores on validation images, to choose settings by. What was chosen by them looks better here "
-    "than it is: compare it once more on the test images, with other seeds and sets of labels."
+    "than it is: compare it once more on the test images, with other seeds and sets of labelled images."
 )
 Outcomes = list[dict[str, Any]]
 """Numbers of trials, or errors."""
@@ -126,10 +126,10 @@ def _cautions(plan: Plan, rows: list[Row], classes: Classes) -> list[str]:
         *([DEVELOPMENT] if plan.evaluate_on == "val" else []),
         *same_content(plan.inits),
         *budget_cautions(rows, measure),
-        *limit_cautions(rows),
+        *limit_cautions(rows, measure),
         *label_cautions(rows, measure),
         *subset_cautions(rows, measure),
         *class_cautions(classes, plan.data.describe().class_names, measure),
-        *cautions(rows),
+        *cautions(rows, measure),
         *power_cautions(rows, measure),
     ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
+from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
@@ -28,6 +29,7 @@ class Draw:
         by: how it is drawn.
         tag: part of the names of its trials' folders; empty where there is one set only.
         chosen: list that names them; empty where they are drawn.
+        unit: what is counted, ``label``, or ``sample`` where nothing is labelled.
     """
 
     labels: int
@@ -35,6 +37,7 @@ class Draw:
     by: SubsetBy
     tag: str = ""
     chosen: str = ""
+    unit: str = "label"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,7 +50,7 @@ class Draw:
     def words(self) -> str:
         """How it is called where there are several."""
         which = "chosen" if self.chosen else f"subset {self.subset}"
-        return f"{self.labels} labels, {which}" if self.tag else ""
+        return f"{counted(self.labels, self.unit)}, {which}" if self.tag else ""
 
     def positions(self, data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
         """Return which of the training samples they are.
@@ -107,10 +110,11 @@ def draws_of(options: CompareOptions, counts: Sequence[int], available: int) -> 
         available: samples there are.
     """
     several = len(counts) > 1 or options.subsets > 1
+    unit = "label" if options.supervision == "labels" else "sample"
     listed = "" if options.label_list is None else os.path.abspath(options.label_list)
     chosen = [Draw(n, options.subset_seed, "chance", f"-labels{n}-chosen", listed) for n in counts if listed]
     drawn = [
-        Draw(count, seed, drawn_by(options), f"-labels{count}-subset{seed}" * several)
+        Draw(count, seed, drawn_by(options), f"-labels{count}-subset{seed}" * several, unit=unit)
         for count in counts
         for seed in range(options.subset_seed, options.subset_seed + options.subsets)
         if count < available or seed == options.subset_seed

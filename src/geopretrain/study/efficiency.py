@@ -108,7 +108,8 @@ def label_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[Saving]:
         if init == first or len(baseline) < 2 or not _rises(baseline):
             continue
         for labels, scores in own.items():
-            if labels in baseline and (saving := _saving(mode, init, labels, scores, baseline, first)):
+            what = mode, init, labels
+            if labels in baseline and (saving := _saving(what, scores, baseline, first, measure)):
                 found.append(saving)
     return found
 
@@ -121,7 +122,11 @@ def _rises(baseline: ScoresByLabels) -> bool:
 
 
 def _saving(
-    mode: str, init: str, labels: int, own: Mapping[Key, float], baseline: ScoresByLabels, first: str
+    what: tuple[str, str, int],
+    own: Mapping[Key, float],
+    baseline: ScoresByLabels,
+    first: str,
+    measure: Measure,
 ) -> Saving | None:
     counts = sorted(baseline)
     common = sorted(set(own).intersection(*(set(scores) for scores in baseline.values())))
@@ -134,15 +139,21 @@ def _saving(
 
     needed = labels_needed(counts, [_mean(baseline[count], common) for count in counts], _mean(own, common))
     low, high = bootstrap_interval(common, statistic)
-    sets = len({subset for subset, _ in common})
-    over = f"{sets} sets of labels and their seeds" if sets > 1 else f"{counted(len(common), 'seed')}"
-    over += ", so few that it is rather longer" if (sets if sets > 1 else len(common)) < FEW_SETS else ""
+    mode, init, labels = what
     sentence = (
-        f"With {counted(labels, 'label')} and {MODE_WORDS.get(mode, mode)}, {init} is worth "
-        f"{_words(needed, counts)} of {first} (95 % interval {_end(low, counts)} to {_end(high, counts)}; "
-        f"bootstrap over {over})."
+        f"With {measure.counted(labels)} and {MODE_WORDS.get(mode, mode)}, {init} is worth "
+        f"{_words(needed, counts, measure)} of {first} (95 % interval {_end(low, counts)} to "
+        f"{_end(high, counts)}; bootstrap over {_over(common, measure)})."
     )
     return Saving(mode, init, labels, needed, low, high, sentence)
+
+
+def _over(common: Sequence[Key], measure: Measure) -> str:
+    """Say what is drawn again and again, and what follows where that is little."""
+    seeds, sets = len(common), len({subset for subset, _ in common})
+    drawn = f"{sets} sets of {measure.learned}s and their seeds" if sets > 1 else counted(seeds, "seed")
+    few = (sets if sets > 1 else seeds) < FEW_SETS
+    return drawn + (", so few that it is rather longer" if few else "")
 
 
 def _mean(scores: Mapping[Key, float], keys: Sequence[Key]) -> float:
@@ -150,10 +161,10 @@ def _mean(scores: Mapping[Key, float], keys: Sequence[Key]) -> float:
     return mean([scores[key] for key in keys])
 
 
-def _words(needed: float, counts: Sequence[int]) -> str:
+def _words(needed: float, counts: Sequence[int], measure: Measure) -> str:
     if math.isinf(needed):
-        return f"more than the {counts[-1]} labels"
-    return f"{round(needed)} labels" if needed else f"no more than the {counts[0]} labels"
+        return f"more than the {measure.counted(counts[-1])}"
+    return measure.counted(round(needed)) if needed else f"no more than the {measure.counted(counts[0])}"
 
 
 def _end(needed: float, counts: Sequence[int]) -> str:
@@ -192,7 +203,7 @@ def step_savings(rows: Sequence[Row], measure: Measure = MIOU) -> list[StepSavin
         if init == first or not common or len(own[common[0]]) < 2:
             continue
         steps = tuple(steps_to_reach(own[key], ends[key][1]) for key in common)
-        found.append(_step_saving(mode, init, labels, steps, ends[common[0]][0], first))
+        found.append(_step_saving((mode, labels, init), steps, ends[common[0]][0], first, measure))
     return found
 
 
@@ -210,10 +221,15 @@ def _curves(rows: Sequence[Row], measure: Measure) -> Curves:
 
 
 def _step_saving(
-    mode: str, init: str, labels: int | None, steps: tuple[float | None, ...], last: int, first: str
+    what: tuple[str, int | None, str],
+    steps: tuple[float | None, ...],
+    last: int,
+    first: str,
+    measure: Measure,
 ) -> StepSaving:
+    mode, labels, init = what
     reached = [step for step in steps if step is not None]
-    with_labels = f", {counted(labels, 'label')}" if labels else ""
+    with_labels = f", {measure.counted(labels)}" if labels else ""
     where = f"{MODE_WORDS.get(mode, mode)}{with_labels}"
     said = f"{len(reached)} of {counted(len(steps), 'training')} of {init} come to where {first} ends"
     if reached:

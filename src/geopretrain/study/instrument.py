@@ -45,8 +45,8 @@ def budget_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
         gains = {init: _gain(at[init, half], at[init, last], measure) for init, step in at if step == last}
         if moving := {init: gain for init, gain in gains.items() if gain is not None}:
             said.append(
-                f"Mode {mode}{_with_labels(rows, labels)}: from step {half} to the last, {last}, every "
-                "training of "
+                f"Mode {mode}{_with_labels(rows, labels, measure)}: from step {half} to the last, "
+                f"{last}, every training of "
                 f"{_moving(moving, len(gains), measure)} became "
                 "better. Such scores measure how fast something fits as much as what it is worth: the budget "
                 "is too short to rank them. More --steps tell what they end at."
@@ -73,7 +73,7 @@ def _gain(half: Row, last: Row, measure: Measure) -> float | None:
     return change if abs(change) > STILL_MOVES * abs(last.mean) else None
 
 
-def limit_cautions(rows: Sequence[Row]) -> list[str]:
+def limit_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     """Return a sentence for each mode in which trainings came to the last step while validation rose."""
     said = []
     for mode, labels in dict.fromkeys((row.mode, row.labels) for row in rows):
@@ -81,16 +81,16 @@ def limit_cautions(rows: Sequence[Row]) -> list[str]:
         if own:
             which = ", ".join(f"{row.at_limit} of {len(row.values)} of {row.init}" for row in own)
             said.append(
-                f"Mode {mode}{_with_labels(rows, labels)}: trainings came to the last step, {own[0].step}, "
-                f"before validation ended them ({which}): the budget is too short to rank them. More --steps "
-                "let them end by themselves."
+                f"Mode {mode}{_with_labels(rows, labels, measure)}: trainings came to the last step, "
+                f"{own[0].step}, before validation ended them ({which}): the budget is too short to rank "
+                "them. More --steps let them end by themselves."
             )
     return said
 
 
-def _with_labels(rows: Sequence[Row], labels: int | None) -> str:
+def _with_labels(rows: Sequence[Row], labels: int | None, measure: Measure) -> str:
     """Return the number of labels as a part of a sentence, where there are several."""
-    return f", {labels} labels" if len({row.labels for row in rows}) > 1 else ""
+    return f", {measure.counted(labels)}" if len({row.labels for row in rows}) > 1 else ""
 
 
 def subset_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
@@ -110,9 +110,9 @@ def subset_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
         if deciding := {subset: other for subset, other in others.items() if other != verdict}:
             told = ", ".join(f"without subset {k} {VERDICTS[other]}" for k, other in deciding.items())
             said.append(
-                f"Mode {row.mode}{_with_labels(rows, row.labels)}: one set of labelled images decides. With "
-                f"all {row.num_subsets}, {row.init} against {first} is {VERDICTS[verdict]}; {told}. More "
-                "--subsets tell."
+                f"Mode {row.mode}{_with_labels(rows, row.labels, measure)}: one set of {measure.images} "
+                f"decides. With all {row.num_subsets}, {row.init} against {first} is {VERDICTS[verdict]}; "
+                f"{told}. More --subsets tell."
             )
     return said
 
@@ -145,9 +145,10 @@ def label_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
         ]
         if falls:
             said.append(
-                f"Mode {mode}: more labels do not make {first} better ({measure.name} {'; '.join(falls)}). "
-                "What is measured then is no value of labels, but how fast something fits or which images "
-                "were drawn: more --subsets, more --steps and a larger --size would help."
+                f"Mode {mode}: more {measure.learned}s do not make {first} better ({measure.name} "
+                f"{'; '.join(falls)}). What is measured then is no value of {measure.learned}s, but how fast "
+                "something fits or which images were drawn: more --subsets, more --steps and a larger "
+                "--size would help."
             )
         elif len(own) > 1:
             said += _untold_gain(own[0], own[-1], measure)
@@ -175,8 +176,8 @@ def _untold_gain(fewest: Row, most: Row, measure: Measure) -> list[str]:
         return []
     of = f"{measure.show(fewest.mean)} with {fewest.labels}, {measure.show(most.mean)} with {most.labels}"
     return [
-        f"Mode {most.mode}: whether more labels make {most.init} better could not be told ({measure.name} "
-        f"{of}), so what is saved in labels is not said: more --seeds would tell."
+        f"Mode {most.mode}: whether more {measure.learned}s make {most.init} better could not be told "
+        f"({measure.name} {of}), so what is saved in {measure.learned}s is not said: more --seeds would tell."
     ]
 
 

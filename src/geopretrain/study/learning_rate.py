@@ -61,17 +61,17 @@ def rate_cautions(searched: Sequence[Mapping[str, Any]], measure: Measure = MIOU
             named = ", ".join(unsure[:NAMED])
             more = f" and {len(unsure) - NAMED} more" if len(unsure) > NAMED else ""
             said.append(
-                f"Learning rates of mode {mode}{_with_labels(searched, labels)} differ ({which}), and the "
-                "search cannot tell them apart for "
+                f"Learning rates of mode {mode}{_with_labels(searched, labels, measure)} differ ({which}), "
+                "and the search cannot tell them apart for "
                 f"{named}{more}: part of a difference may be the rate's. More --search-seeds make the "
                 "choice surer; the same --lr for all shows how much it is."
             )
     return said
 
 
-def _with_labels(rows: Sequence[Mapping[str, Any]], labels: int | None) -> str:
+def _with_labels(rows: Sequence[Mapping[str, Any]], labels: int | None, measure: Measure) -> str:
     """Return how many labels a row is of, where rows have several numbers of them."""
-    return f" with {labels} labels" if len({row.get("labels") for row in rows}) > 1 else ""
+    return f" with {measure.counted(labels)}" if len({row.get("labels") for row in rows}) > 1 else ""
 
 
 def _unsure(row: Mapping[str, Any], rates: set[float], measure: Measure) -> str:
@@ -157,10 +157,10 @@ def diverged_rates(outcomes: Sequence[Mapping[str, Any]]) -> dict[Searched, list
     return {what: rates for what, rates in found.items() if rates}
 
 
-def left_out(outcomes: Sequence[Mapping[str, Any]]) -> str:
+def left_out(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> str:
     """Say at which rates trainings diverged; empty where none did."""
     said = [
-        f"{init} ({mode}{_with_labels(outcomes, labels)}) at {_listed(rates)}"
+        f"{init} ({mode}{_with_labels(outcomes, labels, measure)}) at {_listed(rates)}"
         for (mode, init, labels), rates in diverged_rates(outcomes).items()
     ]
     return f"Trainings diverged, so these rates are not chosen: {'; '.join(said)}." if said else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from geopretrain.wording import number
+from geopretrain.wording import counted, number
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Measure:
         percent: whether it is a fraction, written in percent, and differences in points.
         residual: key of the residual information (bits a pixel) that is told beside it; None where the task
             has none.
+        learned: what networks learn from, counted: ``label``, or ``sample`` where nothing is labelled.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Measure:
     lower: bool = False
     percent: bool = True
     residual: str | None = None
+    learned: str = "label"
 
     @classmethod
     def of(cls, results: Mapping[str, Any]) -> Measure:
@@ -46,6 +48,15 @@ class Measure:
             return MIOU
         found = cls(**told)
         return replace(found, residual=MIOU.residual) if found.key == MIOU.key else found
+
+    def counted(self, count: int | None) -> str:
+        """Return ``16 labels``, or ``16 samples``; None is 0."""
+        return counted(count or 0, self.learned)
+
+    @property
+    def images(self) -> str:
+        """What these are: ``labelled images``, or ``samples of the video``."""
+        return "labelled images" if self.learned == "label" else "samples of the video"
 
     @property
     def scale(self) -> float:

@@ -289,7 +289,7 @@ def make_plan(options: CompareOptions) -> Plan:
 def _training(options: CompareOptions) -> _Training:
     from geopretrain.compute import resolve_device
 
-    contest = contest_of(options.task)
+    contest = contest_of(options.task, options.supervision)
     variants = checked_variants(options.variants, contest.command)
     named = read_inits(options.inits, variants)
     device, presets = resolve_device(options.device), contest.presets(options)

@@ -98,7 +98,7 @@ def power_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     last = headline_rows(rows)
     for row in last:
         if row.difference is not None and row.difference.has_interval:
-            found[_name(row, last)] = row.difference
+            found[_name(row, last, measure)] = row.difference
     return [*_after_holm(found), *_least(found, measure)]
 
 
@@ -131,8 +131,8 @@ def _least(differences: Mapping[str, PairedDifference], measure: Measure) -> lis
     ]
 
 
-def _name(row: Row, rows: Sequence[Row]) -> str:
+def _name(row: Row, rows: Sequence[Row], measure: Measure) -> str:
     """Return what tells a row from the others."""
     more = [row.mode] if len({one.mode for one in rows}) > 1 else []
-    more += [f"{row.labels} labels"] if len({one.labels for one in rows}) > 1 else []
+    more += [measure.counted(row.labels)] if len({one.labels for one in rows}) > 1 else []
     return f"{row.init} ({', '.join(more)})" if more else row.init

@@ -137,7 +137,7 @@ def interval_over(differences: Sequence[Mapping[Key, float]]) -> tuple[float, fl
 
 
 def _sentence(row: Mapping[str, Any], first: str, measure: Measure) -> str:
-    labels = f", {counted(row['labels'], 'label')}" if row["labels"] else ""
+    labels = f", {measure.counted(row['labels'])}" if row["labels"] else ""
     where = f"{MODE_WORDS.get(row['mode'], row['mode'])}{labels}"
     each = " and ".join(measure.show(one) for one in row["means"])
     said = (

@@ -74,8 +74,8 @@ def ends_of(difference: PairedDifference, measure: Measure) -> str:
 def row_sentence(
     row: Row, baseline: Row, last: int, measure: Measure = MIOU, *, several: bool = False
 ) -> str:
-    """Say what one row shows against the first initialisation; with how many labels, where ``several``."""
-    with_labels = f", {counted(row.labels, 'label')}" if row.labels and several else ""
+    """Say what one row shows against the first initialisation; of how many labels, where ``several``."""
+    with_labels = f", {measure.counted(row.labels)}" if row.labels and several else ""
     where = f"{MODE_WORDS.get(row.mode, row.mode)}{with_labels}, {_when(row, last)}"
     values = (
         f"{row.init} reaches {score(row, measure)} {measure.with_direction()} against "
@@ -109,7 +109,7 @@ def took(row: Row) -> str:
     return str(average) if least == most else f"{average} ({least}-{most})"
 
 
-def ending_in_words(ending: Mapping[str, Any]) -> str:
+def ending_in_words(ending: Mapping[str, Any], measure: Measure = MIOU) -> str:
     """Say what ended the trainings, and on which images that was decided."""
     every = any_of(dict.fromkeys(ending["validate_every"].values()))
     of = {
@@ -121,7 +121,8 @@ def ending_in_words(ending: Mapping[str, Any]) -> str:
     return (
         f"Each training ended when {ending['monitor']} was no better in "
         f"{counted(ending['patience'], 'validation')} in a row, one every {every} steps, and its best "
-        f"weights were scored. Validated was on {of}, which are not scored and not counted among the labels."
+        f"weights were scored. Validated was on {of}, which are not scored and not counted among the "
+        f"{measure.learned}s."
     )
 
 
@@ -172,7 +173,7 @@ def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -
         measure: the score.
     """
     claims = _claims(rows)
-    first = f"With {labels} labelled images" if labels else "With all labelled images"
+    first = f"With {labels or 'all'} {measure.images}"
     if claims and len(counts := list(dict.fromkeys(row.labels for row, _, _ in claims))) > 1:
         return _of_several_counts(counts, claims, measure)
     if not claims:
@@ -188,9 +189,7 @@ def headline(rows: Sequence[Row], labels: int | None, measure: Measure = MIOU) -
 def _of_several_counts(counts: Sequence[int | None], claims: Sequence[Claim], measure: Measure) -> str:
     """Say for each number of labels which initialisations were better and worse at the end."""
     said = [
-        _groups(
-            f"With {counted(labels or 0, 'label')}", [c for c in claims if c[0].labels == labels], measure
-        )
+        _groups(f"With {measure.counted(labels)}", [c for c in claims if c[0].labels == labels], measure)
         for labels in counts
     ]
     return " ".join([*said, _brackets(measure)])
@@ -288,35 +287,35 @@ def _without_spread(row: Row, baseline: Row, measure: Measure) -> str:
     return f"{what}: {NO_SPREAD}."
 
 
-def _what_varies(subsets: int) -> str:
+def _what_varies(subsets: int, measure: Measure) -> str:
     """Say what the intervals are about, and what they are not."""
     seeds = "The seeds vary the new layers, the order of the images and their flips"
     if subsets < 2:
         return (
-            f"{seeds}. The labelled images, the scored images and each pre-training are one draw: the "
-            "intervals say nothing about other labels or another pre-training."
+            f"{seeds}. The {measure.images}, the scored images and each pre-training are one draw: the "
+            f"intervals say nothing about other {measure.learned}s or another pre-training."
         )
     fixed = "The scored images and each pre-training are one draw, of which the intervals say nothing."
-    drawn = f"{seeds}; {subsets} sets of labelled images were drawn, each with every seed"
+    drawn = f"{seeds}; {subsets} sets of {measure.images} were drawn, each with every seed"
     if subsets < MIN_SUBSETS:
         return (
             f"{drawn}. They are too few for an interval over them, so it is over all trainings and says "
-            f"nothing about other labels; {MIN_SUBSETS} sets and more tell. {fixed}"
+            f"nothing about other {measure.learned}s; {MIN_SUBSETS} sets and more tell. {fixed}"
         )
     return (
         f"{drawn}. Intervals are over these sets and the seeds, both drawn by chance, so that they hold for "
-        f"other labels, too. {fixed}"
+        f"other {measure.learned}s, too. {fixed}"
     )
 
 
-def cautions(rows: Sequence[Row]) -> list[str]:
+def cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     """What a reader must know before believing the intervals."""
     compared = [row for row in rows if row.difference is not None and row.difference.has_interval]
     seeds = max((len(set(row.seeds)) for row in rows), default=0)
     most = {
         labels: max(len(row.values) for row in rows if row.labels == labels) for labels in last_steps(rows)
     }
-    said = [_what_varies(max((row.num_subsets for row in rows), default=0))]
+    said = [_what_varies(max((row.num_subsets for row in rows), default=0), measure)]
     if len(compared) > 1:
         said.append(
             f"{len(compared)} differences are shown, each with its own 95 % interval; by chance alone about "

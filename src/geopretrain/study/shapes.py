@@ -322,6 +322,7 @@ class Measured:
     percent: bool
     by_class: Text | None
     residual: Text | None = None
+    learned: Literal["label", "sample"] = "label"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The transfers that initialisations are compared on, by name; a new one is a class and a line here."""
 
 from geopretrain.study.contests.base import Contest
-from geopretrain.study.contests.depth import DepthContest
+from geopretrain.study.contests.depth import DepthContest, VideoDepthContest
 from geopretrain.study.contests.detection import DetectionContest
 from geopretrain.study.contests.segmentation import SegmentationContest
 
@@ -10,9 +10,12 @@ CONTESTS: dict[str, Contest] = {
 }
 
 
-def contest_of(task: str) -> Contest:
-    """Return what a task is to a comparison."""
-    return CONTESTS[task]
+WITHOUT_LABELS = VideoDepthContest()
+
+
+def contest_of(task: str, supervision: str = "labels") -> Contest:
+    """Return what a task is to a comparison, and to one whose networks learn from video without labels."""
+    return CONTESTS[task] if supervision == "labels" else WITHOUT_LABELS
 
 
 __all__ = ["CONTESTS", "Contest", "contest_of"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,6 +202,12 @@ class DepthContest(Contest):
             image, truth = (pictures.shrunk(part, WIDEST) for part in truth_parts(*frame.read()).values())
             shown.append((frame.name, image, truth))
         return shown
+
+
+class VideoDepthContest(DepthContest):
+    """Depth without labels: what is counted are samples of the video."""
+
+    measure = replace(ABS_REL, learned="sample")
 
 
 def _scored(run: RunFolder, trial: Trial) -> tuple[DepthTask, MeasuredSet, str]:
