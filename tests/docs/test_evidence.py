@@ -168,3 +168,49 @@ def test_flow_against_depth(column, said):
     found = against_imagenet(of_column(*column))
     apart = found["flow"][2] - found["depth"][2]
     assert numbers(said)[0] == pytest.approx(apart, abs=0.06)
+
+
+FLOW_TO_DEPTH = [
+    (key, word, title, name)
+    for key, word in (("abs_rel", "AbsRel"), ("a1", "d < 1.25"))
+    for title, name in (("drives", "flow-to-depth"), ("kitchen", "flow-to-depth-indoors"))
+]
+Scores = dict[tuple[int, int], float]
+"""Of trainings, by the number of samples and the seed."""
+
+
+def of_chain(name: str, key: str) -> dict[str, Scores]:
+    """Return the scores of each row, and of the mean of both pre-trainings as ``both``."""
+    found: dict[str, Scores] = {}
+    for line in trainings(f"evidence-{name}"):
+        place = int(line["labels"]), int(line["seed"])
+        found.setdefault(line["row"], {})[place] = float(line[key])
+    flows = found["flow"], found["flow_again"]
+    return {**found, "both": {place: (flows[0][place] + flows[1][place]) / 2 for place in flows[0]}}
+
+
+@pytest.mark.parametrize(("key", "word", "title", "name"), FLOW_TO_DEPTH)
+def test_from_flow_to_depth(key, word, title, name):
+    scores = of_chain(name, key)
+    found = re.findall(
+        rf"^\| {re.escape(word)}, {title}, ((?:all )?\d+|over all).*?\|(.*)$",
+        section("From flow to depth"),
+        re.MULTILINE,
+    )
+    counts = sorted({count for count, _ in scores["imagenet"]})
+    assert [re.sub("all ", "", which) for which, _ in found] == [*map(str, counts), "over all"][: len(found)]
+    assert len(found) == len(counts) + 1
+    for count, (_, line) in zip([*counts, None], found, strict=True):
+        own = {
+            row: {place: one for place, one in of.items() if count in (None, place[0])}
+            for row, of in scores.items()
+        }
+        expected = [*paired(own["imagenet"], own["both"]), *paired(own["imagenet"], own["random"])]
+        if count is not None:
+            spread = {row: [mean(of.values()), stdev(of.values())] for row, of in own.items()}
+            start = [*spread["imagenet"], *spread["flow"], *spread["flow_again"]]
+            expected = [*start, *expected[:3], *spread["random"], *expected[3:]]
+        assert numbers(line) == pytest.approx(expected, abs=6e-4)
+        for cell in line.split("|"):
+            ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
+            assert ("**" in cell) is (ends[0] * ends[1] > 0), "what excludes zero is printed in bold"
