@@ -116,6 +116,7 @@ def test_a_comparison_goes_on_and_one_of_another_task_is_refused(tmp_path, scrip
         ("depth", {"lr": "1e-4,1e-3"}, "chosen on the held-out frames"),
         ("depth", {"supervision": "stereo", "modes": "frozen"}, "with --supervision labels only"),
         ("segmentation", {"protocol": "dense-80"}, "belongs to --task depth"),
+        ("segmentation", {"supervision": "mono"}, "belongs to --task depth"),
         ("detection", {"evaluate_data": "somewhere"}, "belongs to --task depth"),
     ],
 )

@@ -117,7 +117,7 @@ def shown(value: object) -> str:
 
 def _column(names: Iterable[str]) -> int:
     """Return how wide a column of names is."""
-    return max(16, *(len(name) + 2 for name in names))
+    return max([16, *(len(name) + 2 for name in names)])
 
 
 def _wide(column: Column) -> int:

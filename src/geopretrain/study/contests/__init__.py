@@ -15,7 +15,7 @@ WITHOUT_LABELS = VideoDepthContest()
 
 def contest_of(task: str, supervision: str = "labels") -> Contest:
     """Return what a task is to a comparison, and to one whose networks learn from video without labels."""
-    return CONTESTS[task] if supervision == "labels" else WITHOUT_LABELS
+    return WITHOUT_LABELS if task == WITHOUT_LABELS.task and supervision != "labels" else CONTESTS[task]
 
 
 __all__ = ["CONTESTS", "Contest", "contest_of"]
