@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
+from geopretrain.study.contests import contest_of
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def draws_of(options: CompareOptions, counts: Sequence[int], available: int) -> 
         available: samples there are.
     """
     several = len(counts) > 1 or options.subsets > 1
-    unit = "label" if options.supervision == "labels" else "sample"
+    unit = contest_of(options.task, options.supervision).measure.learned
     listed = "" if options.label_list is None else os.path.abspath(options.label_list)
     chosen = [Draw(n, options.subset_seed, "chance", f"-labels{n}-chosen", listed) for n in counts if listed]
     drawn = [
