@@ -94,15 +94,21 @@ def test_errors_go_from_blue_to_red_and_unmeasured_pixels_are_grey():
     assert (pictures.error_map(np.zeros((3, 4))) == picture[0, 0]).all()
 
 
-def test_single_points_are_widened_by_the_nearest():
+@pytest.mark.parametrize(
+    "draw",
+    [lambda error: pictures.error_map(error, 1.0), lambda error: pictures.colour_depth(error, (0.0, 1.0))],
+)
+def test_single_points_are_widened_by_the_nearest(draw):
     error = np.full((9, 9), np.nan)
     error[4, 2], error[4, 6] = 0.0, 1.0
-    known = (pictures.error_map(error, 1.0, grow=1) != 128).any(-1)
+    one = draw(error)
+    known = (one != 128).any(-1)
     assert known.sum() == 10
     assert known[4, 1:4].all()
-    one = pictures.error_map(error, 1.0, grow=1)
     assert (one[4, 3] == one[4, 2]).all()
     assert (one[4, 5] == one[4, 6]).all()
+    error[:3] = 0.5  # 29 of 81: no longer single points
+    assert (draw(error) != 128).any(-1).sum() == 29
 
 
 def test_a_bar_says_what_the_colours_of_an_error_mean():

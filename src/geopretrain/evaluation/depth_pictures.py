@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 LARGE_ERROR = 0.3
 """Relative error that gets the last red."""
-_SPARSE = 0.3
-"""Fraction of measured pixels below which they are widened, to be seen."""
 
 
 def draw_scored(
@@ -96,12 +94,11 @@ def _parts(
     frame: MeasuredFrame, truth: NDArray[np.floating], image: NDArray[np.uint8], depth: NDArray[np.floating]
 ) -> dict[str, pictures.Picture]:
     known = _known(truth)
-    grow = 1 + round(truth.shape[0] / 200) if known.mean() < _SPARSE else 0
     error = np.where(known, np.abs(depth - truth) / np.where(known, truth, 1), np.nan)
     parts = {
         **truth_parts(truth, image),
         "prediction": _near_is_bright(depth, _limits(truth[known])),
-        "error": pictures.error_map(error, LARGE_ERROR, what="relative error", grow=grow),
+        "error": pictures.error_map(error, LARGE_ERROR, what="relative error"),
     }
     structure = frame.structure()
     if structure is not None and structure.edges is not None:

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from geopretrain.pictures.sparse import widened
+
 Picture = NDArray[np.uint8]
 """An RGB picture, ``H W 3``."""
 
@@ -18,11 +20,11 @@ def colour_depth(disparity: NDArray[np.floating], limits: tuple[float, float] | 
     """Colour a disparity map (``H W``, any unit) with the perceptually even ``magma``, near = bright.
 
     ``limits`` get the darkest and the brightest colour; None = `depth_limits` of this map. Pixels that are
-    not finite are grey.
+    not finite are grey; single points (LiDAR) are widened, see `widened`.
     """
-    finite = np.isfinite(disparity)
     low, high = depth_limits(disparity) if limits is None else limits
-    scaled = (np.where(finite, disparity, low) - low) / max(float(high - low), 1e-12)
+    shown, finite = widened(disparity.astype(np.float64), np.isfinite(disparity))
+    scaled = (np.where(finite, shown, low) - low) / max(float(high - low), 1e-12)
     picture = colour_map("magma")[(np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)]
     picture[~finite] = UNKNOWN
     return picture

@@ -8,28 +8,30 @@ from numpy.typing import ArrayLike, NDArray
 from geopretrain.pictures.colouring import UNKNOWN, Picture, colour_map
 from geopretrain.pictures.layout import grid
 from geopretrain.pictures.legends import colour_bar, legend
+from geopretrain.pictures.sparse import widened
 
 MISSED, FOUND, BOTH = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 """Blue, vermilion and green of Okabe and Ito, which colour-blind readers can tell apart."""
 
 
 def error_map(
-    error: NDArray[np.floating], largest: float | None = None, *, what: str | None = None, grow: int = 0
+    error: NDArray[np.floating], largest: float | None = None, *, what: str | None = None
 ) -> Picture:
     """Colour an error: blue is none, yellow half of the largest, red the largest; not finite is grey.
+
+    Single points (LiDAR) are widened, see `widened`.
 
     Args:
         error: ``H W``, 0 or more, not a number where there is no truth.
         largest: value of the last red; None: the 95th percentile of this map.
         what: is counted, for a bar below the picture; None: no bar.
-        grow: px by which measured pixels are widened, so that single points (LiDAR) can be seen.
     """
     values = error.astype(np.float64)
     finite = np.isfinite(values)
     if largest is None:
         largest = float(np.percentile(values[finite], 95)) if finite.any() else 1.0
     largest = largest if largest > 0 else 1.0
-    shown, known = _grown(values, finite, grow) if grow and finite.any() else (values, finite)
+    shown, known = widened(values, finite)
     scaled = np.clip(np.where(known, shown, 0.0) / largest, 0, 1)
     picture = colour_map("RdYlBu_r")[(scaled * 255).round().astype(np.uint8)]
     picture[~known] = UNKNOWN
@@ -53,13 +55,3 @@ def edge_map(image: Picture, true: ArrayLike, found: ArrayLike, *, key: bool = T
         return shown
     colours = np.array([MISSED, FOUND, BOTH], np.uint8)
     return grid([shown, legend(["true edge", "found edge", "both"], colours, image.shape[1])])
-
-
-def _grown(
-    values: NDArray[np.float64], known: NDArray[np.bool_], radius: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Give pixels within ``radius`` px of a known one the value of the nearest."""
-    from scipy.ndimage import distance_transform_edt
-
-    distance, (row, column) = distance_transform_edt(~known, return_indices=True)
-    return values[row, column], distance <= radius

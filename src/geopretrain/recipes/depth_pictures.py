@@ -20,8 +20,6 @@ LARGE_ERROR = 0.5
 """Relative error that gets the last red."""
 WIDEST = 320
 """Px of one picture: a page has dozens of them."""
-_POINT = 1
-"""Px by which single measured points are widened."""
 
 
 def draw_errors(
@@ -96,8 +94,8 @@ def _edges(
 
 
 def inverse(depth: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return 1 / depth; something very far where there is none."""
-    return np.where(depth > 0, 1 / np.maximum(depth, 1e-3), 1e-4)
+    """Return 1 / depth; not a number where there is none."""
+    return np.where(depth > 0, 1 / np.maximum(depth, 1e-3), np.nan)
 
 
 def colour_against(
@@ -129,4 +127,4 @@ def _errors(disparity: NDArray[np.floating], depth: NDArray[np.floating], meanin
         logarithm = logarithm + _shift(logarithm, depth)
     error = np.abs(np.exp(-logarithm) - depth) / np.where(known, depth, 1)
     what = "relative error"
-    return pictures.error_map(np.where(known, error, np.nan), LARGE_ERROR, what=what, grow=_POINT)
+    return pictures.error_map(np.where(known, error, np.nan), LARGE_ERROR, what=what)

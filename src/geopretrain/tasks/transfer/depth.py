@@ -327,7 +327,7 @@ class DepthTransfer(Transfer, DepthTask):
             "image": [pictures.image(one) for one in found.images.cpu().numpy()],
             "depth": coloured[0],
             "truth": coloured[1],
-            "error": [pictures.error_map(one, 0.3, what="relative error", grow=1) for one in error],
+            "error": [pictures.error_map(one, 0.3, what="relative error") for one in error],
         }
         return pictures.rows(columns)
 
