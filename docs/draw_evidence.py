@@ -1,0 +1,160 @@
+"""Draw the pictures of docs/results/evidence.md out of its numbers: ``python docs/draw_evidence.py``."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+RESULTS, OUT = HERE / "results", HERE / "images"
+DARK, RED, GREY = "#222230", "#b1261d", "#5a6270"
+NUMBER = r"[-+]?\d+\.\d+"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Every training of one file: a point each, by the number of samples and what the encoder began with.
+
+    Args:
+        title: above it.
+        name: of the file.
+        counts: words for each number of samples.
+        guess: the error of a guess that has not seen the picture; None: not drawn.
+        top: the largest error that is drawn in place; larger ones lie at the edge with their number.
+    """
+
+    title: str
+    name: str
+    counts: Mapping[str, str]
+    guess: float | None = None
+    top: float | None = None
+    scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def read(self, key: str) -> Panel:
+        """Return the panel with the scores of its file."""
+        with (RESULTS / "trainings" / f"{self.name}.csv").open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                self.scores.setdefault((line["labels"], line["row"]), []).append(float(line[key]))
+        return self
+
+
+def draw_trainings(
+    path: Path, panels: Sequence[Panel], rows: Mapping[str, tuple[str, str]], key: str, words: str
+) -> None:
+    """Draw panels side by side; rows are names in the files with what they are called and their colours."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(5.3 * len(panels), 3.6), squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        _one_panel(axis, panel.read(key), rows)
+        axis.set_title(panel.title, fontsize=10)
+    axes[0][0].set_ylabel(words)
+    marks = [mpl.lines.Line2D([], [], marker="o", linestyle="", color=colour) for _, colour in rows.values()]
+    named = [title for title, _ in rows.values()]
+    figure.legend(marks, named, loc="lower center", ncol=len(rows), frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
+    figure.savefig(path, dpi=100)
+
+
+def _one_panel(axis: Any, panel: Panel, rows: Mapping[str, tuple[str, str]]) -> None:
+    step = 0.8 / len(rows)
+    for place, count in enumerate(panel.counts):
+        for k, (row, (_, colour)) in enumerate(rows.items()):
+            x, values = place - 0.4 + (k + 0.5) * step, panel.scores[count, row]
+            axis.hlines(mean(values), x - 0.4 * step, x + 0.4 * step, color=colour, linewidth=2)
+            _points(axis, x, values, colour, panel.top)
+    axis.set_xticks(range(len(panel.counts)), list(panel.counts.values()))
+    axis.set_xlim(-0.6, len(panel.counts) - 0.4)
+    if panel.guess is not None:
+        axis.axhline(panel.guess, color=GREY, linestyle="--", linewidth=1)
+        axis.annotate(
+            "best guess without\na look at the picture",
+            (0, panel.guess),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=GREY,
+        )
+    axis.grid(axis="y", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _points(axis: Any, x: float, values: Sequence[float], colour: str, top: float | None) -> None:
+    inside = [one for one in values if top is None or one <= top]
+    axis.plot([x] * len(inside), inside, "o", color=colour, markersize=5.5, alpha=0.85)
+    for one in values:
+        if top is not None and one > top:
+            axis.plot([x], [top], "^", color=colour, markersize=7)
+            axis.annotate(f"{one:.2f}", (x, top), xytext=(6, -3), textcoords="offset points", fontsize=9)
+
+
+def draw_equal_time(path: Path) -> None:
+    """Draw the table of equal time: differences to ImageNet with intervals; red is told after correction."""
+    page = (RESULTS / "evidence.md").read_text(encoding="utf-8")
+    page = page[page.index("## Equal time") :]
+    (header,) = re.findall(r"^\| on top of ImageNet \|(.*)\|$", page, re.MULTILINE)
+    (zero,) = re.findall(r"^\| nothing \(`imagenet`\), both sets \|(.*)\|$", page, re.MULTILINE)
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)[:7]
+    starts = [mean(map(float, re.findall(NUMBER, cell))) for cell in zero.split("|")]
+    figure, axes = plt.subplots(1, len(starts), figsize=(15.6, 3.3), sharey=True)
+    for column, (axis, title) in enumerate(zip(axes, header.split("|"), strict=True)):
+        for place, (_, line) in enumerate(lines):
+            cell = line.split("|")[column]
+            first, again, apart, low, high = map(float, re.findall(NUMBER, cell))
+            colour = RED if "**" in cell else GREY
+            axis.hlines(place, low, high, color=colour, linewidth=2.5)
+            axis.plot([apart], [place], "o", color=colour)
+            axis.plot([one - starts[column] for one in (first, again)], [place] * 2, "|", color=colour, ms=12)
+        axis.axvline(0, color=DARK, linewidth=1.2)
+        axis.set(title=title.strip().replace(", ", ",\n"), xlim=(-21.5, 6))
+        axis.title.set_fontsize(10)
+        axis.grid(axis="x", alpha=0.3)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    axes[0].set_yticks(range(len(lines)), [name for name, _ in lines])
+    axes[0].invert_yaxis()
+    figure.supxlabel("mIoU, points above ImageNet's weights", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main(out: Path) -> None:
+    """Draw all of them into a folder."""
+    draw_equal_time(out / "evidence-equal-time.png")
+    draw_trainings(
+        out / "evidence-flow-to-depth.png",
+        [
+            Panel(
+                "drives (KITTI)",
+                "evidence-flow-to-depth",
+                {"10": "10 samples", "20": "20 samples", "170": "all 170 samples"},
+                guess=0.333,
+                top=0.5,
+            ),
+            Panel(
+                "a kitchen (7-Scenes)",
+                "evidence-flow-to-depth-indoors",
+                {"10": "10 samples", "206": "all 206 samples"},
+                guess=0.191,
+            ),
+        ],
+        {
+            "imagenet": ("ImageNet", DARK),
+            "flow": ("flow", "#0b5ea8"),
+            "flow_again": ("flow, another seed", "#5aa5e0"),
+            "random": ("random numbers", RED),
+        },
+        "abs_rel",
+        "AbsRel (lower is better)",
+    )
+
+
+if __name__ == "__main__":
+    main(OUT)
