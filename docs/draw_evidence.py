@@ -74,7 +74,7 @@ def _one_panel(axis: Any, panel: Panel, rows: Mapping[str, tuple[str, str]]) -> 
     if panel.guess is not None:
         axis.axhline(panel.guess, color=GREY, linestyle="--", linewidth=1)
         axis.annotate(
-            "best guess without\na look at the picture",
+            "a ramp that has not\nseen the picture",
             (0, panel.guess),
             xycoords=("axes fraction", "data"),
             xytext=(4, 4),

@@ -80,7 +80,8 @@ def against_imagenet(values: dict[tuple[str, str, str], float]) -> dict[str, tup
     pairs = means[1:].reshape(-1, 2)
     between = max(count * ((pairs - pairs.mean(1, keepdims=True)) ** 2).sum() / len(METHODS), error)
     parts = between / (2 * count), error / count
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(METHODS) + parts[1] ** 2 / free)
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(METHODS) + parts[1] ** 2 / free)  # Satterthwaite
+    freedom = free if between == error else freedom  # one estimate, taken twice
     wide, apart = sum(parts) ** 0.5, pairs.mean(1) - means[0]
     half = stats.t.ppf(0.975, freedom) * wide
     return {
@@ -214,3 +215,59 @@ def test_from_flow_to_depth(key, word, title, name):
         for cell in line.split("|"):
             ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
             assert ("**" in cell) is (ends[0] * ends[1] > 0), "what excludes zero is printed in bold"
+
+
+def of_rooms(file: str, mode: str, key: str) -> dict[str, Scores]:
+    """Return the scores of 16 depth maps of the kitchen, by the start."""
+    found: dict[str, Scores] = {}
+    for line in trainings(file):
+        if (line["mode"], line["labels"], line["step"]) == (mode, "16", "150"):
+            found.setdefault(line["row"], {})[int(line["subset"]), int(line["seed"])] = float(line[key])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "drives"),
+    [
+        ("encoder", "-0.014 m [-0.021, -0.008]", "0.013 m [0.002, 0.024]"),
+        ("full", "-0.012 [-0.021, -0.004]", "0.011 m [0.002, 0.020]"),
+    ],
+)
+def test_both_studies_of_the_kitchen_together(mode, said, drives):
+    before = of_rooms("what-helps-few-depths-indoors", mode, "rmse")
+    after = of_rooms("evidence-out-of-domain-rooms", mode, "rmse")
+    start = {**before["imagenet"], **after["imagenet"]}
+    depth = {**before["depth"], **after["room-scdepth"]}
+    assert len(start) == 16
+    text = section("Out of domain")
+    assert said in text
+    assert numbers(said) == pytest.approx(paired(start, depth), abs=6e-4)
+    assert drives in text
+    assert numbers(drives)[0] == pytest.approx(
+        -paired(after["final-depth"], after["room-scdepth"])[0], abs=6e-4
+    )
+
+
+@pytest.mark.parametrize(("labels", "said"), [("4", "-0.1 and +1.6 points"), ("64", "+2.7 and +1.0 with")])
+def test_frozen_against_all_layers(labels, said):
+    apart = [
+        of_column("frozen", labels)["imagenet", subset, "700"]
+        - of_column("full", labels)["imagenet", subset, "700"]
+        for subset in ("40", "41")
+    ]
+    assert said in section("Equal time")
+    assert numbers(said) == pytest.approx(apart, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"), [("both", "+0.020 [-0.061, +0.101]"), ("random", "+0.083 [+0.029, +0.138]")]
+)
+def test_flow_over_the_seeds_alone(row, said):
+    scores = of_chain("flow-to-depth", "abs_rel")
+    assert said in section("From flow to depth")
+
+    def of_seeds(name: str) -> dict[int, float]:
+        own = scores[name]
+        return {seed: mean(one for place, one in own.items() if place[1] == seed) for _, seed in own}
+
+    assert numbers(said) == pytest.approx(paired(of_seeds("imagenet"), of_seeds(row)), abs=6e-4)
