@@ -15,7 +15,7 @@ from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.parsing import parse
 from geopretrain.config.saved import as_saved
 from geopretrain.data.catalogue import finding
-from geopretrain.errors import ConfigError
+from geopretrain.errors import ConfigError, OptionError
 from geopretrain.recipes.commands import COMMANDS
 from geopretrain.recipes.finding import FOLDER, names, read_recipe
 from geopretrain.recipes.journal import Journal
@@ -159,6 +159,22 @@ def test_how_to_compute_is_said_to_every_command_that_takes_it(tmp_path):
     assert one.recognised(tmp_path) != plan_of(out=tmp_path, precision="bf16").steps[1].recognised(tmp_path)
 
 
+@pytest.mark.parametrize("name", names())
+def test_how_to_compute_reaches_a_call_or_is_refused(name):
+    """No option is taken without a word by a recipe none of whose steps takes it."""
+    usual = plan_of(name)
+    asked = {"launcher": "ray", "jobs": 1, "devices": 2, "strategy": "fsdp", "sync_batchnorm": True}
+    for option, value in asked.items():
+        if any(hasattr(step.options, option) for step in usual.steps):
+            told = plan_of(name, **{option: value}).steps
+            assert any(getattr(step.options, option, None) == value for step in told)
+        else:
+            with pytest.raises(OptionError, match=f"{option} reaches no step"):
+                plan_of(name, **{option: value})
+    defaults = {"launcher": "local", "jobs": "auto", "devices": 1, "num_nodes": 1, "slurm": {}}
+    assert [step.line for step in plan_of(name, **defaults).steps] == [step.line for step in usual.steps]
+
+
 def test_what_was_added_to_a_folder_is_gone_when_the_folder_is_made_again(tmp_path):
     plan = plan_of(out=tmp_path)
     journal = Journal(tmp_path)
@@ -231,6 +247,11 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
             "The stage MP/seed-0/finetuned (finetune depth): steps must be",
         ),
         (["mesa/chain", "--tiny", "--seeds", "1"], "--seeds must be at least 2"),
+        (["mesa/table-3", "--tiny", "--launcher", "ray"], "--launcher reaches no step of mesa/table-3"),
+        (["mesa/chain", "--tiny", "--jobs", "1"], "are run one after the other on this machine"),
+        (["what-helps/final", "--tiny", "--precision", "bf16"], "--precision is fixed by what-helps/final"),
+        (["what-helps/instrument", "--tiny", "--devices", "2"], "--devices reaches no step of what-"),
+        (["mesa/chain", "--tiny", "--num-nodes", "2"], "--num-nodes must be 1: the steps of a recipe follow"),
         (["nowhere.yaml", "--tiny"], "nowhere.yaml' cannot be read"),
         ([], "is missing"),
     ],

@@ -298,6 +298,12 @@ class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, Com
         if self.tiny and (self.small or self.data_root is not None):
             other = "--small" if self.small else "--data-root"
             raise ConfigError(f"--tiny runs on synthetic worlds, so {other} has no meaning with it.")
+        if self.num_nodes > 1:
+            raise OptionError(
+                "num_nodes",
+                "must be 1: the steps of a recipe follow each other on one machine. --dry-run prints them: "
+                "start a training on several machines by itself.",
+            )
 
 
 # ---- looking and scoring

@@ -12,8 +12,8 @@ from geopretrain.config.groups import ComputeOptions, DistributedOptions
 from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
-from geopretrain.errors import ConfigError, nearest_name
-from geopretrain.recipes.commands import INSIDE, options_class
+from geopretrain.errors import ConfigError, OptionError, nearest_name
+from geopretrain.recipes.commands import INSIDE, options_class, options_of_command
 from geopretrain.recipes.finding import Found, find, problems_of_setting
 from geopretrain.recipes.parts import needed, steps_of
 from geopretrain.recipes.places import place, possible_items
@@ -168,6 +168,20 @@ class Plan:
         return "\n".join([*map(_comment, told), *shared, *rows])
 
 
+_COMPARING = (
+    " It is of recipes that end with a comparison; the trainings of this one are run one after the other on "
+    "this machine."
+)
+_OTHERWISE = {
+    **dict.fromkeys(("launcher", "address", "slurm", "jobs"), _COMPARING),
+    **dict.fromkeys(
+        ("devices", "strategy", "checkpoint_activations", "sync_batchnorm"),
+        " It is of single trainings; those of a comparison are shared out with --jobs or --launcher.",
+    ),
+}
+"""What is said of options that no step of a recipe takes."""
+
+
 def _comment(text: str) -> str:
     """Return text as a comment of one line: what follows an end of line in it would be a command."""
     return f"# {' '.join(text.split())}"
@@ -177,7 +191,8 @@ def make_plan(options: ReproduceOptions) -> Plan:
     """Return the plan of a recipe.
 
     Raises:
-        ConfigError: unknown recipe or setting, data that are not there, or options that a command refuses.
+        ConfigError: unknown recipe or setting, data that are not there, options that a command refuses, or
+            options of how to compute that none of its steps takes.
     """
     found, scale = find(options.recipe), scale_of(options)
     recipe = found.recipe
@@ -195,7 +210,10 @@ def make_plan(options: ReproduceOptions) -> Plan:
     items, left_out = possible_items(options, found, values, scale)
     wanted = needed(recipe, list(items.values()), values)
     places = {name: place(options, name, recipe.data[name], scale) for name in wanted.data}
-    return _Resolver(options, found, scale, values, places, items).plan(wanted.stages, left_out)
+    resolver = _Resolver(options, found, scale, values, places, items)
+    plan = resolver.plan(wanted.stages, left_out)
+    resolver.check_compute(plan)
+    return plan
 
 
 def scale_of(options: ReproduceOptions) -> Scale:
@@ -227,6 +245,7 @@ class _Resolver:
         self.options, self.found, self.recipe, self.scale = options, found, found.recipe, scale
         self.values, self.places, self.items, self.out = values, places, items, out_folder(options)
         self.stages = {stage.name: stage for stage in self.recipe.stages}
+        self.taken: set[str] = set()
 
     def plan(self, wanted: Sequence[str], left_out: Sequence[str]) -> Plan:
         """Return the plan with the stages that are wanted."""
@@ -267,6 +286,18 @@ class _Resolver:
             for one in fields(group)
         }
         return {name: value for name, value in given(self.options).items() if name in names}
+
+    def check_compute(self, plan: Plan) -> None:
+        """Raise OptionError for what was said of how to compute and reaches none of the calls."""
+        usual = defaults(ReproduceOptions)
+        for name, asked in self._compute.items():
+            if asked == usual[name] or name in self.taken:
+                continue
+            if any(name in options_of_command(step.command) for step in plan.steps):
+                raise OptionError(name, f"is fixed by {plan.name} wherever it counts: leave it away.")
+            commands = ", ".join(sorted({step.command for step in plan.steps}))
+            more = _OTHERWISE.get(name, "")
+            raise OptionError(name, f"reaches no step of {plan.name}: none of {commands} takes it.{more}")
 
     def folder(self, name: str) -> Path:
         """Return the folder that a stage writes."""
@@ -319,9 +350,9 @@ class _Resolver:
         chosen = self.value(dict(stage.options), row)
         if "out" in known:
             chosen["out"] = str(folder)
-        for compute, asked in self._compute.items():
-            if compute in known:
-                chosen.setdefault(compute, asked)
+        compute = {one: asked for one, asked in self._compute.items() if one in known and one not in chosen}
+        self.taken |= set(compute)
+        chosen |= compute
         try:
             options = cls(**chosen)
         except ConfigError as error:
