@@ -19,16 +19,20 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 def resolve_device(name: str) -> Device:
     """Return ``cuda``, ``mps`` or ``cpu``; raises ConfigError where the machine lacks what was asked for."""
-    import torch
-
     one_of("device", name, DEVICES)
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     order: tuple[Device, ...] = ("cuda", "mps", "cpu")
     if name == "auto":
-        return next(device for device in order if has[device])
-    if not has[name]:
+        return next(device for device in order if has_device(device))
+    if not has_device(name):
         raise ConfigError(f"This machine has no usable '{name}' device. Use --device auto or --device cpu.")
     return cast(Device, name)
+
+
+def has_device(name: str) -> bool:
+    """Return whether this machine computes on ``cuda``, ``mps`` or ``cpu``."""
+    import torch
+
+    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}[name]
 
 
 def visible_gpus() -> list[str]:

@@ -7,15 +7,19 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from comparing import train_nothing, write_labelled
 
+from geopretrain import cli
 from geopretrain.commands.compare import compare
 from geopretrain.compute import visible_gpus
+from geopretrain.config.launching import read_slurm
 from geopretrain.errors import ConfigError, OptionError, UserError
+from geopretrain.recipes.reproduce import reproduce
 from geopretrain.study import worker
-from geopretrain.study.launchers import Launch, local, run_trials
+from geopretrain.study.launchers import Launch, local, on_slurm, reaching, run_trials
 from geopretrain.study.trials import Trial
 
 
@@ -148,8 +152,157 @@ def test_what_cannot_be_asked_of_a_queue_is_said(labelled, tmp_path):
     pytest.importorskip("submitit")
     with pytest.raises(ConfigError, match=r"'partitoin'\. Did you mean 'partition'"):
         run(labelled, tmp_path / "a", launcher="slurm", slurm={"partitoin": "gpu"})
-    with pytest.raises(ConfigError, match="machine with sbatch"):
+    with pytest.raises(ConfigError, match=r"no sbatch and no srun here.*machine with sbatch"):
         run(labelled, tmp_path / "b", launcher="slurm", slurm={"partition": "gpu"})
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("time=2h", "time must be minutes such as 120, or HOURS:MINUTES:SECONDS"),
+        ("time=-1", "time must be minutes"),
+        ("time=0", "time must be minutes"),
+        ("time=2:00", "time must be minutes"),
+        ("time=0:00:00", "time must be minutes"),
+        ("gpus=a100", "gpus must be a whole number of at least 0, or a kind and a number such as a100:1"),
+        ("gpus=-1", "gpus must be a whole number"),
+        ("cpus=x", "cpus must be a whole number of at least 1, not 'x'"),
+        ("cpus=1.5", "cpus must be a whole number of at least 1, not 1.5"),
+        ("mem=much", "mem must be a number with its unit"),
+        ("partition=", "partition must be text, not None"),
+        ("executor=debug", "executor must be slurm or local"),
+    ],
+)
+def test_what_slurm_does_not_take_is_said_before_anything_is_written(tmp_path, capsys, asked, said):
+    words = ["--launcher", "slurm", "--slurm", "executor=local", asked]
+    compared = ["compare", "--inits", "random,random", "--data", "x", "--out", str(tmp_path / "cmp")]
+    recipe = ["reproduce", "depth-to-semantic/table-1", "--tiny", "--out", str(tmp_path / "recipe")]
+    for command in (compared, recipe):
+        assert cli.main([*command, *words]) == 2
+        assert f"--slurm {said}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_slurm_is_asked_for_is_read_in_its_own_words():
+    times = {"90": 90, 90: 90, "2:00:00": 120, "0:00:30": 1, "1-12": 2160, "1-0:30": 1470, "1-00:00:01": 1441}
+    assert {asked: read_slurm({"time": asked})["time"] for asked in times} == times
+    assert read_slurm({"gpus": "a100:2", "mem": "16GB", "account": 12}) == {
+        "gpus": "a100:2",
+        "mem": "16GB",
+        "account": "12",
+    }
+
+
+def test_a_recipe_says_what_it_cannot_launch_before_its_first_stage(tmp_path, monkeypatch):
+    monkeypatch.setattr("geopretrain.extras.find_spec", lambda name: None)
+    for launcher in ("ray", "slurm"):
+        with pytest.raises(ConfigError, match=rf"geopretrain\[{launcher}\]"):
+            reproduce("depth-to-semantic/table-1", tiny=True, out=tmp_path / "out", launcher=launcher)
+    assert not list(tmp_path.iterdir())
+
+
+class Job:
+    """A job of `Queue`, which has ended."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def done(self, force_check):
+        return True
+
+    def result(self):
+        return self.answer
+
+
+class Queue:
+    """A queue of SLURM that trains at once, in this process; what was asked of it stays in ``asked``."""
+
+    cluster = "local"
+    asked: ClassVar[list[dict[str, object]]] = []
+
+    def __init__(self, folder, cluster):
+        self.folder = folder
+
+    def update_parameters(self, **parameters):
+        self.asked.append(parameters)
+
+    def submit(self, function, message):
+        return Job(function(message))
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """A login node without GPU, before a queue."""
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(on_slurm, "which", lambda program: program)
+    monkeypatch.setattr(submitit, "AutoExecutor", Queue)
+    monkeypatch.setattr(Queue, "asked", [])
+    return Queue
+
+
+@pytest.mark.parametrize(
+    ("options", "parameter"),
+    [
+        ({"slurm": {"gpus": 1, "time": 5}, "device": "auto"}, ("gpus_per_node", 1)),
+        ({"slurm": {"gpus": "a100:1"}, "device": "auto"}, ("slurm_gres", "gpu:a100:1")),
+        ({"slurm": {"time": "2:00:00"}, "device": "cuda"}, ("gpus_per_node", 1)),
+    ],
+)
+def test_gpus_of_a_queue_are_used_though_the_login_node_has_none(
+    labelled, tmp_path, monkeypatch, queue, options, parameter
+):
+    monkeypatch.setattr(worker, "resolve_device", lambda name: name)  # the machines of the queue have them
+    comparison = run(labelled, tmp_path / "cmp", launcher="slurm", **options)
+    assert len(comparison.results["trials"]) == 4
+    assert comparison.results["protocol"]["device"] == "cuda"
+    assert parameter in queue.asked[0].items()
+    assert queue.asked[0].get("timeout_min", 5) == (120 if options["device"] == "cuda" else 5)
+
+
+def test_a_job_without_the_gpu_it_was_to_have_fails_with_a_sentence(labelled, tmp_path, queue):
+    with pytest.raises(UserError, match=r"the machine .* has no usable 'cuda' device; ask for machines"):
+        run(labelled, tmp_path / "cmp", launcher="slurm", slurm={"gpus": 1}, device="auto")
+
+
+def test_a_queue_without_gpus_is_computed_on_as_it_is(labelled, tmp_path, monkeypatch, queue):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    comparison = run(labelled, tmp_path / "cmp", launcher="slurm", slurm={"gpus": 0}, device="auto")
+    assert comparison.results["protocol"]["device"] == "cpu"
+    assert "gpus_per_node" not in queue.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"slurm": {"gpus": 1}, "device": "cpu"}, "asks for gpus, which --device cpu would leave idle"),
+        ({"slurm": {"gpus": 0}, "device": "cuda"}, "says gpus=0, and --device cuda needs one"),
+        ({"slurm": {"gpus": 1, "executor": "local"}, "device": "auto"}, "no usable 'cuda'"),
+    ],
+)
+def test_gpus_that_would_be_idle_or_missing_are_refused(labelled, tmp_path, queue, options, said):
+    with pytest.raises(ConfigError, match=said):
+        run(labelled, tmp_path / "cmp", launcher="slurm", **options)
+    assert not (tmp_path / "cmp").exists()
+
+
+def test_what_no_machine_of_ones_own_has_is_refused(labelled, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match=r"No machine of the Ray cluster has 1000 cores, .*less with --thr"):
+        run(labelled, tmp_path / "cmp", launcher="ray", threads=1000)
+    assert not (tmp_path / "cmp").exists()
+
+
+def test_what_no_machine_of_a_cluster_has_yet_is_said(tmp_path, cluster, caplog):
+    for device in ("cuda", "cpu"):
+        launch = Launch("ray", "auto", device, tmp_path / "workers.log", address=cluster.address)
+        caplog.clear()
+        with reaching(launch):
+            said = caplog.text
+        assert ("has 1 core and a GPU, which each training takes" in said) == (device == "cuda")
+        assert ("wait until one joins" in said) == (device == "cuda")
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ class CompareOptions(
     def __post_init__(self) -> None:
         require(self, "inits", "data", "out")
         check_auxiliary(self)
-        self.check_launcher()
+        self.check_launcher(self.device)
         if self.batch_size == "auto":
             raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
         if self.validate_every is not None and self.patience is None:
@@ -294,7 +294,7 @@ class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, Com
     """Start again from nothing where ``out`` holds this recipe."""
 
     def __post_init__(self) -> None:
-        self.check_launcher()
+        self.check_launcher(self.device)
         if self.tiny and (self.small or self.data_root is not None):
             other = "--small" if self.small else "--data-root"
             raise ConfigError(f"--tiny runs on synthetic worlds, so {other} has no meaning with it.")

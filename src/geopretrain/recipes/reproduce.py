@@ -23,6 +23,7 @@ from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
 from geopretrain.recipes.shapes import PAGE, RESULTS
 from geopretrain.study.comparison import Comparison
+from geopretrain.study.launchers import check_here
 
 COMMAND = "reproduce"
 _MAY_DIFFER = (*SAME_RESULT, "seeds", "out", "dry_run", "command")
@@ -140,6 +141,7 @@ def reproduce(options: ReproduceOptions) -> Reproduction:
     plan = make_plan(options)
     if options.dry_run:
         return Reproduction(plan, is_run=False)
+    check_here(options)
     saved = as_saved(COMMAND, options, out=plan.out, recipe=_absolute(options.recipe))
     _check_folder(plan.out, saved, overwrite=options.overwrite)
     with owned(plan.out):

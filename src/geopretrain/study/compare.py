@@ -17,7 +17,7 @@ from geopretrain.study.comparison import Comparison
 from geopretrain.study.conclusion import Ended, Outcomes, conclude
 from geopretrain.study.folder import check_folder, prepare_folder
 from geopretrain.study.inits import same_content
-from geopretrain.study.launchers import Launch, jobs_in_words, run_trials
+from geopretrain.study.launchers import Launch, check_here, jobs_in_words, reaching, run_trials
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
@@ -35,10 +35,11 @@ def run_comparison(options: CompareOptions, finish: Callable[[Comparison], objec
     Raises:
         UserError: an option, the data or an initialisation cannot be used, or no training succeeded.
     """
+    check_here(options)
     plan = make_plan(options)
     check_folder(plan.out, overwrite=options.overwrite)
     fingerprint = plan.check()
-    with owned(plan.out):
+    with reaching(_launch(plan, options)), owned(plan.out):
         comparison = _run(plan, options, fingerprint)
         finish(comparison)
     return comparison

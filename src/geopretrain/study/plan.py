@@ -11,6 +11,7 @@ import numpy as np
 
 from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.groups import PreservingOptions, RecipeOptions
+from geopretrain.config.launching import gpus_of, read_slurm
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
@@ -92,16 +93,18 @@ class Plan:
         Raises:
             UserError: a trial could not begin.
         """
+        from geopretrain.compute import has_device
         from geopretrain.training.preserving import check_preserving
 
         beside: dict[str, str] = {}
+        device = self.device if has_device(self.device) else "cpu"  # they are trained elsewhere
         count = len(self.modes) * len(self.inits)
         first = self.trials([])[: count * len(self.draws)]  # of the first seed
         varied = {one.name for one in self.inits if one.options}
         for trial in [*first[:count], *(first[count:][-1:])]:  # with the fewest labels, and one with the most
             of = f"{trial.init}/" if trial.init in varied else ""
             with console.showing(False), naming_variant(trial.init if of else ""):
-                training = self.contest.training(trial.options(device=self.device, overwrite=True))
+                training = self.contest.training(trial.options(device=device, overwrite=True))
                 training.task.check_data(training.data.describe())
                 from_random = training.init.kind == "random"
                 check_preserving(training.task, training.settings, from_random=from_random)
@@ -287,12 +290,10 @@ def make_plan(options: CompareOptions) -> Plan:
 
 
 def _training(options: CompareOptions) -> _Training:
-    from geopretrain.compute import resolve_device
-
     contest = contest_of(options.task, options.supervision)
     variants = checked_variants(options.variants, contest.command)
     named = read_inits(options.inits, variants)
-    device, presets = resolve_device(options.device), contest.presets(options)
+    device, presets = _device_of(options), contest.presets(options)
     name = contest.preset_name(options, device)
     preset = presets[name]
     settings = {**preset.settings, **options.settings}
@@ -312,6 +313,23 @@ def _training(options: CompareOptions) -> _Training:
             one.name: rates_of(asked[one.name], preset.of_init(one.kind).rate(batch_size)) for one in named
         },
     )
+
+
+def _device_of(options: CompareOptions) -> Device:
+    """Return what trials compute on: of this machine where they run here.
+
+    A machine that submits may have no GPU while those have one that a launcher finds: there it counts what is
+    asked for, and `geopretrain.study.worker.answer_elsewhere` looks whether it is there.
+    """
+    from geopretrain.compute import resolve_device
+
+    asked = read_slurm(options.slurm)
+    gpus = gpus_of(asked)
+    device: Device = options.device
+    if device == "auto" and gpus is not None:
+        device = "cuda" if gpus else "cpu"
+    is_elsewhere = options.launcher != "local" and asked.get("executor") != "local"
+    return device if is_elsewhere and device == "cuda" else resolve_device(device)
 
 
 def _budget(options: CompareOptions, training: _Training, counts: Sequence[int]) -> _Budget:

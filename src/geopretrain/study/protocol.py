@@ -172,7 +172,7 @@ def hardware(device: str) -> str:
     import torch
 
     if device == "cuda":
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "GPUs of other machines"
     return f"{os.cpu_count()} CPU cores ({_processor()})"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import platform
 import queue
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from geopretrain import interruption
+from geopretrain.compute import resolve_device
 from geopretrain.errors import UserError
 from geopretrain.plugins import load_plugins
 from geopretrain.study.trials import Trial
@@ -55,6 +57,21 @@ def answer(message: dict[str, Any]) -> dict[str, Any]:
         threads=message["threads"],
         device=message["device"],
     )
+
+
+def answer_elsewhere(message: dict[str, Any]) -> dict[str, Any]:
+    """Do what `answer` does, on a machine that was not there to be asked when the comparison was planned."""
+    device = message["device"]
+    try:
+        resolve_device(device)
+    except UserError:
+        return {
+            "error": f"the machine {platform.node()} that was to train it has no usable '{device}' device; "
+            "ask for machines that have one (SLURM: --slurm gpus=1 and a partition with GPUs), or leave it "
+            "to the processor with --device cpu",
+            "details": "",
+        }
+    return answer(message)
 
 
 def main() -> None:

@@ -7,11 +7,13 @@ see: wherever it runs again, it goes on from its checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from geopretrain.config.launching import LauncherOptions
 from geopretrain.study import worker
 from geopretrain.study.trials import Trial
 
@@ -26,7 +28,7 @@ class Launch:
     Attributes:
         launcher: ``local``, ``ray`` or ``slurm``.
         jobs: at the same time; of a cluster ``auto`` is as many as it has room for.
-        device: that each computes on, resolved here.
+        device: that each computes on, resolved when the comparison was planned.
         threads: of each; None: its share of the cores.
         log: file for what processes print.
         address: of a Ray cluster; None: the one that is found, or one of this machine's own.
@@ -42,11 +44,45 @@ class Launch:
     slurm: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_here(options: LauncherOptions) -> None:
+    """Make sure that this machine has what trials are launched with, before anything is read or written.
+
+    Raises:
+        ConfigError: the launcher's library is missing, or there is no SLURM here.
+    """
+    if options.launcher == "ray":
+        from geopretrain.study.launchers.on_ray import check_ray
+
+        check_ray()
+    elif options.launcher == "slurm":
+        from geopretrain.study.launchers.on_slurm import check_slurm
+
+        check_slurm(options.slurm)
+
+
+@contextmanager
+def reaching(launch: Launch) -> Iterator[None]:
+    """Stay connected to the cluster that trials are trained on, where there is one.
+
+    Raises:
+        ConfigError: it cannot be reached, or no machine of it can ever train one.
+    """
+    if launch.launcher != "ray":
+        yield
+        return
+    from geopretrain.study.launchers.on_ray import connected
+
+    with connected(launch):
+        yield
+
+
 def run_trials(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
     """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
 
+    Inside `reaching`.
+
     Raises:
-        ConfigError: the launcher's library is missing, or its cluster cannot be reached.
+        ConfigError: the launcher refuses a trial.
     """
     if launch.launcher == "ray":
         from geopretrain.study.launchers.on_ray import run_on_ray

@@ -14,6 +14,7 @@ from geopretrain.extras import require_extra
 from geopretrain.study import worker
 from geopretrain.study.launchers import Answer, Launch, message_of
 from geopretrain.study.trials import Trial
+from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -25,61 +26,114 @@ LOOK = 1.0
 
 
 def run_on_ray(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
-    """Train all trials, as many at a time as the cluster has cores or GPUs for, see `Launch`.
-
-    Raises:
-        ConfigError: Ray is not installed, or there is no cluster at the address.
-    """
-    require_extra("ray", "ray", "Comparisons on a cluster")
+    """Train all trials, as many at a time as the cluster has cores or GPUs for, see `Launch`."""
     import ray
 
-    with _connected(launch.address):
-        needs: dict[str, Any] = {"num_cpus": launch.threads or 1, "max_retries": RETRIES}
-        if launch.device == "cuda":
-            needs["num_gpus"] = 1
-        train = ray.remote(**needs)(_answer)
-        most = len(trials) if launch.jobs == "auto" else launch.jobs
-        waiting, running = list(trials), dict["ObjectRef[Answer]", Trial]()
-        try:
-            while waiting or running:
-                while waiting and len(running) < most:
-                    trial = waiting.pop(0)
-                    running[train.remote(message_of(trial, launch.threads, launch.device))] = trial
-                for done in ray.wait(list(running), timeout=LOOK)[0]:
-                    on_done(running.pop(done), _got(done))
-                interruption.check()
-        finally:
-            for left in running:
-                ray.cancel(left, recursive=False)  # a training that is asked so keeps its checkpoint
+    needs = _needs(launch)
+    train = ray.remote(num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0), max_retries=RETRIES)(_answer)
+    most = len(trials) if launch.jobs == "auto" else launch.jobs
+    waiting, running = list(trials), dict["ObjectRef[Answer]", Trial]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                trial = waiting.pop(0)
+                running[train.remote(message_of(trial, launch.threads, launch.device))] = trial
+            for done in ray.wait(list(running), timeout=LOOK)[0]:
+                on_done(running.pop(done), _got(done))
+            interruption.check()
+    finally:
+        for left in running:
+            ray.cancel(left, recursive=False)  # a training that is asked so keeps its checkpoint
+
+
+def check_ray() -> None:
+    """Raise ConfigError where Ray is not installed."""
+    require_extra("ray", "ray", "Comparisons on a cluster")
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, and leave it again; a connection that was there before stays."""
+def connected(launch: Launch) -> Iterator[None]:
+    """Connect to a cluster, and leave it again; a connection that was there before stays.
+
+    Raises:
+        ConfigError: there is none at the address, or trials would wait for ever.
+    """
     import ray
 
     if ray.is_initialized():
+        _check_room(launch, may_grow=True)
         yield
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a trial without GPU may see them
+    is_own = _connect(launch.address)
     try:
-        ray.init(address, log_to_driver=False, configure_logging=False, include_dashboard=False)
+        nodes, room = _machines(), ray.cluster_resources()
+        console.say(
+            f"Ray: {len(nodes)} machine{'s' * (len(nodes) != 1)}, {room.get('CPU', 0):g} cores, "
+            f"{room.get('GPU', 0):g} GPUs."
+        )
+        _check_room(launch, may_grow=not is_own)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> bool:
+    """Connect to the cluster that is meant; return whether it was started for it, here."""
+    import ray
+
+    quiet: Any = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
+    try:
+        if address is None and "RAY_ADDRESS" not in os.environ:
+            try:
+                ray.init("auto", **quiet)
+            except ConnectionError:  # none runs here
+                ray.init("local", **quiet)
+                return True
+        else:
+            ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"at '{address}'" if address else "here"
         raise ConfigError(
             f"No Ray cluster can be reached {where}: {short(error)}. Give the address of its head as "
             "`ray start --head` prints it, or leave --address away for a cluster of this machine's own."
         ) from error
-    try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        room = ray.cluster_resources()
-        console.say(
-            f"Ray: {len(nodes)} machine{'s' * (len(nodes) != 1)}, {room.get('CPU', 0):g} cores, "
-            f"{room.get('GPU', 0):g} GPUs."
-        )
-        yield
-    finally:
-        ray.shutdown()
+    return False
+
+
+def _machines() -> list[Any]:
+    """Return what Ray knows of each machine that is there."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _needs(launch: Launch) -> dict[str, int]:
+    """Return what a trial takes of one machine."""
+    return {"CPU": launch.threads or 1, **({"GPU": 1} if launch.device == "cuda" else {})}
+
+
+def _check_room(launch: Launch, *, may_grow: bool) -> None:
+    """Say where no machine has room for a trial, for which Ray waits without a word.
+
+    Machines may join a cluster, even because something waits for them, so that this is refused only of one
+    of this machine's own.
+
+    Raises:
+        ConfigError: none has, and none will join.
+    """
+    needs, machines = _needs(launch), [node["Resources"] for node in _machines()]
+    if any(all(one.get(kind, 0) >= count for kind, count in needs.items()) for one in machines):
+        return
+    wanted = f"{counted(needs['CPU'], 'core')}{' and a GPU' if 'GPU' in needs else ''}"
+    most = "; ".join(
+        f"{counted(int(one.get('CPU', 0)), 'core')}, {one.get('GPU', 0):g} GPUs" for one in machines
+    )
+    said = f"No machine of the Ray cluster has {wanted}, which each training takes (there are: {most})."
+    ask = "Ask for less with --threads" + (" or --device cpu" if "GPU" in needs else "")
+    if not may_grow:
+        raise ConfigError(f"{said} {ask}.")
+    console.warn(f"{said} Trainings wait until one joins. {ask}, or add a machine.")
 
 
 def _got(done: ObjectRef[Answer]) -> Answer:
@@ -97,4 +151,4 @@ def _got(done: ObjectRef[Answer]) -> Answer:
 
 def _answer(message: dict[str, Any]) -> Answer:
     """Train a trial in a process of the cluster."""
-    return worker.answer(message)
+    return worker.answer_elsewhere(message)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from geopretrain import interruption, manifest
-from geopretrain.errors import ConfigError, nearest_name, short
+from geopretrain.config.launching import gpus_of, read_slurm
+from geopretrain.console import console
+from geopretrain.errors import ConfigError, short
 from geopretrain.extras import require_extra
 from geopretrain.study import worker
 from geopretrain.study.folder import JOBS
@@ -17,18 +20,36 @@ from geopretrain.study.trials import Trial
 
 LOOK = 5.0
 """Seconds between looks at the queue."""
-KNOWN = ("partition", "time", "mem", "gpus", "cpus", "account", "qos", "constraint", "nodelist", "executor")
-"""What may be asked for: ``time`` in minutes, ``mem`` with its unit, the rest as sbatch has it; ``executor``
-``local`` runs jobs as processes of this machine, to try it without a queue."""
+PROGRAMS = ("sbatch", "srun")
+"""Of SLURM, without which nothing can be submitted."""
+
+
+def check_slurm(asked: Mapping[str, Any]) -> None:
+    """Make sure that jobs can be submitted from this machine.
+
+    Raises:
+        ConfigError: submitit is not installed, or there is no SLURM here.
+    """
+    require_extra("submitit", "slurm", "Comparisons on SLURM")
+    missing = [program for program in PROGRAMS if which(program) is None]
+    if missing and asked.get("executor") != "local":
+        raise ConfigError(
+            f"Jobs cannot be submitted: there is no {' and no '.join(missing)} here. Run this on a machine "
+            "with sbatch, or try it with --slurm executor=local."
+        )
+    if "time" not in asked:
+        console.warn(
+            "Nothing is said of how long a job may take, so submitit asks for a few minutes. Say it with "
+            "--slurm time=MINUTES; a training that is cut off goes on when the command is repeated."
+        )
 
 
 def run_on_slurm(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
     """Submit each trial as a job and wait for them, at most ``jobs`` of them at a time, see `Launch`.
 
     Raises:
-        ConfigError: submitit is not installed, there is no SLURM here, or it refuses what is asked for.
+        ConfigError: SLURM refuses what is asked for.
     """
-    require_extra("submitit", "slurm", "Comparisons on SLURM")
     executor = _executor(launch)
     most = len(trials) if launch.jobs == "auto" else launch.jobs
     waiting, running = list(trials), dict[Any, Trial]()
@@ -52,31 +73,22 @@ def run_on_slurm(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Tri
 def _executor(launch: Launch) -> Any:
     import submitit
 
-    asked = dict(launch.slurm)
-    for name in asked:
-        if name not in KNOWN:
-            raise ConfigError(
-                f"--slurm knows no '{name}'.{nearest_name(name, KNOWN)} Known: {', '.join(KNOWN)}."
-            )
-    kind = str(asked.pop("executor", "slurm"))
+    asked = read_slurm(launch.slurm)
     folder = launch.log.parent / JOBS
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=kind)
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"Jobs cannot be submitted: {short(error)}. Run this on a machine with sbatch, or try it with "
-            "--slurm executor=local."
-        ) from error
+    executor = submitit.AutoExecutor(folder=folder, cluster=asked.pop("executor", "slurm"))
     executor.update_parameters(**_parameters(asked, launch))
     return executor
 
 
 def _parameters(asked: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
-    """Return what submitit is told; a GPU for each trial where the machine that compares has one."""
+    """Return what submitit is told; a GPU for each trial where it computes on one and nothing is said."""
     found: dict[str, Any] = {"name": "geopretrain", "cpus_per_task": asked.get("cpus", launch.threads or 1)}
     gpus = asked.get("gpus", 1 if launch.device == "cuda" else 0)
-    if gpus:
+    if isinstance(gpus, str):  # a kind and a number, which submitit's own word for GPUs does not take
+        found["slurm_gres"] = f"gpu:{gpus}"
+        found["local_gpus_per_node"] = gpus_of(asked)
+    elif gpus:
         found["gpus_per_node"] = gpus
     if "time" in asked:
         found["timeout_min"] = asked["time"]
@@ -86,7 +98,7 @@ def _parameters(asked: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
 
 def _submitted(executor: Any, message: dict[str, Any]) -> Any:
     try:
-        return executor.submit(worker.answer, message)
+        return executor.submit(worker.answer_elsewhere, message)
     except Exception as error:  # sbatch says no
         raise ConfigError(f"SLURM refuses the job: {short(error)}. Correct --slurm.") from error
 
