@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from geopretrain.study.power import holm, p_value, power_cautions, smallest_told
+from geopretrain.study.measures import ABS_REL
+from geopretrain.study.power import holm, p_value, power_cautions, seeds_needed, smallest_told
 from geopretrain.study.statistics import difference_by_subset, paired_difference
 from geopretrain.study.summary import Row
 
@@ -85,6 +86,45 @@ def test_what_is_told_of_that_size_is_told_in_four_of_five():
     assert told.mean() == pytest.approx(0.8, abs=0.012)
 
 
+def chance(effect, sd, count):
+    """Of telling a true difference with so many pairs: SciPy's noncentral t distribution."""
+    shift, limit = effect / sd * np.sqrt(count), stats.t.ppf(0.975, count - 1)
+    return stats.nct.sf(limit, count - 1, shift) + stats.nct.cdf(-limit, count - 1, shift)
+
+
+@pytest.mark.parametrize(("effect", "pairs"), [(0.5, 34), (0.8, 15), (1.0, 10), (-1.0, 10)])
+def test_seeds_that_a_difference_needs_are_those_of_the_textbook(effect, pairs):
+    """Cohen's tables, whatever the number of seeds whose spread is taken."""
+    assert chance(abs(effect), 1.0, pairs) >= 0.8 > chance(abs(effect), 1.0, pairs - 1)
+    for count in (5, 12):
+        assert seeds_needed(with_spread(0.3, 1.0, count), effect) == pairs
+
+
+def test_seeds_needed_and_the_smallest_difference_are_inverse():
+    for count in (2, 3, 7, 20):
+        found = with_spread(0.0, 0.01, count)
+        least = smallest_told(found)
+        assert seeds_needed(found, 1.001 * least) == count
+        assert seeds_needed(found, 0.999 * least) == count + 1
+
+
+def test_seeds_needed_where_nothing_can_be_said():
+    assert seeds_needed(with_spread(0.0, 1.0, 5), 0.01) is None, "more than anybody trains"
+    assert seeds_needed(paired_difference([0.1, 0.2], [0.0, 0.1]), 0.1) is None, "no spread"
+    over = dataclasses.replace(with_spread(0.0, 1.0, 8), over="subsets", by_subset=(0.1,) * 4, free=2.2)
+    assert seeds_needed(over, 1.0) is None, "what seeds do alike in each set does not fall with more sets"
+    assert seeds_needed(dataclasses.replace(over, free=3.0), 1.0) is not None
+
+
+def test_what_a_smaller_difference_needs_is_said():
+    rows = [row("imagenet", None), row("a", with_spread(0.0, 0.01, 6)), row("b", with_spread(0.0, 0.02, 6))]
+    (least,) = power_cautions(rows)
+    # 1.4 points are told with a; 1 point is one spread of a and half of that of b
+    assert least.endswith("To tell one of 1 point as surely, it would take about: a 10 seeds, b 34 seeds.")
+    (errors,) = power_cautions([row("random", None), row("a", with_spread(0.0, 0.01, 6))], ABS_REL)
+    assert errors.endswith("To tell one of 0.01 as surely, it would take about: a 10 seeds.")
+
+
 def test_differences_are_looked_at_together():
     clear, barely = with_spread(0.05, 0.01, 6), with_spread(0.012, 0.01, 6)
     unclear = with_spread(0.0, 0.01, 6)
@@ -92,7 +132,7 @@ def test_differences_are_looked_at_together():
     rows = [row("imagenet", None), row("a", clear), row("b", barely), row("c", unclear)]
     holm_says, least = power_cautions(rows)
     assert holm_says.endswith("told are no more: b.")
-    assert f"points of mIoU): c {100 * smallest_told(unclear):.1f}." in least
+    assert f"points of mIoU): c {100 * smallest_told(unclear):.1f}. To" in least
     assert "remains" in power_cautions([*rows[:2], rows[3]])[0]
 
 

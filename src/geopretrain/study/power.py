@@ -1,7 +1,9 @@
-"""What a comparison can tell: p-values, Holm's correction, the smallest difference that would be seen."""
+"""What a comparison can tell: p-values, Holm's correction, the smallest difference, seeds for less."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +15,10 @@ POWER = 0.8
 """Chance that a difference is told, for which the smallest one is named."""
 QUANTILES = 4000
 """Of the spread, that chances are averaged over."""
+MAX_NEEDED = 1000
+"""Trainings up to which it is said how many a difference needs."""
+ROUND = (1, 2, 5)
+"""First digits of the differences for which that is said."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,39 @@ def smallest_told(difference: PairedDifference, power: float = POWER) -> float |
     """
     error = _error(difference)
     return None if error is None else error.size * _noncentrality(error.free, difference.level, power)
+
+
+def seeds_needed(difference: PairedDifference, effect: float, power: float = POWER) -> int | None:
+    """Return how many trainings a true difference needs to be told with a chance of ``power``.
+
+    The inverse of `smallest_told`: pairs of the same spread, of a two-sided paired t-test. What is counted is
+    what the interval is over: seeds, all trainings, or sets of labelled images with as many seeds each.
+
+    Args:
+        difference: whose spread is taken.
+        effect: the true difference, in either direction.
+        power: the chance.
+
+    Returns:
+        At least 2; None above 1000, where the seeds do not differ, and where what they do alike in every set
+        counts, too: more sets alone would not help as much then.
+    """
+    error, count = _error(difference), _pairs(difference)
+    if error is None or error.free != count - 1:
+        return None
+    spread = error.size * math.sqrt(count)
+
+    def is_told(pairs: int) -> bool:
+        return spread / math.sqrt(pairs) * _noncentrality(pairs - 1, difference.level, power) <= abs(effect)
+
+    enough = range(2, MAX_NEEDED + 1)
+    found = bisect_left(enough, 1, key=is_told)
+    return enough[found] if found < len(enough) else None
+
+
+def _pairs(difference: PairedDifference) -> int:
+    """Return how many values the interval is over."""
+    return len(difference.by_subset if difference.over == "subsets" else difference.values)
 
 
 def _error(difference: PairedDifference) -> _Error | None:
@@ -127,8 +166,35 @@ def _least(differences: Mapping[str, PairedDifference], measure: Measure) -> lis
     unit = f"points of {measure.name}" if measure.percent else measure.name
     return [
         "Where no difference could be told, one of this size would have been in four of five such "
-        f"comparisons ({unit}): {', '.join(parts)}."
+        f"comparisons ({unit}): {', '.join(parts)}. {_for_less(unclear, measure)}"
     ]
+
+
+def _for_less(unclear: Mapping[str, PairedDifference], measure: Measure) -> str:
+    """Say how many trainings a smaller difference would need, a round one below what was told of any.
+
+    Not the one that was measured: where nothing could be told, that is mostly chance.
+    """
+    least = min(found for one in unclear.values() if (found := smallest_told(one)) is not None)
+    shown = _round_below(measure.scale * least)
+    needs = [f"{name} {_needed(one, shown / measure.scale)}" for name, one in unclear.items()]
+    unit = f" point{'s' * (shown != 1)}" if measure.percent else ""
+    return f"To tell one of {shown:g}{unit} as surely, it would take about: {', '.join(needs)}."
+
+
+def _needed(difference: PairedDifference, effect: float) -> str:
+    count = seeds_needed(difference, effect)
+    what = {"seeds": "seeds", "pairs": "trainings", "subsets": "sets of labels"}[difference.over]
+    if count is None and difference.degrees_of_freedom != _pairs(difference) - 1:
+        return "more sets of labels and more seeds"
+    return f"{count or f'more than {MAX_NEEDED}'} {what}"
+
+
+def _round_below(value: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20 ... and of their tenths that is smaller than a number."""
+    power = math.floor(math.log10(value))
+    steps = [digit * 10.0**k for k in (power - 1, power) for digit in ROUND]
+    return max(step for step in steps if step < value)
 
 
 def _name(row: Row, rows: Sequence[Row], measure: Measure) -> str:
