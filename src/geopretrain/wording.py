@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -47,6 +47,11 @@ def in_megabytes(megabytes: float) -> str:
     if megabytes >= 1000:
         return f"{megabytes / 1000:.1f} GB"
     return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
+
+
+def in_versions(versions: Mapping[str, Any]) -> str:
+    """Return versions of libraries as one text: ``torch 2.9.0, timm 1.0.20``."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 _FORMULA = re.compile(r"\s*[=+\-@]|[\t\r\n]")

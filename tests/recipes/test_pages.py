@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fake_comparison import fake_comparison
+from fake_runs import fake_pretraining
 
 from geopretrain.config.groups import listed
 from geopretrain.config.options import ReproduceOptions
@@ -105,6 +106,23 @@ def figures_in(page):
     """Return what the script of the page draws."""
     found = re.findall(r'<script type="application/json">(.*?)</script>', page, flags=re.S)
     return [json.loads(one) for one in found]
+
+
+def test_a_recipe_names_the_libraries_that_its_rows_were_trained_with(tmp_path):
+    plan = plan_of("mesa/table-1", tmp_path / "out")
+    outcome = outcome_of(plan, plan.items["table-1"])
+    page = page_of(plan, {"table-1": outcome})
+    assert any("torch" in one and "timm" in one for one in words_of(page, "dd")), "nothing was trained"
+    assert "versions of this page" in words_of(page, "dt")
+    (step,) = [one for one in plan.measured[0].steps if one.command == "finetune depth"]
+    fake_pretraining(step.folder)
+    page = page_of(plan, {"table-1": outcome})
+    assert "torch 2.15.0" in words_of(page, "dd")
+    assert "versions" in words_of(page, "dt")
+    other = next(one for one in plan.measured[1].steps if one.command == "finetune depth")
+    fake_pretraining(other.folder).write_lineage({"method": "depth", "chain": [], "versions": {"torch": "3"}})
+    page = page_of(plan, {"table-1": outcome})
+    assert {f"versions of {step.name}", f"versions of {other.name}"} <= set(words_of(page, "dt"))
 
 
 def test_a_figure_is_named_once_and_its_maps_by_short_names(tmp_path):
@@ -246,5 +264,14 @@ def test_a_study_says_each_thing_once(tmp_path):
     assert "prints no numbers" not in page, "there is no paper"
     assert words_of(page, "p")[1].startswith("A question of our own; after Hoyer")
     assert f"<b>{MINUS}2.2</b>" in page
+    for one, stage in zip(found, plan.recipe.comparisons, strict=True):
+        assert one.sentence in words_of(page, "p")
+        assert kept_in(page, rf'(?<="){stage.name}\.csv') == one.csv()
+        assert r"\toprule" in kept_in(page, rf'(?<="){stage.name}\.tex')
+        assert f'data-gallery="gallery-{stage.name}-full"' in page
+        assert f'id="gallery-{stage.name}-full"' in page
+    assert kept_in(page, "paper.csv").splitlines()[1] == 'Theirs,,,,"mIoU, %",-1.5,-2.25,0.5,-0.75,'
+    assert len(figures_in(page)) == 3 * len(found), "differences, learning curves, against the second score"
+    assert "python 3.11, geopretrain 0.1.0, torch 2.15.0" in page
     (first,) = words_of(page, "h1")
     assert not [one for one in words_of(page, "p", "li", "h2", "h3") if first in one]

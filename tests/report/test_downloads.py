@@ -12,7 +12,8 @@ import subprocess
 import pytest
 from fake_comparison import fake_comparison
 
-from geopretrain.report.downloads import downloads, escaped, latex, tex_line, trainings_csv
+from geopretrain.report.downloads import downloads, latex, trainings_csv
+from geopretrain.report.texts import escaped, tex_line
 from geopretrain.study.comparison import Comparison
 from geopretrain.wording import csv_cell
 
@@ -91,6 +92,39 @@ def test_the_csv_has_a_line_for_each_point_with_its_protocol(tmp_path):
     assert rows[0]["residual_information"] == ""  # not measured
     assert {row["init"] for row in rows} == {"random", f"'{NASTY}"}
     assert f"'{NASTY}" in comparison.csv()
+
+
+def beside_paper(folder):
+    """Return a comparison with two numbers of a paper, one of which has none of ours."""
+    comparison = nasty(folder)
+    of = {"init": NASTY, "mode": "full", "labels": None, "number": "mIoU, %"}
+    lines = [
+        {**of, "words": NASTY, "paper": 40.5, "ours": 38.25, "sd": 1.5},
+        {**of, "words": "None", "paper": 30.0, "ours": None, "sd": None},
+    ]
+    printed = {"paper": "Lao & others", "item": "Table 1", "lines": lines}
+    return Comparison(comparison.path, {**comparison.results, "printed": printed})
+
+
+def test_the_paper_ours_and_the_difference_can_be_kept(tmp_path):
+    comparison = beside_paper(tmp_path / "cmp")
+    found = {one["name"]: kept_text(one) for one in downloads(comparison, "cmp")}
+    one, other = csv.DictReader(io.StringIO(found["cmp-paper.csv"]))
+    assert (one["paper"], one["ours"], one["sd"], one["difference"]) == ("40.5", "38.25", "1.5", "-2.25")
+    assert (one["words"], one["number"], one["source"]) == (f"'{NASTY}", "mIoU, %", "Lao & others, Table 1")
+    assert (other["paper"], other["ours"], other["difference"]) == ("30.0", "", "")
+    rows = [line for line in found["cmp-paper.tex"].splitlines() if line.endswith(r" \\")]
+    assert rows[0] == r"row & number & paper & ours & difference \\"
+    assert rows[1].endswith(r" & mIoU, \% & 40.5 & 38.2 $\pm$ 1.5 & $-$2.2 \\")
+    assert rows[2] == r"None & mIoU, \% & 30 & -- & -- \\"
+    assert r"Lao \& others" in found["cmp-paper.tex"]
+    plain = {one["name"] for one in downloads(fake_comparison(tmp_path / "other"))}
+    assert not [name for name in plain if "paper" in name]
+
+
+def kept_text(link):
+    """Return what a link holds."""
+    return base64.b64decode(link["address"].partition(";base64,")[2]).decode()
 
 
 def test_addresses_hold_the_whole_file(tmp_path):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import html
+import io
 import json
+import re
 
 import pytest
 from browsing import browser, open_page
@@ -15,6 +19,12 @@ from geopretrain.files import write_json
 from geopretrain.report.overview import build_overview, look_through
 from geopretrain.report.runs import run_curves
 from geopretrain.runs.folder import RunFolder
+
+
+def kept_in(page, name):
+    """Return the text of a download."""
+    (address,) = re.findall(rf'download="{re.escape(name)}" href="data:[^,]*,([^"]*)"', page)
+    return base64.b64decode(address).decode()
 
 
 def standings(folder):
@@ -128,6 +138,46 @@ def test_finished_comparisons_have_their_sentence_and_a_link(tmp_path):
     assert 'href="../one%20two%23%25/report.html"' in elsewhere
 
 
+def test_a_comparison_beside_a_paper_shows_how_far_it_is_from_it(tmp_path):
+    comparison = fake_comparison(tmp_path / "a/cmp")
+    of = {"words": "Theirs", "init": "depth", "mode": "full", "labels": None, "number": "mIoU, %"}
+    lines = [{**of, "paper": 31.5, "ours": 30.25, "sd": None}]
+    comparison.results["printed"] = {"paper": "Lao et al.", "item": "T 1", "lines": lines, "differs": []}
+    comparison.save()
+    page = page_of(tmp_path)
+    assert '<td class="number">\N{MINUS SIGN}1.2</td>' in page
+    (row,) = csv.DictReader(io.StringIO(kept_in(page, "a-cmp-paper.csv")))
+    assert (row["ours"], row["paper"], row["difference"]) == ("30.25", "31.5", "-1.25")
+    assert kept_in(page, "a-cmp.csv") == comparison.csv()
+    assert "python 3.11, geopretrain 0.1.0, torch 2.15.0" in page
+
+
+def test_numbers_of_runs_can_be_kept(tmp_path):
+    fake_finetuning(tmp_path / "seg", miou=0.412)
+    page = page_of(tmp_path)
+    (row,) = csv.DictReader(io.StringIO(kept_in(page, "finetune-segmentation.csv")))
+    assert (row["run"], row["state"], float(row["mIoU"])) == ("seg", "finished", 0.412)
+    assert row["command"].startswith("geopretrain finetune segmentation")
+    assert r"41.2 \%" in kept_in(page, "finetune-segmentation.tex")
+
+
+def test_a_recipe_that_is_looked_at_leads_to_its_own_page(tmp_path):
+    number = {"values": [0.1], "mean": 0.1, "sd": None, "paper": None, "difference_to_first": None}
+    rows = [{"row": "MP", "seeds": [0], "numbers": {"abs_rel": number}}]
+    results = {"recipe": "mesa/table-1", "protocol": "nyu-10", "rows": rows, "failures": []}
+    folder = recipe_folder(tmp_path / "recipe", "mesa/table-1", results=results)
+    (folder / "report.html").write_text("its own page")
+    seen = look_through(folder)
+    page = build_overview(seen, folder / "runs.html").read_text(encoding="utf-8")
+    assert '<a href="report.html">The whole page of this recipe</a>' in page
+    assert "What differs from the paper stands on the recipe’s own page" in page
+    elsewhere = build_overview(seen, tmp_path / "all.html").read_text(encoding="utf-8")
+    assert 'href="recipe/report.html"' in elsewhere
+    over = build_overview(seen, folder / "report.html").read_text(encoding="utf-8")
+    assert "whole page of this recipe" not in over, "it was written over that page"
+    assert "own page" not in over
+
+
 def test_recipes_show_paper_and_ours(tmp_path):
     folder = tmp_path / "recipe"
     folder.mkdir()
@@ -140,7 +190,15 @@ def test_recipes_show_paper_and_ours(tmp_path):
     (folder / "results.json").write_text(json.dumps(results))
     assert standings(tmp_path)["recipe"].state == "finished"
     page = page_of(tmp_path)
-    assert '<b>0.100</b> <span class="soft">(0.09)</span>' in page
+    assert '<b>0.100</b> <span class="soft">(0.09; +0.010)</span>' in page
+    assert "own page" not in page, "there is none"
+    (row,) = csv.DictReader(io.StringIO(kept_in(page, "mesa-table-1.csv")))
+    assert [row[name] for name in ("row", "number", "ours", "paper", "difference", "protocol")] == [
+        *("MP", "abs_rel", "0.1", "0.09", "0.01", "nyu-10")
+    ]
+    lines = kept_in(page, "mesa-table-1.tex").splitlines()
+    cells = [line.split(" & ")[1:] for line in lines if line.startswith(" & ")]
+    assert cells == [["paper", r"0.09 \\"], ["ours", r"0.100 \\"], ["difference", r"+0.010 \\"]]
     (folder / "results.json").write_text(json.dumps({**results, "rows": 3}))
     assert standings(tmp_path)["recipe"].state == "damaged"
 
@@ -224,7 +282,9 @@ def test_negative_numbers_have_a_real_minus(tmp_path):
     results = {"recipe": "mesa/table-1", "protocol": "nyu-10", "rows": rows, "failures": []}
     recipe_folder(tmp_path / "recipe", "mesa/table-1", results=results)
     (table,) = look_through(tmp_path).recipes[0].tables
-    assert table.rows == [("MP", [("\N{MINUS SIGN}0.100", "\N{MINUS SIGN}0.25")])]
+    (cell,) = table.rows[0].cells
+    assert (cell.ours, cell.paper) == ("\N{MINUS SIGN}0.100", "\N{MINUS SIGN}0.25")
+    assert cell.difference == "+0.150"
 
 
 def test_only_maps_are_a_finished_set(tmp_path):
@@ -284,7 +344,7 @@ def test_recipes_of_several_tables_and_figures(tmp_path):
     }
     assert [part.name for part in found["whole"].tables] == ["table-1", "table-2"]
     assert [part.name for part in found["begun"].tables] == ["table-1"]
-    assert page_of(tmp_path).count('<b>0.100</b> <span class="soft">(0.09)</span>') == 4
+    assert page_of(tmp_path).count('<b>0.100</b> <span class="soft">(0.09; +0.010)</span>') == 4
 
 
 def test_a_study_that_stopped_between_its_comparisons_is_not_finished(tmp_path):

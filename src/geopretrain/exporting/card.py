@@ -10,7 +10,7 @@ from geopretrain.exporting.subject import Subject
 from geopretrain.schema import is_number
 from geopretrain.tasks.base import DepthTask, DetectionTask, FlowTask, SegmentationTask
 from geopretrain.version import __version__
-from geopretrain.wording import metric
+from geopretrain.wording import in_versions, metric
 
 Rows = Iterator[tuple[str, float, str]]
 NO_SCORES = ("steps", "iterations", "images", "samples", "labels", "skipped", "factor", "ratio_spread")
@@ -136,7 +136,7 @@ def _training(subject: Subject) -> list[tuple[str, str]]:
     settings = {name: value for name, value in lineage["task"].items() if _is_plain(name, value)}
     rows.append(("settings", ", ".join(f"{name}={value}" for name, value in settings.items())))
     versions = lineage.get("versions") or {}
-    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    rows.append(("versions", in_versions(versions)))
     return [(name, value) for name, value in rows if value]
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from geopretrain.recipes.plan import Plan
 from geopretrain.recipes.results import Outcome
-from geopretrain.report.downloads import TEX, booktabs, kept_as, tex_line, tex_title
-from geopretrain.wording import csv_cell
+from geopretrain.report.texts import TEX, booktabs, file_stem, kept_as, table_csv, tex_line, tex_title
 
 HEADS = ("item", "row", "seed", "number", "ours", "paper", "protocol", "pictures")
 
@@ -27,7 +23,7 @@ def downloads(plan: Plan, parts: Sequence[Mapping[str, Any]], line: str) -> list
     tables = [part for part in parts if part["outcome"] is not None]
     if not tables:
         return []
-    name = Path(plan.name).stem if plan.name.endswith((".yaml", ".yml")) else plan.name.replace("/", "-")
+    name = file_stem(plan.name)
     tex = "\n".join(_latex(plan, part, line) for part in tables)
     return [
         kept_as(f"{name}.csv", "Numbers of every row and seed (CSV)", numbers_csv(tables), "text/csv"),
@@ -37,13 +33,8 @@ def downloads(plan: Plan, parts: Sequence[Mapping[str, Any]], line: str) -> list
 
 def numbers_csv(tables: Sequence[Mapping[str, Any]]) -> str:
     """Return a line for each number of each row and seed, with the paper's beside it where it prints one."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADS)
-    for part in tables:
-        for cells in _cells(part["item"].item, part["outcome"]):
-            writer.writerow(["" if one is None else csv_cell(one) for one in cells])
-    return text.getvalue()
+    rows = (cells for part in tables for cells in _cells(part["item"].item, part["outcome"]))
+    return table_csv(HEADS, rows)
 
 
 def _cells(item: str, outcome: Outcome) -> Iterator[list[Any]]:

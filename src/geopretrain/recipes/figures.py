@@ -10,11 +10,11 @@ from typing import Any
 from geopretrain.recipes.plan import Measured, Step
 from geopretrain.recipes.results import Outcome
 from geopretrain.recipes.shapes import Item
-from geopretrain.report.downloads import kept_as
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import read_map
 from geopretrain.report.page import embedded
+from geopretrain.report.texts import kept_as
 from geopretrain.report.values import value_curves
 
 TABLE = "cka.csv"

@@ -16,6 +16,8 @@ from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.recipes.results import Line, Outcome, spread, verdict
 from geopretrain.recipes.shapes import Column, Item
+from geopretrain.recipes.versions import versions_of_comparisons, versions_of_rows
+from geopretrain.report.build import content_of
 from geopretrain.report.page import embedded, write_page
 from geopretrain.runs.folder import RunFolder
 from geopretrain.runs.loading import load_task
@@ -65,6 +67,7 @@ def write_report(
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],
         lineages=_lineages(done),
+        versions=versions_of_rows(plan, done),
         activations=activations_of(done),
         failures=failures,
         line=line,
@@ -92,7 +95,7 @@ def _part(
 def write_overview(
     path: Path, plan: Plan, comparisons: Sequence[Comparison], journal: Journal, line: str
 ) -> Path:
-    """Write the page of a study with several comparisons: what came out of each, and where its page is.
+    """Write the page of a study with several comparisons: what came out of each, curves and pictures.
 
     Args:
         path: of the page.
@@ -101,15 +104,18 @@ def write_overview(
         journal: how long each call took.
         line: what is typed to do the same.
     """
+    stages = plan.recipe.comparisons
     return write_page(
         path,
         "study.html.j2",
+        drawings=True,
         plan=plan,
         recipe=plan.recipe,
         comparisons=[
-            {"words": stage.words, "page": f"{stage.name}/report.html", "of": one, "measure": one.measure}
-            for stage, one in zip(plan.recipe.comparisons, comparisons, strict=True)
+            {"words": stage.words, "page": f"{stage.name}/report.html", "of": content_of(one, stage.name)}
+            for stage, one in zip(stages, comparisons, strict=True)
         ],
+        versions=versions_of_comparisons([stage.name for stage in stages], comparisons),
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],
         line=line,

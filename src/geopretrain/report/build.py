@@ -39,23 +39,27 @@ def build_report(comparison: Comparison, path: str | Path, every: float | None =
         path: of the page.
         every: seconds after which the page loads itself anew; None: it does not.
     """
+    content = content_of(comparison)
     return write_page(
         Path(path),
         "report.html.j2",
         {"percent": partial(shown, comparison.measure), "rate": lambda value: f"{value:g}"},
         drawings=True,
         every=every,
-        **_content(comparison),
+        of=content,
+        **content,
     )
 
 
-def _content(comparison: Comparison) -> dict[str, Any]:
+def content_of(comparison: Comparison, name: str = "comparison") -> dict[str, Any]:
+    """Return what a page shows of a comparison, where files to keep and parts are called by its ``name``."""
     results, rows = comparison.results, comparison.rows
     names = results["classes"]["names"]
     search, measure = results["learning_rates"], comparison.measure
     maps, damaged_maps = maps_inside(comparison.path)
     bits, about = residual_rows(rows), frame(comparison)
     return {
+        "name": name,
         "measure": measure,
         "words": contest_of(results.get("task", "segmentation")).words,
         "results": results,
@@ -67,7 +71,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "lines": table(comparison, headline_rows(rows), headline_rows(bits), measure),
         "all_lines": table(comparison, rows, bits, measure),
         "residual": residual_table(comparison),
-        "downloads": downloads(comparison),
+        "downloads": downloads(comparison, name),
+        "scored_words": _scored_on(comparison),
         "maps": maps,
         "damaged_maps": damaged_maps,
         "frame": about,

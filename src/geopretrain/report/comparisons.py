@@ -13,9 +13,11 @@ from geopretrain.errors import RunFolderError
 from geopretrain.locks import holder
 from geopretrain.records import as_type, read_json_text
 from geopretrain.report import figures
+from geopretrain.report.downloads import downloads
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.finding import ODD, Found, Standing, damaged
 from geopretrain.report.tables import frame, table
+from geopretrain.report.texts import file_stem
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.contests import contest_of
@@ -23,7 +25,7 @@ from geopretrain.study.folder import trials_folder
 from geopretrain.study.learning_rate import DIVERGED
 from geopretrain.study.summary import headline_rows, residual_rows, row_as_dict, summarise
 from geopretrain.study.trials import Outcome
-from geopretrain.wording import counted
+from geopretrain.wording import counted, in_versions
 
 RESULTS = "comparison.json"
 PAGE = "report.html"
@@ -43,7 +45,10 @@ class ComparisonEntry:
         differences: the figure of them, None where there are none.
         failures: sentences about trainings that failed and records that are damaged.
         line: the command that repeats it.
-        page: address of its own page, seen from the folder of this one; empty without.
+        page: address of its own page, seen from the folder that was looked through; empty without.
+        downloads: what of a finished one can be kept.
+        printed: numbers of a paper beside it; empty without.
+        versions: of the libraries.
     """
 
     place: str
@@ -55,6 +60,9 @@ class ComparisonEntry:
     failures: list[str] = field(default_factory=list)
     line: str = ""
     page: str = ""
+    downloads: list[dict[str, str]] = field(default_factory=list)
+    printed: Mapping[str, Any] = field(default_factory=dict)
+    versions: str = ""
 
 
 def is_finished(folder: Path) -> bool:
@@ -81,7 +89,10 @@ def _finished(found: Found) -> ComparisonEntry:
         sentence=comparison.sentence,
         failures=failed,
         line=str(comparison.results["protocol"]["command"]),
-        page=f"{found.place}/{PAGE}" if own.is_file() and found.place != "." else "",
+        page=Path(found.place, PAGE).as_posix() if own.is_file() else "",
+        downloads=downloads(comparison, file_stem(found.place)),
+        printed=comparison.results.get("printed") or {},
+        versions=in_versions(comparison.results["protocol"]["versions"]),
         **_shown(comparison),
     )
 

@@ -14,10 +14,12 @@ from urllib.parse import quote
 from geopretrain.report.comparisons import ComparisonEntry, read_comparison
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.finding import CKA, COMPARE, ODD, REPRODUCE, Found, Standing, State, damaged, find
+from geopretrain.report.kept import kept_of_recipe, kept_of_runs
 from geopretrain.report.maps import LayerMap, read_map
 from geopretrain.report.page import write_page
 from geopretrain.report.recipes import RecipeEntry, read_recipe
 from geopretrain.report.runs import RunEntry, read_run, run_curves
+from geopretrain.report.texts import file_stem
 from geopretrain.wording import counted
 
 STATES: dict[State, str] = {
@@ -135,8 +137,15 @@ def build_overview(seen: Overview, path: Path, every: float | None = None) -> Pa
         "groups": _groups(seen.runs),
         "states": STATES,
         "link": partial(_link, os.path.relpath(seen.folder.resolve(), path.parent.resolve())),
+        "others": partial(_others, seen.folder, path),
+        "kept_of_recipe": lambda one: kept_of_recipe(file_stem(one.name), one.tables),
     }
     return write_page(path, "overview.html.j2", drawings=True, every=every, **content)
+
+
+def _others(folder: Path, path: Path, pages: Sequence[str]) -> list[str]:
+    """Return the pages that are there beside this one, which may have been written over one of them."""
+    return [page for page in pages if page and (folder / page).resolve() != path.resolve()]
 
 
 def _link(way: str, page: str) -> str:
@@ -152,6 +161,7 @@ class Group:
     runs: list[RunEntry]
     curves: Drawing | None
     columns: list[str]
+    downloads: list[dict[str, str]]
 
 
 def _groups(runs: Sequence[RunEntry]) -> list[Group]:
@@ -177,5 +187,6 @@ def _group(command: str, method: str, runs: list[RunEntry]) -> Group:
     if figure is not None:
         words, names = f"{title}: curves, a line for each run", [one.place for one in runs]
         curves = drawing(figure, words, names, panels=len(figure.layout.annotations))
-    columns = list(dict.fromkeys(name for one in runs for name in one.numbers or {}))
-    return Group(title, runs, curves, columns)
+    name = f"{command} {method}".strip().replace(" ", "-")
+    columns = list(dict.fromkeys(name for one in runs for name in one.numbers))
+    return Group(title, runs, curves, columns, kept_of_runs(name, runs, columns) if columns else [])

@@ -29,6 +29,12 @@ class Number:
     sd: Real | None
     paper: Real | None
 
+    @property
+    def difference(self) -> float | None:
+        """How far ours is from the paper's; None where one of them is not there."""
+        both = self.mean is not None and self.paper is not None
+        return round(self.mean - self.paper, 6) if both else None  # type: ignore[operator]
+
 
 @dataclass(frozen=True)
 class RecipeRow:
@@ -59,20 +65,54 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A number of a table in words.
+
+    Attributes:
+        ours: with its spread.
+        paper: the paper's.
+        difference: how far ours is from the paper's.
+        number: itself.
+    """
+
+    ours: str
+    paper: str
+    difference: str
+    number: Number
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table in a page.
+
+    Attributes:
+        name: of it.
+        seeds: that its numbers are over.
+        cells: for each column one.
+    """
+
+    name: str
+    seeds: Sequence[int]
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
 class Table:
     """A table in a page.
 
     Attributes:
         name: of the item that it is of, empty where the recipe has only one.
         protocol: of its numbers.
-        columns: of it.
-        rows: name, and for each column ours and the paper's in words.
+        numbers: names of its columns, as files have them.
+        columns: titles of these.
+        rows: of it.
     """
 
     name: str
     protocol: str
+    numbers: Sequence[str]
     columns: Sequence[str]
-    rows: Sequence[tuple[str, list[tuple[str, str]]]]
+    rows: Sequence[TableRow]
 
 
 @dataclass(frozen=True)
@@ -144,22 +184,27 @@ def _tables(shape: Shape) -> list[Table]:
 
 def _table(name: str, part: Part) -> Table:
     columns = list(dict.fromkeys(column for row in part.rows for column in row.numbers))
-    rows = [(row.row, [_cells(row.numbers.get(column)) for column in columns]) for row in part.rows]
-    return Table(name, part.protocol, [metric(column) for column in columns], rows)
+    nothing = Number(None, None, None)
+    rows = [
+        TableRow(row.row, row.seeds, [_cell(row.numbers.get(column, nothing)) for column in columns])
+        for row in part.rows
+    ]
+    return Table(name, part.protocol, columns, [metric(column) for column in columns], rows)
 
 
 def _pages(found: Found, ended: Sequence[Path]) -> list[str]:
     """Return the addresses of the pages that a recipe has beside its numbers."""
     names = [PAGE if file.name == RESULTS else f"{file.stem}.html" for file in ended]
-    return [f"{found.place}/{name}" for name in names if found.place != "." and (found.path / name).is_file()]
+    return [Path(found.place, name).as_posix() for name in names if (found.path / name).is_file()]
 
 
-def _cells(one: Number | None) -> tuple[str, str]:
-    """Return ours and the paper's in words."""
-    if one is None or one.mean is None:
-        return "–", "–" if one is None or one.paper is None else number(one.paper, "g")
+def _cell(one: Number) -> Cell:
+    """Return ours, the paper's and the difference in words; a dash is where there is no number."""
     sd = "" if one.sd is None else f" ± {one.sd:.3f}"
-    return f"{number(one.mean, 'z.3f')}{sd}", "–" if one.paper is None else number(one.paper, "g")
+    ours = "–" if one.mean is None else f"{number(one.mean, 'z.3f')}{sd}"
+    paper = "–" if one.paper is None else number(one.paper, "g")
+    apart = "–" if one.difference is None else number(one.difference, "+z.3f")
+    return Cell(ours, paper, apart, one)
 
 
 def _standing(folder: Path, inside: Sequence[Found], *, finished: bool = False, failed: int = 0) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.config.options import (
@@ -18,7 +18,7 @@ from geopretrain.errors import UserError
 from geopretrain.report.figures import SYMBOLS, colour_of, plain, style
 from geopretrain.report.finding import ODD, Found, Standing, damaged, standing_of_run
 from geopretrain.runs.folder import RunFolder
-from geopretrain.wording import metric, number
+from geopretrain.wording import in_versions, metric, number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -49,6 +49,7 @@ class RunEntry:
         standing: how far it is.
         started_from: chain of initialisations.
         numbers: of a finished run, in words, by name.
+        values: the same as they were measured; fractions are in [0, 1].
         protocol: that these were made under; empty without.
         loss: over the steps while training.
         validated: number of the validation that is drawn, and its curve; empty without.
@@ -61,7 +62,8 @@ class RunEntry:
     method: str
     standing: Standing
     started_from: str = ""
-    numbers: Mapping[str, str] | None = None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     protocol: str = ""
     loss: Curve = ([], [])
     validated: str = ""
@@ -81,22 +83,23 @@ def read_run(found: Found) -> RunEntry:
 def _read(found: Found, run: RunFolder) -> RunEntry:
     config, lineage = run.config, run.lineage if run.has_lineage else {}
     results = run.results if run.finished else {}
+    scores = _scores(results)
     validated, validation = _validation(run.metrics("validation"))
     method = lineage.get("method") or config.get("method") or _method_of(found.command, config)
-    versions = ", ".join(f"{name} {value}" for name, value in dict(lineage.get("versions", {})).items())
     return RunEntry(
         found.place,
         found.command,
         str(method),
         standing_of_run(run),
         started_from=_chain(lineage) or str(config.get("init", "")),
-        numbers=_numbers(results),
+        numbers={name: words for name, (_, words) in scores.items()},
+        values={name: value for name, (value, _) in scores.items()},
         protocol=_protocol(results),
         loss=_curve(run.metrics("train"), "loss"),
         validated=validated,
         validation=validation,
         line=_line(found.command, config),
-        versions=versions,
+        versions=in_versions(dict(lineage.get("versions", {}))),
     )
 
 
@@ -120,23 +123,25 @@ def _line(command: str, config: Mapping[str, Any]) -> str:
         return ""
 
 
-def _numbers(results: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a finished run was scored by, in words."""
+def _scores(results: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """Return what a finished run was scored by, each as it was measured and in words."""
     depth = _object(results.get("depth")).get("held_out")
     told = {**_object(results.get("validation")), **_object(depth), **results}
+    known = {name: value for name, value in told.items() if _is_number(value)}
     found = {
-        metric(name): f"{number(100 * told[name], 'z.1f')} %"
+        metric(name): (known[name], f"{number(100 * known[name], 'z.1f')} %")
         for name in PERCENT
-        if _is_number(told.get(name))
+        if name in known
     }
-    found |= {metric(name): number(told[name], "z.3f") for name in ERRORS if _is_number(told.get(name))}
-    if _is_number(told.get("residual_information")):
-        found["residual information"] = f"{told['residual_information']:.3f} bits a pixel"
-    if not found and _is_number(told.get("loss")):
-        found["validation loss"] = number(told["loss"], "z.4g")
+    found |= {metric(name): (known[name], number(known[name], "z.3f")) for name in ERRORS if name in known}
+    if (bits := known.get("residual_information")) is not None:
+        found["residual information"] = (bits, f"{bits:.3f} bits a pixel")
+    if not found and "loss" in known:
+        found["validation loss"] = (known["loss"], number(known["loss"], "z.4g"))
     probe = _object(results.get("probe"))
     if all(_is_number(probe.get(name)) for name in ("before", "after")):
-        found["probe mIoU"] = f"{100 * probe['after']:.1f} % (before {100 * probe['before']:.1f} %)"
+        words = f"{100 * probe['after']:.1f} % (before {100 * probe['before']:.1f} %)"
+        found["probe mIoU"] = (probe["after"], words)
     return found
 
 
