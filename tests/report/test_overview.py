@@ -16,6 +16,7 @@ from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fak
 
 from geopretrain import manifest
 from geopretrain.files import write_json
+from geopretrain.report import build_report
 from geopretrain.report.overview import build_overview, look_through
 from geopretrain.report.runs import run_curves
 from geopretrain.runs.folder import RunFolder
@@ -225,6 +226,76 @@ def map_of(folder, first, second, cka=0.5, **more):
     found = {"first": first, "second": second, "protocol": "linear CKA", "layers_of_first": ["x"]}
     found |= {"layers_of_second": ["y"], "cka": [[cka]], "standard_error": [[None]], **more}
     write_json(folder / "cka.json", found)
+
+
+def features_of(folder, first="random", second="/some/place/runs/depth"):
+    """Write an analysis of features in which the last of two layers has moved farther."""
+    folder.mkdir()
+    (folder / "config.yaml").write_text("geopretrain: 0.2.0\ncommand: analyse features\n")
+    numbers = {"rank_me": 20.5, "linear_miou": 0.25, "knn_miou": 0.375}
+    inits = {first: numbers, second: {**numbers, "moved": 0.125}}
+    write_json(folder / "features.json", {"protocol": "ridge regression", "inits": inits})
+    (folder / "features.csv").write_text("init,rank_me\n")
+    with (folder / "moved.csv").open("w", newline="\n") as file:
+        rows = [["layer", second], ["stem", 0.015], ["<b>last</b>", 0.5], ["bias", ""]]
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def test_how_far_weights_have_moved_is_shown_layer_by_layer(tmp_path):
+    features_of(tmp_path / "features")
+    seen = look_through(tmp_path)
+    (found,) = seen.features
+    assert seen.sentence() == "1 feature table."
+    assert (found.title, found.networks) == ("random, depth", {"depth": "/some/place/runs/depth"})
+    assert found.rows == [
+        ("random", ["20.5", "25.0", "37.5", "–"]),
+        ("depth", ["20.5", "25.0", "37.5", "12.5"]),
+    ]
+    assert found.sentences == [
+        "depth has moved from random: all weights together 12.5 %, most of all <b>last</b>, 50.0 %."
+    ]
+    (line,) = json.loads(found.drawing.data)["data"]
+    assert line["x"] == ["stem", "&lt;b&gt;last&lt;/b&gt;", "bias"]
+    assert line["y"] == [1.5, 50.0, None]
+    page = page_of(tmp_path)
+    assert "most of all &lt;b&gt;last&lt;/b&gt;, 50.0 %." in page
+    assert kept_in(page, "features-moved.csv") == (tmp_path / "features/moved.csv").read_bytes().decode()
+
+
+def test_features_in_a_comparison_stand_on_its_page(tmp_path):
+    comparison = fake_comparison(tmp_path / "cmp")
+    features_of(tmp_path / "cmp/features")
+    page = build_report(comparison, comparison.report).read_text(encoding="utf-8")
+    assert "What features are worth, and how far weights have moved" in page
+    assert "depth has moved from random" in page
+    (tmp_path / "cmp/features/moved.csv").write_text("layer,x\nstem,far\n")
+    assert "moved.csv' is damaged" in html.unescape(build_report(comparison, comparison.report).read_text())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"features.json": '{"protocol": "x", "inits": {}}'},
+        {"features.json": '{"protocol": "x", "inits": {"random": {"rank_me": "much"}}}'},
+        {"moved.csv": ""},
+        {"moved.csv": "layer,depth\nstem\n"},
+    ],
+)
+def test_damaged_features_are_said(tmp_path, damage):
+    features_of(tmp_path / "features")
+    for name, content in damage.items():
+        (tmp_path / "features" / name).write_text(content)
+    ((place, standing),) = look_through(tmp_path).damaged
+    assert place == "features"
+    assert next(iter(damage)) in standing.words
+
+
+def test_features_of_one_initialisation_have_nothing_that_moved(tmp_path):
+    features_of(tmp_path / "features")
+    (tmp_path / "features/moved.csv").unlink()
+    (found,) = look_through(tmp_path).features
+    assert (found.drawing, found.sentences) == (None, [])
+    assert "most of all" not in page_of(tmp_path)
 
 
 def test_maps_are_called_by_short_names_and_the_whole_places_stand_below(tmp_path):

@@ -19,6 +19,7 @@ from geopretrain.console import console
 from geopretrain.errors import OptionError
 from geopretrain.files import write_json, write_picture, write_text
 from geopretrain.folders import renewed
+from geopretrain.wording import csv_cell
 
 if TYPE_CHECKING:
     from geopretrain.networks import Backbone
@@ -153,5 +154,7 @@ def _plain(value: float | None) -> float | None:
 
 def _csv(rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["" if v is None else v for v in row] for row in rows])
+    csv.writer(text, lineterminator="\n").writerows(
+        [["" if v is None else csv_cell(v) for v in row] for row in rows]
+    )
     return text.getvalue()

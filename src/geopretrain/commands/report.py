@@ -44,8 +44,8 @@ def make_report(options: ReportOptions) -> Path:
     seen = look_through(folder)
     if seen.is_empty:
         raise RunFolderError(
-            f"'{folder}' holds no comparison, run, recipe or map of layers of geopretrain, nor do folders in "
-            "it. Give a folder that one of them was written into, or one above."
+            f"'{folder}' holds no comparison, run, recipe or analysis of layers or features of geopretrain, "
+            "nor do folders in it. Give a folder that one of them was written into, or one above."
         )
     console.say(seen.sentence())
     return _write(seen, page)

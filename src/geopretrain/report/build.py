@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from geopretrain.report import curves, figures
+from geopretrain.report import curves, figures, moved
+from geopretrain.report import maps as maps_of
 from geopretrain.report.downloads import downloads
 from geopretrain.report.drawing import drawing
 from geopretrain.report.finding import ODD, damaged
-from geopretrain.report.maps import NUMBERS, LayerMap, read_map
 from geopretrain.report.page import embedded, write_page
 from geopretrain.report.tables import choice_table, frame, pretraining_table, residual_table, shown, table
 from geopretrain.study.contests import contest_of
@@ -21,6 +22,7 @@ from geopretrain.study.summary import headline_rows, residual_rows
 if TYPE_CHECKING:
     from geopretrain.study.comparison import Comparison
 
+Found = TypeVar("Found")
 ERRORS = (
     ("abs_rel", "AbsRel", "lower is better"),
     ("rmse", "RMSE, m", "lower is better"),
@@ -56,7 +58,8 @@ def content_of(comparison: Comparison, name: str = "comparison") -> dict[str, An
     results, rows = comparison.results, comparison.rows
     names = results["classes"]["names"]
     search, measure = results["learning_rates"], comparison.measure
-    maps, damaged_maps = maps_inside(comparison.path)
+    maps, damaged_maps = _inside(comparison.path, maps_of.NUMBERS, maps_of.read_map)
+    features, damaged_features = _inside(comparison.path, moved.NUMBERS, moved.read_features)
     bits, about = residual_rows(rows), frame(comparison)
     return {
         "name": name,
@@ -75,6 +78,8 @@ def content_of(comparison: Comparison, name: str = "comparison") -> dict[str, An
         "scored_words": _scored_on(comparison),
         "maps": maps,
         "damaged_maps": damaged_maps,
+        "features": features,
+        "damaged_features": damaged_features,
         "frame": about,
         "counts": list(dict.fromkeys(row.labels for row in rows)),
         "counts_in_words": any_of(results["protocol"].get("label_counts") or [results["protocol"]["labels"]]),
@@ -199,12 +204,18 @@ def _scored_on(comparison: Comparison) -> str:
     return SPLITS.get(comparison.results["protocol"].get("scored_on", "test"), "test")
 
 
-def maps_inside(folder: Path) -> tuple[list[LayerMap], list[str]]:
-    """Return the maps of layers in the folders inside one, and sentences about those that are damaged."""
-    found, odd = list[LayerMap](), list[str]()
-    for file in sorted([*folder.glob(f"*/{NUMBERS}"), *folder.glob(f"*/*/{NUMBERS}")]):
+def _inside(folder: Path, name: str, read: Callable[[Path, str], Found]) -> tuple[list[Found], list[str]]:
+    """Return what analyses have left in the folders inside one, and sentences about what is damaged.
+
+    Args:
+        folder: of a comparison.
+        name: of the file with their numbers.
+        read: what reads a folder that has one.
+    """
+    found, odd = list[Found](), list[str]()
+    for file in sorted([*folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")]):
         try:
-            found.append(read_map(file.parent, file.parent.relative_to(folder).as_posix()))
+            found.append(read(file.parent, file.parent.relative_to(folder).as_posix()))
         except ODD as error:
             odd.append(damaged(error).words)
     return found, odd

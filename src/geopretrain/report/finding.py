@@ -19,8 +19,9 @@ from geopretrain.runs.folder import RunFolder
 State = Literal["finished", "training", "stopped", "failed", "damaged"]
 DEEPEST = 6
 """Folders inside each other that are looked into."""
-COMPARE, REPRODUCE, CKA = "compare", "reproduce", "analyse cka"
+COMPARE, REPRODUCE, CKA, FEATURES = "compare", "reproduce", "analyse cka", "analyse features"
 TRAINS = ("pretrain", "finetune segmentation", "finetune depth", "finetune detection")
+KNOWN = (COMPARE, REPRODUCE, CKA, FEATURES, *TRAINS)
 _TRIALS = ("trials", "cells", "search", "slurm")
 """Folders in a comparison that belong to it."""
 ODD = (
@@ -110,7 +111,7 @@ def _look(folder: Path, top: Path) -> Found | None:
         ours = (folder / BOOKS).is_dir() or (folder / "metrics.jsonl").is_file()
         return Found(folder, place, "", str(error)) if ours else None
     command = migrated(content).get("command") if MARKER in content else None
-    return Found(folder, place, command) if command in (COMPARE, REPRODUCE, CKA, *TRAINS) else None
+    return Found(folder, place, command) if command in KNOWN else None
 
 
 def standing_of_run(run: RunFolder) -> Standing:

@@ -78,7 +78,7 @@ def read_map(folder: Path, place: str) -> LayerMap:
     words = f"Map of how alike layers of {title} see the same images (CKA, 0 to 1)"
     figure = heat_map(found, names)
     networks = {name: whole for whole, name in names.items() if name != whole}
-    width = _long(found.layers_of_first) + _COLUMN * len(found.layers_of_second) + _BESIDE
+    width = length_of_names(found.layers_of_first) + _COLUMN * len(found.layers_of_second) + _BESIDE
     return LayerMap(title, networks, found.protocol, place, drawing(figure, words, width=width))
 
 
@@ -114,14 +114,14 @@ def heat_map(found: Shape, names: Mapping[str, str]) -> Figure:
         hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )
     figure = Figure(shown)
-    style(figure, height=80 + max(_LEAST, _ROW * len(up)) + _long(across), left=10, top=10)
+    style(figure, height=80 + max(_LEAST, _ROW * len(up)) + length_of_names(across), left=10, top=10)
     axis = {"type": "category", "automargin": True, "showgrid": False, "tickfont_size": _FONT, "dtick": 1}
     figure.update_xaxes(**axis, title_text=plain(names[found.second]), tickangle=90)
     figure.update_yaxes(**axis, title_text=plain(names[found.first]))
     return figure
 
 
-def _long(layers: Sequence[str]) -> int:
+def length_of_names(layers: Sequence[str]) -> int:
     """Return how long the longest name of a layer is, px."""
     return round(0.6 * _FONT * max(map(len, layers), default=0))
 

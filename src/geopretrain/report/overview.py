@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,21 @@ from urllib.parse import quote
 
 from geopretrain.report.comparisons import ComparisonEntry, read_comparison
 from geopretrain.report.drawing import Drawing, drawing
-from geopretrain.report.finding import CKA, COMPARE, ODD, REPRODUCE, Found, Standing, State, damaged, find
+from geopretrain.report.finding import (
+    CKA,
+    COMPARE,
+    FEATURES,
+    ODD,
+    REPRODUCE,
+    Found,
+    Standing,
+    State,
+    damaged,
+    find,
+)
 from geopretrain.report.kept import kept_of_recipe, kept_of_runs
 from geopretrain.report.maps import LayerMap, read_map
+from geopretrain.report.moved import FeatureTable, read_features
 from geopretrain.report.page import write_page
 from geopretrain.report.recipes import RecipeEntry, read_recipe
 from geopretrain.report.runs import RunEntry, read_run, run_curves
@@ -48,6 +60,7 @@ class Overview:
         recipes: likewise.
         runs: pre-trainings and fine-tunings that are no part of a comparison.
         maps: of layers.
+        features: what they are worth, and how far weights have moved.
         damaged: places of what cannot be read at all, with the reason.
     """
 
@@ -56,6 +69,7 @@ class Overview:
     recipes: list[RecipeEntry] = field(default_factory=list)
     runs: list[RunEntry] = field(default_factory=list)
     maps: list[LayerMap] = field(default_factory=list)
+    features: list[FeatureTable] = field(default_factory=list)
     damaged: list[tuple[str, Standing]] = field(default_factory=list)
 
     @property
@@ -67,7 +81,7 @@ class Overview:
     @property
     def is_empty(self) -> bool:
         """Whether nothing of ours was found."""
-        return not self.standings and not self.maps
+        return not (self.standings or self.maps or self.features)
 
     @property
     def finished(self) -> bool:
@@ -82,6 +96,7 @@ class Overview:
             (sum(one.command == "pretrain" for one in self.runs), "pre-training"),
             (sum(one.command != "pretrain" for one in self.runs), "fine-tuning"),
             (len(self.maps), "layer map"),
+            (len(self.features), "feature table"),
         )
         there = [counted(number, noun) for number, noun in kinds if number]
         states = Counter(one.state for one in self.standings)
@@ -104,7 +119,9 @@ def look_through(folder: Path) -> Overview:
         elif one.command == REPRODUCE:
             seen.recipes.append(read_recipe(one, [other for other in found if _is_inside(other, one)]))
         elif one.command == CKA:
-            _add_map(seen, one)
+            _add(seen, seen.maps, read_map, one)
+        elif one.command == FEATURES:
+            _add(seen, seen.features, read_features, one)
         elif one.is_run:
             seen.runs.append(read_run(one))
         else:
@@ -116,9 +133,10 @@ def _is_inside(one: Found, other: Found) -> bool:
     return one is not other and one.path.is_relative_to(other.path)
 
 
-def _add_map(seen: Overview, found: Found) -> None:
+def _add(seen: Overview, entries: list[Any], read: Callable[[Path, str], Any], found: Found) -> None:
+    """Add what an analysis has found to ``entries``, or say what is damaged."""
     try:
-        seen.maps.append(read_map(found.path, found.place))
+        entries.append(read(found.path, found.place))
     except ODD as error:
         seen.damaged.append((found.place, damaged(error)))
 
