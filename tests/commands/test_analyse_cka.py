@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from making_clips import sliding_frames, write_images
+from many_frames import SIZE, write_store
 
 import geopretrain as gp
+from geopretrain.analysis.layers import chosen_layers, samples_of
 from geopretrain.cli import main
+from geopretrain.networks import Backbone
 
 IMAGES = "synthetic:street?frames=24&seed=3&height=64&width=96&stereo=0"
 
@@ -84,14 +90,44 @@ def test_networks_of_two_families(tmp_path, samples):
 
 def test_images_do_not_need_memory(tmp_path, photographs):
     """What is kept between batches is of the size of the map."""
-    import torch
-
     from geopretrain.analysis.cka import GROUPS, MinibatchCKA
 
     sums = MinibatchCKA()
     for _ in range(3 * GROUPS):
         sums.update([torch.rand(6, 5), torch.rand(6, 3)])
     assert sum(part.numel() for group in sums._sums for part in group) == GROUPS * (4 + 2 + 2)
+
+
+MEASURED = """
+import resource, sys
+import geopretrain as gp
+
+def peak(images):
+    gp.analyse_cka(
+        "random", sys.argv[1], f"{sys.argv[2]}-{images}", backbone="test_resnet", layers=["layer1*"],
+        samples="flattened", images=images, batch_size=20, threads=1, device="cpu",
+    )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+print(peak(200), peak(2000))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units there")
+def test_the_peak_of_memory_does_not_grow_with_the_images(tmp_path):
+    """The features of all images together would be far more than it may grow by."""
+    store = write_store(tmp_path / "store", 2500)
+    backbone, images = Backbone("test_resnet").eval(), torch.zeros(1, 3, *SIZE)
+    layers = chosen_layers(backbone, ["layer1*"], images)
+    an_image = sum(one.nbytes for one in samples_of(backbone, images, layers, "flattened", 1))
+    assert 1800 * an_image > 400e6
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(store), str(tmp_path / "out")],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    few, many = map(float, told.split("\n")[-2].split())
+    assert many - few < 150, "MB"
 
 
 @pytest.mark.parametrize(
