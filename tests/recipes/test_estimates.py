@@ -53,6 +53,27 @@ def test_labels_multiply_and_crops_are_smaller(costs):
     assert cropped.seconds == pytest.approx(4 * 3 * 300 * 4 * 96 * 96 / 1e6 * 2.0)
 
 
+@pytest.mark.parametrize("size", ["64X96", (64, 96)])
+def test_a_size_is_read_as_every_command_reads_it(costs, size):
+    cropped = of(plan("table-5", small=True, settings={"crop": size}))["scores"]
+    assert cropped.seconds == pytest.approx(4 * 3 * 300 * 4 * 64 * 96 / 1e6 * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("crop=64xa", "The stage controlled (compare): crop must be HEIGHTxWIDTH in pixels"),
+        ("patch=a", "The stage depth_cropped (pretrain): crop must be a whole number"),
+        ("jitter=much", "The stage scores (compare): jitter must be a number from 0 to 1, not 'much'."),
+        ("preset=fast", "The stage scores (compare): Unknown preset 'fast'."),
+    ],
+)
+def test_what_a_stage_would_refuse_later_a_dry_run_refuses(capsys, setting, sentence):
+    words = ["reproduce", "depth-to-semantic/table-5", "--tiny", "--dry-run", "--settings", setting]
+    assert cli.main(words) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_chosen_images_and_rates_that_are_tried_are_trainings_too():
     def stage(recipe, name):
         made = make_plan(ReproduceOptions(f"what-helps/{recipe}", dry_run=True, tiny=True))

@@ -155,6 +155,26 @@ def test_rows_whose_data_are_not_there_are_left_out_of_a_table_and_named(tmp_pat
     assert list(whole.items) == ["table-1", "table-2", "fig-1", "fig-4"]
 
 
+def test_each_row_is_named_with_the_data_that_it_lacks(tmp_path):
+    drive = tmp_path / "kitti_raw/2011_09_26/2011_09_26_drive_0001_sync/image_02/data"
+    drive.mkdir(parents=True)
+    (drive / "0000000000.png").touch()
+    (tmp_path / "kitti_raw/2011_09_26/calib_cam_to_cam.txt").touch()
+    plan = plan_of("geometric-pretraining/table-2", "small", data_root=tmp_path)
+    rows = {
+        sentence.split("the data '")[1].split("'")[0]: sentence.split(" in Table II")[0]
+        for sentence in plan.left_out
+    }
+    assert sorted(rows) == ["cityscapes", "drives", "drives_small"]
+    needing = {data: named.removeprefix("Left out: ").split(", ") for data, named in rows.items()}
+    assert "S-kc" in needing["cityscapes"]
+    assert "S-d" not in needing["cityscapes"]
+    assert [row for row in needing["drives_small"] if row.endswith("-kc")] == []
+    assert "S-kcd" in needing["cityscapes"], "it lacks two, and is named with both"
+    assert "S-kcd" in needing["drives_small"]
+    assert "S-d" in needing["drives"]
+
+
 # ---- files
 def of_mesa(change):
     content = yaml.safe_load((FOLDER / "mesa/chain.yaml").read_text(encoding="utf-8"))

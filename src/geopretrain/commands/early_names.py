@@ -47,7 +47,7 @@ def check_names(options: Any) -> None:
 
 def _known(options: Any) -> tuple[str, Known] | None:
     """Return the method that is trained, and what it knows; None where that is nothing of the table."""
-    kind, method = _method(options)
+    kind, method = method_of(options)
     among = PRETEXTS if kind == "pretext" else TRANSFERS
     if not among.get(method, "").startswith("geopretrain."):
         return None  # of a plugin
@@ -55,8 +55,8 @@ def _known(options: Any) -> tuple[str, Known] | None:
     return None if found is None else (method, found)
 
 
-def _method(options: Any) -> tuple[str, str]:
-    """Return whether a command trains a pretext or a transfer, and its name."""
+def method_of(options: Any) -> tuple[str, str]:
+    """Return whether a command trains a pretext or a transfer, and its name, empty without one."""
     if isinstance(method := getattr(options, "method", None), str):
         return "pretext", method
     command = type(options).__name__

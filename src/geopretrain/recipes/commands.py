@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
 from typing import Any
 
 import geopretrain as gp
+from geopretrain.commands.early_names import check_names, method_of
 from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions, FeaturesOptions
 from geopretrain.config.data_options import (
     PrepareOptions,
@@ -22,6 +23,7 @@ from geopretrain.config.options import (
     FinetuneSegmentationOptions,
     PretrainOptions,
 )
+from geopretrain.schema import defaults
 
 COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "data prepare": ("prepare", PrepareOptions),
@@ -59,3 +61,29 @@ def options_class(command: str) -> type[Any]:
 def options_of_command(command: str) -> list[str]:
     """Return the names of the options of a command."""
     return [one.name for one in fields(options_class(command))]
+
+
+def options_of_call(command: str, values: Mapping[str, Any]) -> Any:
+    """Return the options of a call, checked with the settings of what it trains: no later stage is to find
+    out, after hours, what can be known before.
+
+    Raises:
+        ConfigError: the sentence that the command itself would say.
+    """
+    options = options_class(command)(**values)
+    check_names(options)
+    _check_settings(options)
+    return options
+
+
+def _check_settings(options: Any) -> None:
+    """Refuse impossible values of the settings of a method."""
+    from geopretrain.tasks.building import task_config
+    from geopretrain.tasks.registry import PRETEXTS, TRANSFERS, task_class
+
+    kind, method = method_of(options)
+    if not method or not (settings := getattr(options, "settings", None)):
+        return
+    cls = task_class(method, PRETEXTS if kind == "pretext" else TRANSFERS)
+    counts = defaults(cls.Config).get("num_classes") is MISSING  # the data will say it
+    task_config(cls, settings, **({"num_classes": 2} if counts else {}))

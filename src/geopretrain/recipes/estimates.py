@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geopretrain.recipes.plan import Plan, Step
+from geopretrain.schema import parse_size
 from geopretrain.study.twins import WITHOUT_DECODER
 from geopretrain.wording import in_megabytes
 
@@ -180,9 +181,8 @@ def _pixels(options: Any, sizes: Mapping[str, Any]) -> int | None:
     crop = (_option(options, "settings") or {}).get("crop")
     if isinstance(crop, int) and crop:
         return crop * crop
-    if isinstance(crop, str) and "x" in crop:
-        return math.prod(int(side) for side in crop.split("x"))
-    size = _option(options, "size") or sizes.get(str(_option(options, "data")))
+    size = None if isinstance(crop, int) else parse_size(crop)
+    size = size or _option(options, "size") or sizes.get(str(_option(options, "data")))
     return size[0] * size[1] if isinstance(size, tuple) else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,11 @@ def possible_items(
         rows = [row for row in item.rows if row not in lacking]
         if not lacking or (item.scored and len(rows) > 1):
             possible[name] = replace(item, rows=rows)
-        what = item.item if name not in possible else f"{', '.join(lacking)} in {item.item}"
-        for reason in dict.fromkeys(lacking.values()):
-            reasons.setdefault(reason, []).append(what)
+        for data, reason in missing.items():
+            without = [row for row, names in lacking.items() if data in names]
+            if without:
+                what = f"{', '.join(without)} in {item.item}" if name in possible else item.item
+                reasons.setdefault(reason, []).append(what)
     left_out = [f"Left out: {', '.join(names)}. {reason}" for reason, names in reasons.items()]
     return (possible, left_out) if possible else (wanted, [])
 
@@ -61,12 +63,20 @@ def _missing(options: ReproduceOptions, data: Mapping[str, DataSet], scale: Scal
 
 
 def _lacking(
-    recipe: Recipe, item: Item, values: Mapping[str, Any], missing: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the rows of an item whose data are not there, and why."""
+    recipe: Recipe, item: Item, values: Mapping[str, Any], missing: Iterable[str]
+) -> dict[str, list[str]]:
+    """Return the rows of an item whose data are not there, and which data these are."""
     used = {row: needed(recipe, [replace(item, rows=[row])], values).data for row in item.rows}
     without = {row: [name for name in names if name in missing] for row, names in used.items()}
-    return {row: missing[names[0]] for row, names in without.items() if names}
+    return {row: names for row, names in without.items() if names}
+
+
+def not_found(
+    options: ReproduceOptions, data: Mapping[str, DataSet], names: Iterable[str], scale: Scale
+) -> list[str]:
+    """Return sentences on the data sets that a plan stands for and that are not there."""
+    missing = _missing(options, {name: data[name] for name in names}, scale)
+    return [f"Not found: {sentence}" for sentence in missing.values()]
 
 
 def place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> str:
@@ -79,7 +89,7 @@ def place(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) -> 
         return _there(options, name, data, scale)
     except ConfigError:
         if options.dry_run and scale != "tiny":
-            return str(Path(str(_root(options) or ROOT), *data.folders[:1]))
+            return str(Path(str(_root(options) or ROOT), *data.folders_at(scale)[:1]))
         raise
 
 
@@ -88,16 +98,22 @@ def _there(options: ReproduceOptions, name: str, data: DataSet, scale: Scale) ->
         if not data.tiny:
             raise ConfigError(f"{options.recipe} has no tiny form of its data '{name}'. Use --data-root.")
         return data.tiny
-    root = _root(options)
-    found = [] if root is None else [place for one in data.folders if (place := _below(root, one))]
+    root, folders = _root(options), data.folders_at(scale)
+    found = [] if root is None else [place for one in folders if (place := _below(root, one))]
     if found:
         return found[0]
-    expected = " or ".join(map(_in_words, data.folders))
-    there = f"'{root}' has none of it" if root is not None else "--data-root is not given"
+    expected = " or ".join(map(_in_words, folders))
     raise ConfigError(
-        f"{options.recipe} needs the data '{name}' below --data-root: {expected}; {there}. The paper took "
-        f"{data.paper}. {data.get} `--tiny` runs the recipe on synthetic worlds, without data."
+        f"{options.recipe} needs the data '{name}' below --data-root: {expected}; {_of_root(root)}. The "
+        f"paper took {data.paper}. {data.get} `--tiny` runs the recipe on synthetic worlds, without data."
     )
+
+
+def _of_root(root: Path | None) -> str:
+    """Return why nothing was found there."""
+    if root is None:
+        return "--data-root is not given"
+    return f"'{root}' has none of it" if root.is_dir() else f"there is no folder '{root}'"
 
 
 def _root(options: ReproduceOptions) -> Path | None:

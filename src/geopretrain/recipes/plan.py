@@ -13,10 +13,10 @@ from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.errors import ConfigError, OptionError, nearest_name
-from geopretrain.recipes.commands import INSIDE, options_class, options_of_command
+from geopretrain.recipes.commands import INSIDE, options_class, options_of_call, options_of_command
 from geopretrain.recipes.finding import Found, find, problems_of_setting
 from geopretrain.recipes.parts import needed, steps_of
-from geopretrain.recipes.places import place, possible_items
+from geopretrain.recipes.places import not_found, place, possible_items
 from geopretrain.recipes.shapes import (
     ROWS,
     DataSet,
@@ -130,7 +130,8 @@ class Plan:
         starts: what each row starts from.
         items: tables and figures that are wanted, by name; of a recipe of one its name is empty.
         item: the one that was asked for; empty: all.
-        left_out: sentences on those that cannot be made with the data that are there.
+        left_out: sentences on those that cannot be made with the data that are there; of a plan that is only
+            shown, also on the data that it would need.
     """
 
     name: str
@@ -210,6 +211,8 @@ def make_plan(options: ReproduceOptions) -> Plan:
     items, left_out = possible_items(options, found, values, scale)
     wanted = needed(recipe, list(items.values()), values)
     places = {name: place(options, name, recipe.data[name], scale) for name in wanted.data}
+    if options.dry_run:
+        left_out += not_found(options, recipe.data, wanted.data, scale)
     resolver = _Resolver(options, found, scale, values, places, items)
     plan = resolver.plan(wanted.stages, left_out)
     resolver.check_compute(plan)
@@ -345,8 +348,7 @@ class _Resolver:
         return Measured(row, seed, steps)
 
     def _step(self, stage: Stage, folder: Path, row: Mapping[str, Any], *, name: str = "") -> Step:
-        cls = options_class(stage.command)
-        known = [one.name for one in fields(cls)]
+        known = [one.name for one in fields(options_class(stage.command))]
         chosen = self.value(dict(stage.options), row)
         if "out" in known:
             chosen["out"] = str(folder)
@@ -354,7 +356,7 @@ class _Resolver:
         self.taken |= set(compute)
         chosen |= compute
         try:
-            options = cls(**chosen)
+            options = options_of_call(stage.command, chosen)
         except ConfigError as error:
             raise ConfigError(f"The stage {name or stage.name} ({stage.command}): {error}") from error
         used = [one for kind, one in references(dict(stage.options)) if kind == "data"]

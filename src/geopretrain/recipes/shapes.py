@@ -55,8 +55,14 @@ class DataSet:
     """Where a user gets it."""
     fields: list[str] = field(default_factory=list)
     """What samples must have beside images, e.g. ``depth``."""
+    small: list[str] = field(default_factory=list)
+    """The same at the scale ``small``, where another order suits it; none: as ``folders``."""
     tiny: str = ""
     """What is taken at the scale ``tiny``: a synthetic world."""
+
+    def folders_at(self, scale: Scale) -> list[str]:
+        """Return what is looked for, the first that is there to be taken."""
+        return self.small if scale == "small" and self.small else self.folders
 
 
 @checked
