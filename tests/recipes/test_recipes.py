@@ -225,16 +225,43 @@ def test_a_dry_run_prints_every_call_and_writes_nothing(capsys, tmp_path, monkey
     assert "DATA_ROOT" in out
 
 
+def test_a_dry_run_says_which_data_are_not_there(capsys, tmp_path):
+    def missing(*words):
+        code, out, _ = run(capsys, "reproduce", "mesa/table-1", "--dry-run", *words)
+        assert code == 0
+        return [line for line in out.splitlines() if line.startswith("# Not found: ")]
+
+    nowhere = missing("--data-root", str(tmp_path / "nowhere"))
+    assert [line.split("the data ")[1].split()[0] for line in nowhere] == ["'images'", "'frames'"]
+    assert all(f"there is no folder '{tmp_path / 'nowhere'}'" in line for line in nowhere)
+    assert "nyuv2-raw or nyuv2-pairs or" in nowhere[1]
+    assert "https://cs.nyu.edu/" in nowhere[1]
+    assert all("--data-root is not given" in line for line in missing())
+    (tmp_path / "7scenes").mkdir()
+    assert not missing("--data-root", str(tmp_path))
+    assert not missing("--tiny")
+
+
+def test_the_own_data_of_the_paper_are_taken_first(tmp_path):
+    for folder in ("7scenes", "nyuv2"):
+        (tmp_path / folder).mkdir()
+    of_paper = plan_of(scale="paper", data_root=tmp_path).data
+    assert set(of_paper.values()) == {str(tmp_path / "nyuv2")}
+    small = plan_of(scale="small", data_root=tmp_path).data
+    assert set(small.values()) == {str(tmp_path / "7scenes")}, "a part of NYUv2's pairs is too little video"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["mesa/chian", "--tiny"], "Unknown recipe 'mesa/chian'. Did you mean 'mesa/chain'?"),
         (["mesa", "--tiny"], "Did you mean 'mesa/chain'?"),
         (["Chain", "--tiny"], "Did you mean 'mesa/chain'?"),
-        (["mesa/chain"], "needs the data 'images' below --data-root: lsun or 7scenes or"),
+        (["mesa/chain"], "needs the data 'images' below --data-root: lsun or nyuv2-raw or"),
         (["mesa/chain", "--small"], "tum-rgbd or the folder itself; --data-root is not given"),
         (["mesa/chain", "--small"], "https://cs.nyu.edu/"),
-        (["mesa/chain", "--small", "--data-root", "nowhere"], "nowhere' has none of it"),
+        (["mesa/chain", "--small", "--data-root", "nowhere"], "there is no folder '"),
+        (["mesa/table-2", "--small", "--data-root", "."], "' has none of it"),
         (["mesa/chain", "--tiny", "--small"], "--small has no meaning"),
         (["mesa/chain", "--tiny", "--data-root", "x"], "--data-root has no meaning"),
         (["mesa/chain", "--tiny", "--settings", "finetun_steps=3"], "Did you mean 'finetune_steps'?"),
