@@ -4,7 +4,7 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
 ARG TORCH_INDEX=""
-ARG EXTRAS="imagenet-lite,contrastive,detection,heads,onnx,teachers,datasets,calibrate"
+ARG EXTRAS="imagenet-lite,contrastive,detection,heads,onnx,teachers,datasets,calibrate,ray,slurm,remote"
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
 RUN python -m venv /opt/geopretrain
