@@ -60,7 +60,7 @@ def test_it_installs_from_where_the_user_says_and_from_no_index(notebook, instal
 def test_no_page_installs_it_by_its_bare_name():
     """It is on no index: whoever claims the name there would be installed."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
-    bare = re.compile(r"install[^`\n]*?[\s'\"]geopretrain(\[[^\]]*\])?(?! @)['\"\s]")
+    bare = re.compile(r"install[^`\n]*?[ '\"]geopretrain(\[[^\]]*\])?(?! @)['\"\s]")
     assert bare.search("pip install 'geopretrain[onnx]'")
     assert bare.search('%pip install -q "geopretrain"')
     found = {page.name: hit[0] for page in pages if (hit := bare.search(page.read_text(encoding="utf-8")))}
