@@ -32,10 +32,12 @@ def test_a_recipe_at_its_tiny_size(name, tmp_path, capsys):
         assert not results["failures"]
         assert len(results["inits"]) == len(inits_of(stage))
         page = (out / stage.name / "report.html").read_text(encoding="utf-8")
-        assert ("Beside the paper" in page) == bool(recipe.printed or recipe.claim)
+        assert ("Beside the paper" in page) == bool(recipe.printed or recipe.others or recipe.claim)
         lines += (results.get("printed") or {}).get("lines", [])
-    assert len(lines) == sum(len(one.numbers) for one in recipe.printed)
-    assert all(line["ours"] is not None for line in lines)
+    own = [line for line in lines if line["init"]]
+    assert len(own) == sum(len(one.numbers) for one in recipe.printed)
+    assert all(line["ours"] is not None for line in own)
+    assert len(lines) - len(own) == sum(len(one.numbers) for one in recipe.others)
     if not recipe.is_study:
         results = json.loads((out / "results.json").read_text())
         tables = results.get("items") or {"": results}

@@ -103,6 +103,31 @@ def test_the_numbers_of_the_paper_stand_beside_ours(tmp_path, capsys):
     assert "Theirs <b>  miou 12.5, pixel_accuracy 40" in capsys.readouterr().out
 
 
+def test_numbers_that_only_the_paper_has_stand_beside_ours(tmp_path, capsys):
+    def others(content):
+        content["others"] = [{"numbers": {"miou": 77.5, "pixel_accuracy": 90}, "words": "Never trained here"}]
+
+    recipe, out = study(tmp_path, others), tmp_path / "out"
+    assert cli.main(["reproduce", recipe, "--tiny", "--out", str(out), "--threads", "1"]) == 0
+    (shown, _) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Never trained")]
+    assert shown.split()[-2:] == ["77.5", "-"], "no result of ours is missing"
+    lines = json.loads((out / "scores/comparison.json").read_text())["printed"]["lines"]
+    assert [(line["paper"], line["ours"]) for line in lines] == [(77.5, None), (90, None)]
+    page = (out / "scores/report.html").read_text(encoding="utf-8")
+    assert "Never trained here" in page
+    assert "77.5" in page
+    assert cli.main(["recipes", recipe]) == 0
+    assert "Never trained here  miou 77.5, pixel_accuracy 90" in capsys.readouterr().out
+
+
+def test_numbers_of_the_paper_alone_are_of_a_comparison(tmp_path):
+    def others(content):
+        content["others"] = [{"numbers": {"miou": 77.5}, "words": "Theirs", "stage": "other"}]
+
+    with pytest.raises(ConfigError, match="the paper's numbers of Theirs are of no comparison: scores"):
+        read_recipe(study(tmp_path, others))
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

@@ -21,6 +21,7 @@ from geopretrain.recipes.shapes import (
     START,
     Item,
     Measure,
+    Other,
     Printed,
     Recipe,
     Row,
@@ -79,7 +80,8 @@ def find(name: str) -> Found:
     recipes = {one: find(one).recipe for one in known if one.startswith(f"{paper}/")}
     if (study := item_names(recipes).get(name)) is not None:
         return Found(study, recipes[study], item)
-    known = sorted([*known, *item_names(all_recipes())])
+    of_paper = sorted([*recipes, *item_names(recipes)])  # of an unknown paper there are none
+    known = of_paper or sorted([*known, *item_names(all_recipes())])
     raise ConfigError(
         f"Unknown recipe '{name}'.{_nearest(name, known)} Known: {', '.join(known)}; or give a YAML file."
     )
@@ -230,18 +232,26 @@ def _of_lines(rows: list[Row], lines: list[str]) -> list[str]:
 
 def _of_printed(recipe: Recipe) -> list[str]:
     """Return what is wrong with the paper's numbers of a study."""
-    if not recipe.printed:
+    for name, numbers in (("printed", recipe.printed), ("others", recipe.others)):
+        if numbers and not recipe.is_study:
+            return [f"its rows hold the paper's numbers; '{name}' is of recipes that end with a comparison."]
+    found = [problem for one in recipe.others for problem in _of_comparison(recipe, one)]
+    return found + [problem for one in recipe.printed for problem in _of_number(recipe, one)]
+
+
+def _of_comparison(recipe: Recipe, printed: Printed | Other) -> list[str]:
+    """Return what is wrong with the comparison that numbers of the paper stand beside."""
+    known = [stage.name for stage in recipe.comparisons]
+    if printed.stage in (None, *known):
         return []
-    if not recipe.is_study:
-        return ["its rows hold the paper's numbers; 'printed' is of recipes that end with a comparison."]
-    return [problem for one in recipe.printed for problem in _of_number(recipe, one)]
+    return [f"the paper's numbers of {printed.words} are of no comparison: {', '.join(known)}."]
 
 
 def _of_number(recipe: Recipe, printed: Printed) -> list[str]:
     """Return what is wrong with numbers of the paper: of which comparison and row they are."""
+    if problems := _of_comparison(recipe, printed):
+        return problems
     stages = {stage.name: stage for stage in recipe.comparisons}
-    if printed.stage not in (None, *stages):
-        return [f"the paper's numbers of {printed.words} are of no comparison: {', '.join(stages)}."]
     comparison = stages[printed.stage or recipe.stages[-1].name]
     known, modes = inits_of(comparison), comparison.options.get("modes")
     if printed.init in known and (not isinstance(modes, list) or printed.mode in modes):

@@ -17,7 +17,7 @@ from typing import Any
 from geopretrain.recipes.shapes import SCALES, Recipe, at_scale, reference, references
 
 LIKE = "like"
-OWN = ("title", "item", "items", "question", "claim", "printed")
+OWN = ("title", "item", "items", "question", "claim", "printed", "others")
 """Parts that are never those of another recipe."""
 ADDED = "differs"
 

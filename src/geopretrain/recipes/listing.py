@@ -7,19 +7,31 @@ from collections.abc import Iterable, Mapping
 from geopretrain.config.command import takes
 from geopretrain.config.options import RecipesOptions
 from geopretrain.recipes.finding import Found, all_recipes, find, item_names
-from geopretrain.recipes.shapes import SCALES, Column, Item, Measure, Recipe, at_scale, reference
+from geopretrain.recipes.shapes import (
+    SCALES,
+    Column,
+    Item,
+    Measure,
+    Other,
+    Printed,
+    Recipe,
+    at_scale,
+    referred,
+)
 
 
 @takes(RecipesOptions)
 def recipes(options: RecipesOptions) -> str:
-    """Return the names of all recipes with what they are, or one recipe whole.
+    """Return the names of all recipes, or of those of a paper, with what they are; or one recipe whole.
 
     Raises:
         ConfigError: unknown recipe; the nearest is named.
     """
-    if options.recipe is not None:
-        return in_full(options.recipe, find(options.recipe))
     found = all_recipes()
+    if options.recipe is not None:
+        found = {name: one for name, one in found.items() if name.startswith(f"{options.recipe}/")}
+        if not found:
+            return in_full(options.recipe, find(options.recipe))
     parts = item_names(found)
     width = max(len(name) for name in [*found, *parts])
     lines = []
@@ -91,11 +103,12 @@ def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
     several = len(recipe.comparisons) > 1
     last = recipe.stages[-1].name
-    words = [f"{one.stage or last}: {one.words}" if several else one.words for one in recipe.printed]
+    numbers: list[Printed | Other] = [*recipe.printed, *recipe.others]
+    words = [f"{one.stage or last}: {one.words}" if several else one.words for one in numbers]
     width = max(map(len, words), default=0)
     lines = [
         f"  {said:{width}}  {', '.join(f'{name} {value:g}' for name, value in one.numbers.items())}"
-        for said, one in zip(words, recipe.printed, strict=True)
+        for said, one in zip(words, numbers, strict=True)
     ]
     return [], ["", "printed:", *lines] if lines else []
 
@@ -110,8 +123,8 @@ def _settings(recipe: Recipe) -> list[str]:
 
 def shown(value: object) -> str:
     """Return a value of a setting as people read it."""
-    if found := reference(value):
-        return f"that of {found[1]}"
+    if found := referred(value):
+        return found
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

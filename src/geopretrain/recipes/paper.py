@@ -8,7 +8,7 @@ from typing import Any
 
 from geopretrain.folders import owned
 from geopretrain.recipes.plan import Plan
-from geopretrain.recipes.shapes import Printed, Stage, inits_of
+from geopretrain.recipes.shapes import Other, Printed, Stage, inits_of
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.measures import Measure
 from geopretrain.study.statistics import mean, standard_deviation
@@ -26,7 +26,9 @@ def beside_paper(plan: Plan) -> list[Comparison]:
     told = []
     for stage in plan.recipe.comparisons:
         comparison = Comparison.open(plan.out / stage.name)
-        found = _beside(plan, stage, comparison) if plan.recipe.printed or plan.recipe.claim else None
+        recipe = plan.recipe
+        says = recipe.printed or recipe.others or recipe.claim
+        found = _beside(plan, stage, comparison) if says else None
         if comparison.results.get(KEY) != found:
             comparison = Comparison(comparison.path, {**comparison.results, KEY: found})
             with owned(comparison.path):
@@ -41,13 +43,15 @@ def _beside(plan: Plan, stage: Stage, comparison: Comparison) -> dict[str, Any]:
     recipe = plan.recipe
     last = recipe.stages[-1].name
     own = [one for one in recipe.printed if (one.stage or last) == stage.name]
+    others = [one for one in recipe.others if (one.stage or last) == stage.name]
     names = dict(zip(inits_of(stage), [one["name"] for one in comparison.results["inits"]], strict=True))
+    lines = [line for one in own for line in _lines(one, names[one.init], comparison)]
     return {
         "paper": recipe.paper,
         "item": recipe.item,
         "question": recipe.question,
         "claim": recipe.claim or "",
-        "lines": [line for one in own for line in _lines(one, names[one.init], comparison)],
+        "lines": [*lines, *(line for one in others for line in _of_paper(one, comparison.measure))],
         "differs": [*([plan.caution] if plan.caution else []), *recipe.differs],
     }
 
@@ -69,6 +73,15 @@ def _lines(printed: Printed, init: str, comparison: Comparison) -> list[dict[str
                 for number, paper in printed.numbers.items()
             ]
     return []
+
+
+def _of_paper(other: Other, measure: Measure) -> list[dict[str, Any]]:
+    """Return numbers that only the paper has: their lines have no row of ours."""
+    of = {"words": other.words, "init": "", "mode": "", "labels": None}
+    return [
+        {**of, "number": _title(number, measure), "paper": paper, "ours": None, "sd": None}
+        for number, paper in other.numbers.items()
+    ]
 
 
 def _is_of(trial: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -104,7 +117,7 @@ def in_words(comparison: Comparison) -> str:
 
 
 def _shown(line: dict[str, Any], first: int, second: int, decimals: int) -> str:
-    ours = "no result"
+    ours = "no result" if line["init"] else "-"
     if line["ours"] is not None:
         spread = "" if line["sd"] is None else f" \N{PLUS-MINUS SIGN} {line['sd']:.{decimals}f}"
         ours = f"{line['ours']:.{decimals}f}{spread}"

@@ -219,6 +219,18 @@ class Printed:
 
 
 @checked
+class Other:
+    """Numbers of the paper that no row of a comparison is held beside: what is not trained or scored here."""
+
+    numbers: Annotated[Mapping[str, float], Field(min_length=1)]
+    """As those of `Printed`."""
+    words: str
+    """What the paper calls it."""
+    stage: str | None = None
+    """Of several comparisons, which has them on its page; left away: the last."""
+
+
+@checked
 class Recipe:
     """A table or figure of a paper as a fixed sequence of commands."""
 
@@ -246,6 +258,8 @@ class Recipe:
     """How a row becomes numbers."""
     printed: list[Printed] = field(default_factory=list)
     """Of a study: the paper's numbers."""
+    others: list[Other] = field(default_factory=list)
+    """Of a study: the paper's numbers that no row of ours has."""
     items: Mapping[Name, Item] = field(default_factory=dict)
     """Tables and figures by name, where it is of several."""
     differs: list[str] = field(default_factory=list)
@@ -313,6 +327,12 @@ def reference(value: Any) -> tuple[Kind, str] | None:
         return None
     kind, name = next(iter(value.items()))
     return (kind, name) if kind in KINDS and isinstance(name, str) else None
+
+
+def referred(value: Any) -> str | None:
+    """Return what a value refers to as people read it, None where it is no reference."""
+    found = reference(value)
+    return None if found is None else f"the {found[0]} {found[1]}"
 
 
 def references(value: Any) -> list[tuple[Kind, str]]:
