@@ -37,6 +37,11 @@ def short(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
+def plain_text(description: str) -> str:
+    """Return what stands below an option in the source, without the marks of code that docstrings have."""
+    return description.replace("``", "")
+
+
 class UserError(Exception):
     """Base of every error caused by input or options: what happened, what was expected, what to do."""
 

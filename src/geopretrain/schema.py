@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import PydanticCustomError
 
-from geopretrain.errors import ConfigError, OptionError, nearest_name, short
+from geopretrain.errors import ConfigError, OptionError, nearest_name, plain_text, short
 
 RENAMED = {"iterations": "steps", "curve": "curve_points"}
 """Options that had another name in earlier versions; files of theirs are still read."""
@@ -313,7 +313,7 @@ def sentence(error: ValidationError, cls: type) -> ConfigError:
         near = nearest_name(RENAMED.get(name, name), known)
         return ConfigError(f"Unknown setting '{name}'.{near} Known: {', '.join(known)}.")
     if first["type"] in ("missing", "missing_argument") or (value is None and name in descriptions(cls)):
-        return OptionError(name, f"is missing: {descriptions(cls).get(name, '')}")
+        return OptionError(name, f"is missing: {plain_text(descriptions(cls).get(name, ''))}")
     hint = _hints(cls).get(name)
     choices = choices_of(hint)
     if choices and first["type"] != "words" and not isinstance(value, (dict, list)):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from geopretrain.config.options import CompareOptions, PretrainOptions
+from geopretrain.config.options import CompareOptions, PretrainOptions, ReproduceOptions
 from geopretrain.config.parsing import parse
 from geopretrain.config.run_options import PredictOptions
 from geopretrain.errors import ConfigError, OptionError
@@ -61,6 +61,10 @@ def test_numbers_where_one_or_many_are_allowed(words, seeds, points):
         ("--steps", "--steps needs a value."),
         ("--steps --lr 1", "--steps needs a value."),
         ("--data --lr 1", "--data needs a value."),
+        (
+            "--size -1,2",
+            "begins with a minus, as options do. If it is meant as the value, write --size=-1,2.",
+        ),
         ("monodepth surplus", "Unexpected 'surplus'."),
         ("--config nowhere.yaml", "'nowhere.yaml' cannot be read"),
     ],
@@ -70,6 +74,20 @@ def test_words_that_mean_nothing(words, sentence):
         pretrain(*words.split())
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("words", ["--seeds=-1,2", "--seeds=-5"])
+def test_seeds_below_zero_are_refused(words):
+    given = parse("compare", CompareOptions, [words])
+    with pytest.raises(OptionError, match="different whole numbers with commas, not '-"):
+        CompareOptions(inits="random,imagenet", data="d", out="o", **given)
+
+
+def test_a_missing_option_is_told_without_the_marks_of_docstrings():
+    with pytest.raises(OptionError, match="is missing: Name of the recipe") as error:
+        ReproduceOptions()
+    assert "`geopretrain" not in str(error.value)
+    assert "geopretrain recipes lists them" in str(error.value)
 
 
 def test_a_word_behind_a_flag():

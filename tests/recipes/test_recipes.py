@@ -203,6 +203,13 @@ def test_recipes_are_listed_and_shown(capsys):
     code, out, _ = run(capsys, "recipes")
     assert code == 0
     assert all(name in out for name in names())
+    code, out, _ = run(capsys, "recipes", "mesa")
+    listed = [line.split()[0] for line in out.splitlines() if "/" in line.partition(" ")[0]]
+    assert listed == [name for name in names() if name.startswith("mesa/")]
+    assert "  mesa/table-1" in out
+    assert "depth-to-semantic" not in out
+    code, out, _ = run(capsys, "recipes", "depth-to-semantic/table-6")
+    assert "the data depth, the data small_depth, the stage small_depth; 4.3" in out
     code, out, _ = run(capsys, "recipes", "mesa/chain")
     assert code == 0
     assert "480x480, 96x128, 64x96; 3.4" in out
@@ -256,6 +263,9 @@ def test_the_own_data_of_the_paper_are_taken_first(tmp_path):
     [
         (["mesa/chian", "--tiny"], "Unknown recipe 'mesa/chian'. Did you mean 'mesa/chain'?"),
         (["mesa", "--tiny"], "Did you mean 'mesa/chain'?"),
+        (["mesa/tabel-9", "--tiny"], "Known: mesa/chain, mesa/fig-10, "),
+        (["depth-to-semantic/table-1", "--tiny", "--seeds", "3"], "setting of it: --settings seeds=3."),
+        (["depth-to-semantic/table-1", "--tiny", "--seeds", "4,7"], "setting of it: --settings seeds=4,7."),
         (["Chain", "--tiny"], "Did you mean 'mesa/chain'?"),
         (["mesa/chain"], "needs the data 'images' below --data-root: lsun or nyuv2-raw or"),
         (["mesa/chain", "--small"], "tum-rgbd or the folder itself; --data-root is not given"),

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from geopretrain.config.several import Mode, different, parts_of, whole
-from geopretrain.errors import OptionError
+from geopretrain.errors import OptionError, plain_text
 from geopretrain.schema import (
     AnySize,
     BatchSize,
@@ -53,7 +53,7 @@ def require(options: Any, *names: str) -> None:
     """Raise OptionError for the first option of these that was not given."""
     for name in names:
         if getattr(options, name) in (None, "", [], ()):
-            raise OptionError(name, f"is missing: {descriptions(type(options))[name]}")
+            raise OptionError(name, f"is missing: {plain_text(descriptions(type(options))[name])}")
 
 
 def listed(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:

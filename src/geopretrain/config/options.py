@@ -267,7 +267,8 @@ class RecipesOptions:
     """Options of ``recipes``."""
 
     recipe: str | None = field(default=None, kw_only=False)
-    """Show this one whole: stages, settings with their sources, printed numbers."""
+    """Show this one whole: stages, settings with their sources, printed numbers; or, by the name of a paper
+    such as mesa, which ones it has."""
 
 
 @checked

@@ -9,6 +9,7 @@ import re
 from argparse import Action, ArgumentError, HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from geopretrain.config.describe import Option, options_of
 from geopretrain.config.overriding import beside
 from geopretrain.config.saved import read_saved
 from geopretrain.console import console
-from geopretrain.errors import ConfigError, OptionError, nearest_name
+from geopretrain.errors import ConfigError, OptionError, nearest_name, plain_text
 from geopretrain.schema import RENAMED
 
 OTHER = "Other options"
@@ -117,7 +118,7 @@ def build_parser(command: str, options: type, *, summary: str = "", epilog: str 
 
 def _add(group: Any, option: Option) -> None:
     """Add an option; none is required here, because a --config may give it."""
-    text = option.description.replace("``", "")
+    text = plain_text(option.description)
     if option.has_default and not (option.flag and option.default is False):
         text += f" (default: {option.default_text})"
     more: dict[str, Any] = {"help": text.replace("%", "%%")}
@@ -186,10 +187,22 @@ class CommandParser(ArgumentParser):
                 raise ConfigError(f"Unknown option '{name}'.{near} Try --help for all options.")
         option = ex.argument_name if isinstance(ex, ArgumentError) else None
         if option:
-            raise ConfigError(f"{option.partition('/')[0]} needs a value.")
+            raise ConfigError(_without_value(option.split("/"), self.args))
         if surplus := re.search(r"nrecognized arguments: (\S+)", message):
             raise ConfigError(f"Unexpected '{surplus[1]}'. Options start with --; try --help.")
         raise ConfigError(message.strip().splitlines()[0])
+
+
+def _without_value(names: Sequence[str], words: Sequence[str]) -> str:
+    """Return the sentence on an option that seems to have no value, by any of its names."""
+    pairs = pairwise(words)
+    after = next((value for name, value in pairs if name in names and re.match(r"-[\d.]", value)), None)
+    if after is None:
+        return f"{names[0]} needs a value."
+    return (
+        f"{names[0]} needs a value: '{after}' begins with a minus, as options do. If it is meant as "
+        f"the value, write {names[0]}={after}."
+    )
 
 
 class Help(HelpFormatter):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.errors import plain_text
 from geopretrain.schema import choices_of, defaults, descriptions, hints
 from geopretrain.tasks.registry import own_options
 
@@ -52,7 +53,7 @@ def settings_help(method: str, among: Mapping[str, str]) -> str:
     lines = [f"Settings of {method} (--settings NAME=VALUE...):"]
     for setting in settings_of(task):
         default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
-        text = setting.description.replace("``", "")
+        text = plain_text(setting.description)
         lines.append(f"  {setting.name}={default}")
         lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

@@ -29,6 +29,7 @@ from geopretrain.recipes.shapes import (
     at_scale,
     reference,
     references,
+    referred,
 )
 from geopretrain.schema import defaults, given
 
@@ -206,7 +207,7 @@ def make_plan(options: ReproduceOptions) -> Plan:
         for problem in problems_of_setting(recipe, name, value):
             raise ConfigError(f"--settings: {problem}")
     if recipe.is_study and options.seeds is not None:
-        raise ConfigError(f"{options.recipe} has no rows; the seeds of its comparison are a setting of it.")
+        raise ConfigError(_seeds_of_study(options, recipe))
     values = {name: at_scale(one, scale) for name, one in recipe.settings.items()} | dict(options.settings)
     items, left_out = possible_items(options, found, values, scale)
     wanted = needed(recipe, list(items.values()), values)
@@ -217,6 +218,16 @@ def make_plan(options: ReproduceOptions) -> Plan:
     plan = resolver.plan(wanted.stages, left_out)
     resolver.check_compute(plan)
     return plan
+
+
+def _seeds_of_study(options: ReproduceOptions, recipe: Recipe) -> str:
+    """Return the sentence on seeds that were given to a recipe that ends with comparisons."""
+    said = f"{options.recipe} has no rows; the seeds of its comparison are a setting of it"
+    if "seeds" not in recipe.settings or not options.seeds:
+        return f"{said}, see `geopretrain recipes {options.recipe}`."
+    many = list(options.seeds) == list(range(len(options.seeds)))
+    seeds = len(options.seeds) if many else ",".join(map(str, options.seeds))
+    return f"{said}: --settings seeds={seeds}."
 
 
 def scale_of(options: ReproduceOptions) -> Scale:
@@ -326,8 +337,7 @@ class _Resolver:
 
     def _shown(self, value: Any) -> Any:
         """Return a setting as it is shown: what it refers to may not be needed, and has a name."""
-        found = reference(value)
-        return f"that of {found[1]}" if found else value
+        return referred(value) or value
 
     def _of_row(self, row: Row) -> list[Measured]:
         """Return a row with each seed that something of it is measured with."""
