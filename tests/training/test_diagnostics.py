@@ -87,3 +87,14 @@ def test_an_end_that_is_worse_or_begins_at_nothing_is_not_told():
     empty = Outcome()
     empty.load_state_dict({})  # of a checkpoint of an earlier version
     assert empty.sentences(FakeTask(), 1e9, []) == []
+
+
+def test_what_is_true_to_the_end_is_said_again_there():
+    watch, task = DiagnosticsWatch(), FakeTask()
+    watch.new_sentences(task, {"spread": 0.5}, 5)
+    assert watch.at_end(task, {"spread": 0.5}, 5) == []  # it has just been said
+    watch.new_sentences(task, {"spread": 0.25}, 9)
+    assert watch.at_end(task, {"spread": 0.25}, 9) == [
+        "To the end of the training: Spread is 0.250: look at it."
+    ]
+    assert watch.at_end(task, {"spread": 0.5}, 1) == []

@@ -85,6 +85,17 @@ def test_a_run_gives_backbone_decoder_pose_and_normalisation(tmp_path):
     assert len(report.loaded) == len(export_state(donor))
 
 
+def test_what_a_run_ended_with_is_told_to_who_begins_with_it(tmp_path):
+    make_run(tmp_path)
+    (tmp_path / "results.json").write_text(json.dumps({"warnings": ["The depth map is flat."]}))
+    _, report = Monodepth.create(MonodepthConfig(backbone=SMALL), parse_init(tmp_path))
+    assert report.warnings == ["its training ended with a warning: The depth map is flat."]
+    assert report.warnings[0] in report.summary()
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"results\.json' cannot be read"):
+        init_backbone(SMALL, parse_init(tmp_path))
+
+
 def test_timm_loads_the_backbone_file_of_a_run(tmp_path):
     make_run(tmp_path)
     missing, unexpected = timm.create_model(SMALL).load_state_dict(

@@ -102,16 +102,23 @@ class DiagnosticsWatch:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self._just_said: list[str] = []
 
     def new_sentences(self, task: Task, logs: dict[str, float], step: int) -> list[str]:
         """Return the sentences not said before; two that differ only in their numbers count as one."""
-        fresh = []
-        for sentence in task.diagnostics(logs, step):
-            kind = "".join(c for c in sentence if not c.isdigit())
-            if kind not in self.said:
-                self.said.append(kind)
-                fresh.append(sentence)
-        return fresh
+        fresh = {_kind(one): one for one in task.diagnostics(logs, step) if _kind(one) not in self.said}
+        self.said += fresh
+        self._just_said = list(fresh)
+        return list(fresh.values())
+
+    def at_end(self, task: Task, logs: dict[str, float], step: int) -> list[str]:
+        """Return what was said before and is still so in the last interval: early sentences are missed."""
+        found = [one for one in task.diagnostics(logs, step) if _kind(one) not in self._just_said]
+        return [f"To the end of the training: {one}" for one in found]
+
+
+def _kind(sentence: str) -> str:
+    return "".join(char for char in sentence if not char.isdigit())
 
 
 class Outcome:

@@ -72,6 +72,7 @@ class Recorder(Callback):
         self.monitor = Monitor(settings) if settings.monitor else None
         self.last_good_step: int | None = None
         self.last_loss = math.nan
+        self.last_logs: dict[str, float] = {}
         self.restored = False
         """Whether the first step has begun, and with it everything that a checkpoint gives back."""
         self._restored: dict[str, Any] = {}
@@ -199,7 +200,7 @@ class Recorder(Callback):
         scale = self._scale(trainer, step)
         if not (logs := self.averages.fetch()):
             return  # in fp16 all steps of the interval were skipped
-        self.last_loss = logs["loss"]
+        self.last_loss, self.last_logs = logs["loss"], logs
         rate = self.settings.lr * module.factor(step - 1)
         self.run.append_metrics(
             {"kind": "train", "step": step, **logs, **scale, "learning_rate": rate, "timing": timing}
@@ -255,7 +256,8 @@ class Recorder(Callback):
             sentences = self.outcome.sentences(
                 trainer.lightning_module, self.last_loss, losses, kept=self._kept(step)
             )
-        for sentence in sentences:
+        task = cast(TrainingModule, trainer.lightning_module).task
+        for sentence in [*sentences, *self.watch.at_end(task, self.last_logs, step)]:
             self.run.append_metrics({"kind": "warning", "step": step, "sentence": sentence})
             console.warn(sentence)
 

@@ -147,6 +147,7 @@ class InitTensors:
         format: in which a foreign file was found.
         skipped: tensors of a foreign file that have no name of ours, each with the reason.
         ordered: see `fit_to`.
+        warnings: what spoke against the weights of a run when its training ended.
     """
 
     backbone: dict[str, Tensor]
@@ -155,6 +156,7 @@ class InitTensors:
     format: str = ""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     ordered: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
 def read_init(init: Init, backbone_name: str) -> InitTensors:
@@ -183,7 +185,17 @@ def _read(init: Init, backbone_name: str) -> InitTensors:
             f"Use --backbone {lineage['backbone']}, or another run."
         )
     tensors = read_tensors(_weights_of_run(path), strip=False)
-    return InitTensors(*_parts(tensors), lineage.get("normalisation"))
+    return InitTensors(*_parts(tensors), lineage.get("normalisation"), warnings=_ended_with(path))
+
+
+def _ended_with(run: Path) -> list[str]:
+    path = run / "results.json"
+    if not path.is_file():
+        return []
+    advice = "Make it anew with `geopretrain evaluate`, or start from the run's backbone.safetensors."
+    content = read_json_text(path, error=WeightsError, advice=advice)
+    said = content.get("warnings", []) if isinstance(content, Mapping) else []
+    return [f"its training ended with a warning: {sentence}" for sentence in said]
 
 
 def _read_foreign(path: Path) -> InitTensors:
@@ -300,7 +312,7 @@ def init_other_parts(
 def _backbone_from(name: str, read: InitTensors, source: str) -> tuple[Backbone, LoadReport]:
     """Build a backbone from tensors; without a stored normalisation timm's is assumed and reported."""
     backbone = Backbone(name)
-    report = LoadReport(source, format=read.format, skipped=[*read.skipped])
+    report = LoadReport(source, format=read.format, skipped=[*read.skipped], warnings=[*read.warnings])
     if read.backbone or not read.others:
         loaded = load_backbone(backbone, read.backbone, source=source, ordered=read.ordered)
         report.add(loaded, BACKBONE)
