@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browsing import CONTRAST, browser, open_page
 from fake_comparison import fake_comparison
@@ -15,6 +16,8 @@ from fake_runs import fake_pretraining
 from geopretrain.config.groups import listed
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.files import write_json
+from geopretrain.recipes.depth_pictures import FramePictures
+from geopretrain.recipes.figures import gallery_of
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.page import write_overview, write_report
 from geopretrain.recipes.plan import make_plan
@@ -74,9 +77,30 @@ def recipe(tmp_path_factory):
     lineage = {"method": "simmim", "chain": [], "versions": {"torch": WORSE}}
     fake_pretraining(trained.folder).write_lineage(lineage)
     failures = [{"row": EVIL, "seed": 0, "error": WORSE}]
-    return write_report(
-        out / "report.html", plan, tables, plan.measured, Journal(out), failures, f"reproduce '{EVIL}'"
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "geopretrain.recipes.page.depths_of", lambda file, *_: gallery_of(file, _shown(file.stem))
+        )
+        return write_report(
+            out / "report.html", plan, tables, plan.measured, Journal(out), failures, f"reproduce '{EVIL}'"
+        )
+
+
+def _shown(item):
+    """Return pictures of two frames and rows that mean harm; both have edges in figure 7, else one."""
+    greys = iter(range(1, 255))
+    frames = []
+    for name, kinds in (
+        (EVIL, ["depth", "error", "edges"]),
+        (WORSE, ["depth", "error", "edges"][: 3 if item == "fig-7" else 2]),
+    ):
+        image, truth, *rest = (np.full((30, 40, 3), next(greys), np.uint8) for _ in range(2 + 2 * len(kinds)))
+        networks = {
+            EVIL: dict(zip(kinds, rest, strict=False)),
+            WORSE: dict(zip(kinds, rest[len(kinds) :], strict=False)),
+        }
+        frames.append(FramePictures(name, image, truth, networks))
+    return frames
 
 
 def _table(plan, item):
@@ -155,6 +179,35 @@ def test_pictures_of_each_comparison_of_a_study_have_their_own_border(chrome, st
     assert choice.locator("option").all_text_contents() == ["image", "truth", "random", EVIL, WORSE]
     choice.select_option(EVIL)
     assert EVIL in border.get_attribute("aria-label")
+    assert seen.complaints == []
+    seen.page.context.close()
+
+
+def test_a_border_lies_between_depth_and_errors_of_rows(chrome, recipe):
+    seen = open_page(chrome, recipe)
+    assert seen.page.locator(".slides").count() == 4, "figures 3, 4, 6 and 7"
+    place = seen.page.locator(".slides").nth(1)
+    border = place.get_by_role("slider").first
+    border.focus()
+    seen.page.keyboard.press("ArrowRight")
+    assert border.get_attribute("aria-valuetext") == f"51 % {EVIL}: depth"
+    assert place.get_by_role("slider").nth(1).get_attribute("aria-valuetext") == f"50 % {EVIL}: depth"
+    choice = place.get_by_label("picture on the left")
+    rows = [f"{row}: {kind}" for kind in ("depth", "error") for row in (EVIL, WORSE)]
+    assert choice.locator("option").all_text_contents() == ["picture", "truth", *rows], "edges: not of all"
+    choice.focus()
+    seen.page.keyboard.press("End")
+    left = place.locator("img.left").nth(1)
+    assert left.get_attribute("alt") == f"error of {WORSE} for {WORSE}"
+    wanted = seen.page.evaluate(
+        "([of, name]) => [...document.querySelectorAll('#gallery-fig-4 img')]"
+        ".find((one) => one.dataset.picture === of && one.dataset.name === name).src",
+        [WORSE, f"{WORSE}: error"],
+    )
+    assert left.get_attribute("src") == wanted
+    last = seen.page.locator(".slides").nth(3).get_by_label("picture on the right")
+    assert last.locator("option").all_text_contents()[-2:] == [f"{EVIL}: edges", f"{WORSE}: edges"]
+    assert seen.page.get_by_text("found edge").count() == 1, "the key stands where there are edges"
     assert seen.complaints == []
     seen.page.context.close()
 

@@ -12,12 +12,13 @@ from geopretrain.pictures.colouring import (
 )
 from geopretrain.pictures.confusion import draw_confusion
 from geopretrain.pictures.detections import draw_detections
-from geopretrain.pictures.error_maps import edge_map, error_map
+from geopretrain.pictures.error_maps import EDGE_COLOURS, edge_key, edge_map, error_map
 from geopretrain.pictures.layout import beside, grid, image_rows, rows, shrunk, side_by_side
 from geopretrain.pictures.legends import colour_bar, legend
 from geopretrain.pictures.overlays import overlay_labels
 
 __all__ = [
+    "EDGE_COLOURS",
     "Picture",
     "beside",
     "class_palette",
@@ -28,6 +29,7 @@ __all__ = [
     "depth_limits",
     "draw_confusion",
     "draw_detections",
+    "edge_key",
     "edge_map",
     "error_map",
     "grey",

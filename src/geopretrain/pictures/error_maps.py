@@ -12,6 +12,7 @@ from geopretrain.pictures.sparse import widened
 
 MISSED, FOUND, BOTH = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 """Blue, vermilion and green of Okabe and Ito, which colour-blind readers can tell apart."""
+EDGE_COLOURS = {"true edge": MISSED, "found edge": FOUND, "both": BOTH}
 
 
 def error_map(
@@ -51,7 +52,9 @@ def edge_map(image: Picture, true: ArrayLike, found: ArrayLike, *, key: bool = T
     pale = image.mean(-1, keepdims=True).repeat(3, -1)
     shown = (255 - (255 - pale) * 0.4).round().astype(np.uint8)
     shown[wanted & ~seen], shown[seen & ~wanted], shown[wanted & seen] = MISSED, FOUND, BOTH
-    if not key:
-        return shown
-    colours = np.array([MISSED, FOUND, BOTH], np.uint8)
-    return grid([shown, legend(["true edge", "found edge", "both"], colours, image.shape[1])])
+    return grid([shown, edge_key(image.shape[1])]) if key else shown
+
+
+def edge_key(width: int) -> Picture:
+    """Return a strip that says what the colours of `edge_map` mean, for a picture of so many px."""
+    return legend(list(EDGE_COLOURS), np.array(list(EDGE_COLOURS.values()), np.uint8), width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,64 +23,88 @@ WIDEST = 320
 """Px of one picture: a page has dozens of them."""
 
 
-def draw_errors(
-    path: Path, tasks: Mapping[str, DepthTask], frames: Sequence[MeasuredFrame], size: tuple[int, int] | None
-) -> Path | None:
-    """Write two rows for each frame: the picture and the depth of each network, the truth and its errors.
+@dataclass(frozen=True)
+class FramePictures:
+    """What there is to see of one frame: pictures of one size, at most `WIDEST` px beside each other."""
 
-    Where it is known where depth jumps, a third one has the edges of each network beside the true ones.
-    Colours of depth are logarithmic, bright is near; errors are relative to the truth, blue is right.
+    name: str
+    image: pictures.Picture
+    truth: pictures.Picture
+    """Depth; bright is near, the logarithm is coloured."""
+    networks: Mapping[str, Mapping[str, pictures.Picture]]
+    """Of each network by name its ``depth`` in the colours of the truth, its ``error`` relative to the truth
+    (blue is none) and, where it is known where depth jumps, its ``edges`` beside the true ones."""
+
+
+def frame_pictures(
+    tasks: Mapping[str, DepthTask], frames: Sequence[MeasuredFrame], size: tuple[int, int] | None
+) -> list[FramePictures]:
+    """Return what there is to see of each frame; damaged ones are named and left out.
 
     Args:
-        path: of the PNG.
         tasks: networks by name.
-        frames: pictures with measured depth; damaged ones are named and left out.
+        frames: pictures with measured depth.
         size: (height, width) px that they work at; None: that of the picture.
-
-    Returns:
-        The path; None where no frame can be read.
     """
-    read = readable(((frame.name, frame.read) for frame in frames), [])
     by_name = {frame.name: frame for frame in frames}
-    rows = [
-        row
-        for name, (depth, image) in read
-        for row in _rows(tasks, depth, image, by_name[name].structure(), size)
+    read = readable(((frame.name, frame.read) for frame in frames), [])
+    return [
+        _of_frame(name, tasks, depth, image, by_name[name].structure(), size) for name, (depth, image) in read
     ]
-    if not rows:
-        return None
-    write_picture(path, pictures.grid(rows))
+
+
+def draw_errors(path: Path, shown: Sequence[FramePictures]) -> Path:
+    """Write all of them as one PNG, two rows a frame: picture and depth, and below them truth and errors.
+
+    Where edges are known, there is a third row with those of each network.
+    """
+    write_picture(path, pictures.grid([row for frame in shown for row in _rows(frame)]))
     return path
 
 
-def _rows(
+def _rows(frame: FramePictures) -> list[pictures.Picture]:
+    found, parts = list(frame.networks), list(frame.networks.values())
+    width = frame.image.shape[1]
+    bar = pictures.colour_bar((0.0, LARGE_ERROR), "relative error", width)
+    wrong = [pictures.grid([part["error"], bar]) for part in parts]
+    rows = [
+        pictures.side_by_side([frame.image, *(part["depth"] for part in parts)], ["picture", *found]),
+        pictures.side_by_side([frame.truth, *wrong], ["true depth", *(["error"] * len(wrong))]),
+    ]
+    if any("edges" not in part for part in parts):
+        return rows
+    edges = [pictures.grid([part["edges"], pictures.edge_key(width)]) for part in parts]
+    return [*rows, pictures.side_by_side([frame.image, *edges], ["picture", *(["edges"] * len(edges))])]
+
+
+def _of_frame(
+    name: str,
     tasks: Mapping[str, DepthTask],
     depth: NDArray[np.floating],
     image: NDArray[np.uint8],
     structure: Structure | None,
     size: tuple[int, int] | None,
-) -> list[pictures.Picture]:
+) -> FramePictures:
     from geopretrain.evaluation.depth import predict_disparity
 
-    found = {name: predict_disparity(task, image, size) for name, task in tasks.items()}
-    height, width = next(iter(found.values())).shape
-    size_of = (width, height)  # nearest for depth: a mean over an edge is none
-    truth = np.asarray(cv2.resize(depth, size_of, interpolation=cv2.INTER_NEAREST), np.float32)
-    shown = np.asarray(cv2.resize(image, size_of, interpolation=cv2.INTER_AREA), np.uint8)
-    seen = [colour_against(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
-    wrong = [_errors(one, truth, tasks[name].depth_meaning) for name, one in found.items()]
-    true_depth = colour_against(inverse(truth), truth, "metric")
-    above = _beside([shown, *seen], ["picture", *found])
-    below = _beside([true_depth, *wrong], ["true depth", *(["error"] * len(wrong))])
-    if structure is None or structure.edges is None:
-        return [above, below]
-    shown = np.asarray(cv2.resize(image, depth.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    edges = [_edges(shown, one, depth, structure.edges) for one in found.values()]
-    return [above, below, _beside([shown, *edges], ["picture", *(["edges"] * len(edges))])]
+    found = {row: predict_disparity(task, image, size) for row, task in tasks.items()}
+    height, width = next(iter(found.values())).shape  # nearest for depth: a mean over an edge is none
+    truth = np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
+    shown = pictures.shrunk(_resized(image, (height, width)), WIDEST)
+    networks = {}
+    for row, disparity in found.items():
+        meaning = tasks[row].depth_meaning
+        seen, wrong = colour_against(disparity, truth, meaning), _errors(disparity, truth, meaning)
+        parts = {"depth": pictures.shrunk(seen, WIDEST), "error": pictures.shrunk(wrong, WIDEST)}
+        if structure is not None and structure.edges is not None:
+            parts["edges"] = _resized(_edges(image, disparity, depth, structure.edges), shown.shape[:2])
+        networks[row] = parts
+    true_depth = pictures.shrunk(colour_against(inverse(truth), truth, "metric"), WIDEST)
+    return FramePictures(name, shown, true_depth, networks)
 
 
-def _beside(parts: Sequence[pictures.Picture], captions: Sequence[str]) -> pictures.Picture:
-    return pictures.side_by_side([pictures.shrunk(part, WIDEST) for part in parts], captions)
+def _resized(picture: pictures.Picture, size: tuple[int, ...]) -> pictures.Picture:
+    return np.asarray(cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _edges(
@@ -88,9 +113,10 @@ def _edges(
     depth: NDArray[np.floating],
     true: NDArray[np.generic],
 ) -> pictures.Picture:
-    """Draw the edges of a prediction beside the true ones, at the size of the truth."""
+    """Draw the edges of a prediction beside the true ones, at the size of the truth but for `WIDEST`."""
     at_size = cv2.resize(disparity, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return pictures.edge_map(image, true, depth_edges(np.where(depth > 0, 1 / np.maximum(at_size, 1e-6), 0)))
+    found = depth_edges(np.where(depth > 0, 1 / np.maximum(at_size, 1e-6), 0))
+    return pictures.shrunk(pictures.edge_map(_resized(image, depth.shape), true, found, key=False), WIDEST)
 
 
 def inverse(depth: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -126,5 +152,4 @@ def _errors(disparity: NDArray[np.floating], depth: NDArray[np.floating], meanin
     if meaning != "metric" and known.any():
         logarithm = logarithm + _shift(logarithm, depth)
     error = np.abs(np.exp(-logarithm) - depth) / np.where(known, depth, 1)
-    what = "relative error"
-    return pictures.error_map(np.where(known, error, np.nan), LARGE_ERROR, what=what)
+    return pictures.error_map(np.where(known, error, np.nan), LARGE_ERROR)

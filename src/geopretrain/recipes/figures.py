@@ -1,21 +1,30 @@
-"""What the page of a recipe draws of its rows: numbers over a value, maps and activations of layers."""
+"""What the page of a recipe draws of its rows: numbers over a value, depth, maps and activations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from geopretrain.data.subsets import spread_positions
+from geopretrain.pictures import EDGE_COLOURS
+from geopretrain.recipes.depth_pictures import FramePictures, draw_errors, frame_pictures
 from geopretrain.recipes.plan import Measured, Step
 from geopretrain.recipes.results import Outcome
 from geopretrain.recipes.shapes import Item
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import read_map
-from geopretrain.report.page import embedded
+from geopretrain.report.page import embedded, embedded_picture
 from geopretrain.report.texts import kept_as
 from geopretrain.report.values import value_curves
+from geopretrain.runs.folder import RunFolder
+from geopretrain.runs.loading import load_task
+from geopretrain.tasks.base import DepthTask
+
+if TYPE_CHECKING:
+    from geopretrain.evaluation.measured import MeasuredFrame
 
 TABLE = "cka.csv"
 """The numbers of a map, as ``analyse cka`` writes them."""
@@ -72,3 +81,65 @@ def activations_of(done: Sequence[Measured]) -> list[dict[str, Any]]:
             if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
                 found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
     return list(found.values())
+
+
+def depths_of(file: Path, item: Item, done: Sequence[Measured]) -> dict[str, Any] | None:
+    """Return the depth of the first seed of each row on frames that were scored; None for other tasks.
+
+    Args:
+        file: PNG that gets all pictures in one.
+        item: says which step has scored the frames, and how many of them are shown.
+        done: rows and seeds that came to their end.
+    """
+    trained: dict[str, tuple[RunFolder, Any]] = {}
+    for one in done:
+        step, run = one.step(str(item.pictures)), run_of(one)
+        if step is not None and run is not None:
+            trained.setdefault(one.row.name, (run, step.options))
+    tasks = {row: load_task(run).eval() for row, (run, _) in trained.items()}
+    networks = {row: task for row, task in tasks.items() if isinstance(task, DepthTask)}
+    if not networks:
+        return None
+    first, options = next(iter(trained.values()))
+    shown = frame_pictures(networks, _scored(first, options, item.frames), first.size)
+    return gallery_of(draw_errors(file, shown), shown) if shown else None
+
+
+def _scored(run: RunFolder, options: Any, count: int) -> list[MeasuredFrame]:
+    """Return frames that a run was scored on, evenly spread."""
+    from geopretrain.evaluation.measured import find_frames
+
+    split_file = None if options.split_file is None else str(options.split_file)
+    found = find_frames(str(options.data), run, frames=options.frames, split_file=split_file)
+    return [found.frames[position] for position in spread_positions(len(found.frames), count)]
+
+
+def gallery_of(file: Path, shown: Sequence[FramePictures]) -> dict[str, Any]:
+    """Return what the page needs to show pictures of frames, and all of them in one file."""
+    every = [parts for frame in shown for parts in frame.networks.values()]
+    return {
+        "name": file.stem,
+        "file": file.name,
+        "rows": list(shown[0].networks),
+        # what one frame lacks could not be chosen for all
+        "kinds": [kind for kind in every[0] if all(kind in parts for parts in every)],
+        "edges": {words: f"rgb{colour}" for words, colour in EDGE_COLOURS.items()},
+        "frames": [
+            {
+                "name": frame.name,
+                "image": embedded_picture(frame.image),
+                "truth": embedded_picture(frame.truth),
+                "networks": {
+                    row: {kind: embedded_picture(one) for kind, one in parts.items()}
+                    for row, parts in frame.networks.items()
+                },
+            }
+            for frame in shown
+        ],
+    }
+
+
+def run_of(one: Measured) -> RunFolder | None:
+    """Return the training of a row and seed; None where it has none."""
+    runs = (RunFolder(step.folder) for step in one.steps)
+    return next((run for run in runs if run.is_ours()), None)

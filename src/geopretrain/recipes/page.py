@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geopretrain.data.subsets import spread_positions
-from geopretrain.recipes.depth_pictures import draw_errors
 from geopretrain.recipes.downloads import downloads
-from geopretrain.recipes.figures import activations_of, lines_of, maps_of
+from geopretrain.recipes.figures import activations_of, depths_of, lines_of, maps_of, run_of
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
@@ -18,11 +16,8 @@ from geopretrain.recipes.results import Line, Outcome, spread, verdict
 from geopretrain.recipes.shapes import Column, Item
 from geopretrain.recipes.versions import versions_of_comparisons, versions_of_rows
 from geopretrain.report.build import content_of
-from geopretrain.report.page import embedded, write_page
-from geopretrain.runs.folder import RunFolder
-from geopretrain.runs.loading import load_task
+from geopretrain.report.page import write_page
 from geopretrain.study.comparison import Comparison
-from geopretrain.tasks.base import DepthTask
 from geopretrain.wording import number
 
 NOTHING = "–"
@@ -87,7 +82,7 @@ def _part(
         "others": [] if outcome is None else _others(outcome),
         "against": [] if outcome is None else _compared(outcome),
         "drawn": lines_of(item, outcome),
-        "picture": _picture(out, name, item, own) if item.pictures else "",
+        "pictures": depths_of(out / f"{name or 'depth'}.png", item, own) if item.pictures else None,
         "maps": maps_of(own, item.maps),
     }
 
@@ -197,45 +192,11 @@ def _lineages(done: Sequence[Measured]) -> list[tuple[str, str]]:
     """Return, for each row that was trained, the methods that its network went through, the oldest first."""
     found = {}
     for one in done:
-        run = _run_of(one)
+        run = run_of(one)
         if one.row.name not in found and run is not None and run.has_lineage:
             before = [step.get("method") or step["init"] for step in run.lineage["chain"]]
             found[one.row.name] = " → ".join([*before, str(run.lineage.get("method"))])
     return list(found.items())
-
-
-def _run_of(one: Measured) -> RunFolder | None:
-    """Return the training of a row and seed; None where it has none."""
-    runs = (RunFolder(step.folder) for step in one.steps)
-    return next((run for run in runs if run.is_ours()), None)
-
-
-def _picture(out: Path, name: str, item: Item, done: Sequence[Measured]) -> str:
-    """Draw the depth of the first seed of each row on frames that were scored; nothing for other tasks."""
-    from geopretrain.evaluation.measured import find_frames
-
-    runs: dict[str, RunFolder] = {}
-    scored: dict[str, Any] = {}
-    for one in done:
-        step, run = one.step(item.pictures), _run_of(one)
-        if step is not None and run is not None:
-            runs.setdefault(one.row.name, run)
-            scored.setdefault(one.row.name, step.options)
-    tasks = {row: load_task(run).eval() for row, run in runs.items()}
-    networks = {row: task for row, task in tasks.items() if isinstance(task, DepthTask)}
-    if not networks:
-        return ""
-    row, first = next(iter(runs.items()))
-    options = scored[row]
-    found = find_frames(
-        str(options.data),
-        first,
-        frames=options.frames,
-        split_file=None if options.split_file is None else str(options.split_file),
-    )
-    chosen = [found.frames[position] for position in spread_positions(len(found.frames), item.frames)]
-    drawn = draw_errors(out / f"{name or 'depth'}.png", networks, chosen, first.size)
-    return embedded(drawn) if drawn else ""
 
 
 def _number(value: float | None, column: Column) -> str:

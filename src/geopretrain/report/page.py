@@ -6,10 +6,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from geopretrain.files import write_text
+from geopretrain.pictures import Picture
 from geopretrain.version import __version__
 from geopretrain.wording import counted, number
 
@@ -94,6 +96,15 @@ def _policy(scripts: list[str]) -> str:
 def embedded(file: Path) -> str:
     """Return a PNG as the source of an image, empty where there is none."""
     return data_url(file.read_bytes(), "image/png") if file.is_file() else ""
+
+
+def embedded_picture(picture: Picture) -> str:
+    """Return an ``H W 3`` uint8 RGB array as the source of an image (PNG)."""
+    from PIL import Image
+
+    written = BytesIO()
+    Image.fromarray(picture).save(written, format="PNG")
+    return data_url(written.getvalue(), "image/png")
 
 
 def data_url(content: str | bytes, kind: str) -> str:
