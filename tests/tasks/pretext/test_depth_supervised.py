@@ -205,6 +205,9 @@ def test_bfloat16_changes_the_loss_little():
 
 def test_pictures_show_frame_prediction_and_target_with_gaps():
     task, batch = make_task().eval(), random_batch()
+    depth = torch.full_like(batch.depth, 2.0)
+    depth[1, 0, 10:30] = 0
+    batch = replace(batch, depth=depth)
     rows = task.pictures(replace(batch, images=(batch.images * 255).to(torch.uint8)))
     assert list(rows) == ["sample_00", "sample_01"]
     target = rows["sample_01"][-64:, -96:]
