@@ -18,7 +18,7 @@ from geopretrain.schema import parse_size
 from geopretrain.study.twins import WITHOUT_DECODER
 from geopretrain.wording import in_megabytes
 
-MEASURED = "one core of an Intel Xeon (AVX512-BF16, AMX) beside other work, torch 2.15.0, 2026-11-26"
+MEASURED = "one core of an AMD EPYC beside other work, torch 2.15.0, 2026-11-28"
 SAMPLES = 4 * 0.03072
 """Samples times megapixels of the steps that were measured: 4 of 96x320."""
 
@@ -44,18 +44,30 @@ BASE = 1050.0
 """Memory, MB, of a process that has the libraries and trains next to nothing."""
 USUAL = "resnet18"
 BACKBONES: Mapping[str, Cost] = {
-    "resnet18": Cost(1.83, 1945, 103),
-    "resnet50": Cost(3.77, 3146, 226),
-    "tf_efficientnet_lite0": Cost(2.02, 1559, 37),
+    "resnet18": Cost(1.98, 1937, 102),
+    "resnet50": Cost(4.18, 3102, 225),
+    "tf_efficientnet_lite0": Cost(2.17, 1550, 36),
+    "vit_small_patch14_dinov2": Cost(5.32, 2700, 191),
+    "swinv2_tiny_window8_256": Cost(4.82, 3312, 237),
+    "geopretrain_swinv2_mini": Cost(1.1, 1316, 22),
+    "test_resnet": Cost(0.79, 1168, 11),
+    "test_vit": Cost(0.91, 1151, 9),
 }
 """With `finetune segmentation`, head ``depth``, in the numbers that `--precision auto` takes."""
 METHODS: Mapping[str, Cost] = {
-    "finetune segmentation": Cost(1.83, 1945),
-    "monodepth": Cost(6.29, 2969),
-    "depth_supervised": Cost(2.66, 2003),
-    "optical_flow": Cost(5.13, 2263),
-    "inpainting": Cost(3.5, 1937),
-    "moco": Cost(2.58, 2243),
+    "finetune segmentation": Cost(1.98, 1937),
+    "finetune depth": Cost(3.4, 1925),
+    "finetune detection": Cost(2.36, 1870),
+    "monodepth": Cost(5.89, 2930),
+    "scdepth": Cost(14.4, 3137),
+    "geometric_flow": Cost(6.5, 2897),
+    "depth_supervised": Cost(3.33, 1880),
+    "optical_flow": Cost(6.74, 2283),
+    "inpainting": Cost(3.97, 1820),
+    "simmim": Cost(2.17, 1715),
+    "moco": Cost(3.19, 2230),
+    "dino": Cost(6.2, 4400),
+    "segmentation": Cost(4.46, 1810),
 }
 """With `USUAL`."""
 
