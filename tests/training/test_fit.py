@@ -185,7 +185,9 @@ def test_impossible_options_are_named(changes, words):
 def test_metrics_are_plain_json(tmp_path):
     _, run = train(tmp_path / "run")
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["kind"] in ("train", "validation", "diagnostics") for line in lines)
+    assert all(
+        json.loads(line)["kind"] in ("train", "validation", "diagnostics", "warning") for line in lines
+    )
 
 
 def test_a_probe_is_fitted_before_the_first_step_too_and_changes_nothing(tmp_path):
