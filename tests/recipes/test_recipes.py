@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from dataclasses import fields
@@ -197,6 +198,14 @@ def run(capsys, *words):
     code = cli.main([str(word) for word in words])
     printed = capsys.readouterr()
     return code, printed.out, printed.err
+
+
+@pytest.mark.parametrize("paper", [[], ["mesa"]])
+def test_names_in_the_list_stand_apart_from_what_they_are(capsys, paper):
+    assert cli.main(["recipes", *paper]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "mesa/" in line]
+    assert len(lines) >= 13
+    assert all(re.match(r" {0,2}\S+ {2,}\S", line) for line in lines)
 
 
 def test_recipes_are_listed_and_shown(capsys):

@@ -33,12 +33,12 @@ def recipes(options: RecipesOptions) -> str:
         if not found:
             return in_full(options.recipe, find(options.recipe))
     parts = item_names(found)
-    width = max(len(name) for name in [*found, *parts])
+    width = max(len(name) for name in [*found, *(f"  {part}" for part in parts)])
     lines = []
     for name, one in found.items():
         lines.append(f"{name:<{width}}  {one.title} ({one.item})")
         items = zip((part for part, study in parts.items() if study == name), one.items.values(), strict=True)
-        lines += [f"  {part:<{width}}{item.item}: {item.words}" for part, item in items]
+        lines += [f"  {part:<{width - 2}}  {item.item}: {item.words}" for part, item in items]
     return "\n".join([*lines, "", "`geopretrain reproduce NAME --tiny` runs one on synthetic worlds."])
 
 
