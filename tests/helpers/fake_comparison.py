@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from geopretrain.files import write_picture
@@ -178,3 +181,12 @@ def fake_comparison(folder, seeds=5, inits=INITS, search=True):
     comparison = Comparison(folder, results)
     comparison.save()
     return Comparison.open(folder)
+
+
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return results in which names are others, wherever they stand whole."""
+    if isinstance(value, dict):
+        return {names.get(key, key): renamed(one, names) for key, one in value.items()}
+    if isinstance(value, list):
+        return [renamed(one, names) for one in value]
+    return names.get(value, value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import CONTRAST, browser, open_page
-from fake_comparison import fake_comparison
+from fake_comparison import fake_comparison, renamed
 from fake_runs import fake_pretraining
 
 from geopretrain.config.groups import listed
@@ -34,15 +34,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 def chrome():
     with browser() as started:
         yield started
-
-
-def renamed(value, names):
-    """Return results in which names are others, wherever they stand whole."""
-    if isinstance(value, dict):
-        return {names.get(key, key): renamed(one, names) for key, one in value.items()}
-    if isinstance(value, list):
-        return [renamed(one, names) for one in value]
-    return names.get(value, value) if isinstance(value, str) else value
 
 
 @pytest.fixture(scope="module")

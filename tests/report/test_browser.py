@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from browsing import CONTRAST, browser, open_page, until
-from fake_comparison import fake_comparison
+from fake_comparison import fake_comparison, renamed
 
 from geopretrain.report import build_report
 from geopretrain.study.comparison import Comparison
@@ -210,15 +210,6 @@ def test_on_paper_nothing_is_left_of_what_is_clicked(seen):
     assert seen.page.locator("figure.plot svg").first.is_visible()
     assert seen.page.locator(".gallery").first.is_visible()
     assert len(seen.page.pdf()) > 10_000
-
-
-def renamed(value, names):
-    """Return results in which names are others, wherever they stand whole, and in sentences."""
-    if isinstance(value, dict):
-        return {names.get(key, key): renamed(one, names) for key, one in value.items()}
-    if isinstance(value, list):
-        return [renamed(one, names) for one in value]
-    return names.get(value, value) if isinstance(value, str) else value
 
 
 def test_names_that_mean_harm_are_shown_letter_by_letter(chrome, tmp_path):

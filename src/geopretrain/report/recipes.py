@@ -32,8 +32,7 @@ class Number:
     @property
     def difference(self) -> float | None:
         """How far ours is from the paper's; None where one of them is not there."""
-        both = self.mean is not None and self.paper is not None
-        return round(self.mean - self.paper, 6) if both else None  # type: ignore[operator]
+        return None if self.mean is None or self.paper is None else round(self.mean - self.paper, 6)
 
 
 @dataclass(frozen=True)
