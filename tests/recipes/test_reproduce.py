@@ -193,10 +193,10 @@ def rows(tmp_path_factory):
 
 def test_a_row_that_fails_does_not_stop_the_others(rows, capsys, monkeypatch):
     from geopretrain.errors import DataError
-    from geopretrain.recipes import running
+    from geopretrain.recipes import jobs
 
     recipe, folder = rows
-    whole, function = folder / "out", running.function
+    whole, function = folder / "out", jobs.function
 
     def failing(command):
         def call(*values, **named):
@@ -206,7 +206,7 @@ def test_a_row_that_fails_does_not_stop_the_others(rows, capsys, monkeypatch):
 
         return call
 
-    monkeypatch.setattr(running, "function", failing)
+    monkeypatch.setattr(jobs, "function", failing)
     assert cli.main(words(recipe, whole)) == 3
     said = capsys.readouterr().out
     assert "FAILED MP, seed 1: The disk is on fire." in said

@@ -7,9 +7,9 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
+import queueing
 from comparing import train_nothing, write_labelled
 
 from geopretrain import cli
@@ -19,7 +19,7 @@ from geopretrain.config.launching import read_slurm
 from geopretrain.errors import ConfigError, OptionError, UserError
 from geopretrain.recipes.reproduce import reproduce
 from geopretrain.study import worker
-from geopretrain.study.launchers import Launch, local, on_slurm, reaching, run_trials
+from geopretrain.study.launchers import Launch, local, reaching, run_jobs
 from geopretrain.study.trials import Trial
 
 
@@ -202,44 +202,10 @@ def test_a_recipe_says_what_it_cannot_launch_before_its_first_stage(tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
-class Job:
-    """A job of `Queue`, which has ended."""
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def done(self, force_check):
-        return True
-
-    def result(self):
-        return self.answer
-
-
-class Queue:
-    """A queue of SLURM that trains at once, in this process; what was asked of it stays in ``asked``."""
-
-    cluster = "local"
-    asked: ClassVar[list[dict[str, object]]] = []
-
-    def __init__(self, folder, cluster):
-        self.folder = folder
-
-    def update_parameters(self, **parameters):
-        self.asked.append(parameters)
-
-    def submit(self, function, message):
-        return Job(function(message))
-
-
 @pytest.fixture
 def queue(monkeypatch):
     """A login node without GPU, before a queue."""
-    submitit = pytest.importorskip("submitit")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(on_slurm, "which", lambda program: program)
-    monkeypatch.setattr(submitit, "AutoExecutor", Queue)
-    monkeypatch.setattr(Queue, "asked", [])
-    return Queue
+    return queueing.stand_before(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +320,7 @@ def told_by(tmp_path, monkeypatch, device, jobs, gpus):
     ]
     answers = []
     launch = Launch("local", jobs, device, tmp_path / "workers.log", threads=1)
-    run_trials(trials, launch, lambda trial, answer: answers.append(answer))
+    run_jobs(trials, launch, lambda trial, answer: answers.append(answer))
     assert not [one for one in answers if "error" in one]
     return [Path(f"{trial.folder}.told").read_text().split() for trial in trials]
 

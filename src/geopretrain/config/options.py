@@ -302,8 +302,8 @@ class ReproduceOptions(ProgressOptions, LauncherOptions, DistributedOptions, Com
         if self.num_nodes > 1:
             raise OptionError(
                 "num_nodes",
-                "must be 1: the steps of a recipe follow each other on one machine. --dry-run prints them: "
-                "start a training on several machines by itself.",
+                "must be 1: each training of a recipe runs on one machine, and --launcher shares them out. "
+                "--dry-run prints them: start a training on several machines by itself.",
             )
 
 

@@ -63,6 +63,15 @@ def options_of_command(command: str) -> list[str]:
     return [one.name for one in fields(options_class(command))]
 
 
+def is_launched(command: str) -> bool:
+    """Return whether a command may be run in a process of its own, here or on another machine.
+
+    Preparing data keeps the disk busy, and a comparison launches its own trainings.
+    """
+    known = options_of_command(command)
+    return "device" in known and "launcher" not in known
+
+
 def options_of_call(command: str, values: Mapping[str, Any]) -> Any:
     """Return the options of a call, checked with the settings of what it trains: no later stage is to find
     out, after hours, what can be known before.

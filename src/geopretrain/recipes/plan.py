@@ -13,7 +13,13 @@ from geopretrain.config.launching import LauncherOptions
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.config.saved import as_saved, command_line
 from geopretrain.errors import ConfigError, OptionError, nearest_name
-from geopretrain.recipes.commands import INSIDE, options_class, options_of_call, options_of_command
+from geopretrain.recipes.commands import (
+    INSIDE,
+    is_launched,
+    options_class,
+    options_of_call,
+    options_of_command,
+)
 from geopretrain.recipes.finding import Found, find, problems_of_setting
 from geopretrain.recipes.parts import needed, steps_of
 from geopretrain.recipes.places import not_found, place, possible_items
@@ -170,17 +176,10 @@ class Plan:
         return "\n".join([*map(_comment, told), *shared, *rows])
 
 
-_COMPARING = (
-    " It is of recipes that end with a comparison; the trainings of this one are run one after the other on "
-    "this machine."
+_OTHERWISE = dict.fromkeys(
+    ("devices", "strategy", "checkpoint_activations", "sync_batchnorm"),
+    " It is of single trainings; those of a comparison are shared out with --jobs or --launcher.",
 )
-_OTHERWISE = {
-    **dict.fromkeys(("launcher", "address", "slurm", "jobs"), _COMPARING),
-    **dict.fromkeys(
-        ("devices", "strategy", "checkpoint_activations", "sync_batchnorm"),
-        " It is of single trainings; those of a comparison are shared out with --jobs or --launcher.",
-    ),
-}
 """What is said of options that no step of a recipe takes."""
 
 
@@ -364,6 +363,8 @@ class _Resolver:
             chosen["out"] = str(folder)
         compute = {one: asked for one, asked in self._compute.items() if one in known and one not in chosen}
         self.taken |= set(compute)
+        if is_launched(stage.command):
+            self.taken |= {one.name for one in fields(LauncherOptions)}
         chosen |= compute
         try:
             options = options_of_call(stage.command, chosen)

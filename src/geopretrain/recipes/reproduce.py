@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from geopretrain.recipes.results import Outcome, collect
 from geopretrain.recipes.running import finished, run_rows, run_stages
 from geopretrain.recipes.shapes import PAGE, RESULTS
 from geopretrain.study.comparison import Comparison
-from geopretrain.study.launchers import check_here
+from geopretrain.study.folder import LOG
+from geopretrain.study.launchers import Launch, check_here, device_of, launch_of, reaching
 
 COMMAND = "reproduce"
 _MAY_DIFFER = (*SAME_RESULT, "seeds", "out", "dry_run", "command")
@@ -144,11 +145,20 @@ def reproduce(options: ReproduceOptions) -> Reproduction:
     check_here(options)
     saved = as_saved(COMMAND, options, out=plan.out, recipe=_absolute(options.recipe))
     _check_folder(plan.out, saved, overwrite=options.overwrite)
-    with owned(plan.out):
-        return _run(plan, saved, overwrite=options.overwrite)
+    launch = _launch(plan, options)
+    with reaching(launch), owned(plan.out):
+        return _run(plan, saved, launch, overwrite=options.overwrite)
 
 
-def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
+def _launch(plan: Plan, options: ReproduceOptions) -> Launch:
+    """Return where steps run: those of the tiny form in this process where nothing else is said, because
+    others would take as long to start as their work takes."""
+    launch = launch_of(options, device_of(options), plan.out / LOG)
+    is_short = plan.scale == "tiny" and launch.launcher == "local" and launch.jobs == "auto"
+    return replace(launch, jobs=1) if is_short else launch
+
+
+def _run(plan: Plan, saved: dict[str, Any], launch: Launch, *, overwrite: bool) -> Reproduction:
     """Run what is missing in the folder of a recipe, and write what came out."""
     from geopretrain.recipes.page import write_report
 
@@ -160,10 +170,10 @@ def _run(plan: Plan, saved: dict[str, Any], *, overwrite: bool) -> Reproduction:
         manifest.note_folder(step.folder)
     journal = Journal(plan.out, anew=overwrite)
     with fewer_threads_where_shared():
-        ran = run_stages(plan, journal, overwrite=overwrite)
+        ran = run_stages(plan, journal, launch, overwrite=overwrite)
         if plan.recipe.is_study:
             return _study(plan, journal, _typed(saved), ran)
-        failures = run_rows(plan, journal, overwrite=overwrite)
+        failures = run_rows(plan, journal, launch, overwrite=overwrite)
     done = finished(plan.measured, journal)
     tables = {name: collect(plan, done, item) for name, item in plan.items.items() if item.scored}
     made = Reproduction(plan, tables)

@@ -1,59 +1,62 @@
-"""Runs the calls of a plan one after the other; what is finished is kept, what fails is named."""
+"""Runs the calls of a plan, several at a time where there is room; what is finished is kept."""
 
 from __future__ import annotations
 
-import gc
-import time
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from geopretrain.console import console
 from geopretrain.data.dataset import Fields
 from geopretrain.errors import UserError
 from geopretrain.files import writing
-from geopretrain.recipes.commands import REDONE, function, options_class
+from geopretrain.recipes.jobs import StepJob, call, job_of, watching
 from geopretrain.recipes.journal import Journal
+from geopretrain.recipes.order import Needs, can_be_launched, in_turn, needs_of, width
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.runs.folder import RunFolder
-from geopretrain.schema import given
+from geopretrain.study.launchers import Launch, jobs_in_words, run_jobs
+
+MANY = 1000
 
 
-def run_stages(plan: Plan, journal: Journal, *, overwrite: bool) -> list[str]:
+def run_stages(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool) -> list[str]:
     """Run what all rows share; return the names of the stages that were not finished before.
 
     Raises:
         UserError: a stage failed; the message says which, and how to go on.
     """
-    ran = []
-    for number, step in enumerate(plan.stages, 1):
-        console.say(f"\n{number} of {len(plan.stages)}: {step.words} ({step.name})")
-        try:
-            if _run(step, journal, overwrite=overwrite):
-                ran.append(step.name)
-        except UserError as error:
-            raise UserError(
-                f"The stage {step.name} ({number} of {len(plan.stages)}, `geopretrain {step.command}`) "
-                f"failed: {error} What is finished is kept in '{plan.out}': repeat the command to go on."
-            ) from error
-    return ran
+    many = len(plan.stages)
+    number = {step.name: f"{at} of {many}" for at, step in enumerate(plan.stages, 1)}
+
+    def failed(step: Step, error: str) -> None:
+        raise UserError(
+            f"The stage {step.name} ({number[step.name]}, `geopretrain {step.command}`) failed: {error} "
+            f"What is finished is kept in '{plan.out}': repeat the command to go on."
+        )
+
+    heads = {step.name: f"\n{number[step.name]}: {step.words} ({step.name})" for step in plan.stages}
+    needs = needs_of(plan.stages)
+    return Runner(plan.stages, needs, journal, launch, heads, failed, overwrite=overwrite).run()
 
 
-def run_rows(plan: Plan, journal: Journal, *, overwrite: bool) -> list[dict[str, Any]]:
+def run_rows(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool) -> list[dict[str, Any]]:
     """Train and score every row with every seed; return those that failed, with their errors.
 
     Raises:
         UserError: none succeeded.
     """
     failures: list[dict[str, Any]] = []
-    for number, one in enumerate(plan.measured, 1):
-        console.say(f"\nRow {number} of {len(plan.measured)}: {one.name} ({one.row.words})")
-        try:
-            for step in one.steps:
-                _run(step, journal, overwrite=overwrite)
-        except UserError as error:
-            console.warn_left_out(f"FAILED {one.name}: {error}")
-            failures.append({"row": one.row.name, "seed": one.seed, "error": str(error)})
+    of = {step.name: one for one in plan.measured for step in one.steps}
+
+    def failed(step: Step, error: str) -> None:
+        one = of[step.name]
+        console.warn_left_out(f"FAILED {one.name}: {error}")
+        failures.append({"row": one.row.name, "seed": one.seed, "error": error})
+
+    steps = [step for one in plan.measured for step in one.steps]
+    needs = {name: own for one in plan.measured for name, own in in_turn(one.steps).items()}
+    Runner(steps, needs, journal, launch, _heads(plan.measured), failed, overwrite=overwrite).run()
     if failures and len(failures) == len(plan.measured):
         raise UserError(
             f"No row could be measured. The first error, of {plan.measured[0].name}: {failures[0]['error']} "
@@ -67,21 +70,144 @@ def finished(measured: Sequence[Measured], journal: Journal) -> list[Measured]:
     return [one for one in measured if all(journal.has(step) for step in one.steps)]
 
 
-def _run(step: Step, journal: Journal, *, overwrite: bool) -> bool:
-    """Run a call unless it is finished; one that was interrupted goes on. Return whether it was run."""
-    if journal.has(step):
+def _heads(measured: Sequence[Measured]) -> dict[str, str]:
+    """Return what is said before a step: the first one of a row has the row's name."""
+    many = len(measured)
+    return {
+        step.name: f"\nRow {number} of {many}: {one.name} ({one.row.words})"
+        for number, one in enumerate(measured, 1)
+        for step in one.steps[:1]
+    }
+
+
+class Runner:
+    """Runs steps, each after those that it needs.
+
+    Args:
+        steps: in the order in which they are run, as far as one is run at a time.
+        needs: of them.
+        journal: of what is finished.
+        launch: where those run that several may run of at a time.
+        heads: what is said before steps, by name.
+        failed: is told of a step that failed; those that need it are left out. What it raises ends it all.
+        overwrite: begin what is not finished from nothing.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        needs: Needs,
+        journal: Journal,
+        launch: Launch,
+        heads: dict[str, str],
+        failed: Callable[[Step, str], None],
+        *,
+        overwrite: bool,
+    ) -> None:
+        self.needs, self.journal, self.launch, self.heads = needs, journal, launch, heads
+        self.failed, self.overwrite = failed, overwrite
+        self.left, self.ran = list(steps), list[str]()
+
+    def run(self) -> list[str]:
+        """Run all that is not finished; return the names of what was run."""
+        one_by_one = jobs_in_words(self.launch, MANY) == 1
+        while self.left:
+            batch = [] if one_by_one else self._batch()
+            here = [step for step in self.left if step not in batch and not self._waits(step)]
+            first = next((step for step in here if step.command.startswith("data ")), None)
+            if batch and first is None:
+                self._together(batch)
+            else:
+                self._here(first if batch and first else here[0])
+        return self.ran
+
+    def _waits(self, step: Step, but: Sequence[Step] = ()) -> bool:
+        """Return whether a step needs one that is not finished, ``but`` for some."""
+        own = self.needs.get(step.name, ())
+        return any(one.name in own for one in self.left if one not in but)
+
+    def _batch(self) -> list[Step]:
+        """Return the steps that can be launched now, or after others of them."""
+        found: list[Step] = []
+        for step in self.left:
+            if can_be_launched(step) and not self._waits(step, but=found):
+                found.append(step)
+        return found
+
+    def _here(self, step: Step) -> None:
+        """Run a step in this process, unless it is finished."""
+        if step.name in self.heads:
+            console.say(self.heads[step.name])
+        try:
+            if not self._was_done(step):
+                console.say(step.line)
+                self._keep(step, call(job_of(step, overwrite=self.overwrite)))
+        except UserError as error:
+            self._ended(step, str(error))
+        else:
+            self._ended(step)
+
+    def _together(self, batch: Sequence[Step]) -> None:
+        """Run steps as jobs; one after the other in this process, with all its cores, where only one of them
+        can run at a time."""
+        for step in batch:
+            if step.name in self.journal.entries and step.folder.is_dir() and step in self.left:
+                self._here(step)  # says that it is finished, or runs it where that is gone
+        missing = [step for step in batch if step in self.left]
+        at_a_time = jobs_in_words(self.launch, width([step.name for step in missing], self.needs))
+        if at_a_time == 1:
+            self._here(missing[0])
+        elif missing:
+            self._launch(missing, self.launch if at_a_time is None else replace(self.launch, jobs=at_a_time))
+
+    def _launch(self, missing: Sequence[Step], launch: Launch) -> None:
+        """Run steps as jobs, and wait for all of them, also where one fails."""
+        told = "" if launch.jobs == "auto" else f", {launch.jobs} at a time"
+        console.say(f"\nTogether: {len(missing)} steps{told}.")
+        for step in missing:
+            console.say(f"{step.name}: {step.line}")
+        errors, steps = dict[str, str](), {step.name: step for step in missing}
+        with watching(missing) as watch:
+
+            def done(job: StepJob, answer: dict[str, Any]) -> None:
+                watch.end(job.name, answer)
+                if "error" in answer:
+                    errors[job.name] = answer["error"]
+                else:
+                    self._keep(steps[job.name], answer["outcome"]["seconds"])
+
+            run_jobs([job_of(step, overwrite=self.overwrite) for step in missing], launch, done, self.needs)
+        for step in missing:
+            if step.name not in errors:
+                self._ended(step)
+        for step in missing:
+            if step in self.left:
+                self._ended(step, errors[step.name])
+
+    def _was_done(self, step: Step) -> bool:
+        if not self.journal.has(step):
+            return False
         console.say(f"Done before: {step.folder}")
-        return False
-    console.say(step.line)
-    known = [one.name for one in fields(options_class(step.command))]
-    more = {"resume": not overwrite, "overwrite": overwrite or step.command in REDONE}
-    begin = time.perf_counter()
-    function(step.command)(**{**given(step.options), **{n: v for n, v in more.items() if n in known}})
-    gc.collect()  # trainers and networks refer to each other: they would stay until some later collection
-    _check_fields(step)
-    _free_disk(step)
-    journal.add(step, time.perf_counter() - begin)
-    return True
+        return True
+
+    def _keep(self, step: Step, seconds: float) -> None:
+        """Keep that a step was run."""
+        _check_fields(step)
+        _free_disk(step)
+        self.journal.add(step, seconds)
+        self.ran.append(step.name)
+
+    def _ended(self, step: Step, error: str | None = None) -> None:
+        """Go on without a step, and where it failed without those that need it."""
+        self.left.remove(step)
+        if error is None:
+            return
+        lost = {step.name}
+        for one in list(self.left):
+            if lost & set(self.needs.get(one.name, ())):
+                lost.add(one.name)
+                self.left.remove(one)
+        self.failed(step, error)
 
 
 def _free_disk(step: Step) -> None:

@@ -15,9 +15,9 @@ from geopretrain.errors import ConfigError, UserError
 from geopretrain.folders import owned, tidy_finished
 from geopretrain.study.comparison import Comparison
 from geopretrain.study.conclusion import Ended, Outcomes, conclude
-from geopretrain.study.folder import check_folder, prepare_folder
+from geopretrain.study.folder import LOG, check_folder, prepare_folder
 from geopretrain.study.inits import same_content
-from geopretrain.study.launchers import Launch, check_here, jobs_in_words, reaching, run_trials
+from geopretrain.study.launchers import Launch, check_here, jobs_in_words, launch_of, reaching, run_jobs
 from geopretrain.study.learning_rate import choose_rates, left_out, no_rate
 from geopretrain.study.plan import Plan, make_plan
 from geopretrain.study.progress import trial_progress
@@ -127,7 +127,7 @@ def _train(
                 if "error" in answer:
                     failures.append(_failed(trial, answer, twins.get(trial.folder)))
 
-            run_trials(missing, launch, done)
+            run_jobs(missing, launch, done)
     for trial in twins.values():
         adopt(trial)
     outcomes = [outcome for trial in trials if (outcome := trial.outcome()) is not None]
@@ -139,15 +139,7 @@ def _train(
 
 
 def _launch(plan: Plan, options: CompareOptions) -> Launch:
-    return Launch(
-        options.launcher,
-        options.jobs,
-        plan.device,
-        plan.out / "workers.log",
-        threads=options.threads,
-        address=options.address,
-        slurm=options.slurm,
-    )
+    return launch_of(options, plan.device, plan.out / LOG)
 
 
 def _failed(trial: Trial, answer: Mapping[str, Any], twin: Trial | None) -> dict[str, Any]:

@@ -23,7 +23,9 @@ INITS_FILE = "inits.json"
 """What each initialisation is recognised by."""
 DATA_FILE = "data.json"
 """What the labelled images are recognised by."""
-_OWN_FILES = ("comparison.json", "comparison.csv", "report.html", "workers.log", INITS_FILE, DATA_FILE)
+LOG = "workers.log"
+"""File for what processes print, of a comparison and of a recipe."""
+_OWN_FILES = ("comparison.json", "comparison.csv", "report.html", LOG, INITS_FILE, DATA_FILE)
 _TRIALS = ("trials", "cells", "search")
 JOBS = "slurm"
 """Folder for what jobs of a queue are told and print, beside the trials."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from geopretrain.config.auxiliary import AUXILIARY
 from geopretrain.config.groups import PreservingOptions, RecipeOptions
-from geopretrain.config.launching import gpus_of, read_slurm
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.saved import as_saved
 from geopretrain.config.several import Mode
@@ -22,6 +21,7 @@ from geopretrain.study.contests import Contest, contest_of
 from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_counts
 from geopretrain.study.folder import trials_folder
 from geopretrain.study.inits import NamedInit, common_backbone, read_inits
+from geopretrain.study.launchers import device_of
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
 from geopretrain.study.losses import log_every
 from geopretrain.study.trials import Trial
@@ -293,7 +293,7 @@ def _training(options: CompareOptions) -> _Training:
     contest = contest_of(options.task, options.supervision)
     variants = checked_variants(options.variants, contest.command)
     named = read_inits(options.inits, variants)
-    device, presets = _device_of(options), contest.presets(options)
+    device, presets = device_of(options), contest.presets(options)
     name = contest.preset_name(options, device)
     preset = presets[name]
     settings = {**preset.settings, **options.settings}
@@ -313,23 +313,6 @@ def _training(options: CompareOptions) -> _Training:
             one.name: rates_of(asked[one.name], preset.of_init(one.kind).rate(batch_size)) for one in named
         },
     )
-
-
-def _device_of(options: CompareOptions) -> Device:
-    """Return what trials compute on: of this machine where they run here.
-
-    A machine that submits may have no GPU while those have one that a launcher finds: there it counts what is
-    asked for, and `geopretrain.study.worker.answer_elsewhere` looks whether it is there.
-    """
-    from geopretrain.compute import resolve_device
-
-    asked = read_slurm(options.slurm)
-    gpus = gpus_of(asked)
-    device: Device = options.device
-    if device == "auto" and gpus is not None:
-        device = "cuda" if gpus else "cpu"
-    is_elsewhere = options.launcher != "local" and asked.get("executor") != "local"
-    return device if is_elsewhere and device == "cuda" else resolve_device(device)
 
 
 def _budget(options: CompareOptions, training: _Training, counts: Sequence[int]) -> _Budget:

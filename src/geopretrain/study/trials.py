@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from geopretrain.files import atomic_path, write_json
 from geopretrain.folders import owned
 from geopretrain.records import Index, Real, Text, as_type, read_json_text
 from geopretrain.schema import Device
+from geopretrain.study import worker
 from geopretrain.study.contests import contest_of
 from geopretrain.study.inits import VARIED, weights_digest
 from geopretrain.study.learning_rate import DIVERGED
@@ -73,6 +74,20 @@ class Trial:
         rate = f", lr {self.lr:g}" if self.searching else ""
         drawn = f", {self.drawn}" if self.drawn else ""
         return f"{self.init}, {self.mode}{drawn}, seed {self.seed}{rate}"
+
+    @property
+    def runner(self) -> str:
+        """What trains it."""
+        return worker.RUNNER
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Trial:
+        """Return the trial that was sent as JSON."""
+        return cls(**{**content, "curve": tuple(content["curve"]), "pictures": tuple(content["pictures"])})
 
     @property
     def learned_from(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A process that trains one trial after another: a JSON line in on standard input, a JSON line out per trial.
+"""A process that does one job after another: a JSON line in on standard input, a JSON line out per job.
 
 Started as ``python -m geopretrain.study.worker``. Unlike a process pool it needs no guarded main module,
 survives the death of a sibling, and ends when its parent does, also after ``kill -9``, because its input
@@ -15,33 +15,26 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from typing import Any, TextIO
 
 from geopretrain import interruption
 from geopretrain.compute import resolve_device
 from geopretrain.errors import UserError
 from geopretrain.plugins import load_plugins
-from geopretrain.study.trials import Trial
 
 RUNNER = "geopretrain.study.trials:run_trial"
 
 
-def trial_from_json(content: dict[str, Any]) -> Trial:
-    """Return the trial that was sent as JSON."""
-    return Trial(**{**content, "curve": tuple(content["curve"]), "pictures": tuple(content["pictures"])})
+def load(name: str) -> Any:
+    """Return the function or class called ``module:name``."""
+    module, _, own = name.partition(":")
+    return getattr(importlib.import_module(module), own)
 
 
-def load_runner(name: str) -> Callable[..., dict[str, Any]]:
-    """Return the function called ``module:name``."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def run_safely(runner: Callable[..., dict[str, Any]], trial: Trial, **options: Any) -> dict[str, Any]:
-    """Run a trial; an error becomes ``{'error': sentence, 'details': traceback}`` and ends nothing."""
+def run_safely(runner: str, job: Any, **options: Any) -> dict[str, Any]:
+    """Do a job; an error becomes ``{'error': sentence, 'details': traceback}`` and ends nothing."""
     try:
-        return {"outcome": runner(trial, **options)}
+        return {"outcome": load(runner)(job, **options)}
     except UserError as error:
         return {"error": str(error), "details": ""}
     except Exception as error:
@@ -50,23 +43,23 @@ def run_safely(runner: Callable[..., dict[str, Any]], trial: Trial, **options: A
 
 
 def answer(message: dict[str, Any]) -> dict[str, Any]:
-    """Train the trial that a message tells of, and return its numbers or its error."""
+    """Do the job that a message tells of, and return what came out or its error."""
     return run_safely(
-        load_runner(message["runner"]),
-        trial_from_json(message["trial"]),
+        message["runner"],
+        load(message["kind"]).from_json(message["job"]),
         threads=message["threads"],
         device=message["device"],
     )
 
 
 def answer_elsewhere(message: dict[str, Any]) -> dict[str, Any]:
-    """Do what `answer` does, on a machine that was not there to be asked when the comparison was planned."""
+    """Do what `answer` does, on a machine that was not there to be asked when it was planned."""
     device = message["device"]
     try:
         resolve_device(device)
     except UserError:
         return {
-            "error": f"the machine {platform.node()} that was to train it has no usable '{device}' device; "
+            "error": f"the machine {platform.node()} that was to do it has no usable '{device}' device; "
             "ask for machines that have one (SLURM: --slurm gpus=1 and a partition with GPUs), or leave it "
             "to the processor with --device cpu",
             "details": "",

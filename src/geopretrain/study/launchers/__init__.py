@@ -1,34 +1,37 @@
-"""Where the trials of a comparison are trained: processes here, a Ray cluster, or a SLURM queue.
+"""Where jobs run, the trials of a comparison and the steps of a recipe: processes here, a Ray cluster, or a
+SLURM queue.
 
-Each launcher trains all trials that it is given and calls back after each, loses none to the failure of
-another, and asks trainings to end where it is interrupted. A trial is a folder on a disk that all machines
+Each launcher does all `Work` that it is given and calls back after each job, loses none to the failure of
+another, and asks trainings to end where it is interrupted. A job is a folder on a disk that all machines
 see: wherever it runs again, it goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from geopretrain.config.launching import LauncherOptions
-from geopretrain.study import worker
-from geopretrain.study.trials import Trial
+from geopretrain.config.launching import LauncherOptions, gpus_of, read_slurm
+from geopretrain.config.options import CompareOptions, ReproduceOptions
+from geopretrain.schema import Device
+from geopretrain.study.launchers.work import Answer, J, Job, Work
 
-Answer = dict[str, Any]
 Name = Literal["local", "ray", "slurm"]
+Launching = CompareOptions | ReproduceOptions
+"""Options of commands that launch."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Where and how trials are trained.
+    """Where and how jobs run.
 
     Attributes:
         launcher: ``local``, ``ray`` or ``slurm``.
         jobs: at the same time; of a cluster ``auto`` is as many as it has room for.
-        device: that each computes on, resolved when the comparison was planned.
+        device: that each computes on, see `device_of`.
         threads: of each; None: its share of the cores.
         log: file for what processes print.
         address: of a Ray cluster; None: the one that is found, or one of this machine's own.
@@ -44,8 +47,21 @@ class Launch:
     slurm: Mapping[str, Any] = field(default_factory=dict)
 
 
+def launch_of(options: Launching, device: str, log: Path) -> Launch:
+    """Return where and how the options say that jobs run."""
+    return Launch(
+        options.launcher,
+        options.jobs,
+        device,
+        log,
+        threads=options.threads,
+        address=options.address,
+        slurm=options.slurm,
+    )
+
+
 def check_here(options: LauncherOptions) -> None:
-    """Make sure that this machine has what trials are launched with, before anything is read or written.
+    """Make sure that this machine has what jobs are launched with, before anything is read or written.
 
     Raises:
         ConfigError: the launcher's library is missing, or there is no SLURM here.
@@ -62,10 +78,10 @@ def check_here(options: LauncherOptions) -> None:
 
 @contextmanager
 def reaching(launch: Launch) -> Iterator[None]:
-    """Stay connected to the cluster that trials are trained on, where there is one.
+    """Stay connected to the cluster that jobs run on, where there is one.
 
     Raises:
-        ConfigError: it cannot be reached, or no machine of it can ever train one.
+        ConfigError: it cannot be reached, or no machine of it can ever run one.
     """
     if launch.launcher != "ray":
         yield
@@ -76,40 +92,66 @@ def reaching(launch: Launch) -> Iterator[None]:
         yield
 
 
-def run_trials(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
-    """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
-
-    Inside `reaching`.
+def run_jobs(
+    jobs: Sequence[J],
+    launch: Launch,
+    on_done: Callable[[J, Answer], None],
+    needs: Mapping[str, Collection[str]] | None = None,
+) -> None:
+    """Do all jobs, each after those that it ``needs``, see `Work`. Inside `reaching`.
 
     Raises:
-        ConfigError: the launcher refuses a trial.
+        ConfigError: the launcher refuses a job.
     """
+    work = Work(jobs, on_done, needs)
     if launch.launcher == "ray":
         from geopretrain.study.launchers.on_ray import run_on_ray
 
-        run_on_ray(trials, launch, on_done)
+        run_on_ray(work, launch)
     elif launch.launcher == "slurm":
         from geopretrain.study.launchers.on_slurm import run_on_slurm
 
-        run_on_slurm(trials, launch, on_done)
+        run_on_slurm(work, launch)
     else:
         from geopretrain.study.launchers.local import choose_jobs, run_here
 
-        jobs = choose_jobs(launch.jobs, len(trials), launch.device)
-        run_here(
-            trials, jobs=jobs, device=launch.device, log=launch.log, on_done=on_done, threads=launch.threads
-        )
+        at_a_time = choose_jobs(launch.jobs, work.total, launch.device)
+        run_here(work, jobs=at_a_time, device=launch.device, log=launch.log, threads=launch.threads)
 
 
-def message_of(trial: Trial, threads: int | None, device: str) -> dict[str, Any]:
-    """Return what a process is told of a trial, in plain values."""
-    return {"trial": asdict(trial), "threads": threads, "device": device, "runner": worker.RUNNER}
+def message_of(job: Job, threads: int | None, device: str) -> dict[str, Any]:
+    """Return what a process is told of a job, in plain values, see `geopretrain.study.worker`."""
+    kind = f"{type(job).__module__}:{type(job).__qualname__}"
+    return {
+        "kind": kind,
+        "job": job.as_json(),
+        "runner": job.runner,
+        "threads": threads,
+        "device": device,
+    }
 
 
-def jobs_in_words(launch: Launch, trials: int) -> int | None:
+def device_of(options: Launching) -> Device:
+    """Return what jobs compute on: of this machine where they run here.
+
+    A machine that submits may have no GPU while those have one that a launcher finds: there it counts what is
+    asked for, and `geopretrain.study.worker.answer_elsewhere` looks whether it is there.
+    """
+    from geopretrain.compute import resolve_device
+
+    asked = read_slurm(options.slurm)
+    gpus = gpus_of(asked)
+    device = options.device
+    if device == "auto" and gpus is not None:
+        device = "cuda" if gpus else "cpu"
+    is_elsewhere = options.launcher != "local" and asked.get("executor") != "local"
+    return device if is_elsewhere and device == "cuda" else resolve_device(device)
+
+
+def jobs_in_words(launch: Launch, count: int) -> int | None:
     """Return how many run at a time where that is known: a cluster says nothing before it has room."""
     if launch.launcher == "local":
         from geopretrain.study.launchers.local import choose_jobs
 
-        return choose_jobs(launch.jobs, trials, launch.device)
+        return choose_jobs(launch.jobs, count, launch.device)
     return None if launch.jobs == "auto" else launch.jobs

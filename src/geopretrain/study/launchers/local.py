@@ -1,4 +1,4 @@
-"""Trials in processes of this machine, several at a time, losing none to the failure of another."""
+"""Jobs in processes of this machine, several at a time, losing none to the failure of another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -16,8 +15,7 @@ from typing import Literal
 from geopretrain import manifest
 from geopretrain.compute import visible_gpus
 from geopretrain.study import worker
-from geopretrain.study.launchers import Answer, message_of
-from geopretrain.study.trials import Trial
+from geopretrain.study.launchers import Answer, Job, Work, message_of
 from geopretrain.training.processes import environment
 
 MAX_WORKERS = 8
@@ -25,48 +23,37 @@ PATIENCE = 60.0
 """Seconds that a training has to finish its step and keep a checkpoint when the comparison is to end."""
 
 
-def choose_jobs(jobs: int | Literal["auto"], trials: int, device: str) -> int:
-    """Return how many trials to train at a time; ``'auto'``: one per core, at most 8, or one on each GPU."""
+def choose_jobs(jobs: int | Literal["auto"], count: int, device: str) -> int:
+    """Return how many of ``count`` jobs to do at a time; ``'auto'``: one per core, at most 8, or per GPU."""
     if jobs == "auto":
         room = {"cpu": min(MAX_WORKERS, _cores()), "cuda": len(visible_gpus())}.get(device, 1)
-        return max(1, min(trials, room))
-    return max(1, min(jobs, trials))
+        return max(1, min(count, room))
+    return max(1, min(jobs, count))
 
 
-def run_here(
-    trials: Sequence[Trial],
-    *,
-    jobs: int,
-    device: str,
-    log: Path,
-    on_done: Callable[[Trial, Answer], None],
-    threads: int | None = None,
-) -> None:
-    """Train all trials; after each call ``on_done`` with ``{'outcome'}`` or ``{'error', 'details'}``.
+def run_here(work: Work, *, jobs: int, device: str, log: Path, threads: int | None = None) -> None:
+    """Do all work.
 
-    With one job they run in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
+    With one job at a time in this process, otherwise in ``jobs`` processes; each computes with ``threads``,
     or else they share the cores and take fewer threads where other programs want them. GPUs are dealt out to
     the processes in turn.
     """
     if jobs == 1:
-        runner = worker.load_runner(worker.RUNNER)
-        for trial in trials:
-            on_done(trial, worker.run_safely(runner, trial, threads=threads, device=device))
+        while (job := work.take()) is not None:
+            work.finish(job, worker.run_safely(job.runner, job, threads=threads, device=device))
         return
-    waiting: queue.Queue[Trial] = queue.Queue()
-    for trial in trials:
-        waiting.put(trial)
-    done: queue.Queue[tuple[Trial, Answer]] = queue.Queue()
+    done: queue.Queue[tuple[Job, Answer]] = queue.Queue()
     each = threads or max(1, _cores() // jobs)
     gpus = visible_gpus() if device == "cuda" else []
     own = [gpus[number % len(gpus)] if gpus else None for number in range(jobs)]
-    workers = [_Worker(waiting, done, threads, each, device, log, gpu) for gpu in own]
+    workers = [_Worker(work, done, threads, each, device, log, gpu) for gpu in own]
     try:
         for one in workers:
             one.start()
-        for _ in trials:
-            on_done(*done.get())
+        while work.open:
+            work.finish(*done.get())
     finally:
+        work.close()
         for one in workers:
             one.tell()
         for one in workers:
@@ -78,8 +65,8 @@ class _Worker(threading.Thread):
 
     def __init__(
         self,
-        waiting: queue.Queue[Trial],
-        done: queue.Queue[tuple[Trial, Answer]],
+        work: Work,
+        done: queue.Queue[tuple[Job, Answer]],
         threads: int | None,
         most_threads: int,
         device: str,
@@ -87,20 +74,16 @@ class _Worker(threading.Thread):
         gpu: str | None = None,
     ) -> None:
         super().__init__(daemon=True)
-        self.waiting, self.done, self.threads, self.device, self.log = waiting, done, threads, device, log
+        self.work, self.done, self.threads, self.device, self.log = work, done, threads, device, log
         self.most_threads, self.gpu = most_threads, gpu
         self.process: subprocess.Popen[str] | None = None
         self.stopped = False
         self._starting = threading.Lock()
 
     def run(self) -> None:
-        """Hand over one trial after another until none is left."""
-        while not self.stopped:
-            try:
-                trial = self.waiting.get_nowait()
-            except queue.Empty:
-                return
-            self.done.put((trial, self._ask(trial)))
+        """Hand over one job after another until none is left."""
+        while not self.stopped and (job := self.work.take(wait=True)) is not None:
+            self.done.put((job, self._ask(job)))
 
     def tell(self) -> None:
         """Ask the process to end: a training finishes its step and keeps a checkpoint."""
@@ -123,14 +106,14 @@ class _Worker(threading.Thread):
             with suppress(OSError):
                 process.stdin.close()
 
-    def _ask(self, trial: Trial) -> Answer:
+    def _ask(self, job: Job) -> Answer:
         with self._starting:
             if self.stopped:
                 return {"error": "not begun", "details": ""}
             process = self._alive()
         assert process.stdin is not None
         assert process.stdout is not None
-        message = message_of(trial, self.threads, self.device)
+        message = message_of(job, self.threads, self.device)
         try:
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()

@@ -1,9 +1,9 @@
-"""Trials on a Ray cluster: one that is there, or one of this machine's own."""
+"""Jobs on a Ray cluster: one that is there, or one of this machine's own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +12,32 @@ from geopretrain.console import console
 from geopretrain.errors import ConfigError, short
 from geopretrain.extras import require_extra
 from geopretrain.study import worker
-from geopretrain.study.launchers import Answer, Launch, message_of
-from geopretrain.study.trials import Trial
+from geopretrain.study.launchers import Answer, Job, Launch, Work, message_of
 from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
 RETRIES = 3
-"""How often a trial is begun again whose machine or process has died; it goes on from its checkpoint."""
+"""How often a job is begun again whose machine or process has died; it goes on from its checkpoint."""
 LOOK = 1.0
 """Seconds between looks for an interruption."""
 
 
-def run_on_ray(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
-    """Train all trials, as many at a time as the cluster has cores or GPUs for, see `Launch`."""
+def run_on_ray(work: Work, launch: Launch) -> None:
+    """Do all work, as many jobs at a time as the cluster has cores or GPUs for, see `Launch`."""
     import ray
 
     needs = _needs(launch)
-    train = ray.remote(num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0), max_retries=RETRIES)(_answer)
-    most = len(trials) if launch.jobs == "auto" else launch.jobs
-    waiting, running = list(trials), dict["ObjectRef[Answer]", Trial]()
+    do = ray.remote(num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0), max_retries=RETRIES)(_answer)
+    most = work.total if launch.jobs == "auto" else launch.jobs
+    running = dict["ObjectRef[Answer]", Job]()
     try:
-        while waiting or running:
-            while waiting and len(running) < most:
-                trial = waiting.pop(0)
-                running[train.remote(message_of(trial, launch.threads, launch.device))] = trial
+        while work.open:
+            while len(running) < most and (job := work.take()) is not None:
+                running[do.remote(message_of(job, launch.threads, launch.device))] = job
             for done in ray.wait(list(running), timeout=LOOK)[0]:
-                on_done(running.pop(done), _got(done))
+                work.finish(running.pop(done), _got(done))
             interruption.check()
     finally:
         for left in running:
@@ -48,7 +46,7 @@ def run_on_ray(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial
 
 def check_ray() -> None:
     """Raise ConfigError where Ray is not installed."""
-    require_extra("ray", "ray", "Comparisons on a cluster")
+    require_extra("ray", "ray", "Work on a cluster")
 
 
 @contextmanager
@@ -56,7 +54,7 @@ def connected(launch: Launch) -> Iterator[None]:
     """Connect to a cluster, and leave it again; a connection that was there before stays.
 
     Raises:
-        ConfigError: there is none at the address, or trials would wait for ever.
+        ConfigError: there is none at the address, or jobs would wait for ever.
     """
     import ray
 
@@ -64,7 +62,7 @@ def connected(launch: Launch) -> Iterator[None]:
         _check_room(launch, may_grow=True)
         yield
         return
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a trial without GPU may see them
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a job without GPU may see them
     is_own = _connect(launch.address)
     try:
         nodes, room = _machines(), ray.cluster_resources()
@@ -109,12 +107,12 @@ def _machines() -> list[Any]:
 
 
 def _needs(launch: Launch) -> dict[str, int]:
-    """Return what a trial takes of one machine."""
+    """Return what a job takes of one machine."""
     return {"CPU": launch.threads or 1, **({"GPU": 1} if launch.device == "cuda" else {})}
 
 
 def _check_room(launch: Launch, *, may_grow: bool) -> None:
-    """Say where no machine has room for a trial, for which Ray waits without a word.
+    """Say where no machine has room for a job, for which Ray waits without a word.
 
     Machines may join a cluster, even because something waits for them, so that this is refused only of one
     of this machine's own.
@@ -137,7 +135,7 @@ def _check_room(launch: Launch, *, may_grow: bool) -> None:
 
 
 def _got(done: ObjectRef[Answer]) -> Answer:
-    """Return the answer of a trial, an error where its process died more often than it is begun again."""
+    """Return the answer of a job, an error where its process died more often than it is begun again."""
     import ray
     from ray.exceptions import RayError
 
@@ -150,5 +148,5 @@ def _got(done: ObjectRef[Answer]) -> Answer:
 
 
 def _answer(message: dict[str, Any]) -> Answer:
-    """Train a trial in a process of the cluster."""
+    """Do a job in a process of the cluster."""
     return worker.answer_elsewhere(message)

@@ -1,9 +1,9 @@
-"""Trials as jobs of a SLURM queue, by submitit."""
+"""Jobs of a SLURM queue, by submitit."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -15,8 +15,7 @@ from geopretrain.errors import ConfigError, short
 from geopretrain.extras import require_extra
 from geopretrain.study import worker
 from geopretrain.study.folder import JOBS
-from geopretrain.study.launchers import Answer, Launch, message_of
-from geopretrain.study.trials import Trial
+from geopretrain.study.launchers import Answer, Job, Launch, Work, message_of
 
 LOOK = 5.0
 """Seconds between looks at the queue."""
@@ -30,7 +29,7 @@ def check_slurm(asked: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: submitit is not installed, or there is no SLURM here.
     """
-    require_extra("submitit", "slurm", "Comparisons on SLURM")
+    require_extra("submitit", "slurm", "Work on SLURM")
     missing = [program for program in PROGRAMS if which(program) is None]
     if missing and asked.get("executor") != "local":
         raise ConfigError(
@@ -44,28 +43,27 @@ def check_slurm(asked: Mapping[str, Any]) -> None:
         )
 
 
-def run_on_slurm(trials: Sequence[Trial], launch: Launch, on_done: Callable[[Trial, Answer], None]) -> None:
-    """Submit each trial as a job and wait for them, at most ``jobs`` of them at a time, see `Launch`.
+def run_on_slurm(work: Work, launch: Launch) -> None:
+    """Submit each job and wait for all, at most ``jobs`` of them at a time, see `Launch`.
 
     Raises:
         ConfigError: SLURM refuses what is asked for.
     """
     executor = _executor(launch)
-    most = len(trials) if launch.jobs == "auto" else launch.jobs
-    waiting, running = list(trials), dict[Any, Trial]()
+    most = work.total if launch.jobs == "auto" else launch.jobs
+    running = dict[Any, Job]()
     try:
-        while waiting or running:
-            while waiting and len(running) < most:
-                trial = waiting.pop(0)
-                running[_submitted(executor, message_of(trial, launch.threads, launch.device))] = trial
-            for job in [job for job in running if job.done(force_check=True)]:
-                on_done(running.pop(job), _got(job))
+        while work.open:
+            while len(running) < most and (job := work.take()) is not None:
+                running[_submitted(executor, message_of(job, launch.threads, launch.device))] = job
+            for one in [one for one in running if one.done(force_check=True)]:
+                work.finish(running.pop(one), _got(one))
             interruption.check()
             if running:
                 time.sleep(LOOK if executor.cluster == "slurm" else LOOK / 10)
     finally:
-        for job in running:
-            job.cancel(check=False)
+        for one in running:
+            one.cancel(check=False)
         for file in (launch.log.parent / JOBS).glob("*_*"):
             manifest.note(file)
 
@@ -82,7 +80,7 @@ def _executor(launch: Launch) -> Any:
 
 
 def _parameters(asked: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
-    """Return what submitit is told; a GPU for each trial where it computes on one and nothing is said."""
+    """Return what submitit is told; a GPU for each where it computes on one and nothing is said."""
     found: dict[str, Any] = {"name": "geopretrain", "cpus_per_task": asked.get("cpus", launch.threads or 1)}
     gpus = asked.get("gpus", 1 if launch.device == "cuda" else 0)
     if isinstance(gpus, str):  # a kind and a number, which submitit's own word for GPUs does not take
@@ -104,7 +102,7 @@ def _submitted(executor: Any, message: dict[str, Any]) -> Any:
 
 
 def _got(job: Any) -> Answer:
-    """Return the answer of a trial, an error where its job ended without one."""
+    """Return the answer of a job, an error where its job ended without one."""
     try:
         answer: Answer = job.result()
     except Exception as error:

@@ -1,0 +1,171 @@
+"""Steps of a recipe that run at the same time: which may, and that the numbers are the same."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import queueing
+import yaml
+
+from geopretrain import cli
+from geopretrain.config.options import ReproduceOptions
+from geopretrain.errors import DataError
+from geopretrain.recipes import jobs
+from geopretrain.recipes.finding import FOLDER
+from geopretrain.recipes.order import can_be_launched, in_turn, needs_of, width
+from geopretrain.recipes.plan import make_plan
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def plan_of(name, **options):
+    return make_plan(ReproduceOptions(name, tiny=True, **options))
+
+
+# ---- which steps need which
+def test_a_step_needs_what_it_reads(tmp_path):
+    steps = plan_of("mesa/chain", out=tmp_path / "a run, with words").stages
+    assert needs_of(steps) == {
+        "frames": set(),
+        "masked": {"frames"},
+        "other_pictures": set(),
+        "masked_others": {"other_pictures"},
+        "geometric": {"frames", "masked"},
+        "rooms": set(),
+        "teacher": {"rooms"},
+        "seen": {"frames", "teacher", "masked", "geometric"},
+        "supervised": {"frames", "seen", "geometric"},
+    }
+    assert [step.name for step in steps if not can_be_launched(step)] == ["frames", "other_pictures", "rooms"]
+
+
+def test_the_points_of_a_grid_do_not_wait_for_each_other():
+    steps = plan_of("evidence/mesa-rooms").stages
+    needs = needs_of(steps)
+    assert needs["geometric-again"] == {"frames", "masked-again"}
+    assert needs["supervised-first"] == {"frames", "seen", "geometric-first"}
+    assert needs["scores"] == {step.name for step in steps} - {"scores", "rooms", "teacher"}
+    trained = [step for step in steps if step.command == "pretrain"]
+    named = [step.name for step in trained]
+    assert width(named, needs) == 3, "two that are masked, and the teacher"
+    assert width(named, in_turn(trained)) == 1
+    assert width([], needs) == 0
+
+
+def test_a_training_on_several_devices_and_a_comparison_have_processes_of_their_own():
+    steps = plan_of("evidence/mesa-rooms", devices=2).stages
+    assert not any(can_be_launched(step) for step in steps if step.command in ("pretrain", "compare"))
+
+
+# ---- run
+def recipe_of(folder, failing=""):
+    """Write a recipe of two pre-trainings and three rows with two seeds from them."""
+    path = folder / "short.yaml"
+    content = yaml.safe_load((FOLDER / "mesa/chain.yaml").read_text(encoding="utf-8"))
+    for name in ("masked_steps", "finetune_steps", "masked_batch", "finetune_batch"):
+        content["settings"][name]["tiny"] = 2
+    content["data"]["frames"]["tiny"] = (
+        "synthetic:rooms?worlds=1&frames=20&seed=3&height=64&width=96&stereo=0"
+    )
+    masked = next(one for one in content["stages"] if one["name"] == "masked")
+    other = {**masked, "name": "other", "options": {**masked["options"], "seed": 5}}
+    content["stages"].insert(content["stages"].index(masked) + 1, other)
+    rows = [one for one in content["rows"] if one["name"] in ("MP", "none")]
+    content["rows"] = [*rows, {**rows[0], "name": "MP-again", "start": {"stage": "other"}, "printed": {}}]
+    del content["items"]
+    measure = content["measure"]
+    measure["steps"] = [one for one in measure["steps"] if one["name"] in ("finetuned", "scored")]
+    measure["seeds"]["tiny"] = [0, 1]
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def words(recipe, out, *more):
+    return ["reproduce", str(recipe), "--tiny", "--out", str(out), "--threads", "1", *more]
+
+
+def numbers_of(out):
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    return {row["row"]: [row["seeds"], row["numbers"]["rmse"]["values"]] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    """The recipe, and what it ends with where one step follows the other."""
+    folder = tmp_path_factory.mktemp("alone")
+    recipe = recipe_of(folder)
+    assert cli.main(words(recipe, folder / "out")) == 0
+    return recipe, folder / "out"
+
+
+def test_two_at_a_time_end_with_the_same_numbers(one_by_one, tmp_path, capsys):
+    recipe, alone = one_by_one
+    out = tmp_path / "out"
+    assert cli.main(words(recipe, out, "--jobs", "2")) == 0
+    said = capsys.readouterr().out
+    assert "Together: 2 steps, 2 at a time." in said
+    assert numbers_of(out) == numbers_of(alone)
+    stages, before = (json.loads((folder / "stages.json").read_text()) for folder in (out, alone))
+    assert {name: one["call"] for name, one in stages.items()} == {
+        name: one["call"] for name, one in before.items()
+    }
+    assert cli.main(words(recipe, out)) == 0, "and where it ran is no part of it"
+    assert "Together" not in (said := capsys.readouterr().out)
+    assert said.count("Done before: ") == len(stages)
+    assert (out / "workers.log").is_file()
+    assert cli.main(words(recipe, out, "--overwrite", "--dry-run")) == 0
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    return queueing.stand_before(monkeypatch)
+
+
+def fails_where(monkeypatch, is_meant):
+    """Let calls fail that are meant."""
+    function = jobs.function
+
+    def failing(command):
+        def call(*values, **named):
+            if is_meant(command, named):
+                raise DataError("The disk is on fire.")
+            return function(command)(*values, **named)
+
+        return call
+
+    monkeypatch.setattr(jobs, "function", failing)
+
+
+def test_a_stage_that_fails_elsewhere_stops_none_beside_it(one_by_one, tmp_path, capsys, monkeypatch, queue):
+    recipe, alone = one_by_one
+    ask = words(recipe, tmp_path / "out", "--launcher", "slurm")
+    with monkeypatch.context() as patched:
+        fails_where(patched, lambda command, named: str(named.get("out")).endswith("masked"))
+        assert cli.main(ask) == 2
+    said = capsys.readouterr()
+    assert "The stage masked (2 of 3, `geopretrain pretrain`) failed: The disk is on fire." in said.err
+    assert "masked: FAILED: The disk is on fire." in said.out
+    assert sorted(json.loads((tmp_path / "out/stages.json").read_text())) == ["frames", "other"]
+    assert cli.main(ask) == 0
+    assert numbers_of(tmp_path / "out") == numbers_of(alone)
+    assert all(one["name"] == "geopretrain" for one in queue.asked)
+
+
+def test_a_row_that_fails_elsewhere_stops_no_other(one_by_one, tmp_path, capsys, monkeypatch, queue):
+    recipe, alone = one_by_one
+    ask = words(recipe, tmp_path / "out", "--launcher", "slurm")
+    with monkeypatch.context() as patched:
+        fails_where(
+            patched, lambda command, named: command == "finetune depth" and "none/seed-1" in named["out"]
+        )
+        assert cli.main(ask) == 3
+    assert "FAILED none, seed 1: The disk is on fire." in capsys.readouterr().out
+    whole = numbers_of(alone)
+    seeds, values = whole["none"]
+    assert numbers_of(tmp_path / "out") == {**whole, "none": [seeds[:1], values[:1]]}
+    assert cli.main(ask) == 0
+    assert numbers_of(tmp_path / "out") == whole
