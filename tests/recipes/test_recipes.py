@@ -295,6 +295,10 @@ def test_the_own_data_of_the_paper_are_taken_first(tmp_path):
             ["mesa/chain", "--tiny", "--settings", "finetune_steps=no"],
             "The stage MP/seed-0/finetuned (finetune depth): steps must be",
         ),
+        (
+            ["mesa/chain", "--tiny", "--settings", "backbone=resnet19"],
+            "The stage masked (pretrain): Unknown backbone 'resnet19'. Did you mean 'resnet18'?",
+        ),
         (["mesa/chain", "--tiny", "--seeds", "1"], "--seeds must be at least 2"),
         (["what-helps/final", "--tiny", "--precision", "bf16"], "--precision is fixed by what-helps/final"),
         (["what-helps/instrument", "--tiny", "--devices", "2"], "--devices reaches no step of what-"),

@@ -67,11 +67,16 @@ def method_of(options: Any) -> tuple[str, str]:
 
 
 def _check_backbone(name: str) -> None:
-    """Refuse a name that no file of timm or of ours holds; nothing of them is imported."""
-    timm = None if "timm" in sys.modules else find_spec("timm")
+    """Refuse a name that no file of timm or of ours holds, without importing them."""
+    if "timm" in sys.modules:  # a plugin may have added models of its own
+        from geopretrain.networks.building import check_known
+
+        check_known(name)
+        return
+    timm = find_spec("timm")
     places = list(timm.submodule_search_locations or ()) if timm is not None else []
     if not places:
-        return  # a plugin has imported it, and may have models of its own
+        return
     registered, quoted = set[bytes](), set[bytes]()
     for folder in (Path(places[0]) / "models", _NETWORKS):
         for file in folder.rglob("*.py"):

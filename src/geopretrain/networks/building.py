@@ -21,12 +21,17 @@ _ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_im
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 
 
-def create_model(name: str, pretrained: bool, channels: int) -> tuple[Any, Origin | None]:
-    """Return the model and where its weights come from, None for random numbers."""
+def check_known(name: str) -> None:
+    """Raise ConfigError for a name that is none of timm's, ours among them."""
     import timm
 
     if not timm.is_model(name):
         raise unknown_backbone(name, timm.list_models())
+
+
+def create_model(name: str, pretrained: bool, channels: int) -> tuple[Any, Origin | None]:
+    """Return the model and where its weights come from, None for random numbers."""
+    check_known(name)
     if not pretrained:
         return _build(name, channels), None
     packaged = packaged_weights(name)
