@@ -18,6 +18,7 @@ from geopretrain.runs.folder import RunFolder
 from geopretrain.study.launchers import Launch, jobs_in_words, run_jobs
 
 MANY = 1000
+"""Steps, more than any machine has room for."""
 
 
 def run_stages(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool) -> list[str]:
@@ -110,7 +111,7 @@ class Runner:
 
     def run(self) -> list[str]:
         """Run all that is not finished; return the names of what was run."""
-        one_by_one = jobs_in_words(self.launch, MANY) == 1
+        one_by_one = self._here_at_a_time(MANY) == 1
         while self.left:
             batch = [] if one_by_one else self._batch()
             here = [step for step in self.left if step not in batch and not self._waits(step)]
@@ -154,11 +155,15 @@ class Runner:
             if step.name in self.journal.entries and step.folder.is_dir() and step in self.left:
                 self._here(step)  # says that it is finished, or runs it where that is gone
         missing = [step for step in batch if step in self.left]
-        at_a_time = jobs_in_words(self.launch, width([step.name for step in missing], self.needs))
-        if at_a_time == 1:
+        at_a_time = self._here_at_a_time(width([step.name for step in missing], self.needs))
+        if missing and at_a_time == 1:
             self._here(missing[0])
         elif missing:
-            self._launch(missing, self.launch if at_a_time is None else replace(self.launch, jobs=at_a_time))
+            self._launch(missing, replace(self.launch, jobs=at_a_time or self.launch.jobs))
+
+    def _here_at_a_time(self, count: int) -> int | None:
+        """Return how many of ``count`` steps this machine runs at a time, None where others run them."""
+        return jobs_in_words(self.launch, count) if self.launch.launcher == "local" else None
 
     def _launch(self, missing: Sequence[Step], launch: Launch) -> None:
         """Run steps as jobs, and wait for all of them, also where one fails."""
