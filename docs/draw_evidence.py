@@ -154,6 +154,33 @@ def main(out: Path) -> None:
         "abs_rel",
         "AbsRel (lower is better)",
     )
+    draw_trainings(
+        out / "evidence-mesa.png",
+        [
+            Panel(
+                "other rooms (synthetic)",
+                "evidence-mesa-rooms",
+                {"16": "16 depth maps", "2239": "all 2239"},
+            ),
+            Panel(
+                "a kitchen (7-Scenes)",
+                "evidence-mesa-kitchen",
+                {"16": "16 depth maps", "206": "all 206"},
+            ),
+        ],
+        {
+            "random": ("random numbers", RED),
+            "imagenet": ("ImageNet", DARK),
+            "masked": ("MP", "#8a5a00"),
+            "masked_again": ("MP, again", "#d9a441"),
+            "geometric": ("+ GP", "#0b5ea8"),
+            "geometric_again": ("+ GP, again", "#5aa5e0"),
+            "supervised": ("+ SP", "#1d7a3e"),
+            "supervised_again": ("+ SP, again", "#66bb84"),
+        },
+        "rmse",
+        "RMSE, m (lower is better)",
+    )
 
 
 if __name__ == "__main__":

@@ -271,3 +271,60 @@ def test_flow_over_the_seeds_alone(row, said):
         return {seed: mean(one for place, one in own.items() if place[1] == seed) for _, seed in own}
 
     assert numbers(said) == pytest.approx(paired(of_seeds("imagenet"), of_seeds(row)), abs=6e-4)
+
+
+MESA = [
+    (key, word, title, name)
+    for key, word in (("rmse", "RMSE, m"), ("abs_rel", "AbsRel"), ("a1", "d < 1.25"))
+    for title, name in (("rooms", "mesa-rooms"), ("kitchen", "mesa-kitchen"))
+]
+CHAIN = ("masked", "geometric", "supervised")
+STEPS = (
+    ("imagenet", "masked"),
+    ("masked", "geometric"),
+    ("geometric", "supervised"),
+    ("imagenet", "supervised"),
+)
+
+
+def of_stages(name: str, key: str) -> dict[str, Scores]:
+    """Return the scores of each row, and under the name of each stage with ``both`` the mean of its two."""
+    found: dict[str, Scores] = {}
+    for line in trainings(f"evidence-{name}"):
+        place = int(line["labels"]), int(line["seed"])
+        found.setdefault(line["row"], {})[place] = float(line[key])
+    for stage in CHAIN:
+        first, again = found[stage], found[f"{stage}_again"]
+        found[f"both {stage}"] = {place: (first[place] + again[place]) / 2 for place in first}
+    return {**found, "both imagenet": found["imagenet"]}
+
+
+@pytest.mark.parametrize(("key", "word", "title", "name"), MESA)
+def test_the_chain_of_mesa(key, word, title, name):
+    scores = of_stages(name, key)
+    found = re.findall(
+        rf"^\| {re.escape(word)}, {title}, (16 maps|all \d+|over both) \|(.*)$",
+        section("Masked, geometric, supervised"),
+        re.MULTILINE,
+    )
+    counts = sorted({count for count, _ in scores["imagenet"]})
+    assert [which.split()[0 if "maps" in which else 1] for which, _ in found] == [
+        "16",
+        str(counts[1]),
+        "both",
+    ]
+    for count, (_, line) in zip([*counts, None], found, strict=True):
+        own = {
+            row: {place: one for place, one in of.items() if count in (None, place[0])}
+            for row, of in scores.items()
+        }
+        expected = [one for a, b in STEPS for one in paired(own[f"both {a}"], own[f"both {b}"])]
+        if count is not None:
+            spread = [of(own[row].values()) for row in ("random", "imagenet") for of in (mean, stdev)]
+            for stage in CHAIN:
+                spread += [mean(own[row].values()) for row in (stage, f"{stage}_again")]
+            expected = [*spread, *expected]
+        assert numbers(line) == pytest.approx(expected, abs=6e-4)
+        for cell in line.split("|"):
+            ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
+            assert ("**" in cell) is (ends[0] * ends[1] > 0), "what excludes zero is printed in bold"
