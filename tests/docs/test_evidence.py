@@ -180,14 +180,40 @@ Scores = dict[tuple[int, int], float]
 """Of trainings, by the number of samples and the seed."""
 
 
-def of_chain(name: str, key: str) -> dict[str, Scores]:
-    """Return the scores of each row, and of the mean of both pre-trainings as ``both``."""
+def of_rows(name: str, key: str) -> dict[str, Scores]:
+    """Return the scores of each row."""
     found: dict[str, Scores] = {}
     for line in trainings(f"evidence-{name}"):
         place = int(line["labels"]), int(line["seed"])
         found.setdefault(line["row"], {})[place] = float(line[key])
-    flows = found["flow"], found["flow_again"]
-    return {**found, "both": {place: (flows[0][place] + flows[1][place]) / 2 for place in flows[0]}}
+    return found
+
+
+def of_both(rows: dict[str, Scores], stage: str) -> Scores:
+    """Return the means of both pre-trainings of a stage."""
+    first, again = rows[stage], rows[f"{stage}_again"]
+    return {place: (first[place] + again[place]) / 2 for place in first}
+
+
+def of_count(rows: dict[str, Scores], count: int | None) -> dict[str, Scores]:
+    """Return the scores with one number of samples; None: with all numbers."""
+    return {
+        row: {place: one for place, one in scores.items() if count in (None, place[0])}
+        for row, scores in rows.items()
+    }
+
+
+def check_bold(line: str) -> None:
+    """Check that what excludes zero is printed in bold, and nothing else."""
+    for cell in line.split("|"):
+        ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
+        assert ("**" in cell) is (ends[0] * ends[1] > 0), cell
+
+
+def of_chain(name: str, key: str) -> dict[str, Scores]:
+    """Return the scores of each row, and of the mean of both pre-trainings as ``both``."""
+    found = of_rows(name, key)
+    return {**found, "both": of_both(found, "flow")}
 
 
 @pytest.mark.parametrize(("key", "word", "title", "name"), FLOW_TO_DEPTH)
@@ -202,19 +228,14 @@ def test_from_flow_to_depth(key, word, title, name):
     assert [re.sub("all ", "", which) for which, _ in found] == [*map(str, counts), "over all"][: len(found)]
     assert len(found) == len(counts) + 1
     for count, (_, line) in zip([*counts, None], found, strict=True):
-        own = {
-            row: {place: one for place, one in of.items() if count in (None, place[0])}
-            for row, of in scores.items()
-        }
+        own = of_count(scores, count)
         expected = [*paired(own["imagenet"], own["both"]), *paired(own["imagenet"], own["random"])]
         if count is not None:
             spread = {row: [mean(of.values()), stdev(of.values())] for row, of in own.items()}
             start = [*spread["imagenet"], *spread["flow"], *spread["flow_again"]]
             expected = [*start, *expected[:3], *spread["random"], *expected[3:]]
         assert numbers(line) == pytest.approx(expected, abs=6e-4)
-        for cell in line.split("|"):
-            ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
-            assert ("**" in cell) is (ends[0] * ends[1] > 0), "what excludes zero is printed in bold"
+        check_bold(line)
 
 
 def of_rooms(file: str, mode: str, key: str) -> dict[str, Scores]:
@@ -289,14 +310,9 @@ STEPS = (
 
 def of_stages(name: str, key: str) -> dict[str, Scores]:
     """Return the scores of each row, and under the name of each stage with ``both`` the mean of its two."""
-    found: dict[str, Scores] = {}
-    for line in trainings(f"evidence-{name}"):
-        place = int(line["labels"]), int(line["seed"])
-        found.setdefault(line["row"], {})[place] = float(line[key])
-    for stage in CHAIN:
-        first, again = found[stage], found[f"{stage}_again"]
-        found[f"both {stage}"] = {place: (first[place] + again[place]) / 2 for place in first}
-    return {**found, "both imagenet": found["imagenet"]}
+    found = of_rows(name, key)
+    both = {f"both {stage}": of_both(found, stage) for stage in CHAIN}
+    return {**found, **both, "both imagenet": found["imagenet"]}
 
 
 @pytest.mark.parametrize(("key", "word", "title", "name"), MESA)
@@ -314,10 +330,7 @@ def test_the_chain_of_mesa(key, word, title, name):
         "both",
     ]
     for count, (_, line) in zip([*counts, None], found, strict=True):
-        own = {
-            row: {place: one for place, one in of.items() if count in (None, place[0])}
-            for row, of in scores.items()
-        }
+        own = of_count(scores, count)
         expected = [one for a, b in STEPS for one in paired(own[f"both {a}"], own[f"both {b}"])]
         if count is not None:
             spread = [of(own[row].values()) for row in ("random", "imagenet") for of in (mean, stdev)]
@@ -325,6 +338,4 @@ def test_the_chain_of_mesa(key, word, title, name):
                 spread += [mean(own[row].values()) for row in (stage, f"{stage}_again")]
             expected = [*spread, *expected]
         assert numbers(line) == pytest.approx(expected, abs=6e-4)
-        for cell in line.split("|"):
-            ends = numbers(cell)[-2:] if "[" in cell else [0.0, 0.0]
-            assert ("**" in cell) is (ends[0] * ends[1] > 0), "what excludes zero is printed in bold"
+        check_bold(line)

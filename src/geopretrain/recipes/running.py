@@ -115,11 +115,12 @@ class Runner:
         while self.left:
             batch = [] if one_by_one else self._batch()
             here = [step for step in self.left if step not in batch and not self._waits(step)]
-            first = next((step for step in here if step.command.startswith("data ")), None)
-            if batch and first is None:
+            data = (step for step in here if step.command.startswith("data "))
+            first = next(data, None) if batch else here[0]  # more can be launched when data are there
+            if first is None:
                 self._together(batch)
             else:
-                self._here(first if batch and first else here[0])
+                self._here(first)
         return self.ran
 
     def _waits(self, step: Step, but: Sequence[Step] = ()) -> bool:
