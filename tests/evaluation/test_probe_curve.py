@@ -9,7 +9,7 @@ import torch
 from geopretrain.console import console
 from geopretrain.data.batches import LabelledBatch
 from geopretrain.evaluation.probe import RIDGE, Sums
-from geopretrain.evaluation.probe_curve import RIDGES, Draw, ridge_of, scores
+from geopretrain.evaluation.probe_curve import RIDGES, Draw, images_of, ridge_of, scores
 from geopretrain.networks import Backbone
 
 
@@ -36,28 +36,39 @@ def backbone() -> Backbone:
     return Backbone("test_resnet").eval()
 
 
-def scored(backbone, draw):
-    with console.showing(False), console.progress("probe", draw.images) as line:
-        found = scores(Bars(), backbone, draw, line)
-        return found, line._done
+def scored(backbone, *draws):
+    """Return the scores of each draw, and the images that were counted."""
+    measured = np.arange(24)
+    with console.showing(False), console.progress("probe", images_of(draws, measured)) as line:
+        return scores(Bars(), backbone, draws, measured, line), line._done
 
 
 def test_more_labels_are_better_and_everything_is_counted(backbone):
     draw = Draw(np.arange(24), np.arange(24, 40), (1, 3, 24))
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    found, done = scored(backbone, draw)
+    (found,), done = scored(backbone, draw)
     assert list(found) == [1, 3, 24]
     assert found[24] > found[1]
     assert found[24] > 0.8
-    assert done == draw.images == 24 + 24 + 16
-    assert scored(backbone, draw)[0] == found
+    assert done == images_of([draw], np.arange(24)) == 24 + 24 + 16
+    assert scored(backbone, draw)[0] == [found]
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
 
 
 def test_fewer_labels_are_scored_as_if_there_were_no_more(backbone):
     whole, _ = scored(backbone, Draw(np.arange(24), np.arange(24, 40), (3, 24)))
     alone, _ = scored(backbone, Draw(np.arange(24), np.arange(24, 40), (3,)))
-    assert alone[3] == whole[3]
+    assert alone[0][3] == whole[0][3]
+
+
+def test_sets_are_scored_as_if_each_were_alone_and_shared_images_are_looked_at_once(backbone):
+    sets = [
+        Draw(np.arange(first, 24), np.arange(24, last), (2, 6)) for first, last in ((0, 40), (9, 40), (4, 32))
+    ]
+    together, done = scored(backbone, *sets)
+    assert together == [scored(backbone, one)[0][0] for one in sets]
+    assert together[0] != together[1]
+    assert done == 24 + 3 * 6 + 16 + 8
 
 
 def sums_of(rng, rows, noise):

@@ -12,7 +12,8 @@ from geopretrain.advice.groups import parts_of, train_rows
 from geopretrain.console import console
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
 from geopretrain.data.subsets import drawn_subset, spread_positions
-from geopretrain.evaluation.probe_curve import Draw, scores
+from geopretrain.evaluation.probe import MAX_TRAIN
+from geopretrain.evaluation.probe_curve import Draw, images_of, scores
 from geopretrain.networks import Backbone
 
 Rows = NDArray[np.int64]
@@ -97,11 +98,12 @@ def probe(data: LabelledSet, networks: Mapping[str, Backbone], wanted: int, seed
     if not draws:
         return None
     found: dict[tuple[str, int], list[float]] = {}
-    total = sum(draw.images for draw in draws) * len(networks)
+    measured = draws[0].fitted[:MAX_TRAIN]
+    total = images_of(draws, measured) * len(networks)
     with console.progress("linear probe", total, unit="images") as line:
-        for draw in draws:
-            for name, network in networks.items():
-                for count, miou in scores(data, network, draw, line).items():
+        for name, network in networks.items():
+            for own in scores(data, network, draws, measured, line):
+                for count, miou in own.items():
                     found.setdefault((name, count), []).append(100 * miou)
     points = tuple(Point(name, count, tuple(miou)) for (name, count), miou in found.items())
     split = "val" if len(data.splits(LABELS).get("val", ())) else "train"

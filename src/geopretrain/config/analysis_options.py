@@ -9,9 +9,25 @@ from pydantic import Field
 
 from geopretrain.config.describe import BY_NAME
 from geopretrain.config.groups import DataRootOptions, DeviceOptions, ProgressOptions
-from geopretrain.config.several import different
-from geopretrain.schema import AnySize, Count, FilePath, FilePaths, Positive, Words, checked, reads
+from geopretrain.config.labels import SubsetBy
+from geopretrain.config.several import LabelCounts, different
+from geopretrain.errors import OptionError
+from geopretrain.schema import (
+    AnySize,
+    Count,
+    Few,
+    FilePath,
+    FilePaths,
+    Positive,
+    Seed,
+    Words,
+    checked,
+    defaults,
+    reads,
+)
 
+OF_LABELS = ("subsets", "subset_by", "subset_seed", "evaluate_on")
+"""Options of ``analyse features`` that say which labelled images probes are fitted and judged on."""
 Patterns = Annotated[
     tuple[str, ...], reads(different), Words("names of layers, * for any letters", "PATTERN", many=True)
 ]
@@ -86,14 +102,34 @@ class FeaturesOptions(ProgressOptions, DeviceOptions, DataRootOptions):
     data: FilePath = field(kw_only=False, metadata=BY_NAME)
     """Labelled images (class maps) that probes are fitted and judged on."""
     out: FilePath = field(kw_only=False, metadata=BY_NAME)
-    """Folder to write the numbers (features.json, features.csv, moved.csv) and a picture (moved.png) into."""
+    """Folder to write the numbers (features.json, features.csv, moved.csv, labels.csv) and pictures
+    (moved.png, labels.png) into."""
     backbone: str | None = None
     """Any timm model, for imagenet, random and weights files; left away: that of another one, what the
     weights look like, or resnet18."""
     size: AnySize = None
     """Height and width in px to read the images at (height first); left away: what is usual for the data."""
+    labels: LabelCounts | None = None
+    """Numbers of labelled images to fit further linear probes on, with commas, such as 4,16,64,all: what each
+    initialisation is worth with so many labels, judged on the whole split."""
+    subsets: Few = 6
+    """Sets of labelled images that are drawn for these (with ``subset_seed`` and the seeds after it), the
+    same ones for each initialisation."""
+    subset_by: SubsetBy | None = None
+    """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence);
+    left away: chance for one set, sequence for several."""
+    subset_seed: Seed = 0
+    """Fixes which images these are; smaller sets lie inside larger ones."""
+    evaluate_on: Literal["test", "val"] = "val"
+    """Split that these are judged on; test for what nothing is chosen by."""
     overwrite: bool = False
     """Replace what an earlier command of this kind wrote."""
+
+    def __post_init__(self) -> None:
+        standard = defaults(FeaturesOptions)
+        alone = [name for name in OF_LABELS if getattr(self, name) != standard[name]]
+        if alone and self.labels is None:
+            raise OptionError(alone[0], "is of probes with several numbers of labels: add --labels 4,16,all.")
 
 
 @checked

@@ -3,7 +3,7 @@
 Pixels of one image resemble each other, so that few images have fewer pixels that count than there are
 features, and a fixed penalty would measure how a layer learns them by heart. Here it is chosen for each
 number of labels on the labelled images themselves: two halves of them, each judged by the layer of the other.
-Statistics of batch normalisation, which need no labels, are measured on the same images for all numbers.
+Statistics of batch normalisation, which need no labels, are measured on the same images for all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from geopretrain.console import ProgressLine
 from geopretrain.data.batches import LabelledBatch, as_float
 from geopretrain.data.dataset import IGNORE
 from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
-from geopretrain.evaluation.probe import MAX_TRAIN, RIDGE, Sums, classes_by, features_of
+from geopretrain.evaluation.probe import RIDGE, Sums, classes_by, features_of
 from geopretrain.metrics.segmentation import SegmentationScore
 from geopretrain.networks import Backbone
 from geopretrain.networks.batch_norm import recalibrate_batch_norm
@@ -47,38 +47,63 @@ class Draw:
     judged: Rows
     counts: tuple[int, ...]
 
-    @property
-    def images(self) -> int:
-        """Images that are looked at."""
-        return len(self.measured) + self.counts[-1] + len(self.judged)
 
-    @property
-    def measured(self) -> Rows:
-        """Images that the statistics of batch normalisation are measured on."""
-        return self.fitted[:MAX_TRAIN]
+def images_of(draws: Sequence[Draw], measured: Rows) -> int:
+    """Return how many images `scores` looks at."""
+    judged = sum(len(draws[numbers[0]].judged) for numbers in _judged_alike(draws))
+    return len(measured) + sum(draw.counts[-1] for draw in draws) + judged
 
 
 @torch.no_grad()
-def scores(data: LabelledSet, backbone: Backbone, draw: Draw, line: ProgressLine) -> dict[int, float]:
-    """Return the mIoU in [0, 1] for each number of labels; the backbone stays as it is.
+def scores(
+    data: LabelledSet, backbone: Backbone, draws: Sequence[Draw], measured: Rows, line: ProgressLine
+) -> list[dict[int, float]]:
+    """Return for each draw the mIoU in [0, 1] of each number of labels; the backbone stays as it is.
 
     Args:
         data: labelled images.
         backbone: whose frozen features are read.
-        draw: which images.
+        draws: which images; those that several are judged on are looked at once.
+        measured: images that the statistics of batch normalisation are measured on.
         line: counts the images that are done.
     """
     backbone = copy.deepcopy(backbone).eval()
     device = next(backbone.parameters()).device
-    of_norms = (as_float(batch.images).to(device) for batch in _batches(data, draw.measured, line))
+    of_norms = (as_float(batch.images).to(device) for batch in _batches(data, measured, line))
     recalibrate_batch_norm(backbone, of_norms)
-    layers = _layers(data, backbone.eval(), draw, line)
-    found = {count: SegmentationScore(data.num_classes, ignore=IGNORE) for count in layers}
-    for batch in _batches(data, draw.judged, line):
+    backbone.eval()
+    layers = [_layers(data, backbone, draw, line) for draw in draws]
+    found: dict[int, dict[int, float]] = {}
+    for numbers in _judged_alike(draws):
+        own, judged = [layers[number] for number in numbers], draws[numbers[0]].judged
+        found.update(zip(numbers, _judge(data, backbone, judged, own, line), strict=True))
+    return [found[number] for number in range(len(draws))]
+
+
+def _judged_alike(draws: Sequence[Draw]) -> list[list[int]]:
+    """Return the numbers of the draws, those together that are judged on the same images."""
+    groups: dict[bytes, list[int]] = {}
+    for number, draw in enumerate(draws):
+        groups.setdefault(draw.judged.tobytes(), []).append(number)
+    return list(groups.values())
+
+
+def _judge(
+    data: LabelledSet,
+    backbone: Backbone,
+    judged: Rows,
+    layers: Sequence[dict[int, Tensor]],
+    line: ProgressLine,
+) -> list[dict[int, float]]:
+    """Return the mIoU of the layers of several draws on the same images."""
+    device = next(backbone.parameters()).device
+    found = [{count: SegmentationScore(data.num_classes, ignore=IGNORE) for count in own} for own in layers]
+    for batch in _batches(data, judged, line):
         labels, features = batch.required("labels"), features_of(backbone, batch)
-        for count, layer in layers.items():
-            found[count].update(classes_by(layer.to(device), features, labels.shape[-2:]), labels)
-    return {count: float(score.compute()["miou"]) for count, score in found.items()}
+        for own, score in zip(layers, found, strict=True):
+            for count, layer in own.items():
+                score[count].update(classes_by(layer.to(device), features, labels.shape[-2:]), labels)
+    return [{count: float(one.compute()["miou"]) for count, one in own.items()} for own in found]
 
 
 def _layers(data: LabelledSet, backbone: Backbone, draw: Draw, line: ProgressLine) -> dict[int, Tensor]:

@@ -14,14 +14,16 @@ from geopretrain.records import Real, Text, as_type, damaged, read_json
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.figures import SYMBOLS, colour_of, plain, style
 from geopretrain.report.maps import length_of_names
+from geopretrain.report.probed import LabelTable, label_table
 from geopretrain.report.texts import kept_as
 from geopretrain.study.inits import short_names
+from geopretrain.study.probes import LabelProbes
 from geopretrain.wording import number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-NUMBERS, TABLE, MOVED = "features.json", "features.csv", "moved.csv"
+NUMBERS, TABLE, MOVED, BY_LABELS = "features.json", "features.csv", "moved.csv", "labels.csv"
 COLUMNS = ("rank_me", "linear_miou", "knn_miou", "moved")
 """Numbers of an initialisation, in the order of the table."""
 _ADVICE = "Look at them again: geopretrain analyse features ... --overwrite."
@@ -37,6 +39,7 @@ class Shape:
 
     protocol: Text
     inits: dict[Text, dict[Text, Real | None]]
+    labels: LabelProbes | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class FeatureTable:
         sentences: how far weights have moved, one for each initialisation.
         drawing: the same layer by layer; None where nothing can have moved.
         downloads: the numbers.
+        labels: probes by the number of labels; None without.
     """
 
     title: str
@@ -62,6 +66,7 @@ class FeatureTable:
     sentences: Sequence[str]
     drawing: Drawing | None
     downloads: Sequence[Mapping[str, str]]
+    labels: LabelTable | None = None
 
 
 def read_features(folder: Path, place: str) -> FeatureTable:
@@ -75,6 +80,9 @@ def read_features(folder: Path, place: str) -> FeatureTable:
     found: Shape = as_type(Shape, content, file, error=RunFolderError, advice=_ADVICE)
     if not found.inits:
         raise damaged(file, "inits", "one initialisation or more", error=RunFolderError, advice=_ADVICE)
+    if found.labels is not None and set(found.labels.inits) != set(found.inits):
+        expected = "probes of the same initialisations"
+        raise damaged(file, "labels", expected, error=RunFolderError, advice=_ADVICE)
     names = short_names(list(found.inits))
     first, *_ = names.values()
     moved = {names.get(init, init): own for init, own in _distances(folder / MOVED).items()}
@@ -89,6 +97,7 @@ def read_features(folder: Path, place: str) -> FeatureTable:
         [_sentence(init, own, whole.get(init), first) for init, own in moved.items()],
         _drawn(moved, first) if moved else None,
         _downloads(folder),
+        label_table(found.labels, names) if found.labels is not None else None,
     )
 
 
@@ -161,7 +170,11 @@ def _figure(moved: Distances, layers: Sequence[str]) -> Figure:
 
 
 def _downloads(folder: Path) -> list[dict[str, str]]:
-    words = {TABLE: "Numbers of these features (CSV)", MOVED: "How far each layer has moved (CSV)"}
+    words = {
+        TABLE: "Numbers of these features (CSV)",
+        MOVED: "How far each layer has moved (CSV)",
+        BY_LABELS: "Every probe by its number of labels (CSV)",
+    }
     return [
         kept_as(f"{folder.name}-{name}", said, (folder / name).read_text(encoding="utf-8"), "text/csv")
         for name, said in words.items()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
+from geopretrain.config.several import LabelCounts
 from geopretrain.study.contests import contest_of
 from geopretrain.wording import counted
 
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
     from geopretrain.data.dataset import Fields
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.data.store.frame_store import FrameStore
+
+
+class Drawing(Protocol):
+    """Options that say how many labelled samples are learned from, and how they are drawn."""
+
+    @property
+    def labels(self) -> LabelCounts | None:
+        """Numbers of labels; None: all there are."""
+
+    @property
+    def subsets(self) -> int:
+        """Sets that are drawn."""
+
+    @property
+    def subset_by(self) -> SubsetBy | None:
+        """How."""
+
+    @property
+    def subset_seed(self) -> int:
+        """Of the first set."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +109,14 @@ def drawn_from(data: LabelledSet | FrameStore, fields: Fields) -> np.ndarray:
     return train[: data.labelled_by_hand] if isinstance(data, LabelledSet) else train
 
 
-def label_counts(options: CompareOptions, available: int) -> list[int]:
+def label_counts(options: Drawing, available: int) -> list[int]:
     """Return the numbers of labels that are compared, ascending."""
     asked = "all" if options.labels is None else options.labels
     several = asked if isinstance(asked, tuple) else (asked,)
     return sorted({available if isinstance(one, str) else one for one in several})
 
 
-def drawn_by(options: CompareOptions) -> SubsetBy:
+def drawn_by(options: Drawing) -> SubsetBy:
     """Return how sets are drawn: what was asked for, or by sequence where there are several."""
     return options.subset_by or ("sequence" if options.subsets > 1 else "chance")
 
