@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from geopretrain import manifest
+from geopretrain.config.analysis_options import CkaOptions
 from geopretrain.config.options import (
     CompareOptions,
     EvaluateOptions,
@@ -38,6 +39,16 @@ def test_options_come_back_as_they_were(tmp_path):
     read = PretrainOptions(**read_saved(tmp_path, "pretrain", PretrainOptions))
     assert (read.method, read.data, read.size, read.subset) == ("scdepth", ["a", "b"], (96, 128), 0.05)
     assert (read.settings, read.lr, read.batch_size, read.steps) == ({"version": 2}, 1e-4, 12, None)
+
+
+def test_words_for_initialisations_stay_words_beside_folders_that_are_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("imagenet", "kitti"):
+        (tmp_path / name).mkdir()
+    kept = as_saved("pretrain", PretrainOptions("monodepth", data=["imagenet"], out="run", init="imagenet"))
+    assert (kept["data"], kept["init"]) == ([str(tmp_path / "imagenet")], "imagenet")
+    kept = as_saved("analyse cka", CkaOptions(["imagenet", "kitti"], data="kitti", out="maps"))
+    assert kept["inits"] == ["imagenet", str(tmp_path / "kitti")]
 
 
 def test_lists_behind_a_path_are_kept_absolute_too(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ FILE = "config.yaml"
 NOT_SAVED = ("resume", "overwrite", "progress", "open_report")
 """Options of one call, not of what came out of it."""
 
+WORDS = ("random", "imagenet")
+"""Initialisations that are no paths, also where a folder is called so."""
+
 Settings = dict[str, Any]
 
 
@@ -42,23 +45,28 @@ def as_saved(command: str, options: Any, **resolved: Any) -> Settings:
     values = {name: getattr(options, name) for name in names} | resolved
     if values.get("out"):
         values["out"] = Path(values["out"]).absolute()
-    return {"command": command, **{name: _plain(value, types.get(name)) for name, value in values.items()}}
+    saved = {name: _plain(name, value, types.get(name)) for name, value in values.items()}
+    return {"command": command, **saved}
 
 
-def _plain(value: Any, hint: Any) -> Any:
-    """Return a value as text, number or list; sizes as HEIGHTxWIDTH, paths that exist absolute."""
+def _plain(name: str, value: Any, hint: Any) -> Any:
+    """Return the value of an option as text, number or list; sizes as HEIGHTxWIDTH, paths that exist
+    absolute."""
     words = words_of(hint)
     metavar = words.metavar if words else ""
     if metavar == "HEIGHTxWIDTH" and isinstance(value, (list, tuple)):
         return "x".join(str(side) for side in value)
     value = plain(value)
     if metavar == "PATH":
-        return [_absolute(part) for part in value] if isinstance(value, list) else _absolute(value)
+        kept = WORDS if name in ("init", "inits") else ()
+        return (
+            [_absolute(part, kept) for part in value] if isinstance(value, list) else _absolute(value, kept)
+        )
     return value
 
 
-def _absolute(value: Any) -> Any:
-    if not isinstance(value, str) or not value:
+def _absolute(value: Any, kept: Collection[str]) -> Any:
+    if not isinstance(value, str) or not value or value in kept:
         return value
     if os.path.exists(value):
         return os.path.abspath(value)
@@ -81,7 +89,7 @@ def command_line(options: type, settings: Mapping[str, Any]) -> str:
     words = ["geopretrain", str(settings["command"])]
     for option in options_of(options):
         value = settings.get(option.name)
-        if value is None or value == _plain(standard[option.name], types[option.name]):
+        if value is None or value == _plain(option.name, standard[option.name], types[option.name]):
             continue
         words += ([] if option.positional else [option.typed]) + [shlex.quote(word) for word in _words(value)]
     return " ".join(words)
