@@ -56,6 +56,53 @@ def test_the_points_of_a_grid_do_not_wait_for_each_other():
     assert width([], needs) == 0
 
 
+def chain_with(folder, **options):
+    """Write the chain with other options of stages, and ``masked`` once more; return its path."""
+    content = yaml.safe_load((FOLDER / "mesa/chain.yaml").read_text(encoding="utf-8"))
+    stages = {one["name"]: one for one in content["stages"]}
+    at = content["stages"].index(stages["masked"]) + 1
+    content["stages"].insert(at, {**stages["masked"], "name": "masked+more"})
+    ends = ("masked", "masked+more", "geometric", "supervised")
+    content["rows"] = [{**content["rows"][0], "name": name, "start": {"stage": name}} for name in ends]
+    del content["items"]
+    for name, changed in options.items():
+        stages[name]["options"] |= changed
+    path = folder / "chain.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_longer_name_is_another_folder(tmp_path):
+    needs = needs_of(plan_of(chain_with(tmp_path), out=tmp_path / "out").stages)
+    assert needs["masked+more"] == needs["masked"] == {"frames"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("name", ["out", "beside/../out", "link/out"])
+def test_a_folder_is_known_by_all_its_names(tmp_path, monkeypatch, name, is_there):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for folder in ("filmed", *(("out/frames", "out/masked") if is_there else ())):
+        (tmp_path / folder).mkdir(parents=True)
+    assert needs_of(plan_of("mesa/chain", out=name).stages)["geometric"] == {"frames", "masked"}
+    by_hand = {"init": "beside/../out/masked/model.safetensors", "data": "link/filmed"}
+    recipe = chain_with(tmp_path, geometric=by_hand, seen={"store": "filmed"})
+    needs = needs_of(plan_of(recipe, out=name).stages)
+    assert needs["geometric"] == {"masked"}
+    assert needs["seen"] == {"teacher", "geometric"}, "which reads what it writes into"
+
+
+def test_the_same_folder_by_another_name_is_the_same_call(tmp_path, monkeypatch):
+    (tmp_path / "beside").mkdir()
+    monkeypatch.chdir(tmp_path / "beside")
+    (tmp_path / "out" / "frames").mkdir(parents=True)
+    plans = [plan_of("mesa/chain", out=out) for out in ("../out", tmp_path / "out")]
+    one, other = ({step.name: step.recognised(plan.out) for step in plan.stages} for plan in plans)
+    assert one == other
+    assert "OUT/frames" in one["masked"]
+
+
 def test_a_training_on_several_devices_and_a_comparison_have_processes_of_their_own():
     steps = plan_of("evidence/mesa-rooms", devices=2).stages
     assert not any(can_be_launched(step) for step in steps if step.command in ("pretrain", "compare"))

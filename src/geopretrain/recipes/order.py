@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -21,13 +22,14 @@ def needs_of(steps: Sequence[Step]) -> dict[str, set[str]]:
     One that writes into the folder of another waits for all that read that folder before it in the list, so
     that what a step finds in its data does not depend on how many run at a time.
     """
-    texts = {step.name: list(_texts(as_saved(step.command, step.options))) for step in steps}
+    texts = {step.name: "\n".join(_places(as_saved(step.command, step.options))) for step in steps}
+    folders = {step.name: _folder(step) for step in steps}
     found: dict[str, set[str]] = {}
     for number, step in enumerate(steps):
-        before = steps[:number]
-        found[step.name] = {one.name for one in before if _names(texts[step.name], one)}
+        before = [one.name for one in steps[:number]]
+        found[step.name] = {name for name in before if folders[name].search(texts[step.name])}
         if step.command in INSIDE:
-            found[step.name] |= {one.name for one in before if _names(texts[one.name], step)}
+            found[step.name] |= {name for name in before if folders[step.name].search(texts[name])}
     return found
 
 
@@ -49,18 +51,19 @@ def can_be_launched(step: Step) -> bool:
     return is_launched(step.command) and getattr(step.options, "devices", 1) == 1
 
 
-def _names(texts: Sequence[str], step: Step) -> bool:
-    """Return whether one of the texts has the folder of a step, or a place inside it."""
-    folder = re.compile(rf"(?<![\w./-]){re.escape(str(step.folder))}(?![\w.-])")
-    return any(folder.search(text) for text in texts)
+def _folder(step: Step) -> re.Pattern[str]:
+    """Return what finds the folder of a step, or a place inside it; a longer name is another folder."""
+    names = "|".join(re.escape(one) for one in sorted({str(step.folder), os.path.realpath(step.folder)}))
+    return re.compile(rf"(?<![\w./-])({names})(?![\w.+-])")
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _places(value: Any) -> Iterator[str]:
+    """Return all texts that may have a place, also as the disk has it: ``..`` and links lead to the same."""
     if isinstance(value, Mapping):
         for part in value.values():
-            yield from _texts(part)
+            yield from _places(part)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from _texts(part)
-    elif isinstance(value, str):
-        yield value
+            yield from _places(part)
+    elif isinstance(value, str) and os.sep in value:
+        yield from {value, os.path.realpath(value)}

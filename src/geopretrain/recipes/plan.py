@@ -235,9 +235,13 @@ def scale_of(options: ReproduceOptions) -> Scale:
 
 
 def out_folder(options: ReproduceOptions) -> Path:
-    """Return the folder of everything, absolute."""
+    """Return the folder of everything, absolute.
+
+    It is without ``..``, as what is there is read: the same folder by another name would be another call.
+    """
     if options.out is not None:
-        return Path(options.out).absolute()
+        out = Path(options.out).absolute()
+        return out.resolve() if ".." in out.parts else out
     stem = Path(options.recipe).with_suffix("") if options.recipe.endswith((".yaml", ".yml")) else None
     name = stem.name if stem else find(options.recipe).name.replace("/", "-")
     return Path("reproduced", f"{name}-{scale_of(options)}").absolute()
@@ -316,7 +320,7 @@ class _Resolver:
         """Return the folder that a stage writes."""
         stage = self.stages[name]
         if stage.command in INSIDE:
-            return Path(self.value(stage.options[INSIDE[stage.command]]))
+            return Path(self.value(stage.options[INSIDE[stage.command]])).absolute()
         return self.out / name
 
     def value(self, value: Any, row: Mapping[str, Any] | None = None) -> Any:
