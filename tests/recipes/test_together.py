@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 import queueing
@@ -10,6 +12,7 @@ import yaml
 
 from geopretrain import cli
 from geopretrain.config.options import ReproduceOptions
+from geopretrain.console import console
 from geopretrain.errors import DataError
 from geopretrain.recipes import jobs
 from geopretrain.recipes.finding import FOLDER
@@ -66,7 +69,7 @@ def chain_with(folder, **options):
     content["rows"] = [{**content["rows"][0], "name": name, "start": {"stage": name}} for name in ends]
     del content["items"]
     for name, changed in options.items():
-        stages[name]["options"] |= changed
+        stages[name]["options"] = {**stages[name]["options"], **changed}
     path = folder / "chain.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
@@ -106,6 +109,39 @@ def test_the_same_folder_by_another_name_is_the_same_call(tmp_path, monkeypatch)
 def test_a_training_on_several_devices_and_a_comparison_have_processes_of_their_own():
     steps = plan_of("evidence/mesa-rooms", devices=2).stages
     assert not any(can_be_launched(step) for step in steps if step.command in ("pretrain", "compare"))
+
+
+# ---- jobs
+@pytest.mark.parametrize("shown", [True, False])
+def test_how_far_trainings_are_is_said_where_anything_is_shown(tmp_path, capsys, monkeypatch, shown):
+    monkeypatch.setattr(jobs, "LOOK", 0.01)
+    monkeypatch.setattr(jobs.Watch, "_how_far", lambda self, name: f"{name} at step 1 of 2")
+    monkeypatch.setattr("geopretrain.console.PLAIN_LINE_EVERY", 0)
+    masked = plan_of("mesa/chain", out=tmp_path).stages[1]
+    with console.showing(shown), jobs.watching([masked]):
+        time.sleep(0.3)
+    assert ("masked at step 1 of 2" in capsys.readouterr().out) == shown
+
+
+def test_a_job_computes_as_its_recipe_fixes_it_and_else_as_it_is_told(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(jobs, "function", lambda command: lambda **values: called.append(values))
+    fixed = chain_with(tmp_path, masked={"device": "cpu", "threads": 1})
+    plan = plan_of(fixed, out=tmp_path / "out", device="auto", threads=2)
+    for step in plan.stages:
+        jobs.run_job(jobs.job_of(step, overwrite=False), threads=2, device="cuda")
+    how = {Path(one["out"]).name: (one["device"], one["threads"]) for one in called if "out" in one}
+    assert (how["masked"], how["masked+more"]) == (("cpu", 1), ("cuda", 2))
+
+
+def test_a_job_has_whole_paths_because_other_machines_begin_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "filmed").mkdir()
+    plan = plan_of(chain_with(tmp_path, masked={"data": "filmed"}), out="out")
+    values = {step.name: jobs.job_of(step, overwrite=False).values for step in plan.stages}
+    assert values["masked"]["data"] == str(tmp_path / "filmed")
+    assert "size" not in values["masked"], "what is left to defaults stays so"
+    assert values["frames"]["size"] == "64x96"
 
 
 # ---- run

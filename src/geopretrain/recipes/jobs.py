@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from geopretrain.compute import fewer_threads_where_shared
+from geopretrain.config.saved import as_saved
 from geopretrain.console import ProgressLine, clock_time, console
 from geopretrain.errors import RunFolderError
 from geopretrain.recipes.commands import REDONE, function, options_class
@@ -53,20 +55,28 @@ class StepJob:
 
 
 def job_of(step: Step, *, overwrite: bool) -> StepJob:
-    """Return what a step calls; a run that was interrupted goes on."""
+    """Return what a step calls, with whole paths: other machines begin elsewhere. A run that was interrupted
+    goes on."""
     known = [one.name for one in fields(options_class(step.command))]
     more = {"resume": not overwrite, "overwrite": overwrite or step.command in REDONE}
-    values = {name: plain(value) for name, value in given(step.options).items()}
+    saved = as_saved(step.command, step.options)
+    values = {name: saved.get(name, plain(value)) for name, value in given(step.options).items()}
     return StepJob(step.name, step.command, values | {n: v for n, v in more.items() if n in known})
 
 
 def run_job(job: StepJob, threads: int | None = None, device: str = "auto") -> dict[str, float]:
     """Do what a step calls, quietly, and return the ``seconds`` that it took.
 
+    Args:
+        job: of the step.
+        threads: to compute with, where the recipe does not fix them; None: its share.
+        device: to compute on, likewise.
+
     Raises:
         UserError: what the command raises.
     """
-    values = {**job.values, "device": device, **({} if threads is None else {"threads": threads})}
+    own = {name: value for name, value in job.values.items() if (name, value) != ("device", "auto")}
+    values = {"device": device, **({} if threads is None else {"threads": threads}), **own}
     with console.showing(False), fewer_threads_where_shared():
         return {"seconds": call(replace(job, values=values))}
 
@@ -103,9 +113,13 @@ class Watch(threading.Thread):
         self.line, self.steps = line, {step.name: step for step in steps}
         self.going, self.ended = set(self.steps), 0
         self._over, self._writing = threading.Event(), threading.Lock()
+        self._context = copy_context()  # of the thread that makes it: whether anything is shown
 
     def run(self) -> None:
         """Look until it is over."""
+        self._context.run(self._look)
+
+    def _look(self) -> None:
         while not self._over.wait(LOOK):
             with self._writing:
                 far = [text for name in self.steps if name in self.going and (text := self._how_far(name))]
