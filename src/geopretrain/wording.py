@@ -27,6 +27,11 @@ def those(number: int, noun: str, one: str = "is", more: str = "are") -> str:
     return f"{counted(number, noun)} {one if number == 1 else more}"
 
 
+def as_sentence(text: str) -> str:
+    """Return text with the end of a sentence, so that another one can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 MINUS = "\N{MINUS SIGN}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ from geopretrain import cli
 from geopretrain.config.options import ReproduceOptions
 from geopretrain.console import console
 from geopretrain.errors import DataError
-from geopretrain.recipes import jobs
+from geopretrain.recipes import jobs, running
 from geopretrain.recipes.finding import FOLDER
+from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.order import can_be_launched, in_turn, needs_of, width
 from geopretrain.recipes.plan import make_plan
+from geopretrain.recipes.running import Runner
+from geopretrain.study.launchers import Launch
+from geopretrain.study.launchers.work import Work
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +241,52 @@ def test_a_stage_that_fails_elsewhere_stops_none_beside_it(one_by_one, tmp_path,
     assert cli.main(ask) == 0
     assert numbers_of(tmp_path / "out") == numbers_of(alone)
     assert len(queue.asked) == 3, "stages, stages again, rows: none of them in this process"
+
+
+def test_all_stages_that_failed_are_named(one_by_one, tmp_path, capsys, monkeypatch, queue):
+    recipe, _ = one_by_one
+    fails_where(monkeypatch, lambda command, named: command == "pretrain")
+    ask = words(recipe, tmp_path / "out", "--launcher", "slurm", "--progress", "false")
+    assert cli.main(ask) == 2
+    said = capsys.readouterr()
+    assert "The stage masked (2 of 3, `geopretrain pretrain`) failed: The disk is on fire. " in said.err
+    assert "other failed, too: The disk is on fire. What is finished" in said.err
+    assert "FAILED" not in said.out
+
+
+def test_what_fails_of_a_chain_is_what_failed_and_not_what_needs_it(tmp_path, monkeypatch):
+    plan = plan_of(chain_with(tmp_path), out=tmp_path / "out")
+    steps, needs = plan.stages, needs_of(plan.stages)
+    told = []
+
+    def run_all(asked, launch, on_done, own):
+        work = Work(asked, on_done, own)
+        while (job := work.take()) is not None:
+            is_bad = job.name in ("masked", "masked+more")
+            work.finish(job, {"error": f"no {job.name}"} if is_bad else {"outcome": {"seconds": 1.0}})
+
+    monkeypatch.setattr(running, "run_jobs", run_all)
+    monkeypatch.setattr(running, "call", lambda job: 0.0)
+    monkeypatch.setattr(running, "_check_fields", lambda step: None)
+    launch = Launch("slurm", "auto", "cpu", tmp_path / "log")
+    journal = Journal(tmp_path / "out")
+    ran = Runner(steps, needs, journal, launch, {}, told.extend, overwrite=False).run()
+    assert [(step.name, error) for step, error in told] == [
+        ("masked", "no masked"),
+        ("masked+more", "no masked+more"),
+    ]
+    assert sorted(ran) == ["frames", "rooms", "teacher"]
+
+
+def test_a_recipe_of_many_steps_is_looked_through_in_no_time(tmp_path):
+    (step,) = (one for one in plan_of("mesa/chain", out=tmp_path).stages if one.name == "masked")
+    steps = [replace(step, name=f"row-{number}") for number in range(1500)]
+    needs = {step.name: {f"row-{number - 1}"} if number % 3 else set() for number, step in enumerate(steps)}
+    launch = Launch("slurm", "auto", "cpu", tmp_path / "log")
+    runner = Runner(steps, needs, Journal(tmp_path), launch, {}, lambda failures: None, overwrite=False)
+    begin = time.process_time()
+    assert len(runner._batch()) == len(steps)
+    assert time.process_time() - begin < 5
 
 
 def test_a_row_that_fails_elsewhere_stops_no_other(one_by_one, tmp_path, capsys, monkeypatch, queue):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,12 @@ from geopretrain.recipes.order import Needs, can_be_launched, in_turn, needs_of,
 from geopretrain.recipes.plan import Measured, Plan, Step
 from geopretrain.runs.folder import RunFolder
 from geopretrain.study.launchers import Launch, jobs_in_words, run_jobs
+from geopretrain.wording import as_sentence
 
 MANY = 1000
 """Steps, more than any machine has room for."""
+Failures = Sequence[tuple[Step, str]]
+"""Steps that failed, at least one, each with its error."""
 
 
 def run_stages(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool) -> list[str]:
@@ -30,9 +33,12 @@ def run_stages(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool)
     many = len(plan.stages)
     number = {step.name: f"{at} of {many}" for at, step in enumerate(plan.stages, 1)}
 
-    def failed(step: Step, error: str) -> None:
+    def failed(failures: Failures) -> None:
+        (step, error), *others = failures
+        more = "".join(f"{one.name} failed, too: {as_sentence(its)} " for one, its in others)
         raise UserError(
-            f"The stage {step.name} ({number[step.name]}, `geopretrain {step.command}`) failed: {error} "
+            f"The stage {step.name} ({number[step.name]}, `geopretrain {step.command}`) failed: "
+            f"{as_sentence(error)} {more}"
             f"What is finished is kept in '{plan.out}': repeat the command to go on."
         )
 
@@ -50,17 +56,19 @@ def run_rows(plan: Plan, journal: Journal, launch: Launch, *, overwrite: bool) -
     failures: list[dict[str, Any]] = []
     of = {step.name: one for one in plan.measured for step in one.steps}
 
-    def failed(step: Step, error: str) -> None:
-        one = of[step.name]
-        console.warn_left_out(f"FAILED {one.name}: {error}")
-        failures.append({"row": one.row.name, "seed": one.seed, "error": error})
+    def failed(found: Failures) -> None:
+        for step, error in found:
+            one = of[step.name]
+            console.warn_left_out(f"FAILED {one.name}: {error}")
+            failures.append({"row": one.row.name, "seed": one.seed, "error": error})
 
     steps = [step for one in plan.measured for step in one.steps]
     needs = {name: own for one in plan.measured for name, own in in_turn(one.steps).items()}
     Runner(steps, needs, journal, launch, _heads(plan.measured), failed, overwrite=overwrite).run()
     if failures and len(failures) == len(plan.measured):
+        first = "{row}, seed {seed}: {error}".format_map(failures[0])
         raise UserError(
-            f"No row could be measured. The first error, of {plan.measured[0].name}: {failures[0]['error']} "
+            f"No row could be measured. The first error, of {as_sentence(first)} "
             f"What is finished is kept in '{plan.out}': repeat the command to go on."
         )
     return failures
@@ -90,7 +98,7 @@ class Runner:
         journal: of what is finished.
         launch: where those run that several may run of at a time.
         heads: what is said before steps, by name.
-        failed: is told of a step that failed; those that need it are left out. What it raises ends it all.
+        failed: is told of steps that failed; those that need them are left out. What it raises ends it all.
         overwrite: begin what is not finished from nothing.
     """
 
@@ -101,7 +109,7 @@ class Runner:
         journal: Journal,
         launch: Launch,
         heads: dict[str, str],
-        failed: Callable[[Step, str], None],
+        failed: Callable[[Failures], None],
         *,
         overwrite: bool,
     ) -> None:
@@ -114,7 +122,8 @@ class Runner:
         one_by_one = self._here_at_a_time(MANY) == 1
         while self.left:
             batch = [] if one_by_one else self._batch()
-            here = [step for step in self.left if step not in batch and not self._waits(step)]
+            launched, left = {step.name for step in batch}, {step.name for step in self.left}
+            here = [one for one in self.left if one.name not in launched and not self._waits(one, left)]
             data = (step for step in here if step.command.startswith("data "))
             first = next(data, None) if batch else here[0]  # more can be launched when data are there
             if first is None:
@@ -123,17 +132,17 @@ class Runner:
                 self._here(first)
         return self.ran
 
-    def _waits(self, step: Step, but: Sequence[Step] = ()) -> bool:
-        """Return whether a step needs one that is not finished, ``but`` for some."""
-        own = self.needs.get(step.name, ())
-        return any(one.name in own for one in self.left if one not in but)
+    def _waits(self, step: Step, left: Container[str]) -> bool:
+        """Return whether a step needs one of those that are left."""
+        return any(name in left for name in self.needs.get(step.name, ()))
 
     def _batch(self) -> list[Step]:
         """Return the steps that can be launched now, or after others of them."""
-        found: list[Step] = []
+        found, others = [], {step.name for step in self.left}
         for step in self.left:
-            if can_be_launched(step) and not self._waits(step, but=found):
+            if can_be_launched(step) and not self._waits(step, others):
                 found.append(step)
+                others.remove(step.name)
         return found
 
     def _here(self, step: Step) -> None:
@@ -145,9 +154,9 @@ class Runner:
                 console.say(step.line)
                 self._keep(step, call(job_of(step, overwrite=self.overwrite)))
         except UserError as error:
-            self._ended(step, str(error))
+            self._without([(step, str(error))])
         else:
-            self._ended(step)
+            self.left.remove(step)
 
     def _together(self, batch: Sequence[Step]) -> None:
         """Run steps as jobs; one after the other in this process, with all its cores, where only one of them
@@ -183,12 +192,10 @@ class Runner:
                     self._keep(steps[job.name], answer["outcome"]["seconds"])
 
             run_jobs([job_of(step, overwrite=self.overwrite) for step in missing], launch, done, self.needs)
-        for step in missing:
-            if step.name not in errors:
-                self._ended(step)
-        for step in missing:
-            if step in self.left:
-                self._ended(step, errors[step.name])
+        self.left = [step for step in self.left if step.name not in steps or step.name in errors]
+        if errors:
+            own = [step for step in missing if step.name in errors and not self._waits(step, errors)]
+            self._without([(step, errors[step.name]) for step in own])
 
     def _was_done(self, step: Step) -> bool:
         if not self.journal.has(step):
@@ -203,17 +210,14 @@ class Runner:
         self.journal.add(step, seconds)
         self.ran.append(step.name)
 
-    def _ended(self, step: Step, error: str | None = None) -> None:
-        """Go on without a step, and where it failed without those that need it."""
-        self.left.remove(step)
-        if error is None:
-            return
-        lost = {step.name}
-        for one in list(self.left):
-            if lost & set(self.needs.get(one.name, ())):
+    def _without(self, failures: Failures) -> None:
+        """Go on without steps that failed, and without those that need them."""
+        lost = {step.name for step, _ in failures}
+        for one in self.left:
+            if self._waits(one, lost):
                 lost.add(one.name)
-                self.left.remove(one)
-        self.failed(step, error)
+        self.left = [one for one in self.left if one.name not in lost]
+        self.failed(failures)
 
 
 def _free_disk(step: Step) -> None:
