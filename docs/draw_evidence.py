@@ -95,16 +95,37 @@ def _points(axis: Any, x: float, values: Sequence[float], colour: str, top: floa
             axis.annotate(f"{one:.2f}", (x, top), xytext=(6, -3), textcoords="offset points", fontsize=9)
 
 
-def draw_equal_time(path: Path) -> None:
-    """Draw the table of equal time: differences to ImageNet with intervals; red is told after correction."""
+@dataclass(frozen=True)
+class Differences:
+    """A table of the page: columns of differences to what nothing was trained for.
+
+    Args:
+        section: its heading.
+        header: the first cell of its head.
+        zero: the first cell of the row that differences are to.
+        columns: how many of them are drawn.
+        limits: of the axis, points.
+        words: below the axis.
+    """
+
+    section: str
+    header: str
+    zero: str
+    columns: int
+    limits: tuple[float, float]
+    words: str
+
+
+def draw_equal_time(path: Path, table: Differences) -> None:
+    """Draw a table of equal time: differences with intervals; red is told after correction."""
     page = (RESULTS / "evidence.md").read_text(encoding="utf-8")
-    page = page[page.index("## Equal time") :]
-    (header,) = re.findall(r"^\| on top of ImageNet \|(.*)\|$", page, re.MULTILINE)
-    (zero,) = re.findall(r"^\| nothing \(`imagenet`\), both sets \|(.*)\|$", page, re.MULTILINE)
+    page = page[page.index(table.section) :]
+    (header,) = re.findall(rf"^\| {table.header} \|(.*)\|$", page, re.MULTILINE)
+    (zero,) = re.findall(rf"^\| {re.escape(table.zero)} \|(.*)\|$", page, re.MULTILINE)
     lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)[:7]
-    starts = [mean(map(float, re.findall(NUMBER, cell))) for cell in zero.split("|")]
-    figure, axes = plt.subplots(1, len(starts), figsize=(15.6, 3.3), sharey=True)
-    for column, (axis, title) in enumerate(zip(axes, header.split("|"), strict=True)):
+    starts = [_level(cell) for cell in zero.split("|")[: table.columns]]
+    figure, axes = plt.subplots(1, len(starts), figsize=(2.6 * len(starts), 3.3), sharey=True)
+    for column, (axis, title) in enumerate(zip(axes, header.split("|"), strict=False)):
         for place, (_, line) in enumerate(lines):
             cell = line.split("|")[column]
             first, again, apart, low, high = map(float, re.findall(NUMBER, cell))
@@ -113,21 +134,48 @@ def draw_equal_time(path: Path) -> None:
             axis.plot([apart], [place], "o", color=colour)
             axis.plot([one - starts[column] for one in (first, again)], [place] * 2, "|", color=colour, ms=12)
         axis.axvline(0, color=DARK, linewidth=1.2)
-        axis.set(title=title.strip().replace(", ", ",\n"), xlim=(-21.5, 6))
+        axis.set(title=title.strip().replace(", ", ",\n"), xlim=table.limits)
         axis.title.set_fontsize(10)
         axis.grid(axis="x", alpha=0.3)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(lines)), [name for name, _ in lines])
     axes[0].invert_yaxis()
-    figure.supxlabel("mIoU, points above ImageNet's weights", fontsize=10)
+    figure.supxlabel(table.words, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 
 
+def _level(cell: str) -> float:
+    """Return the mean of the scores in a cell, or the one that stands with its spread."""
+    found = [float(one) for one in re.findall(NUMBER, cell)]
+    return found[0] if "±" in cell else mean(found)
+
+
 def main(out: Path) -> None:
     """Draw all of them into a folder."""
-    draw_equal_time(out / "evidence-equal-time.png")
+    draw_equal_time(
+        out / "evidence-equal-time.png",
+        Differences(
+            "## Equal time",
+            "on top of ImageNet",
+            "nothing (`imagenet`), both sets",
+            6,
+            (-21.5, 6),
+            "mIoU, points above ImageNet's weights",
+        ),
+    )
+    draw_equal_time(
+        out / "evidence-equal-time-resnet18.png",
+        Differences(
+            "## Without ImageNet",
+            "pre-training from random numbers",
+            "nothing (`random`)",
+            5,
+            (-9, 7),
+            "mIoU, points above random numbers",
+        ),
+    )
     draw_trainings(
         out / "evidence-flow-to-depth.png",
         [

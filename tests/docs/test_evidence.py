@@ -64,13 +64,15 @@ TITLES = dict(
 )
 
 
-def against_imagenet(values: dict[tuple[str, str, str], float]) -> dict[str, tuple[float, ...]]:
-    """Return both pre-trainings of each method, their difference to ImageNet with its interval, and its p.
+def against_start(
+    values: dict[tuple[str, str, str], float], first: str = "imagenet"
+) -> dict[str, tuple[float, ...]]:
+    """Return both pre-trainings of each method, their difference to none with its interval, and its p.
 
     An analysis of variance: starts and places (a set of labels and a seed) crossed, two pre-trainings nested
     in each method; the error of a method is that of its two pre-trainings or of the rest, whichever is more.
     """
-    starts = ["imagenet", *(f"{name}{end}" for name in METHODS for end in ("", "_again"))]
+    starts = [first, *(f"{name}{end}" for name in METHODS for end in ("", "_again"))]
     places = sorted({(subset, seed) for _, subset, seed in values})
     table = np.array([[values[start, *place] for place in places] for start in starts])
     count, means = len(places), table.mean(1)
@@ -117,7 +119,7 @@ def test_equal_time(method):
     cells = line.split("|")
     assert len(cells) == len(COLUMNS)
     for cell, column in zip(cells, COLUMNS, strict=True):
-        found = against_imagenet(of_column(*column))
+        found = against_start(of_column(*column))
         assert numbers(cell) == pytest.approx(found[method][:-1], abs=0.06)
         assert ("**" in cell) is (method in told_after_holm(found))
 
@@ -135,7 +137,7 @@ def test_equal_time_without_pre_training(title, start):
 def test_equal_time_where_a_range_is_said():
     text = section("Equal time")
     for labels, said in (("4", "4 labels: -1.8 to +1.7"), ("64", "64: -3.5 to +0.6")):
-        apart = [one[2] for one in against_imagenet(of_column("full", labels, "50")).values()]
+        apart = [one[2] for one in against_start(of_column("full", labels, "50")).values()]
         assert said in text
         assert numbers(said) == pytest.approx([min(apart), max(apart)], abs=0.06)
 
@@ -150,7 +152,7 @@ def test_equal_time_where_a_range_is_said():
     ],
 )
 def test_equal_time_of_a_frozen_encoder(mode, labels, said):
-    lost = [-one[2] for one in against_imagenet(of_column(mode, labels)).values()]
+    lost = [-one[2] for one in against_start(of_column(mode, labels)).values()]
     assert said in section("Equal time")
     assert numbers(said) == pytest.approx([min(lost), max(lost)], abs=0.06)
 
@@ -166,9 +168,49 @@ FLOW_AGAINST_DEPTH = {
 @pytest.mark.parametrize(("column", "said"), FLOW_AGAINST_DEPTH.items())
 def test_flow_against_depth(column, said):
     assert said in section("Equal time")
-    found = against_imagenet(of_column(*column))
+    found = against_start(of_column(*column))
     apart = found["flow"][2] - found["depth"][2]
     assert numbers(said)[0] == pytest.approx(apart, abs=0.06)
+
+
+RESNET18 = section("Without ImageNet")
+WITHOUT = [("full", "16"), ("frozen", "64"), ("probe", "4"), ("probe", "16"), ("probe", "64")]
+
+
+def of_resnet18(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
+    return {
+        (line["row"], line["subset"], line["seed"]): 100 * float(line["miou"])
+        for line in trainings("evidence-equal-time-resnet18")
+        if (line["mode"], line["labels"]) == (mode, labels) and line["step"] in (step, "")
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_time_without_imagenet(method):
+    (line,) = re.findall(rf"^\| `{TITLES[method]}` \|(.*)\|$", RESNET18, re.MULTILINE)
+    *cells, every = line.split("|")
+    for cell, column in zip(cells, WITHOUT, strict=True):
+        found = against_start(of_resnet18(*column), "random")
+        assert numbers(cell) == pytest.approx(found[method][:-1], abs=0.06)
+        assert ("**" in cell) is (method in told_after_holm(found))
+    own = {row: value for (row, *_), value in of_resnet18("probe", "367").items()}
+    assert numbers(every) == pytest.approx([own[method], own[f"{method}_again"]], abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("title", "start"),
+    [
+        ("nothing (`random`)", "random"),
+        ("`tf_efficientnet_lite0`, ImageNet", "lite0_imagenet"),
+        ("`tf_efficientnet_lite0`, random numbers", "lite0_random"),
+    ],
+)
+def test_what_the_others_are_set_against_without_imagenet(title, start):
+    (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", RESNET18, re.MULTILINE)
+    for cell, (mode, labels) in zip(line.split("|"), [*WITHOUT, ("probe", "367")], strict=True):
+        own = [value for (row, *_), value in sorted(of_resnet18(mode, labels).items()) if row == start]
+        several = [mean(own), stdev(own)] if mode == "probe" and len(own) > 1 else own
+        assert numbers(cell) == pytest.approx(several, abs=0.06)
 
 
 FLOW_TO_DEPTH = [
