@@ -142,8 +142,8 @@ def _saving(
     mode, init, labels = what
     sentence = (
         f"With {measure.counted(labels)} and {MODE_WORDS.get(mode, mode)}, {init} is worth "
-        f"{_words(needed, counts, measure)} of {first} (95 % interval {_end(low, counts)} to "
-        f"{_end(high, counts)}; bootstrap over {_over(common, measure)})."
+        f"{_words(needed, counts, measure)} of {first} (95 % interval {_ends(low, high, counts)}; "
+        f"bootstrap over {_over(common, measure)})."
     )
     return Saving(mode, init, labels, needed, low, high, sentence)
 
@@ -165,6 +165,11 @@ def _words(needed: float, counts: Sequence[int], measure: Measure) -> str:
     if math.isinf(needed):
         return f"more than the {measure.counted(counts[-1])}"
     return measure.counted(round(needed)) if needed else f"no more than the {measure.counted(counts[0])}"
+
+
+def _ends(low: float, high: float, counts: Sequence[int]) -> str:
+    """Write both ends of an interval, once where they are the same."""
+    return " to ".join(dict.fromkeys([_end(low, counts), _end(high, counts)]))
 
 
 def _end(needed: float, counts: Sequence[int]) -> str:
