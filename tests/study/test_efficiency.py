@@ -72,6 +72,7 @@ def test_an_initialisation_that_is_worth_twice_the_labels_saves_half():
     assert "is worth more than the 64 labels of plain" in savings[64].sentence
     assert "With 16 labels and all layers trained, deep is worth 3" in savings[16].sentence
     assert "6 sets of labels and their seeds, so few" in savings[16].sentence
+    assert "(95 % interval more than 64; bootstrap" in savings[64].sentence, "both ends are the same"
 
 
 def test_an_initialisation_that_is_worth_less_is_said_to_be():
