@@ -8,6 +8,8 @@ import html
 import io
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from browsing import browser, open_page
@@ -433,3 +435,9 @@ def test_steps_that_are_no_numbers_are_damage(tmp_path, step):
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write(f'{{"kind": "train", "step": {step}, "loss": 1}}\n')
     assert standings(tmp_path)["run"].state == "damaged"
+
+
+def test_pages_are_written_without_what_trains():
+    """Importing it takes seconds, and a page that follows trainings is written again and again."""
+    code = "import sys, geopretrain.report.overview; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

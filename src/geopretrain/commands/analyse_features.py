@@ -10,8 +10,6 @@ from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from geopretrain.compute import resolve_device, use_threads
 from geopretrain.config.analysis_options import FeaturesOptions
 from geopretrain.config.command import takes
@@ -26,7 +24,8 @@ from geopretrain.wording import csv_cell
 if TYPE_CHECKING:
     from geopretrain.data.labelled.labelled_set import LabelledSet
     from geopretrain.networks import Backbone
-    from geopretrain.study.probes import LabelDraws, LabelProbes, Probe
+    from geopretrain.study.label_draws import LabelDraws
+    from geopretrain.study.probes import LabelProbes, Probe
 
 COMMAND = "analyse features"
 NUMBERS, TABLE, MOVED, PICTURE = "features.json", "features.csv", "moved.csv", "moved.png"
@@ -116,10 +115,12 @@ def analyse_features(options: FeaturesOptions) -> Features:
 
 def _images(options: FeaturesOptions) -> tuple[LabelledSet, LabelDraws | None]:
     """Open and check the labelled images; draw sets of them where numbers of labels are asked for."""
+    import numpy as np
+
     from geopretrain.data.labelled.census import check_labels
     from geopretrain.data.labelled.labelled_set import LABELS, LabelledSet
     from geopretrain.evaluation.probe import LinearProbe
-    from geopretrain.study.probes import LabelDraws
+    from geopretrain.study.label_draws import LabelDraws
 
     data = LabelledSet.open(str(options.data), size=options.size)
     usual = LinearProbe(data)

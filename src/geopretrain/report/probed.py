@@ -38,7 +38,7 @@ def label_table(probes: LabelProbes, names: Mapping[str, str]) -> LabelTable:
         probes: with one initialisation or more.
         names: short names of the initialisations.
     """
-    rows, counts = probes.rows(names), sorted({one.labels for one in probes.probes})
+    rows, counts = probes.rows(names), probes.counts
     inits = [names[init] for init in probes.inits]
     found = {(row.init, row.labels): row for row in rows}
     drawn = None
