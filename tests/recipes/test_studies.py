@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -184,6 +185,77 @@ def test_a_study_of_several_comparisons_has_a_page_that_leads_to_theirs(tmp_path
     made = reproduce(recipe, tiny=True, out=out, threads=1)
     assert [one.path.name for one in made.comparisons] == ["before", "scores"]
     assert made.comparison is made.comparisons[-1]
+
+
+def with_analyses(content):
+    options = content["stages"][0]["options"]
+    shared = {"data": options["data"], "backbone": options["backbone"], "size": options["size"]}
+    probes = {"labels": {"setting": "labels"}, "subsets": 2, "evaluate_on": "test"}
+    two = {"inits": ["random", {"stage": "alone"}], **shared}
+    content["stages"] += [
+        {
+            "name": "alone",
+            "words": "trained for an analysis alone",
+            "command": "finetune segmentation",
+            "options": {**shared, "labels": 2, "steps": 1, "batch_size": 2, "seed": 1},
+        },
+        {"name": "idle", "words": "of no use", "command": "data prepare", "options": {"inputs": "nothing"}},
+        {
+            "name": "probes",
+            "words": "what <few> labels read",
+            "command": "analyse features",
+            "options": two | probes,
+        },
+        {
+            "name": "layers",
+            "words": "how alike they are",
+            "command": "analyse cka",
+            "options": {"inits": [{"stage": "alone"}], "data": options["data"], "images": 8, "batch_size": 4},
+        },
+    ]
+
+
+def test_analyses_of_a_study_are_run_and_shown(tmp_path, capsys):
+    recipe, out = study(tmp_path, with_analyses), tmp_path / "out"
+    words = ["reproduce", recipe, "--tiny", "--out", str(out), "--threads", "1"]
+    assert cli.main(words) == 0
+    assert f"The report is {out / 'report.html'}." in capsys.readouterr().out
+    assert not (out / "idle").exists(), "a stage that nothing leads to is not run"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="scores/report.html"' in page
+    assert "What &lt;few&gt; labels read" in page
+    assert "linear probes by the number of labels" in page
+    rows = list(csv.DictReader((out / "probes/labels.csv").open(encoding="utf-8")))
+    assert len(rows) == 2 * 1 * 2, "two starts, one number of labels, two sets"
+    assert all(0 <= float(row["linear_miou"]) <= 1 for row in rows)
+    assert "How alike they are" in page
+    assert page.count('class="plot"') >= 3, "of the comparison, the probes, and the layers"
+    before = (out / "probes/features.json").stat().st_mtime_ns
+    assert cli.main(words) == 0
+    assert (out / "probes/features.json").stat().st_mtime_ns == before, "what is finished is kept"
+
+
+def test_a_damaged_analysis_of_a_study_is_said_in_its_place(tmp_path, capsys):
+    recipe, out = study(tmp_path, with_analyses), tmp_path / "out"
+    words = ["reproduce", recipe, "--tiny", "--out", str(out), "--threads", "1"]
+    assert cli.main(words) == 0
+    (out / "probes/features.json").write_text("{", encoding="utf-8")
+    assert cli.main(words) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert re.search(r'class="failure">[^<]*features.json', page)
+    assert "How alike they are" in page
+
+
+def test_the_numbers_of_a_paper_are_of_the_last_comparison_though_analyses_follow(tmp_path, capsys):
+    def printed(content):
+        with_analyses(content)
+        content["printed"] = [{"init": "same", "mode": "full", "numbers": {"miou": 1.0}, "words": "Theirs"}]
+
+    recipe = read_recipe(study(tmp_path, printed))
+    assert [stage.name for stage in recipe.comparisons] == ["scores"]
+    assert [stage.name for stage in recipe.ends] == ["scores", "probes", "layers"]
+    assert cli.main(["recipes", str(tmp_path / "study.yaml")]) == 0
+    assert "Theirs  miou 1" in capsys.readouterr().out
 
 
 def test_a_study_has_no_table_and_no_seeds_of_rows(tmp_path):

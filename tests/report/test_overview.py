@@ -19,6 +19,7 @@ from fake_runs import being_written, fake_begun_comparison, fake_finetuning, fak
 from geopretrain import manifest
 from geopretrain.files import write_json
 from geopretrain.report import build_report
+from geopretrain.report.figures import REFERENCE_COLOUR
 from geopretrain.report.overview import build_overview, look_through
 from geopretrain.report.runs import run_curves
 from geopretrain.runs.folder import RunFolder
@@ -256,7 +257,9 @@ def test_how_far_weights_have_moved_is_shown_layer_by_layer(tmp_path):
     assert found.sentences == [
         "depth has moved from random: all weights together 12.5 %, most of all <b>last</b>, 50.0 %."
     ]
-    (line,) = json.loads(found.drawing.data)["data"]
+    first, line = json.loads(found.drawing.data)["data"]
+    assert (first["name"], first["y"]) == ("random", [0, 0, 0])
+    assert first["line"]["color"] == REFERENCE_COLOUR, "it has the colour that it has elsewhere"
     assert line["x"] == ["stem", "&lt;b&gt;last&lt;/b&gt;", "bias"]
     assert line["y"] == [1.5, 50.0, None]
     page = page_of(tmp_path)

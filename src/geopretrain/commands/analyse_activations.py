@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.compute import resolve_device, use_threads
-from geopretrain.config.analysis_options import ActivationsOptions
+from geopretrain.config.analysis_options import ACTIVATIONS, ActivationsOptions
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
 from geopretrain.config.saved import as_saved, check_replaces, write_saved
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from geopretrain.pictures import Picture
     from geopretrain.tasks.base import Task
 
-COMMAND = "analyse activations"
 TABLE, MAPS, PICTURE = "activations.json", "activations.npz", "activations.png"
 OPACITY = 0.55
 WIDTH = 256
@@ -158,4 +157,4 @@ def _write(out: Path, found: Activations, picture: Picture, options: Activations
             for number, run in enumerate(found.maps)
         ]
         write_json(aside / TABLE, {"protocol": found.protocol, "images": found.names, "runs": rows})
-        write_saved(aside, as_saved(COMMAND, options), own=True)
+        write_saved(aside, as_saved(ACTIVATIONS, options), own=True)

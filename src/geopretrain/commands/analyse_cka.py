@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geopretrain.compute import resolve_device, use_threads
-from geopretrain.config.analysis_options import CkaOptions
+from geopretrain.config.analysis_options import CKA, CkaOptions
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
 from geopretrain.config.saved import as_saved, check_replaces, write_saved
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from geopretrain.data.store.frame_store import FrameStore
     from geopretrain.networks import Backbone
 
-COMMAND = "analyse cka"
 NUMBERS, TABLE, PICTURE = "cka.json", "cka.csv", "cka.png"
 MAX_SAID = 40
 """Largest number of layers that are listed one by one."""
@@ -186,7 +185,7 @@ def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -
             found.cka, found.rows, found.columns, across=names[across], up=names[up], label=label
         )
         write_picture(aside / PICTURE, drawn)
-        write_saved(aside, as_saved(COMMAND, options), own=True)
+        write_saved(aside, as_saved(CKA, options), own=True)
 
 
 def _rounded(values: NDArray[np.float64]) -> list[list[float | None]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geopretrain.compute import resolve_device, use_threads
-from geopretrain.config.analysis_options import FeaturesOptions
+from geopretrain.config.analysis_options import FEATURES, FeaturesOptions
 from geopretrain.config.command import takes
 from geopretrain.config.groups import listed
 from geopretrain.config.saved import as_saved, check_replaces, write_saved
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from geopretrain.study.label_draws import LabelDraws
     from geopretrain.study.probes import LabelProbes, Probe
 
-COMMAND = "analyse features"
 NUMBERS, TABLE, MOVED, PICTURE = "features.json", "features.csv", "moved.csv", "moved.png"
 BY_LABELS, CURVES = "labels.csv", "labels.png"
 COLUMNS = {"rank_me": "RankMe", "linear_miou": "linear mIoU %", "knn_miou": "k-NN mIoU %", "moved": "moved %"}
@@ -184,7 +183,7 @@ def _write(out: Path, found: Features, options: FeaturesOptions) -> None:
             probes = [astuple(one) for one in found.labels.probes]
             write_text(aside / BY_LABELS, _csv([["init", "labels", "subset", "linear_miou"], *probes]))
             write_picture(aside / CURVES, found.labels.picture())
-        write_saved(aside, as_saved(COMMAND, options), own=True)
+        write_saved(aside, as_saved(FEATURES, options), own=True)
 
 
 def _plain(value: float | None) -> float | None:

@@ -26,6 +26,8 @@ from geopretrain.schema import (
     reads,
 )
 
+CKA, ACTIVATIONS, FEATURES = ANALYSES = ("analyse cka", "analyse activations", "analyse features")
+"""The commands that look into networks."""
 OF_LABELS = ("subsets", "subset_by", "subset_seed", "evaluate_on")
 """Options of ``analyse features`` that say which labelled images probes are fitted and judged on."""
 Patterns = Annotated[

@@ -8,7 +8,15 @@ from typing import Any
 
 import geopretrain as gp
 from geopretrain.commands.early_names import check_names, method_of
-from geopretrain.config.analysis_options import ActivationsOptions, CkaOptions, FeaturesOptions
+from geopretrain.config.analysis_options import (
+    ACTIVATIONS,
+    ANALYSES,
+    CKA,
+    FEATURES,
+    ActivationsOptions,
+    CkaOptions,
+    FeaturesOptions,
+)
 from geopretrain.config.data_options import (
     PrepareOptions,
     PropagateOptions,
@@ -36,12 +44,12 @@ COMMANDS: dict[str, tuple[str, type[Any]]] = {
     "finetune detection": ("finetune_detection", FinetuneDetectionOptions),
     "evaluate": ("evaluate", EvaluateOptions),
     "compare": ("compare", CompareOptions),
-    "analyse cka": ("analyse_cka", CkaOptions),
-    "analyse activations": ("analyse_activations", ActivationsOptions),
-    "analyse features": ("analyse_features", FeaturesOptions),
+    CKA: ("analyse_cka", CkaOptions),
+    ACTIVATIONS: ("analyse_activations", ActivationsOptions),
+    FEATURES: ("analyse_features", FeaturesOptions),
 }
 """Name in ``geopretrain``, and class of options, of each command."""
-REDONE = ("data select", "data propagate", "analyse cka", "analyse activations", "analyse features")
+REDONE = ("data select", "data propagate", *ANALYSES)
 """Commands that are whole or not there: one that was killed is done again, whatever it has left."""
 INSIDE = {"data pseudo-depth": "store"}
 """Commands that write into what is there, and the option that names it."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geopretrain.config.analysis_options import ACTIVATIONS, CKA
 from geopretrain.data.subsets import spread_positions
 from geopretrain.pictures import EDGE_COLOURS
 from geopretrain.recipes.depth_pictures import FramePictures, draw_errors, frame_pictures
@@ -16,6 +17,7 @@ from geopretrain.recipes.shapes import Item
 from geopretrain.report.drawing import Drawing, drawing
 from geopretrain.report.finding import ODD, damaged
 from geopretrain.report.maps import read_map
+from geopretrain.report.moved import read_features
 from geopretrain.report.page import embedded, embedded_picture
 from geopretrain.report.texts import kept_as
 from geopretrain.report.values import value_curves
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 TABLE = "cka.csv"
 """The numbers of a map, as ``analyse cka`` writes them."""
+PICTURE = "activations.png"
+"""As ``analyse activations`` writes it."""
 
 
 def lines_of(item: Item, outcome: Outcome | None) -> Drawing | None:
@@ -78,9 +82,24 @@ def activations_of(done: Sequence[Measured]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for one in done:
         for step in one.steps:
-            if step.command == "analyse activations" and (drawn := embedded(step.folder / "activations.png")):
+            if step.command == ACTIVATIONS and (drawn := embedded(step.folder / PICTURE)):
                 found.setdefault(one.row.name, {"row": one.row, "words": step.words, "picture": drawn})
     return list(found.values())
+
+
+def analysis_of(step: Step) -> dict[str, Any]:
+    """Return what a study looks at beside its comparisons: a map of layers, features, or activations; of a
+    damaged one, what is wrong."""
+    found: dict[str, Any] = {"words": step.words, "picture": None}
+    found |= {kind: [] for kind in ("maps", "features", "damaged_maps", "damaged_features")}
+    if step.command == ACTIVATIONS:
+        return {**found, "picture": embedded(step.folder / PICTURE)}
+    kind, read = ("maps", read_map) if step.command == CKA else ("features", read_features)
+    try:
+        found[kind].append(read(step.folder, step.name))
+    except ODD as error:
+        found[f"damaged_{kind}"].append(damaged(error).words)
+    return found
 
 
 def depths_of(file: Path, item: Item, done: Sequence[Measured]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geopretrain.config.analysis_options import CKA
 from geopretrain.config.saved import FILE
 from geopretrain.errors import ConfigError, nearest_name, short
 from geopretrain.recipes.commands import COMMANDS, options_of_command
@@ -208,7 +209,7 @@ def _of_shown(measure: Measure, item: Item) -> list[str]:
     if not (item.steps or item.scored):
         return ["shows nothing: it has neither 'scored' nor 'maps' nor 'pictures'."]
     commands = {step.name: step.command for step in measure.steps}
-    wanted = [(name, "maps", "analyse cka") for name in item.maps]
+    wanted = [(name, "maps", CKA) for name in item.maps]
     wanted += [(item.pictures, "pictures", "evaluate")] if item.pictures else []
     wanted += [(item.scored, "scored", "evaluate")] if item.scored and item.scored != START else []
     return [
@@ -252,7 +253,7 @@ def _of_number(recipe: Recipe, printed: Printed) -> list[str]:
     if problems := _of_comparison(recipe, printed):
         return problems
     stages = {stage.name: stage for stage in recipe.comparisons}
-    comparison = stages[printed.stage or recipe.stages[-1].name]
+    comparison = stages[printed.stage or recipe.comparisons[-1].name]
     known, modes = inits_of(comparison), comparison.options.get("modes")
     if printed.init in known and (not isinstance(modes, list) or printed.mode in modes):
         return []

@@ -101,7 +101,7 @@ def _reached(recipe: Recipe) -> tuple[set[str], set[str], set[str]]:
             found[kind].add(name)
             follow(_behind(recipe, by_name, kind, name))
 
-    found["stage"] |= {stage.name for stage in recipe.comparisons}
+    found["stage"] |= {stage.name for stage in (*recipe.comparisons, *recipe.analyses)}
     follow([[row.start, dict(row.values)] for row in recipe.rows])
     follow([dict(stage.options) for stage in recipe.ends])
     return found["stage"], found["setting"], found["data"]

@@ -102,7 +102,7 @@ def _table(item: Item) -> list[str]:
 def _of_study(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return nothing of rows, and what the paper printed of a comparison."""
     several = len(recipe.comparisons) > 1
-    last = recipe.stages[-1].name
+    last = recipe.comparisons[-1].name
     numbers: list[Printed | Other] = [*recipe.printed, *recipe.others]
     words = [f"{one.stage or last}: {one.words}" if several else one.words for one in numbers]
     width = max(map(len, words), default=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from geopretrain.recipes.downloads import downloads
-from geopretrain.recipes.figures import activations_of, depths_of, lines_of, maps_of, run_of
+from geopretrain.recipes.figures import activations_of, analysis_of, depths_of, lines_of, maps_of, run_of
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.listing import shown
 from geopretrain.recipes.plan import Measured, Plan, Step
@@ -90,7 +90,7 @@ def _part(
 def write_overview(
     path: Path, plan: Plan, comparisons: Sequence[Comparison], journal: Journal, line: str
 ) -> Path:
-    """Write the page of a study with several comparisons: what came out of each, curves and pictures.
+    """Write the page of a study: what came out of each of its comparisons, curves, pictures and analyses.
 
     Args:
         path: of the page.
@@ -110,6 +110,7 @@ def write_overview(
             {"words": stage.words, "page": f"{stage.name}/report.html", "of": content_of(one, stage.name)}
             for stage, one in zip(stages, comparisons, strict=True)
         ],
+        analyses=[analysis_of(step) for step in plan.analyses],
         versions=versions_of_comparisons([stage.name for stage in stages], comparisons),
         settings=_settings(plan),
         stages=[_stage(step, journal) for step in plan.steps],

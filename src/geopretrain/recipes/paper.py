@@ -41,7 +41,7 @@ def beside_paper(plan: Plan) -> list[Comparison]:
 def _beside(plan: Plan, stage: Stage, comparison: Comparison) -> dict[str, Any]:
     """Return what a comparison is to be read beside."""
     recipe = plan.recipe
-    last = recipe.stages[-1].name
+    last = recipe.comparisons[-1].name
     own = [one for one in recipe.printed if (one.stage or last) == stage.name]
     others = [one for one in recipe.others if (one.stage or last) == stage.name]
     names = dict(zip(inits_of(stage), [one["name"] for one in comparison.results["inits"]], strict=True))

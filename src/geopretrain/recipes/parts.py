@@ -65,7 +65,7 @@ def needed(recipe: Recipe, items: Sequence[Item], settings: Mapping[str, Any]) -
                 stages.add(name)
                 follow(dict(by_name[name].options))
 
-    follow([{"stage": stage.name} for stage in recipe.comparisons])
+    follow([{"stage": stage.name} for stage in (*recipe.comparisons, *recipe.analyses)])
     for row in recipe.rows:
         steps = steps_of(recipe, items, row, first=True)
         if steps or any(row.name in item.rows and item.scored == START for item in items):

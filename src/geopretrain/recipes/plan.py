@@ -164,6 +164,12 @@ class Plan:
         """All calls, in order."""
         return [*self.stages, *(step for one in self.measured for step in one.steps)]
 
+    @property
+    def analyses(self) -> list[Step]:
+        """Of a study: what it looks at beside its comparisons."""
+        names = {stage.name for stage in self.recipe.analyses}
+        return [step for step in self.stages if step.name in names]
+
     def text(self) -> str:
         """Return all calls as lines that can be typed, each below what it does."""
         told = [f"{self.recipe.title} ({self.scale})", *self.left_out]

@@ -57,9 +57,9 @@ class Reproduction:
 
     @property
     def report(self) -> Path:
-        """The page to look at: that of the comparison, where there is only one."""
+        """The page to look at: that of the comparison, where there is nothing else."""
         recipe = self.plan.recipe
-        if len(recipe.comparisons) == 1:
+        if len(recipe.ends) == 1 and recipe.comparisons:
             return self.plan.out / recipe.comparisons[0].name / PAGE
         return self.plan.out / (f"{self.plan.item}.html" if self.plan.item else PAGE)
 
@@ -93,7 +93,7 @@ class Reproduction:
 
     def _compared(self) -> list[str]:
         """Return what came out of each comparison, and what the paper says."""
-        recipe, several = self.plan.recipe, len(self.comparisons) > 1
+        recipe, several = self.plan.recipe, len(self.plan.recipe.ends) > 1
         said = [f"The paper: {recipe.claim}"] if recipe.claim else []
         for stage, one in zip(recipe.comparisons, self.comparisons, strict=True):
             said += [f"\n{stage.words}:"] if several else []
@@ -183,13 +183,13 @@ def _run(plan: Plan, saved: dict[str, Any], launch: Launch, *, overwrite: bool) 
 
 
 def _study(plan: Plan, journal: Journal, line: str, ran: Sequence[str]) -> Reproduction:
-    """Set the comparisons of a study beside the paper; several have a page that leads to theirs."""
+    """Set the comparisons of a study beside the paper; with more than one end it has a page of its own."""
     from geopretrain.recipes.page import write_overview
 
     compared = beside_paper(plan)
     told = len(compared) == 1 and plan.recipe.comparisons[0].name in ran
     made = Reproduction(plan, comparisons=compared, told=told)
-    if len(made.comparisons) > 1:
+    if len(plan.recipe.ends) > 1:
         write_overview(made.report, plan, made.comparisons, journal, line)
     write_json(plan.out / RESULTS, made.as_json([]))
     return made

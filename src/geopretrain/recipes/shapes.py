@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from geopretrain.config.analysis_options import ANALYSES, CKA
 from geopretrain.errors import ConfigError
 from geopretrain.schema import Count, Natural, checked
 
@@ -32,6 +33,7 @@ Kind = Literal["setting", "data", "stage", "row"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STAGES, RESULTS, PAGE, ROWS = "stages.json", "results.json", "report.html", "rows"
 """What a recipe has in its folder beside its stages: what is finished, what came out, and rows with seeds."""
+COMPARE = "compare"
 MOST_COMBINATIONS = 1000
 """Of what a stage varies."""
 SAME = "same"
@@ -253,7 +255,7 @@ class Recipe:
     stages: list[Stage]
     """Commands that all rows share, each after those that it refers to."""
     rows: list[Row] = field(default_factory=list)
-    """Lines of the table; the first is what the others are held against. None: the last stage compares."""
+    """Lines of the table; the first is what the others are held against. None: it ends with comparisons."""
     measure: Measure | None = None
     """How a row becomes numbers."""
     printed: list[Printed] = field(default_factory=list)
@@ -280,8 +282,9 @@ class Recipe:
 
     @property
     def is_study(self) -> bool:
-        """Whether its last stage is a comparison, and it has no table."""
-        return bool(self.stages) and self.stages[-1].command == "compare" and not self.rows
+        """Whether it ends with a comparison, or with analyses beside comparisons, and has no table."""
+        compares = any(stage.command == COMPARE for stage in self.stages)
+        return compares and not self.rows and self.stages[-1].command in (COMPARE, *ANALYSES)
 
     def shown(self) -> dict[str, Item]:
         """Return the tables and figures by name, with what they leave away; of a recipe of one, it alone.
@@ -296,7 +299,7 @@ class Recipe:
 
     def _only(self, measure: Measure) -> Item:
         """Return the table of a recipe without items, with all maps and pictures that there are."""
-        maps = [step.name for step in measure.steps if step.command == "analyse cka"]
+        maps = [step.name for step in measure.steps if step.command == CKA]
         scored = measure.steps[-1].name
         one = Item(
             item=self.item, words=self.title, scored=scored, printed="rows", maps=maps, pictures=scored
@@ -313,12 +316,17 @@ class Recipe:
     @property
     def comparisons(self) -> list[Stage]:
         """Of a study: its comparisons."""
-        return [stage for stage in self.stages if stage.command == "compare"] if self.is_study else []
+        return [stage for stage in self.stages if stage.command == COMPARE] if self.is_study else []
+
+    @property
+    def analyses(self) -> list[Stage]:
+        """Of a study: what it looks at beside its comparisons."""
+        return [stage for stage in self.stages if stage.command in ANALYSES] if self.is_study else []
 
     @property
     def ends(self) -> list[Stage]:
-        """What everything else is there for: the comparisons, or the steps of each row."""
-        return self.comparisons if self.measure is None else self.measure.steps
+        """What everything else is there for: comparisons and analyses, or the steps of each row."""
+        return [*self.comparisons, *self.analyses] if self.measure is None else self.measure.steps
 
 
 def reference(value: Any) -> tuple[Kind, str] | None:

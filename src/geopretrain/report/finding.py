@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from geopretrain.config.analysis_options import CKA, FEATURES
 from geopretrain.config.saved import MARKER, migrated
 from geopretrain.errors import RunFolderError, UserError
 from geopretrain.folders import MARKER_FILE
@@ -19,7 +20,7 @@ from geopretrain.runs.folder import RunFolder
 State = Literal["finished", "training", "stopped", "failed", "damaged"]
 DEEPEST = 6
 """Folders inside each other that are looked into."""
-COMPARE, REPRODUCE, CKA, FEATURES = "compare", "reproduce", "analyse cka", "analyse features"
+COMPARE, REPRODUCE = "compare", "reproduce"
 TRAINS = ("pretrain", "finetune segmentation", "finetune depth", "finetune detection")
 KNOWN = (COMPARE, REPRODUCE, CKA, FEATURES, *TRAINS)
 _TRIALS = ("trials", "cells", "search", "slurm")

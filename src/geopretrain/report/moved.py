@@ -142,7 +142,8 @@ def _sentence(init: str, own: Mapping[str, float | None], whole: float | None, f
 def _drawn(moved: Distances, first: str) -> Drawing:
     layers = list(next(iter(moved.values())))
     words = f"How far each layer has moved from {first}, relative to its size, a line for each initialisation"
-    return drawing(_figure(moved, layers), words, list(moved), width=70 + _LAYER * len(layers))
+    lines = {first: dict.fromkeys(layers, 0.0), **moved}  # so that each has the colour it has elsewhere
+    return drawing(_figure(lines, layers), words, list(lines), width=70 + _LAYER * len(layers))
 
 
 def _figure(moved: Distances, layers: Sequence[str]) -> Figure:
