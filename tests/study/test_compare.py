@@ -119,6 +119,8 @@ def test_repeating_skips_what_is_complete_and_more_seeds_add_to_it(labelled, dep
     assert again.rows == first.rows
     run(labelled, depth, out, seeds=4)
     assert len(calls(out)) == 12 + 1 + 4
+    assert run(labelled, depth, out).rows == first.rows, "with fewer seeds it is concluded with these"
+    assert len(calls(out)) == 12 + 1 + 4
     run(labelled, depth, out, overwrite=True)
     assert len(calls(out)) == 12 + 1 + 4 + 12
 
