@@ -119,6 +119,23 @@ def test_the_border_between_two_pictures_moves_by_mouse_and_keys(seen):
     assert "truth and depth" in border.get_attribute("aria-label")
 
 
+@pytest.mark.parametrize("lacking", ["random", "depth"])
+def test_what_has_no_picture_of_an_image_is_not_to_be_laid_on_others(chrome, tmp_path, lacking):
+    comparison = fake_comparison(tmp_path / "cmp", inits=["random", "imagenet", "depth"])
+    for mode in (pictures := comparison.results["pictures"][1]["predictions"]):
+        del pictures[mode][lacking]
+    seen = open_page(chrome, build_report(comparison, comparison.report))
+    kept = [name for name in ("image", "truth", "random", "imagenet", "depth") if name != lacking]
+    for place in seen.page.locator(".slides").all():
+        sides = [place.get_by_label(f"picture on the {side}") for side in ("left", "right")]
+        assert [side.locator("option").all_text_contents() for side in sides] == [kept, kept]
+        assert sides[0].input_value() == ("image" if lacking == "random" else "random")
+        assert sides[1].input_value() == kept[-1]
+        assert place.locator(".slide").count() == 3
+    assert seen.complaints == []
+    seen.page.context.close()
+
+
 def test_what_is_downloaded(seen, tmp_path):
     found = {}
     for link in seen.page.locator(".downloads a").all():

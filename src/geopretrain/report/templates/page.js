@@ -58,14 +58,16 @@
       pictures.set(image.dataset.picture, of.set(image.dataset.name, image));
     }
     if (!pictures.size) return;
-    const names = [...pictures.values().next().value.keys()];
+    const [first, ...others] = pictures.values();
+    const names = [...first.keys()].filter((name) => others.every((of) => of.has(name)));
+    const known = { left: names[0], right: names[names.length - 1] };
     const choose = {};
     const row = place.appendChild(make("p", { class: "choices" }));
     for (const side of ["left", "right"]) {
       const label = row.appendChild(make("label", {}, `${side} `));
       choose[side] = label.appendChild(make("select", { "aria-label": `picture on the ${side}` }));
       for (const name of names) choose[side].appendChild(make("option", { value: name }, name));
-      choose[side].value = place.dataset[side];
+      choose[side].value = names.includes(place.dataset[side]) ? place.dataset[side] : known[side];
       choose[side].addEventListener("change", () => shown.forEach((one) => one()));
     }
     const shown = [...pictures].map(([name, of]) => slide(place, name, of, choose));
