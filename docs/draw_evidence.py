@@ -104,6 +104,7 @@ class Differences:
         header: the first cell of its head.
         zero: the first cell of the row that differences are to.
         columns: how many of them are drawn.
+        rows: how many of them are drawn.
         limits: of the axis, points.
         words: below the axis.
     """
@@ -112,6 +113,7 @@ class Differences:
     header: str
     zero: str
     columns: int
+    rows: int
     limits: tuple[float, float]
     words: str
 
@@ -119,12 +121,12 @@ class Differences:
 def draw_equal_time(path: Path, table: Differences) -> None:
     """Draw a table of equal time: differences with intervals; red is told after correction."""
     page = (RESULTS / "evidence.md").read_text(encoding="utf-8")
-    page = page[page.index(table.section) :]
+    page = page[page.index(table.section) :].partition("\n## ")[0]
     (header,) = re.findall(rf"^\| {table.header} \|(.*)\|$", page, re.MULTILINE)
     (zero,) = re.findall(rf"^\| {re.escape(table.zero)} \|(.*)\|$", page, re.MULTILINE)
-    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)[:7]
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)[: table.rows]
     starts = [_level(cell) for cell in zero.split("|")[: table.columns]]
-    figure, axes = plt.subplots(1, len(starts), figsize=(2.6 * len(starts), 3.3), sharey=True)
+    figure, axes = plt.subplots(1, len(starts), figsize=(2.6 * len(starts), 0.99 + 0.33 * len(lines)), sharey=True)
     for column, (axis, title) in enumerate(zip(axes, header.split("|"), strict=False)):
         for place, (_, line) in enumerate(lines):
             cell = line.split("|")[column]
@@ -140,7 +142,7 @@ def draw_equal_time(path: Path, table: Differences) -> None:
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(lines)), [name for name, _ in lines])
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(lines) - 0.5, -0.5)
     figure.supxlabel(table.words, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
@@ -161,6 +163,7 @@ def main(out: Path) -> None:
             "on top of ImageNet",
             "nothing (`imagenet`), both sets",
             6,
+            7,
             (-21.5, 6),
             "mIoU, points above ImageNet's weights",
         ),
@@ -172,7 +175,20 @@ def main(out: Path) -> None:
             "pre-training from random numbers",
             "nothing (`random`)",
             5,
+            7,
             (-4, 6.5),
+            "mIoU, points above random numbers",
+        ),
+    )
+    draw_equal_time(
+        out / "evidence-depth-resnet18.png",
+        Differences(
+            "## Depth that lives",
+            "pre-training from random numbers",
+            "nothing (`random`)",
+            2,
+            4,
+            (-3, 9),
             "mIoU, points above random numbers",
         ),
     )

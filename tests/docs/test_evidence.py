@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from statistics import mean, stdev
 
 import numpy as np
@@ -65,30 +66,30 @@ TITLES = dict(
 
 
 def against_start(
-    values: dict[tuple[str, str, str], float], first: str = "imagenet"
+    values: dict[tuple[str, str, str], float], first: str = "imagenet", methods: Sequence[str] = METHODS
 ) -> dict[str, tuple[float, ...]]:
     """Return both pre-trainings of each method, their difference to none with its interval, and its p.
 
     An analysis of variance: starts and places (a set of labels and a seed) crossed, two pre-trainings nested
     in each method; the error of a method is that of its two pre-trainings or of the rest, whichever is more.
     """
-    starts = [first, *(f"{name}{end}" for name in METHODS for end in ("", "_again"))]
-    places = sorted({(subset, seed) for _, subset, seed in values})
+    starts = [first, *(f"{name}{end}" for name in methods for end in ("", "_again"))]
+    places = sorted((subset, seed) for start, subset, seed in values if start == first)
     table = np.array([[values[start, *place] for place in places] for start in starts])
     count, means = len(places), table.mean(1)
     rest = table - means[:, None] - table.mean(0) + table.mean()
     free = (len(starts) - 1) * (count - 1)
     error = (rest**2).sum() / free
     pairs = means[1:].reshape(-1, 2)
-    between = max(count * ((pairs - pairs.mean(1, keepdims=True)) ** 2).sum() / len(METHODS), error)
+    between = max(count * ((pairs - pairs.mean(1, keepdims=True)) ** 2).sum() / len(methods), error)
     parts = between / (2 * count), error / count
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(METHODS) + parts[1] ** 2 / free)  # Satterthwaite
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / len(methods) + parts[1] ** 2 / free)  # Satterthwaite
     freedom = free if between == error else freedom  # one estimate, taken twice
     wide, apart = sum(parts) ** 0.5, pairs.mean(1) - means[0]
     half = stats.t.ppf(0.975, freedom) * wide
     return {
         name: (*pair, one, one - half, one + half, 2 * stats.t.sf(abs(one) / wide, freedom))
-        for name, pair, one in zip(METHODS, pairs, apart, strict=True)
+        for name, pair, one in zip(methods, pairs, apart, strict=True)
     }
 
 
@@ -211,6 +212,72 @@ def test_what_the_others_are_set_against_without_imagenet(title, start):
         own = [value for (row, *_), value in sorted(of_resnet18(mode, labels).items()) if row == start]
         several = [mean(own), stdev(own)] if mode == "probe" and len(own) > 1 else own
         assert numbers(cell) == pytest.approx(several, abs=0.06)
+
+
+ALIVE = section("Depth that lives")
+LONG = ("depth", "depth_long", "inpainting", "inpainting_long")
+ALIVE_COLUMNS = [("full", "16"), ("full", "64")]
+
+
+def of_alive(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
+    return {
+        (line["row"], line["subset"], line["seed"]): 100 * float(line["miou"])
+        for line in trainings("evidence-depth-resnet18")
+        if (line["mode"], line["labels"]) == (mode, labels) and line["step"] in (step, "")
+    }
+
+
+@pytest.mark.parametrize("row", LONG)
+def test_depth_that_lives(row):
+    (line,) = re.findall(rf"^\| `{row}` \|(.*)\|$", ALIVE, re.MULTILINE)
+    for cell, column in zip(line.split("|"), ALIVE_COLUMNS, strict=True):
+        found = against_start(of_alive(*column), "random", LONG)
+        assert numbers(cell) == pytest.approx(found[row][:-1], abs=0.06)
+        assert ("**" in cell) is (row in told_after_holm(found))
+
+
+@pytest.mark.parametrize(
+    ("title", "start"),
+    [
+        ("nothing (`random`)", "random"),
+        ("`tf_efficientnet_lite0`, ImageNet", "lite0_imagenet"),
+        ("`tf_efficientnet_lite0`, random numbers", "lite0_random"),
+    ],
+)
+def test_what_stands_beside_depth_that_lives(title, start):
+    (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", ALIVE, re.MULTILINE)
+    for cell, (mode, labels) in zip(line.split("|"), ALIVE_COLUMNS, strict=True):
+        sets: dict[str, list[float]] = {}
+        for (row, subset, _), value in sorted(of_alive(mode, labels).items()):
+            if row == start:
+                sets.setdefault(subset, []).append(value)
+        assert numbers(cell) == pytest.approx([mean(values) for values in sets.values()], abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("labels", "step", "row", "said"),
+    [
+        ("16", "100", "depth_long", "16 labels +1.9 [-0.3, +4.0]"),
+        ("64", "100", "depth_long", "64 labels **+2.6 [+0.7, +4.5]**"),
+        ("16", "100", "inpainting_long", "16 labels **+4.3 [+2.1, +6.4]**"),
+        ("64", "100", "inpainting_long", "64 labels **+4.1 [+2.2, +6.0]**"),
+    ],
+)
+def test_half_way_of_depth_that_lives(labels, step, row, said):
+    found = against_start(of_alive("full", labels, step), "random", LONG)
+    assert said in ALIVE
+    assert numbers(said) == pytest.approx(found[row][2:5], abs=0.06)
+    assert ("**" in said) is (row in told_after_holm(found))
+
+
+def test_sets_alone_say_the_same_of_depth_that_lives():
+    sets: dict[tuple[str, str, str], list[float]] = {}
+    for (row, subset, _), value in of_alive("full", "16").items():
+        sets.setdefault((row, subset, ""), []).append(value)
+    found = against_start({key: mean(values) for key, values in sets.items()}, "random", LONG)
+    for row, said in (("depth_long", "+2.8 [+1.0, +4.6]"), ("inpainting", "+2.7 [+0.9, +4.5]")):
+        assert said in ALIVE
+        assert numbers(said) == pytest.approx(found[row][2:5], abs=0.06)
 
 
 FLOW_TO_DEPTH = [
