@@ -126,7 +126,8 @@ def draw_equal_time(path: Path, table: Differences) -> None:
     (zero,) = re.findall(rf"^\| {re.escape(table.zero)} \|(.*)\|$", page, re.MULTILINE)
     lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE)[: table.rows]
     starts = [_level(cell) for cell in zero.split("|")[: table.columns]]
-    figure, axes = plt.subplots(1, len(starts), figsize=(2.6 * len(starts), 0.99 + 0.33 * len(lines)), sharey=True)
+    size = 2.6 * len(starts), 0.99 + 0.33 * len(lines)
+    figure, axes = plt.subplots(1, len(starts), figsize=size, sharey=True)
     for column, (axis, title) in enumerate(zip(axes, header.split("|"), strict=False)):
         for place, (_, line) in enumerate(lines):
             cell = line.split("|")[column]
