@@ -270,6 +270,23 @@ def test_half_way_of_depth_that_lives(labels, step, row, said):
     assert ("**" in said) is (row in told_after_holm(found))
 
 
+@pytest.mark.parametrize(
+    ("row", "other", "said"),
+    [
+        ("inpainting", "depth", "2.0 [0.3, 3.8]"),
+        ("inpainting_long", "depth_long", "3.3 [1.6, 5.0]"),
+        ("depth_long", "depth", "+2.1 [+0.4, +3.9]"),
+        ("inpainting_long", "inpainting", "+3.4 [+1.7, +5.1]"),
+    ],
+)
+def test_rows_of_depth_that_lives_against_each_other(row, other, said):
+    found = against_start(of_alive("full", "16"), "random", LONG)
+    apart = found[row][2] - found[other][2]
+    half = (found[row][4] - found[row][3]) / 2 * (2 / 3) ** 0.5  # pre-trainings vary less than the rest here
+    assert said in ALIVE
+    assert numbers(said) == pytest.approx([apart, apart - half, apart + half], abs=0.06)
+
+
 def test_sets_alone_say_the_same_of_depth_that_lives():
     sets: dict[tuple[str, str, str], list[float]] = {}
     for (row, subset, _), value in of_alive("full", "16").items():
