@@ -187,7 +187,7 @@ def main(out: Path) -> None:
             "## Depth that lives",
             "pre-training from random numbers",
             "nothing (`random`)",
-            2,
+            5,
             4,
             (-3, 9),
             "mIoU, points above random numbers",

@@ -216,7 +216,7 @@ def test_what_the_others_are_set_against_without_imagenet(title, start):
 
 ALIVE = section("Depth that lives")
 LONG = ("depth", "depth_long", "inpainting", "inpainting_long")
-ALIVE_COLUMNS = [("full", "16"), ("full", "64")]
+ALIVE_COLUMNS = [("full", "16"), ("full", "64"), ("probe", "4"), ("probe", "16"), ("probe", "64")]
 
 
 def of_alive(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
@@ -230,10 +230,13 @@ def of_alive(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, 
 @pytest.mark.parametrize("row", LONG)
 def test_depth_that_lives(row):
     (line,) = re.findall(rf"^\| `{row}` \|(.*)\|$", ALIVE, re.MULTILINE)
-    for cell, column in zip(line.split("|"), ALIVE_COLUMNS, strict=True):
+    *cells, every = line.split("|")
+    for cell, column in zip(cells, ALIVE_COLUMNS, strict=True):
         found = against_start(of_alive(*column), "random", LONG)
         assert numbers(cell) == pytest.approx(found[row][:-1], abs=0.06)
         assert ("**" in cell) is (row in told_after_holm(found))
+    own = {name: value for (name, *_), value in of_alive("probe", "367").items()}
+    assert numbers(every) == pytest.approx([own[row], own[f"{row}_again"]], abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +249,14 @@ def test_depth_that_lives(row):
 )
 def test_what_stands_beside_depth_that_lives(title, start):
     (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", ALIVE, re.MULTILINE)
-    for cell, (mode, labels) in zip(line.split("|"), ALIVE_COLUMNS, strict=True):
+    for cell, (mode, labels) in zip(line.split("|"), [*ALIVE_COLUMNS, ("probe", "367")], strict=True):
         sets: dict[str, list[float]] = {}
         for (row, subset, _), value in sorted(of_alive(mode, labels).items()):
             if row == start:
                 sets.setdefault(subset, []).append(value)
-        assert numbers(cell) == pytest.approx([mean(values) for values in sets.values()], abs=0.06)
+        means = [mean(values) for values in sets.values()]
+        several = [mean(means), stdev(means)] if mode == "probe" and len(means) > 1 else means
+        assert numbers(cell) == pytest.approx(several, abs=0.06)
 
 
 @pytest.mark.parametrize(
