@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import mean, stdev
 
 import numpy as np
@@ -174,44 +175,65 @@ def test_flow_against_depth(column, said):
     assert numbers(said)[0] == pytest.approx(apart, abs=0.06)
 
 
+Column = tuple[str, str]
+"""How is trained, and the number of labels."""
+Scored = Callable[..., dict[tuple[str, str, str], float]]
 RESNET18 = section("Without ImageNet")
 WITHOUT = [("full", "16"), ("frozen", "64"), ("probe", "4"), ("probe", "16"), ("probe", "64")]
 
 
-def of_resnet18(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
+def of_network(name: str, mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
+    """Return the scores of ResNet-18 in one column, in percent; probes have no step."""
     return {
         (line["row"], line["subset"], line["seed"]): 100 * float(line["miou"])
-        for line in trainings("evidence-equal-time-resnet18")
+        for line in trainings(f"evidence-{name}-resnet18")
         if (line["mode"], line["labels"]) == (mode, labels) and line["step"] in (step, "")
     }
 
 
+of_resnet18, of_alive = partial(of_network, "equal-time"), partial(of_network, "depth")
+
+
+def check_row(text: str, title: str, row: str, columns: Sequence[Column], of: Scored, rows: Sequence[str]):
+    """Check a row against random numbers: both trainings, difference, interval, and what is bold."""
+    (line,) = re.findall(rf"^\| `{title}` \|(.*)\|$", text, re.MULTILINE)
+    *cells, every = line.split("|")
+    for cell, column in zip(cells, columns, strict=True):
+        found = against_start(of(*column), "random", rows)
+        assert numbers(cell) == pytest.approx(found[row][:-1], abs=0.06)
+        assert ("**" in cell) is (row in told_after_holm(found))
+    own = {name: value for (name, *_), value in of("probe", "367").items()}
+    assert numbers(every) == pytest.approx([own[row], own[f"{row}_again"]], abs=0.06)
+
+
+def check_start(text: str, title: str, start: str, columns: Sequence[Column], of: Scored):
+    """Check a row of what was not trained for the table: the mean of each set, or of all sets of a probe."""
+    (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", text, re.MULTILINE)
+    for cell, (mode, labels) in zip(line.split("|"), [*columns, ("probe", "367")], strict=True):
+        sets: dict[str, list[float]] = {}
+        for (row, subset, _), value in sorted(of(mode, labels).items()):
+            if row == start:
+                sets.setdefault(subset, []).append(value)
+        means = [mean(values) for values in sets.values()]
+        several = [mean(means), stdev(means)] if mode == "probe" and len(means) > 1 else means
+        assert numbers(cell) == pytest.approx(several, abs=0.06)
+
+
+STARTS = [
+    ("nothing (`random`)", "random"),
+    ("`tf_efficientnet_lite0`, ImageNet", "lite0_imagenet"),
+    ("`tf_efficientnet_lite0`, random numbers", "lite0_random"),
+]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_time_without_imagenet(method):
-    (line,) = re.findall(rf"^\| `{TITLES[method]}` \|(.*)\|$", RESNET18, re.MULTILINE)
-    *cells, every = line.split("|")
-    for cell, column in zip(cells, WITHOUT, strict=True):
-        found = against_start(of_resnet18(*column), "random")
-        assert numbers(cell) == pytest.approx(found[method][:-1], abs=0.06)
-        assert ("**" in cell) is (method in told_after_holm(found))
-    own = {row: value for (row, *_), value in of_resnet18("probe", "367").items()}
-    assert numbers(every) == pytest.approx([own[method], own[f"{method}_again"]], abs=0.06)
+    check_row(RESNET18, TITLES[method], method, WITHOUT, of_resnet18, METHODS)
 
 
-@pytest.mark.parametrize(
-    ("title", "start"),
-    [
-        ("nothing (`random`)", "random"),
-        ("`tf_efficientnet_lite0`, ImageNet", "lite0_imagenet"),
-        ("`tf_efficientnet_lite0`, random numbers", "lite0_random"),
-    ],
-)
+@pytest.mark.parametrize(("title", "start"), STARTS)
 def test_what_the_others_are_set_against_without_imagenet(title, start):
-    (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", RESNET18, re.MULTILINE)
-    for cell, (mode, labels) in zip(line.split("|"), [*WITHOUT, ("probe", "367")], strict=True):
-        own = [value for (row, *_), value in sorted(of_resnet18(mode, labels).items()) if row == start]
-        several = [mean(own), stdev(own)] if mode == "probe" and len(own) > 1 else own
-        assert numbers(cell) == pytest.approx(several, abs=0.06)
+    check_start(RESNET18, title, start, WITHOUT, of_resnet18)
 
 
 ALIVE = section("Depth that lives")
@@ -219,44 +241,14 @@ LONG = ("depth", "depth_long", "inpainting", "inpainting_long")
 ALIVE_COLUMNS = [("full", "16"), ("full", "64"), ("probe", "4"), ("probe", "16"), ("probe", "64")]
 
 
-def of_alive(mode: str, labels: str, step: str = "200") -> dict[tuple[str, str, str], float]:
-    return {
-        (line["row"], line["subset"], line["seed"]): 100 * float(line["miou"])
-        for line in trainings("evidence-depth-resnet18")
-        if (line["mode"], line["labels"]) == (mode, labels) and line["step"] in (step, "")
-    }
-
-
 @pytest.mark.parametrize("row", LONG)
 def test_depth_that_lives(row):
-    (line,) = re.findall(rf"^\| `{row}` \|(.*)\|$", ALIVE, re.MULTILINE)
-    *cells, every = line.split("|")
-    for cell, column in zip(cells, ALIVE_COLUMNS, strict=True):
-        found = against_start(of_alive(*column), "random", LONG)
-        assert numbers(cell) == pytest.approx(found[row][:-1], abs=0.06)
-        assert ("**" in cell) is (row in told_after_holm(found))
-    own = {name: value for (name, *_), value in of_alive("probe", "367").items()}
-    assert numbers(every) == pytest.approx([own[row], own[f"{row}_again"]], abs=0.06)
+    check_row(ALIVE, row, row, ALIVE_COLUMNS, of_alive, LONG)
 
 
-@pytest.mark.parametrize(
-    ("title", "start"),
-    [
-        ("nothing (`random`)", "random"),
-        ("`tf_efficientnet_lite0`, ImageNet", "lite0_imagenet"),
-        ("`tf_efficientnet_lite0`, random numbers", "lite0_random"),
-    ],
-)
+@pytest.mark.parametrize(("title", "start"), STARTS)
 def test_what_stands_beside_depth_that_lives(title, start):
-    (line,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", ALIVE, re.MULTILINE)
-    for cell, (mode, labels) in zip(line.split("|"), [*ALIVE_COLUMNS, ("probe", "367")], strict=True):
-        sets: dict[str, list[float]] = {}
-        for (row, subset, _), value in sorted(of_alive(mode, labels).items()):
-            if row == start:
-                sets.setdefault(subset, []).append(value)
-        means = [mean(values) for values in sets.values()]
-        several = [mean(means), stdev(means)] if mode == "probe" and len(means) > 1 else means
-        assert numbers(cell) == pytest.approx(several, abs=0.06)
+    check_start(ALIVE, title, start, ALIVE_COLUMNS, of_alive)
 
 
 @pytest.mark.parametrize(
