@@ -182,6 +182,9 @@ class CompareOptions(
     subset_by: SubsetBy | None = None
     """How these are drawn: by chance, or of each sequence of images in proportion to its length (sequence);
     left away: chance for one set, sequence for several."""
+    seed_per_set: bool = False
+    """Train from each of several sets with one seed, its own (the first set with the first seed), instead of
+    from each with every seed: more sets for as many trainings. Needs as many seeds as sets."""
     label_list: FilePath | None = None
     """Text file with the names of chosen images, the most worth first, or the folder that ``data select``
     wrote one into: one set more, of the first ``labels`` of it, which is compared with the drawn ones."""

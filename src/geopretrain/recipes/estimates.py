@@ -152,14 +152,16 @@ def _trainings(options: Any) -> int:
         return 1
     counts = options.labels if isinstance(options.labels, tuple) else (options.labels,)
     listed = _option(options, "label_list") is not None
-    sets = sum((1 if one in (None, "all") else int(options.subsets)) + listed for one in counts)
+    sets = [1 if one in (None, "all") else int(options.subsets) for one in counts]
+    each = len(options.seeds)  # as many as sets, where each set has its own
+    drawn = sum(each if _option(options, "seed_per_set") else count * each for count in sets)
     rates = len(options.lr) if isinstance(options.lr, tuple) else 1
     searched = rates * int(options.search_seeds) * len(counts) if rates > 1 else 0
     rows = (len(options.inits) + len(options.variants)) * len(options.modes)
     if {"full", "encoder"} <= set(options.modes):  # one training for both
         starts = [*options.inits, *(one.get("init") for one in options.variants.values())]
         rows -= sum(one in WITHOUT_DECODER for one in starts)
-    return rows * (len(options.seeds) * sets + searched)
+    return rows * (drawn + listed * each * len(counts) + searched)
 
 
 def _preset(step: Step) -> Any:

@@ -165,6 +165,7 @@ def _standing(folder: Path, config: Mapping[str, Any], inits: int, done: int) ->
     """Return how far a comparison is that is not finished."""
     seeds, modes, labels = (config.get(name) for name in ("seeds", "modes", "labels"))
     each = len(seeds) if isinstance(seeds, list) else 0
+    each = each if not config.get("seed_per_set") else min(each, 1)  # of each set
     several = isinstance(labels, list) or config.get("subsets", 1) > 1
     each *= len(labels) if isinstance(labels, list) else 1
     total = inits * each * int(config.get("subsets") or 1) * (len(modes) if isinstance(modes, list) else 0)

@@ -77,10 +77,11 @@ class Comparison:
     @property
     def expected(self) -> dict[int | None, int]:
         """How many trainings each row of a number of labels is to have."""
-        seeds, sets = len(self.results["protocol"]["seeds"]), dict[int | None, int]()
+        protocol, sets = self.results["protocol"], dict[int | None, int]()
         for row in self.rows:
             sets[row.labels] = max(1, row.num_subsets, sets.get(row.labels, 1))
-        return {labels: seeds * count for labels, count in sets.items()}
+        seeds, own = len(protocol["seeds"]), protocol.get("seed_per_set", False)
+        return {labels: seeds if own else seeds * count for labels, count in sets.items()}
 
     @property
     def report(self) -> Path:

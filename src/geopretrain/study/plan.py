@@ -99,7 +99,7 @@ class Plan:
         beside: dict[str, str] = {}
         device = self.device if has_device(self.device) else "cpu"  # they are trained elsewhere
         count = len(self.modes) * len(self.inits)
-        first = self.trials([])[: count * len(self.draws)]  # of the first seed
+        first = [trial for trial in self.trials([]) if trial.seed == self.seeds[0]]
         varied = {one.name for one in self.inits if one.options}
         for trial in [*first[:count], *(first[count:][-1:])]:  # with the fewest labels, and one with the most
             of = f"{trial.init}/" if trial.init in varied else ""
@@ -164,9 +164,17 @@ class Plan:
             )
             for seed in self.seeds
             for draw in self.draws
+            if seed in self._seeds_of(draw)
             for mode in self.modes
             for one in self.inits
         ]
+
+    def _seeds_of(self, draw: Draw) -> list[int]:
+        """Return the seeds that a set is trained with: its own where each of several has one, else all."""
+        sets = sorted({one.subset for one in self.draws if not one.chosen and one.labels == draw.labels})
+        if not self.config["seed_per_set"] or draw.chosen or len(sets) == 1:
+            return self.seeds
+        return [self.seeds[sets.index(draw.subset)]]
 
     def _trial(
         self,

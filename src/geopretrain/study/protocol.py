@@ -65,6 +65,7 @@ def _of_labels(plan: Plan) -> dict[str, Any]:
         "subset_seed": main.subset,
         "subset_seeds": sorted({draw.subset for draw in plan.draws if not draw.chosen}),
         "subset_by": main.by,
+        "seed_per_set": plan.config["seed_per_set"],
         "subset": plan.data.names(main.positions(plan.data, plan.fields)),
         "drawn": [_drawn(plan, draw, train) for draw in plan.draws if draw.words and not draw.chosen],
         "label_list": plan.config["label_list"],

@@ -287,8 +287,9 @@ def _without_spread(row: Row, baseline: Row, measure: Measure) -> str:
     return f"{what}: {NO_SPREAD}."
 
 
-def _what_varies(subsets: int, measure: Measure) -> str:
+def _what_varies(rows: Sequence[Row], measure: Measure) -> str:
     """Say what the intervals are about, and what they are not."""
+    subsets = max((row.num_subsets for row in rows), default=0)
     seeds = "The seeds vary the new layers, the order of the images and their flips"
     if subsets < 2:
         return (
@@ -296,7 +297,9 @@ def _what_varies(subsets: int, measure: Measure) -> str:
             f"intervals say nothing about other {measure.learned}s or another pre-training."
         )
     fixed = "The scored images and each pre-training are one draw, of which the intervals say nothing."
-    drawn = f"{seeds}; {subsets} sets of {measure.images} were drawn, each with every seed"
+    own = all(row.num_subsets in (1, len(row.values)) for row in rows)
+    which = "a seed of its own" if own else "every seed"
+    drawn = f"{seeds}; {subsets} sets of {measure.images} were drawn, each with {which}"
     if subsets < MIN_SUBSETS:
         return (
             f"{drawn}. They are too few for an interval over them, so it is over all trainings and says "
@@ -315,7 +318,7 @@ def cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     most = {
         labels: max(len(row.values) for row in rows if row.labels == labels) for labels in last_steps(rows)
     }
-    said = [_what_varies(max((row.num_subsets for row in rows), default=0), measure)]
+    said = [_what_varies(rows, measure)]
     if len(compared) > 1:
         said.append(
             f"{len(compared)} differences are shown, each with its own 95 % interval; by chance alone about "

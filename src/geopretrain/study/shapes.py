@@ -303,6 +303,7 @@ class Protocol:
     label_counts: list[Index] = field(default_factory=list)
     subset_seeds: list[Index] = field(default_factory=list)
     subset_by: Text = "chance"
+    seed_per_set: bool = False
     drawn: list[Drawn] = field(default_factory=list)
     ending: Ending | None = None
     scored_on: Literal["test", "val"] = "test"
