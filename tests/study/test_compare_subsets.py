@@ -69,6 +69,34 @@ class TestScripted:
         assert difference.verdict == "unclear"
         assert at[2, "random"].mean == pytest.approx(0.2805)
 
+    def test_each_set_may_have_a_seed_of_its_own(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        own = {"labels": "2,all", "subsets": 3, "seeds": "5,6,8", "seed_per_set": True}
+        comparison = run(labelled, depth, out, **own)
+        pairs = [f"labels2-subset{k}-seed{seed}" for k, seed in enumerate((5, 6, 8))]
+        every = [f"labels8-subset0-seed{seed}" for seed in (5, 6, 8)]  # of all labels there is one set
+        assert trials(out) == sorted(f"{i}-full-{one}" for i in ("random", "depth") for one in pairs + every)
+        (row,) = (row for row in comparison.rows if (row.init, row.labels) == ("depth", 2))
+        assert row.keyed.keys() == {(0, 5), (1, 6), (2, 8)}
+        apart = np.array(row.difference.values)
+        half = 4.3026527 * apart.std(ddof=1) / 3**0.5  # Student's t of three independent differences
+        assert row.difference.low == pytest.approx(apart.mean() - half, abs=1e-8)
+        assert set(comparison.expected.values()) == {3}
+        said = " ".join(comparison.results["cautions"])
+        assert "3 sets of labelled images were drawn, each with a seed of its own" in said
+        assert "Not every training" not in said
+        whole = run(labelled, depth, out, **own | {"seed_per_set": False})
+        assert len(trials(out)) == 2 * (9 + 3), "the others are added"
+        assert "each with every seed" in " ".join(whole.results["cautions"])
+
+    @pytest.mark.parametrize(
+        ("subsets", "seeds", "said"), [(3, 2, "3 sets and 2 seeds"), (1, 2, "1 set and 2")]
+    )
+    def test_a_seed_for_each_set_needs_as_many_of_both(self, labelled, depth, tmp_path, subsets, seeds, said):
+        with pytest.raises(UserError, match=said):
+            run(labelled, depth, tmp_path / "cmp", subsets=subsets, seeds=seeds, seed_per_set=True)
+        assert not (tmp_path / "cmp").exists()
+
     def test_files_and_page_say_what_intervals_are_over(self, labelled, depth, tmp_path):
         comparison = run(labelled, depth, tmp_path / "cmp", labels="2,4", subsets=3)
         again = Comparison.open(tmp_path / "cmp")
@@ -345,3 +373,27 @@ def test_a_list_is_learned_from_and_kept(labelled, tmp_path):
     chosen.write_text("day_003.png\nday_000.png\n")
     with pytest.raises(RunFolderError, match="was begun with other images"):
         finetune_segmentation(resume=run.path, progress=False)
+
+
+def test_networks_that_are_not_kept(labelled, tmp_path, capsys):
+    """What was scored stays, who asks for the network is told where it went, and nothing is trained twice."""
+    options = {"data": labelled, "out": tmp_path / "cmp", "labels": 4, "seeds": 2, "steps": 2, "jobs": 1}
+    options |= {"modes": "full", "device": "cpu", "backbone": "test_resnet", "size": "64x64", "pictures": 1}
+    options |= {"inits": "random", "variants": {"fast": {"init": "random", "lr": 1e-2}}, "progress": False}
+    kept = compare(**options | {"out": tmp_path / "kept"})
+    numbers = compare(**options, keep_networks=False)
+    assert [row.values for row in numbers.rows] == [row.values for row in kept.rows]
+    assert numbers.results["losses"] == kept.results["losses"]
+    run, record = tmp_path / "cmp/trials/random-full-seed0", tmp_path / "cmp/trials/random-full-seed0.json"
+    assert not [*run.rglob("*.safetensors"), *run.rglob("*.ckpt")]
+    assert RunFolder.open(run).config["seed"] == 0
+    picture = str(next(labelled.rglob("*.png")))
+    tuned = ["finetune", "segmentation", "--init", str(run), "--data", str(labelled)]
+    for words in (["predict", str(run), picture], tuned):
+        assert cli.main([*words, "--out", str(tmp_path / words[0])]) == 2
+        assert "--keep-networks false" in capsys.readouterr().err
+    before = record.read_bytes()
+    record.unlink()
+    again = compare(**options, keep_networks=False)
+    assert [row.values for row in again.rows] == [row.values for row in kept.rows], "it is trained again"
+    assert json.loads(record.read_text())["miou"] == json.loads(before)["miou"]

@@ -217,6 +217,9 @@ class CompareOptions(
     """Any timm model; left away: that of the runs, or resnet18."""
     pictures: Natural = 4
     """Number of test images to show."""
+    keep_networks: bool = True
+    """Keep the network of every training, of which hundreds need much space (some 36 MB each with
+    EfficientNet-Lite0, 100 with ResNet-18); false: what they scored, their curves and settings alone."""
     overwrite: bool = False
     """Start again from nothing where ``out`` holds a comparison."""
 

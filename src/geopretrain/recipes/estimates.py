@@ -42,6 +42,8 @@ BYTES = 3
 """Of a pixel in a store, without right images and depth."""
 BASE = 1050.0
 """Memory, MB, of a process that has the libraries and trains next to nothing."""
+NUMBERS = 1.0
+"""MB of a run folder whose network was not kept."""
 USUAL = "resnet18"
 BACKBONES: Mapping[str, Cost] = {
     "resnet18": Cost(1.98, 1937, 102),
@@ -123,7 +125,7 @@ def _estimate(step: Step, sizes: Mapping[str, Any]) -> Estimate:
         return Estimate()
     usual = BACKBONES[USUAL]
     trainings, steps, batch = _trainings(options), _steps(step), _batch(step)
-    disk = trainings * cost.folder
+    disk = trainings * (cost.folder if _option(options, "keep_networks") is not False else NUMBERS)
     size = _pixels(options, sizes)
     if size is None or batch is None:
         return Estimate(disk=disk)

@@ -26,6 +26,7 @@ from geopretrain.weights import (
     set_normalisation,
 )
 from geopretrain.weights.checkpoint import CONFIG, checkpoint_files, refuse_own
+from geopretrain.weights.runs import no_network
 
 LINEAGE = "lineage"
 """Metadata of a file of a whole network: where it comes from, as in lineage.json."""
@@ -39,10 +40,7 @@ def load_task(run: RunFolder) -> Task:
         WeightsError: its weights are damaged.
     """
     if not (run.path / "model.safetensors").is_file():
-        raise RunFolderError(
-            f"The run in '{run.path}' is not finished: it has no model.safetensors. "
-            f"Continue it with --resume {run.path}."
-        )
+        raise RunFolderError(no_network(run.path))
     task = begun_task(run)
     load_weights(task, run.path)
     return task

@@ -32,7 +32,8 @@ JOBS = "slurm"
 _TRIAL = re.compile(r".+-(full|encoder|frozen)(-labels\d+-(subset\d+|chosen))?(-lr.+)?-seed\d+")
 _OLD_PICTURE = re.compile(r"(test\d+-.+|(confusion|inits)-(full|encoder|frozen))\.png")
 _MAY_DIFFER = frozenset(
-    {"seeds", "seed_per_set", "modes", "inits", "variants", "label_list", "device", "threads", "out"}
+    {"seeds", "seed_per_set", "modes", "inits", "variants", "label_list", "keep_networks"}
+    | {"device", "threads", "out"}
     | {one.name for one in fields(LauncherOptions)}
 )
 """Options that may change when a comparison is continued: they add trials, or say how the work is done."""

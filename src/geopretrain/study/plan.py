@@ -202,6 +202,7 @@ class Plan:
             evaluate_on="val" if searching else self.evaluate_on,
             curve=curve[-1:] if searching else curve,
             pictures=self.pictures if shown else (),
+            keeps=self.config["keep_networks"],
             settings={
                 **self._settings_of(init, mode),
                 "steps": curve[-1],

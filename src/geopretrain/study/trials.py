@@ -50,6 +50,7 @@ class Trial:
         drawn: which labelled images are learned from, in words; empty where all trials have the same.
         searching: it only chooses the learning rate.
         like: run folder of the trial that is the very same training in another mode; empty: there is none.
+        keeps: the trained network stays; else what it scored alone.
     """
 
     folder: str
@@ -67,6 +68,7 @@ class Trial:
     drawn: str = ""
     searching: bool = False
     like: str = ""
+    keeps: bool = True
 
     @property
     def name(self) -> str:
@@ -175,9 +177,10 @@ def run_trial(trial: Trial, threads: int | None = None, device: Device = "auto")
 
 def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, Any]:
     from geopretrain.runs.folder import RunFolder
+    from geopretrain.weights.runs import is_without_network, remove_networks
 
     there = RunFolder(trial.folder)
-    begun = there.is_ours() and there.config.get("lr") == trial.lr
+    begun = there.is_ours() and not is_without_network(there.path) and there.config.get("lr") == trial.lr
     if trial.weights and weights_digest(trial.source) not in ("", trial.weights.partition(VARIED)[0]):
         raise WeightsError(f"The weights in {trial.source} have changed while the comparison was running.")
     start = time.perf_counter()
@@ -198,6 +201,8 @@ def _run_owned(trial: Trial, threads: int | None, device: Device) -> dict[str, A
     }
     write_json(trial.record, outcome)
     there.checkpoint.unlink(missing_ok=True)  # half of the space of hundreds of trials, and never read again
+    if not trial.keeps:
+        remove_networks(there.path)
     return outcome
 
 

@@ -22,7 +22,7 @@ from geopretrain.weights.formats import BACKBONE, Normalisation
 from geopretrain.weights.loading import fits_whole, load_backbone, load_matching, rename
 from geopretrain.weights.proposals import propose_backbones
 from geopretrain.weights.report import NOTHING, LoadReport, examples
-from geopretrain.weights.runs import Saved
+from geopretrain.weights.runs import Saved, no_network
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,7 @@ def weight_files(source: str | os.PathLike[str]) -> list[Path]:
 def _weights_of_run(run: Path) -> Path:
     file = run / "model.safetensors"
     if not file.is_file():
-        raise WeightsError(
-            f"The run {run} has no weights yet: finish it by repeating its command with --resume."
-        )
+        raise WeightsError(no_network(run))
     return file
 
 

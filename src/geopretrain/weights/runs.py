@@ -13,11 +13,15 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from geopretrain import manifest
 from geopretrain.errors import WeightsError
 from geopretrain.networks import Backbone
 from geopretrain.weights.files import read_normalisation, read_tensors, save_tensors
 from geopretrain.weights.loading import backbone_state, load_matching, rename
 from geopretrain.weights.report import LoadReport
+
+_RESUMED = "checkpoints/last.ckpt"
+_NETWORKS = ("model.safetensors", "backbone.safetensors", "checkpoints/best.ckpt", _RESUMED)
 
 
 class Saved(Protocol):
@@ -96,3 +100,28 @@ def find_backbone(task: Saved) -> Backbone | None:
     if inside is None:
         return None
     return cast(Backbone, task.get_submodule(inside.removesuffix(".model.")))
+
+
+def remove_networks(folder: Path) -> None:
+    """Remove the network of a finished run and what it could be resumed from; all else stays."""
+    manifest.remove(folder, [name for name in _NETWORKS if (folder / name).is_file()])
+
+
+def is_without_network(folder: Path) -> bool:
+    """Return whether a run is finished and its network was removed."""
+    there = [(folder / name).is_file() for name in ("results.json", "model.safetensors", _RESUMED)]
+    return there == [True, False, False]
+
+
+def no_network(folder: Path) -> str:
+    """Return the sentence for who asks for the network of a run that has none."""
+    if is_without_network(folder):
+        return (
+            f"The run in '{folder}' has numbers and no network: that was removed when the training had "
+            "ended, as a comparison with --keep-networks false does. Train it again with "
+            f"--config {folder} and another --out."
+        )
+    return (
+        f"The run in '{folder}' is not finished: it has no model.safetensors. "
+        f"Continue it with --resume {folder}."
+    )
