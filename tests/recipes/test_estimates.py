@@ -85,6 +85,16 @@ def test_chosen_images_and_rates_that_are_tried_are_trainings_too():
     assert estimates._trainings(searching) == 2 * 2 * (2 * 2 + 3 * 2), "two further seeds for each rate"
 
 
+def test_a_seed_for_each_set_is_fewer_trainings_and_kept_numbers_are_little():
+    made = make_plan(ReproduceOptions("evidence/grid", dry_run=True, small=True, data_root="."))
+    options = next(step for step in made.stages if step.name == "scores").options
+    rows, counts, rates = 16 * 2, 4, 2
+    assert estimates._trainings(options) == rows * counts * (6 + rates)
+    every = replace(options, seed_per_set=False)
+    assert estimates._trainings(every) == rows * (3 * 6 * 6 + 6 + counts * rates), "of all labels one set"
+    assert of(made)["scores"].disk == rows * counts * (6 + rates) * estimates.NUMBERS
+
+
 def test_what_is_trained_in_two_modes_at_once_counts_once():
     made = make_plan(ReproduceOptions("evidence/out-of-domain", dry_run=True, tiny=True))
     options = next(step for step in made.stages if step.name == "room_scores").options

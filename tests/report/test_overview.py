@@ -111,6 +111,14 @@ def test_an_unfinished_comparison_shows_what_is_there(tmp_path):
         assert standings(tmp_path)["cmp"].state == "training"
 
 
+def test_how_far_an_unfinished_comparison_is_with_a_seed_for_each_set(tmp_path):
+    begun = fake_begun_comparison(tmp_path / "cmp")
+    config = (begun / "config.yaml").read_text().replace("labels: 16", "labels: [2, 4]\nseed_per_set: true")
+    (begun / "config.yaml").write_text(config.replace("subsets: 1", "subsets: 3"))
+    (entry,) = look_through(tmp_path).comparisons
+    assert entry.standing.words.startswith("4 of at most 12 trainings are finished"), "2 starts, 2 x 3 sets"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
