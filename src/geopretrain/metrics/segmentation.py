@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from geopretrain.errors import ConfigError, DataError
@@ -16,6 +16,11 @@ KITTI_SEVEN_CLASSES = (7, 8, 11, 21, 22, 23, 26)
 # Ids their loader turns into 0 (ignored); what stays are the 19 Cityscapes training classes.
 _KITTI_IGNORED = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)
 KITTI_IDS = 34
+COLLAPSED = (
+    "nothing is told apart. A smaller --lr or more --steps may help; where a decoder was handed over that "
+    "had learned nothing, --mode encoder begins with a fresh one."
+)
+"""What follows where `predicted_everywhere` finds a class."""
 
 
 class SegmentationScore:
@@ -86,6 +91,17 @@ class SegmentationScore:
             "accuracy": [float(value) for value in accuracy],
             "precision": [float(value) for value in precision],
         }
+
+
+def predicted_everywhere(confusion: ArrayLike) -> int | None:
+    """Return the class that is predicted at every pixel although several are true; None where none is.
+
+    Args:
+        confusion: pixels by true class (rows) and predicted class (columns), ``K K``.
+    """
+    matrix = np.asarray(confusion)
+    true, predicted = (np.flatnonzero(matrix.sum(axis)) for axis in (1, 0))
+    return int(predicted[0]) if len(predicted) == 1 and len(true) > 1 else None
 
 
 def _fractions(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from geopretrain.study.inits import same_content
 from geopretrain.study.instrument import (
     budget_cautions,
     class_cautions,
+    collapse_cautions,
     label_cautions,
     limit_cautions,
     subset_cautions,
@@ -92,6 +93,7 @@ def _found(plan: Plan, ended: Ended, rows: list[Row], classes: Classes) -> dict[
         "sentences": sentences(rows, measure),
         "cautions": [
             *_cautions(plan, rows, classes),
+            *collapse_cautions(ended.outcomes, measure),
             *sentences_of(ended.trials),
             *([CHOICE_CAUTION] if choice else []),
             *rate_cautions(ended.searched, measure),

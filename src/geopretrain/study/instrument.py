@@ -3,12 +3,15 @@ does one set of labelled images decide, are more labels worth more?"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from geopretrain.study.measures import MIOU, Measure
 from geopretrain.study.statistics import MIN_SUBSETS, Key, difference_by_subset, mean, of_every_set
 from geopretrain.study.summary import Row, last_rows
+from geopretrain.wording import counted
 
 STILL_MOVES = 0.05
 """Improvement over the second half of the steps, relative to the score at the end, that is no end yet."""
@@ -181,6 +184,30 @@ def _untold_gain(fewest: Row, most: Row, measure: Measure) -> list[str]:
     ]
 
 
+def collapse_cautions(outcomes: Sequence[Mapping[str, Any]], measure: Measure = MIOU) -> list[str]:
+    """Return a sentence on trainings after which one class is predicted everywhere; [] without such.
+
+    Args:
+        outcomes: numbers of trainings, with their ``confusion`` where classes are told apart.
+        measure: the score.
+    """
+    from geopretrain.metrics.segmentation import COLLAPSED, predicted_everywhere
+
+    trained, collapsed = Counter[str](), Counter[str]()
+    for one in outcomes:
+        if "confusion" in one:
+            which = f"{one['init']}, {one['mode']}, {measure.counted(one['labels'])}"
+            trained[which] += 1
+            collapsed[which] += predicted_everywhere(one["confusion"]) is not None
+    found = [f"{which}: {count} of {trained[which]}" for which, count in collapsed.items() if count]
+    if not found:
+        return []
+    return [
+        f"After {counted(collapsed.total(), 'training')} one class is predicted everywhere "
+        f"({_some(found, '; ')}): {COLLAPSED} Their scores say that, and little of the features."
+    ]
+
+
 def class_cautions(
     per_class: Mapping[str, Mapping[str, Sequence[float | None]]], names: Names, measure: Measure = MIOU
 ) -> list[str]:
@@ -206,7 +233,7 @@ def class_cautions(
     return said
 
 
-def _some(names: Names) -> str:
+def _some(names: Names, between: str = ", ") -> str:
     """Write names, of many the first."""
     left = len(names) - CLASSES_NAMED
-    return ", ".join(names[:CLASSES_NAMED]) + (f" and {left} more" if left > 0 else "")
+    return between.join(names[:CLASSES_NAMED]) + (f" and {left} more" if left > 0 else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from geopretrain.data.labelled.census import check_labels
 from geopretrain.data.labelled.labelled_set import LabelledSet
 from geopretrain.errors import OptionError
 from geopretrain.metrics.residual import PROTOCOL as RESIDUAL_PROTOCOL
+from geopretrain.metrics.segmentation import COLLAPSED, predicted_everywhere
 from geopretrain.runs.folder import RunFolder
 from geopretrain.schema import given
 from geopretrain.tasks.base import Task
@@ -195,9 +196,15 @@ def _finish(training: Training, run: RunFolder, task: Task, split: str) -> None:
     console.say(
         f"{protocol}: mIoU {_percent(last['miou'])}, pixel accuracy {_percent(last['pixel_accuracy'])}."
     )
-    for sentence in chosen.values():
+    for sentence in (*chosen.values(), *_collapse(last, training.data.describe().class_names)):
         console.warn(sentence)
     console.say(f"Pictures are in {run.figures}.")
+
+
+def _collapse(last: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return the sentence of a network that tells nothing apart; [] of another, and of many classes."""
+    one = predicted_everywhere(last["confusion"]) if "confusion" in last else None
+    return [] if one is None else [f"{names[one]} is predicted everywhere: {COLLAPSED}"]
 
 
 def _point(score: dict[str, Any]) -> dict[str, Any]:
