@@ -16,6 +16,7 @@ from many_frames import SIZE, write_store
 import geopretrain as gp
 from geopretrain.analysis.layers import chosen_layers, samples_of
 from geopretrain.cli import main
+from geopretrain.commands.analyse_cka import _batches
 from geopretrain.networks import Backbone
 
 IMAGES = "synthetic:street?frames=24&seed=3&height=64&width=96&stereo=0"
@@ -43,6 +44,15 @@ def test_a_network_against_itself(tmp_path, photographs):
     assert rows[0] == ["layer", *found.columns]
     assert float(rows[1][2]) == pytest.approx(found.cka[0, 1], abs=1e-6)
     assert (tmp_path / "out" / "cka.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "expected"), [(6, 4, [6]), (5, 4, [5]), (9, 4, [5, 4]), (13, 8, [7, 6])]
+)
+def test_no_image_is_left_out_and_no_batch_too_small(images, size, expected):
+    batches = _batches(np.arange(images), size)
+    assert [len(one) for one in batches] == expected
+    assert sorted(np.concatenate(batches)) == list(range(images))
 
 
 def test_a_run_against_what_it_began_with(tmp_path, photographs, capsys):

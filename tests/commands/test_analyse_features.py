@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from comparing import write_pretrained
 
 import geopretrain as gp
 from geopretrain.cli import main
@@ -63,6 +64,25 @@ def test_what_cannot_be_probed_is_said(tmp_path, moved, capsys):
     words = ["analyse", "features", moved, moved, "--data", LABELLED, "--out", str(tmp_path / "out")]
     assert main(words) == 2
     assert "twice" in capsys.readouterr().err
+
+
+def test_a_network_that_is_missing_is_said_before_any_is_probed(tmp_path, capsys, monkeypatch):
+    begun = write_pretrained(tmp_path / "begun")
+    for file in ("model.safetensors", "results.json"):
+        (begun.path / file).unlink()
+    monkeypatch.setattr("geopretrain.analysis.features.FeatureProbes.score", lambda *_: pytest.fail("probed"))
+    words = [
+        "analyse",
+        "features",
+        "random",
+        str(begun.path),
+        "--data",
+        LABELLED,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*words, "--backbone", "test_resnet"]) == 2
+    assert "no model.safetensors" in capsys.readouterr().err
 
 
 def test_networks_stay_as_they_are():

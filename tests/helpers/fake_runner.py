@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 from dying import die
 
 from geopretrain.errors import DataError, Diverged
@@ -41,14 +42,16 @@ def run(trial, threads=None, device="auto"):
         curve = [{"step": trial.curve[-1], "abs_rel": 0.6 - miou, "rmse": 3.0}]
     if trial.task == "detection":
         curve = [{"step": i, "box_map": miou, "box_map_50": 0.5} for i in trial.curve]
+    more = int(os.environ.get("FAKE_CLASSES", 3)) - 3
+    confusion = np.pad([[8, 2, 0], [0, 0, 0], [1, 1, trial.seed]], (0, more))
     outcome = {
         **{name: getattr(trial, name) for name in ("init", "mode", "seed", "lr", "evaluate_on")},
         "curve": curve,
         "miou": miou,
         "pixel_accuracy": 0.5,
         "per_image_miou": miou,
-        "iou": [miou, None, 1.0],
-        **({"confusion": [[8, 2, 0], [0, 0, 0], [1, 1, trial.seed]]} if trial.task == "segmentation" else {}),
+        "iou": [miou, None, 1.0, *[0.0] * more],
+        **({"confusion": confusion.tolist()} if trial.task == "segmentation" else {}),
         **({"abs_rel": 0.6 - miou, "images": 7, "protocol": "dense-80"} if trial.task == "depth" else {}),
         **({"box_map": miou, "box_ap": [miou] * 12} if trial.task == "detection" else {}),
         "seconds": 1.0,

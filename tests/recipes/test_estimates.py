@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from geopretrain import cli
-from geopretrain.config.options import ReproduceOptions
+from geopretrain.config.options import CompareOptions, ReproduceOptions
 from geopretrain.recipes import estimates
 from geopretrain.recipes.estimates import BASE, Cost, in_words
 from geopretrain.recipes.estimates import estimates as of
@@ -93,6 +93,13 @@ def test_a_seed_for_each_set_is_fewer_trainings_and_kept_numbers_are_little():
     every = replace(options, seed_per_set=False)
     assert estimates._trainings(every) == rows * (3 * 6 * 6 + 6 + counts * rates), "of all labels one set"
     assert of(made)["scores"].disk == rows * counts * (6 + rates) * estimates.NUMBERS
+
+
+def test_rates_that_are_found_and_modes_that_are_usual_are_counted():
+    usual = {"inits": "random,imagenet", "data": "x", "out": "y", "labels": 4, "seeds": 5}
+    assert estimates._trainings(CompareOptions(**usual)) == 2 * 2 * 5
+    assert estimates._trainings(CompareOptions(**usual, lr="auto")) == 2 * 2 * (5 + 5 * 2)
+    assert estimates._trainings(CompareOptions(**usual, task="depth")) == 2 * 5, "all layers alone"
 
 
 def test_what_is_trained_in_two_modes_at_once_counts_once():

@@ -331,6 +331,7 @@ def test_only_rows_that_are_held_against_each_other_must_be_scored_alike(out, tm
     assert made.protocol == "S or M"
     assert [made.baseline(line).row.name for line in made.lines] == ["S-scratch"] * 2 + ["M-scratch"] * 2
     assert made.sentences() == ["There are too few seeds to tell differences in Abs Rel between rows."]
+    assert collect(plan, []).images == 0, "where all rows of a table failed the others are shown"
     (folder / "x.json").write_text(json.dumps({**score, "protocol": "S"}))
     with pytest.raises(RunFolderError, match="not scored alike"):
         collect(plan, plan.measured)

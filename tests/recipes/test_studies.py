@@ -6,6 +6,7 @@ import csv
 import html
 import json
 import re
+import shlex
 
 import pytest
 import yaml
@@ -56,6 +57,42 @@ def test_a_study_ends_with_its_comparison_and_is_kept(tmp_path, capsys):
     assert cli.main(words) == 0
     assert {path.name: path.stat().st_mtime_ns for path in trials.glob("*.json")} == before
     assert " ".join(sentence.split()) in " ".join(capsys.readouterr().out.split()), "also when all was there"
+
+
+@pytest.mark.usefixtures("scripted")
+def test_trainings_that_failed_are_tried_again_by_the_same_command(tmp_path, monkeypatch):
+    words = ["reproduce", study(tmp_path), "--tiny", "--out", str(tmp_path / "out"), "--threads", "1"]
+    monkeypatch.setenv("FAKE_FAIL", "same")
+    assert cli.main(words) == 3
+    assert json.loads((tmp_path / "out/scores/comparison.json").read_text())["failures"]
+    monkeypatch.delenv("FAKE_FAIL")
+    assert cli.main(words) == 0
+    assert not json.loads((tmp_path / "out/scores/comparison.json").read_text())["failures"]
+    calls = (tmp_path / "out/scores/calls.log").read_text().splitlines()
+    assert len(calls) == 12, "four of one row once, four of the other twice"
+    assert cli.main(words) == 0
+    assert (tmp_path / "out/scores/calls.log").read_text().splitlines() == calls
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_comparison_that_was_continued_by_hand_has_other_rows(tmp_path, capsys):
+    recipe = study(tmp_path, lambda content: content.update(claim="the same is the same"))
+    words = ["reproduce", recipe, "--tiny", "--out", str(tmp_path / "out"), "--threads", "1"]
+    assert cli.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    arguments = shlex.split(next(line for line in lines if line.startswith("geopretrain compare")))[1:]
+    arguments[arguments.index("--variants") + 1 : arguments.index("--variants") + 1] = ["more={init: random}"]
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    assert cli.main(words) == 2
+    assert "has 3 rows and the recipe 2: it was continued by hand" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["subsets=3", "seeds=[1, 2, 3]"])
+def test_a_seed_for_each_set_is_checked_before_anything_is_trained(capsys, setting):
+    words = ["reproduce", "evidence/grid", "--tiny", "--dry-run", "--settings", setting]
+    assert cli.main(words) == 2
+    assert "The stage scores (compare): seed_per_set trains from each set" in capsys.readouterr().err
 
 
 def test_where_a_study_is_trained_is_no_part_of_it(tmp_path):

@@ -29,6 +29,7 @@ def test_a_comparison_says_of_which_rows_and_how_many():
 
     outcomes = [trained("depth", 4, ROAD), trained("depth", 4, APART), trained("depth", 4, ROAD)]
     outcomes += [trained("depth", 16, ROAD), trained("random", 4, APART)]
+    outcomes.append({**outcomes[0], "mode": "encoder", "adopted": True})  # the same training
     (said,) = collapse_cautions(outcomes)
     assert said.startswith("After 3 trainings one class is predicted everywhere ")
     assert "(depth, full, 4 labels: 2 of 3; depth, full, 16 labels: 1 of 1)" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -84,6 +85,13 @@ class TestScripted:
         assert set(comparison.expected.values()) == {3}
         said = " ".join(comparison.results["cautions"])
         assert "3 sets of labelled images were drawn, each with a seed of its own" in said
+        page = (out / "report.html").read_text()
+        assert "once\nfrom each starting point with each of " in page
+        assert "sets of labelled images, each of which has a seed of its own" in page
+        assert "over the sets, each with a seed of its own" in page
+        for text in (comparison.table(), comparison.sentence, page.partition("<footer")[0]):
+            assert not re.search(r"(?<![-\w])nan(?!\w)", text)
+        assert f"\N{PLUS-MINUS SIGN} {100 * row.subset_sd:.1f} over sets" in comparison.table()
         assert "Not every training" not in said
         whole = run(labelled, depth, out, **own | {"seed_per_set": False})
         assert len(trials(out)) == 2 * (9 + 3), "the others are added"
@@ -136,6 +144,21 @@ class TestScripted:
         assert {row.labels for row in comparison.rows} == {4, 6}
         with pytest.raises(RunFolderError, match="subset_by = 'sequence', not 'chance'"):
             run(labelled, depth, out, subsets=3, subset_by="chance")
+
+    def test_how_sets_are_drawn_stays_as_it_was_begun(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        run(labelled, depth, out, labels="2,4")  # one set of each: by chance
+        comparison = run(labelled, depth, out, labels="2,4", subsets=2)
+        assert comparison.results["protocol"]["subset_by"] == "chance"
+        assert len(trials(out)) == 2 * 2 * 2 * 2
+
+    def test_the_preset_stays_as_it_was_begun_on_another_machine(self, labelled, depth, tmp_path):
+        out = tmp_path / "cmp"
+        run(labelled, depth, out, preset="kitti_vit", steps=5)
+        comparison = run(labelled, depth, out, preset="auto", steps=5, seeds=3)
+        assert comparison.results["protocol"]["preset"] == "kitti_vit", "auto would be short here"
+        with pytest.raises(RunFolderError, match="holds a comparison with lr = "):
+            run(labelled, depth, out, preset="short", steps=5)
 
     def test_a_killed_comparison_goes_on_where_it_was(self, labelled, depth, tmp_path, monkeypatch):
         out = tmp_path / "cmp"
@@ -392,6 +415,9 @@ def test_networks_that_are_not_kept(labelled, tmp_path, capsys):
     for words in (["predict", str(run), picture], tuned):
         assert cli.main([*words, "--out", str(tmp_path / words[0])]) == 2
         assert "--keep-networks false" in capsys.readouterr().err
+    assert list((tmp_path / "kept/trials").rglob("model.safetensors"))
+    compare(**options | {"out": tmp_path / "kept"}, keep_networks=False)
+    assert not list((tmp_path / "kept/trials").rglob("model.safetensors")), "those of before go, too"
     before = record.read_bytes()
     record.unlink()
     again = compare(**options, keep_networks=False)

@@ -49,6 +49,15 @@ def run(task, data, out, other, **options):
     return gp.compare(f"random,{other}", task=task, data=data, out=out, **{**usual, **options})
 
 
+@pytest.mark.parametrize(("first", "second"), [("2", "2,4"), ("2,4", "2")])
+def test_steps_that_follow_from_the_labels_are_those_of_each_number(tmp_path, scripted, other, first, second):
+    more = {"preset": "paper", "steps": None, "subsets": 2, "curve_points": 2, "seeds": 2}
+    both = [run("detection", OBJECTS, tmp_path / "cmp", other, labels=n, **more) for n in (first, second)]
+    steps = [one.results["protocol"]["steps_of"] for one in both]
+    assert [len(one) for one in steps] == [len(first.split(",")), len(second.split(","))]
+    assert steps[0]["2"] == steps[1]["2"]
+
+
 def test_detectors_are_compared_by_map(tmp_path, scripted, other):
     comparison = run("detection", OBJECTS, tmp_path / "cmp", other)
     again = Comparison.open(tmp_path / "cmp")

@@ -122,6 +122,32 @@ def test_of_few_subsets_the_trainings_decide():
     assert "without subset 1 better" in said
 
 
+def own_seeds(*shifts, missing=None):
+    """Return the table of two initialisations of which each set has one training, with a seed of its own."""
+    trials = [
+        {
+            "init": init,
+            "mode": "full",
+            "seed": 40 + subset,
+            "labels": 4,
+            "subset": subset,
+            "curve": [{"step": 60, "miou": 0.3 + (init == "depth") * shift}],
+        }
+        for init in ("random", "depth")
+        for subset, shift in enumerate(shifts)
+        if (init, subset) != missing
+    ]
+    return summarise(trials, ["random", "depth"], ["full"])
+
+
+def test_a_set_decides_only_where_enough_is_left_without_it():
+    assert subset_cautions(own_seeds(0.08, 0.085)) == []
+    assert subset_cautions(own_seeds(0.07, 0.08, 0.10)) == [], "of two trainings hardly anything is told"
+    assert subset_cautions(own_seeds(0.07, 0.08, 0.10, missing=("random", 1))) == []
+    (said,) = subset_cautions(own_seeds(0.10, 0.101, 0.102, -0.3))
+    assert "without subset 3 better" in said
+
+
 def test_more_labels_that_do_not_help_are_told():
     rising = [*by_subset(0.1, labels=4), *by_subset(0.1, labels=16, baseline=0.35)]
     assert label_cautions(rising) == []

@@ -151,14 +151,14 @@ def _measured(
 
 
 def _batches(positions: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Return batches of images from all over the data; a last one that is too small is left out.
+    """Return batches of images from all over the data; larger ones where some would be too small to compare.
 
     Neighbours look alike, so that a batch takes every so-manieth image.
     """
     from geopretrain.analysis.cka import MIN_SAMPLES
 
-    number = max(1, -(-len(positions) // size))
-    return [part for first in range(number) if len(part := positions[first::number]) >= MIN_SAMPLES]
+    number = max(1, min(-(-len(positions) // size), len(positions) // MIN_SAMPLES))
+    return [positions[first::number] for first in range(number)]
 
 
 def _write(out: Path, found: Alignment, inits: list[str], options: CkaOptions) -> None:

@@ -83,12 +83,15 @@ def analyse_features(options: FeaturesOptions) -> Features:
     from geopretrain.analysis.features import FeatureProbes
     from geopretrain.study.probes import LabelProbes
     from geopretrain.training.resolve import choose_backbones, initialised
+    from geopretrain.weights import weight_files
 
     out, inits = Path(options.out), listed(options.inits)
     if len(set(inits)) < len(inits):
         raise OptionError("inits", "names one of them twice.")
     check_replaces(out, NUMBERS, "features that were looked at before", overwrite=options.overwrite)
     use_threads(options.threads)
+    for init in inits:
+        weight_files(init)  # what is missing is said before any of them is probed
     data, draws = _images(options)
     probes = FeatureProbes(data)
     device, networks = resolve_device(options.device), dict[str, "Backbone"]()

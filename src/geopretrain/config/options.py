@@ -55,6 +55,7 @@ from geopretrain.schema import (
     checked,
 )
 from geopretrain.tasks.registry import PRETEXTS
+from geopretrain.wording import counted
 
 SUPERVISION = {"M": "mono", "S": "stereo", "MS": "both"}
 """The names of Wang et al. for what a depth network learns from."""
@@ -231,6 +232,13 @@ class CompareOptions(
             raise OptionError("batch_size", "must be a number, which all trainings of a comparison share.")
         if self.validate_every is not None and self.patience is None:
             raise OptionError("validate_every", "is of trainings that end by validation: add --patience.")
+        if self.seed_per_set and self.subsets != len(self.seeds):
+            raise OptionError(
+                "seed_per_set",
+                "trains from each set of labelled images with a seed of its own, and there are "
+                f"{counted(self.subsets, 'set')} and {counted(len(self.seeds), 'seed')}: give as many of one "
+                "as of the other.",
+            )
 
 
 @checked

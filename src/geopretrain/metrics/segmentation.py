@@ -18,7 +18,7 @@ _KITTI_IGNORED = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)
 KITTI_IDS = 34
 COLLAPSED = (
     "nothing is told apart. A smaller --lr or more --steps may help; where a decoder was handed over that "
-    "had learned nothing, --mode encoder begins with a fresh one."
+    "had learned nothing, mode encoder begins with a fresh one."
 )
 """What follows where `predicted_everywhere` finds a class."""
 

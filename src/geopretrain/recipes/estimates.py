@@ -15,6 +15,8 @@ from typing import Any
 
 from geopretrain.recipes.plan import Plan, Step
 from geopretrain.schema import parse_size
+from geopretrain.study.contests import contest_of
+from geopretrain.study.learning_rate import rates_of
 from geopretrain.study.twins import WITHOUT_DECODER
 from geopretrain.wording import in_megabytes
 
@@ -157,10 +159,11 @@ def _trainings(options: Any) -> int:
     sets = [1 if one in (None, "all") else int(options.subsets) for one in counts]
     each = len(options.seeds)  # as many as sets, where each set has its own
     drawn = sum(each if _option(options, "seed_per_set") else count * each for count in sets)
-    rates = len(options.lr) if isinstance(options.lr, tuple) else 1
+    rates = len(rates_of(options.lr, 1.0)) if isinstance(options.lr, (tuple, str)) else 1
     searched = rates * int(options.search_seeds) * len(counts) if rates > 1 else 0
-    rows = (len(options.inits) + len(options.variants)) * len(options.modes)
-    if {"full", "encoder"} <= set(options.modes):  # one training for both
+    modes = contest_of(options.task, options.supervision).modes_of(options, options.settings)
+    rows = (len(options.inits) + len(options.variants)) * len(modes)
+    if {"full", "encoder"} <= set(modes):  # one training for both
         starts = [*options.inits, *(one.get("init") for one in options.variants.values())]
         rows -= sum(one in WITHOUT_DECODER for one in starts)
     return rows * (drawn + listed * each * len(counts) + searched)

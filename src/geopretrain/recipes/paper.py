@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geopretrain.errors import RunFolderError
 from geopretrain.folders import owned
 from geopretrain.recipes.plan import Plan
 from geopretrain.recipes.shapes import Other, Printed, Stage, inits_of
@@ -13,6 +14,7 @@ from geopretrain.study.comparison import Comparison
 from geopretrain.study.measures import Measure
 from geopretrain.study.statistics import mean, standard_deviation
 from geopretrain.study.summary import last_rows
+from geopretrain.wording import counted
 
 KEY = "printed"
 TITLES = {"per_image_miou": "mIoU of images", "box_map_75": "mAP75", "mask_map": "mAP of masks"}
@@ -44,7 +46,14 @@ def _beside(plan: Plan, stage: Stage, comparison: Comparison) -> dict[str, Any]:
     last = recipe.comparisons[-1].name
     own = [one for one in recipe.printed if (one.stage or last) == stage.name]
     others = [one for one in recipe.others if (one.stage or last) == stage.name]
-    names = dict(zip(inits_of(stage), [one["name"] for one in comparison.results["inits"]], strict=True))
+    rows, there = inits_of(stage), [one["name"] for one in comparison.results["inits"]]
+    if len(rows) != len(there):
+        raise RunFolderError(
+            f"The comparison in '{comparison.path}' has {counted(len(there), 'row')} and the recipe "
+            f"{len(rows)}: it was continued by hand. Repeat its command as `reproduce --dry-run` prints it "
+            f"to have these alone, or read {comparison.report}."
+        )
+    names = dict(zip(rows, there, strict=True))
     lines = [line for one in own for line in _lines(one, names[one.init], comparison)]
     return {
         "paper": recipe.paper,

@@ -156,6 +156,8 @@ def _alike(plan: Plan, lines: Sequence[Line], scores: Sequence[Mapping[str, Any]
     Raises:
         RunFolderError: they differ, or the protocols of rows that are held against each other.
     """
+    if not scores:
+        return 0, ""
     kinds = {(score["images"], score.get("frames", "all")) for score in scores}
     together = [{*line.protocols, *_baseline(line, lines).protocols} for line in lines]
     if len(kinds) != 1 or any(len(protocols) > 1 for protocols in together):

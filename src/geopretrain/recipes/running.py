@@ -14,7 +14,9 @@ from geopretrain.recipes.jobs import StepJob, call, job_of, watching
 from geopretrain.recipes.journal import Journal
 from geopretrain.recipes.order import Needs, can_be_launched, in_turn, needs_of, width
 from geopretrain.recipes.plan import Measured, Plan, Step
+from geopretrain.recipes.shapes import COMPARE
 from geopretrain.runs.folder import RunFolder
+from geopretrain.study.comparison import Comparison
 from geopretrain.study.launchers import Launch, jobs_in_words, run_jobs
 from geopretrain.wording import as_sentence
 
@@ -207,7 +209,8 @@ class Runner:
         """Keep that a step was run."""
         _check_fields(step)
         _free_disk(step)
-        self.journal.add(step, seconds)
+        if not _lacks_trainings(step):  # else a repeated command trains them
+            self.journal.add(step, seconds)
         self.ran.append(step.name)
 
     def _without(self, failures: Failures) -> None:
@@ -240,3 +243,10 @@ def _check_fields(step: Step) -> None:
     from geopretrain.data.store.frame_store import FrameStore
 
     FrameStore.open(step.folder).splits(Fields(names=names))
+
+
+def _lacks_trainings(step: Step) -> bool:
+    """Return whether a step is a comparison of which trainings failed."""
+    if step.command != COMPARE:
+        return False
+    return bool(Comparison.open(step.folder).results["failures"])

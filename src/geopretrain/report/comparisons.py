@@ -128,7 +128,10 @@ def _begun(found: Found) -> ComparisonEntry:
         "measure": asdict(measure),
         "inits": [{"name": name} for name in inits],
         "summary": [row_as_dict(row) for row in rows],
-        "protocol": {"seeds": sorted({one["seed"] for one in known})},
+        "protocol": {
+            "seeds": sorted({one["seed"] for one in known}),
+            "seed_per_set": bool(config.get("seed_per_set")),
+        },
     }
     shown = _shown(Comparison(found.path, partial))
     return ComparisonEntry(found.place, standing, failures=odd, line=entry.line, **shown)

@@ -77,8 +77,10 @@ def latex(comparison: Comparison) -> str:
     heads = ["initialisation", measure.title, *(["bits/px"] if measure.residual else [])]
     heads += [measure.second_title, "difference", "95 % interval", "verdict"]
     scored = protocol.get("scored_on", "test")
+    own = ", each with a set of its own" if protocol.get("seed_per_set") else ""
+    over = f"{counted(len(protocol['seeds']), 'seed')}{own}"
     caption = (
-        f"{measure.title}, mean and standard deviation over {counted(len(protocol['seeds']), 'seed')} on "
+        f"{measure.title}, mean and standard deviation over {over} on "
         f"{protocol['splits'][scored]} {scored} images; differences to {comparison.rows[0].init}, paired. "
         f"{protocol['score']}."
     )

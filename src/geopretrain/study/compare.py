@@ -109,6 +109,8 @@ def _train(
     Raises:
         UserError: none succeeded, and one is ``needed``.
     """
+    from geopretrain.weights.runs import remove_networks
+
     finished = {trial.folder for trial in trials if trial.outcome() is not None}
     twins = {trial.like: trial for trial in twins_in(trials, finished)}
     settled = finished | {trial.folder for trial in twins.values()}
@@ -117,6 +119,8 @@ def _train(
     for trial in trials:
         manifest.note_folder(Path(trial.folder))
         tidy_finished(trial.folder)
+        if trial.folder in finished and not trial.keeps:  # killed before, or kept until now
+            remove_networks(Path(trial.folder))
     if missing:
         launch = _launch(plan, options)
         jobs = jobs_in_words(launch, len(missing))

@@ -12,7 +12,6 @@ import numpy as np
 from geopretrain.config.labels import SubsetBy
 from geopretrain.config.options import CompareOptions
 from geopretrain.config.several import LabelCounts
-from geopretrain.errors import ConfigError
 from geopretrain.study.contests import contest_of
 from geopretrain.wording import counted
 
@@ -131,12 +130,8 @@ def draws_of(options: CompareOptions, counts: Sequence[int], available: int) -> 
         options: of ``compare``.
         counts: numbers of labels.
         available: samples there are.
-
-    Raises:
-        ConfigError: each set is to have a seed of its own, and there are not as many of both.
     """
-    _check_seeds(options)
-    several = len(counts) > 1 or options.subsets > 1
+    several = names_sets(options, counts)
     unit = contest_of(options.task, options.supervision).measure.learned
     listed = "" if options.label_list is None else os.path.abspath(options.label_list)
     chosen = [Draw(n, options.subset_seed, "chance", f"-labels{n}-chosen", listed) for n in counts if listed]
@@ -149,11 +144,6 @@ def draws_of(options: CompareOptions, counts: Sequence[int], available: int) -> 
     return [*drawn, *chosen]
 
 
-def _check_seeds(options: CompareOptions) -> None:
-    """Refuse a seed for each set where there is one set, or not one seed for each."""
-    seeds, sets = len(options.seeds), options.subsets
-    if options.seed_per_set and sets != seeds:
-        raise ConfigError(
-            f"--seed-per-set trains from each set of labelled images with a seed of its own, and there are "
-            f"{counted(sets, 'set')} and {counted(seeds, 'seed')}. Give as many --subsets as --seeds."
-        )
+def names_sets(options: CompareOptions, counts: Sequence[int]) -> bool:
+    """Return whether the trials of a comparison name their set of labelled samples, as there are several."""
+    return len(counts) > 1 or options.subsets > 1

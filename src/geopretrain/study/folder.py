@@ -17,6 +17,7 @@ from geopretrain.errors import RunFolderError, UserError
 from geopretrain.files import remove_leftovers, write_json, writing
 from geopretrain.folders import check_free, check_marker, foreign, mark_begun
 from geopretrain.records import Text, mapping, read_json, read_yaml
+from geopretrain.schema import given
 from geopretrain.study.inits import VARIED
 
 INITS_FILE = "inits.json"
@@ -229,6 +230,21 @@ def _check_same(out: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
 def _names_sets(config: Mapping[str, Any]) -> bool:
     """Return whether a comparison has several sets of labelled images, so that its trials name theirs."""
     return isinstance(config["labels"], list) or config["subsets"] > 1
+
+
+def as_begun(options: CompareOptions) -> CompareOptions:
+    """Return the options of a comparison with what they leave open as it is in the folder, where it is begun.
+
+    ``preset`` else follows from the machine, and ``subset_by`` from the number of sets.
+    """
+    there = {} if options.overwrite else _read(Path(options.out or ""))
+    if there.get("command") != "compare" or there.get("task") != options.task:
+        return options
+    left = {"preset": options.preset == "auto", "subset_by": options.subset_by is None}
+    found = {
+        name: there[name] for name, is_open in left.items() if is_open and isinstance(there.get(name), str)
+    }
+    return CompareOptions(**{**given(options), **found}) if found else options
 
 
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:

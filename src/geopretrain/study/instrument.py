@@ -4,7 +4,7 @@ does one set of labelled images decide, are more labels worth more?"""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -100,16 +100,18 @@ def subset_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
     """Return a sentence for each difference at the end whose verdict hangs on one set of labelled images.
 
     That is one whose verdict is another where this set is left out. Where fewer than 3 would be left, both
-    verdicts are those of intervals over all trainings: one over two sets is too wide to tell anything.
+    verdicts are those of intervals over all trainings: one over two sets is too wide to tell anything. So is
+    one over two trainings, and then nothing is said.
     """
     first = rows[0].init if rows else ""
     last = last_rows(rows)
     baselines = {(row.mode, row.labels): row for row in last if row.init == first}
     said = []
     for row in last:
-        if row.difference is None or row.num_subsets < 2:
+        baseline = baselines[row.mode, row.labels]
+        if row.difference is None or not _may_lack_one(row.keyed.keys() & baseline.keyed.keys()):
             continue
-        verdict, others = _without_each(row, baselines[row.mode, row.labels], measure)
+        verdict, others = _without_each(row, baseline, measure)
         if deciding := {subset: other for subset, other in others.items() if other != verdict}:
             told = ", ".join(f"without subset {k} {VERDICTS[other]}" for k, other in deciding.items())
             said.append(
@@ -118,6 +120,13 @@ def subset_cautions(rows: Sequence[Row], measure: Measure = MIOU) -> list[str]:
                 f"{told}. More --subsets tell."
             )
     return said
+
+
+def _may_lack_one(pairs: Collection[Key]) -> bool:
+    """Return whether enough pairs are left without any set: of two sets with a seed each nothing is told."""
+    sets = Counter(subset for subset, _ in pairs)
+    most = max(sets.values(), default=0)
+    return len(sets) > 1 and len(pairs) - most >= (2 if most > 1 else MIN_SUBSETS)
 
 
 def _without_each(row: Row, baseline: Row, measure: Measure) -> tuple[str, dict[int, str]]:
@@ -195,7 +204,7 @@ def collapse_cautions(outcomes: Sequence[Mapping[str, Any]], measure: Measure = 
 
     trained, collapsed = Counter[str](), Counter[str]()
     for one in outcomes:
-        if "confusion" in one:
+        if "confusion" in one and not one.get("adopted"):
             which = f"{one['init']}, {one['mode']}, {measure.counted(one['labels'])}"
             trained[which] += 1
             collapsed[which] += predicted_everywhere(one["confusion"]) is not None

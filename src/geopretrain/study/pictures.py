@@ -15,6 +15,7 @@ from geopretrain.console import console
 from geopretrain.errors import UserError
 from geopretrain.files import write_picture
 from geopretrain.study.summary import first_and_best
+from geopretrain.wording import counted
 
 if TYPE_CHECKING:
     from geopretrain.study.plan import Plan
@@ -121,9 +122,9 @@ def draw_confusions(plan: Plan, outcomes: Sequence[dict[str, Any]], rows: Sequen
             if all("confusion" in one for one in outcomes)
         }
         drawn = {
-            f"{init} (mean of {len(matrices)} seeds)": pictures.draw_confusion(np.mean(matrices, 0), names)
-            for init, matrices in found.items()
-            if matrices
+            f"{init} (mean of {counted(len(of), 'training')})": pictures.draw_confusion(np.mean(of, 0), names)
+            for init, of in found.items()
+            if of
         }
         if drawn:
             picture = pictures.side_by_side(list(drawn.values()), list(drawn))

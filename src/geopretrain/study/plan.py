@@ -18,8 +18,8 @@ from geopretrain.console import console
 from geopretrain.data.fingerprint import digest
 from geopretrain.schema import Device
 from geopretrain.study.contests import Contest, contest_of
-from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_counts
-from geopretrain.study.folder import trials_folder
+from geopretrain.study.draws import Draw, drawn_by, drawn_from, draws_of, label_counts, names_sets
+from geopretrain.study.folder import as_begun, trials_folder
 from geopretrain.study.inits import NamedInit, common_backbone, read_inits
 from geopretrain.study.launchers import device_of
 from geopretrain.study.learning_rate import EXTENSIONS, rates_beyond, rates_of, seeds_for_search
@@ -266,6 +266,7 @@ class _Budget:
 
 def make_plan(options: CompareOptions) -> Plan:
     """Resolve the options of ``compare`` and read all data needed (raises as ``compare`` does)."""
+    options = as_begun(options)
     training = _training(options)
     contest, searches = training.contest, training.searches
     contest.check_options(replace(options, modes=training.modes), searches)
@@ -340,6 +341,8 @@ def _resolved(
     """Return the options that were left open, as they were chosen."""
     counts, named = list(budget.steps), training.inits
     rates = [training.rates[one.name] for one in named if "lr" not in one.options]
+    # what is added later must find the same here: steps that follow from the labels are those of each number
+    by_labels = options.steps is None and training.preset.steps is None and names_sets(options, counts)
     source_of = {one.name: one.source for one in named}
     return {
         "backbone": common_backbone(options.backbone, named),
@@ -348,10 +351,10 @@ def _resolved(
         "size": size,
         "preset": training.preset_name,
         "settings": training.settings,
-        "steps": _the_same(budget.steps),
+        "steps": None if by_labels else _the_same(budget.steps),
         "batch_size": training.batch_size,
         "lr": _saved_rates(options.lr, rates),
-        "curve_points": _the_same(budget.curves) or options.curve_points,
+        "curve_points": (not by_labels and _the_same(budget.curves)) or options.curve_points,
         # a rate that falls until the last step would be higher the earlier a training ends
         "schedule": options.schedule or (None if options.patience is None else "constant"),
         "inits": [one.source for one in named if one.name not in training.variants],

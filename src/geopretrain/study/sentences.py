@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ def spread(row: Row, measure: Measure = MIOU) -> str:
         return "no result"
     if len(row.values) == 1:
         return "(one seed, no spread)"
+    if math.isnan(row.sd):  # a seed for each set
+        return f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)} over sets"
     return f"\N{PLUS-MINUS SIGN} {measure.show(row.sd)}"
 
 
@@ -300,6 +303,11 @@ def _what_varies(rows: Sequence[Row], measure: Measure) -> str:
     own = all(row.num_subsets in (1, len(row.values)) for row in rows)
     which = "a seed of its own" if own else "every seed"
     drawn = f"{seeds}; {subsets} sets of {measure.images} were drawn, each with {which}"
+    if own:
+        return (
+            f"{drawn}. Intervals are over these, each drawn by chance, so that they hold for other "
+            f"{measure.learned}s, too. {fixed}"
+        )
     if subsets < MIN_SUBSETS:
         return (
             f"{drawn}. They are too few for an interval over them, so it is over all trainings and says "
