@@ -130,7 +130,7 @@ def test_runs_of_another_backbone_and_unfinished_runs_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=f"has the backbone {SMALL}, not resnet18.*--backbone {SMALL}"):
         init_backbone("resnet18", parse_init(tmp_path))
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match="no weights yet"):
+    with pytest.raises(WeightsError, match="is not finished: it has no model"):
         init_backbone(SMALL, parse_init(tmp_path))
     (tmp_path / "lineage.json").write_text("{")
     with pytest.raises(WeightsError, match=r"lineage\.json' cannot be read"):
