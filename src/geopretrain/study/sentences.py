@@ -29,14 +29,12 @@ def score(row: Row, measure: Measure = MIOU) -> str:
 
 
 def spread(row: Row, measure: Measure = MIOU) -> str:
-    """Write the spread of the seeds, or why there is none."""
+    """Write the spread of the seeds (of sets with a seed each, of these), or why there is none."""
     if not row.values:
         return "no result"
     if len(row.values) == 1:
         return "(one seed, no spread)"
-    if math.isnan(row.sd):  # a seed for each set
-        return f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd)} over sets"
-    return f"\N{PLUS-MINUS SIGN} {measure.show(row.sd)}"
+    return f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd if math.isnan(row.sd) else row.sd)}"
 
 
 def residual(bits: Row, row: Row) -> str:
