@@ -44,7 +44,7 @@ BYTES = 3
 """Of a pixel in a store, without right images and depth."""
 BASE = 1050.0
 """Memory, MB, of a process that has the libraries and trains next to nothing."""
-NUMBERS = 1.0
+NUMBERS = 0.5
 """MB of a run folder whose network was not kept."""
 USUAL = "resnet18"
 BACKBONES: Mapping[str, Cost] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ def learning_curves(
             if not own:
                 continue
             x = [row.step for row in own]
-            spread = [_spread(row) for row in own]
+            spread = [row.shown_sd if len(row.values) > 1 else 0.0 for row in own]
             low, high = (
                 [measure.scale * (row.mean + s * sd) for row, sd in zip(own, spread, strict=True)]
                 for s in (-1, 1)
@@ -202,13 +201,6 @@ def _line_over_labels(rows: Sequence[Row], measure: Measure, aside: float) -> Sc
 def _transparent(colour: str) -> str:
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.15)"
-
-
-def _spread(row: Row) -> float:
-    """Return the standard deviation that a band shows: over seeds, or over sets with a seed of their own."""
-    if len(row.values) < 2:
-        return 0.0
-    return row.subset_sd if math.isnan(row.sd) else row.sd
 
 
 def _band(x: list[int], low: list[float], high: list[float], init: str, colour: str) -> Scatter:

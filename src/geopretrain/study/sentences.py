@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +33,7 @@ def spread(row: Row, measure: Measure = MIOU) -> str:
         return "no result"
     if len(row.values) == 1:
         return "(one seed, no spread)"
-    return f"\N{PLUS-MINUS SIGN} {measure.show(row.subset_sd if math.isnan(row.sd) else row.sd)}"
+    return f"\N{PLUS-MINUS SIGN} {measure.show(row.shown_sd)}"
 
 
 def residual(bits: Row, row: Row) -> str:

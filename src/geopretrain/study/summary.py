@@ -76,6 +76,11 @@ class Row:
         return list(zip(self.subsets or (0,) * len(self.seeds), self.seeds, strict=True))
 
     @property
+    def shown_sd(self) -> float:
+        """Spread that is shown: over the seeds, or over the subsets where each has one seed."""
+        return self.subset_sd if math.isnan(self.sd) else self.sd
+
+    @property
     def num_subsets(self) -> int:
         """Sets of labelled images that it is over."""
         return len(set(self.subsets))
